@@ -1,0 +1,55 @@
+//! Errors that show where: file, line, column, the line with a caret, and what was expected.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+/// A file that tokens point into.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct File {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// A Corefile that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorefileError {
+    file: Arc<File>,
+    at: Range<usize>,
+    problem: String,
+    expected: String,
+}
+
+impl CorefileError {
+    pub(super) fn new(file: &Arc<File>, at: Range<usize>, problem: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { file: Arc::clone(file), at, problem: problem.into(), expected: expected.into() }
+    }
+
+    /// The position: line and column, both from 1; columns count characters.
+    #[must_use]
+    pub fn position(&self) -> (usize, usize) {
+        let before = &self.file.text[..self.at.start];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    /// What is wrong, in one line.
+    #[must_use]
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+}
+
+impl fmt::Display for CorefileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = if self.expected.is_empty() { String::new() } else { format!("expected {}", self.expected) };
+        let annotation = AnnotationKind::Primary.span(self.at.clone()).label(&label);
+        let snippet = Snippet::source(&self.file.text).path(&self.file.name).annotation(annotation);
+        let report = [Level::ERROR.primary_title(&self.problem).element(snippet)];
+        f.write_str(&Renderer::plain().render(&report))
+    }
+}
+
+impl std::error::Error for CorefileError {}

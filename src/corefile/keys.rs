@@ -1,0 +1,93 @@
+//! Keys of server blocks: `[SCHEME://]ZONE[:PORT]`, where ZONE may be a CIDR.
+
+use std::net::IpAddr;
+
+use super::error::CorefileError;
+use super::lexer::Token;
+use crate::name::{Name, absolute};
+
+/// The transport of a server block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// UDP and TCP.
+    Dns,
+    /// One of those that need a certificate: `tls`, `quic`, `grpc`, `https`, `https3`.
+    Encrypted,
+}
+
+/// What a server block serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// The zone, lower case.
+    pub zone: Name,
+    /// The transport.
+    pub scheme: Scheme,
+    /// The port, where the key names one.
+    pub port: Option<u16>,
+    /// Where it stands.
+    pub token: Token,
+}
+
+/// Reads a key; one with a CIDR is several.
+pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
+    let (scheme, rest) = match token.text.split_once("://") {
+        None => (Scheme::Dns, token.text.as_str()),
+        Some(("dns", rest)) => (Scheme::Dns, rest),
+        Some(("tls" | "quic" | "grpc" | "https" | "https3", rest)) => (Scheme::Encrypted, rest),
+        Some((other, _)) => {
+            return Err(token.error(format!("unknown scheme {other}://"), "dns://, tls://, quic://, grpc://, https:// or https3://"));
+        }
+    };
+    let (zone, port) = match rest.rsplit_once(':') {
+        // An IPv6 CIDR has colons of its own.
+        Some((zone, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
+            let port = port.parse().map_err(|_| token.error(format!("port {port} is out of range"), "a port up to 65535"))?;
+            (zone, Some(port))
+        }
+        _ => (rest, None),
+    };
+    let zones = zones_of(zone).map_err(|problem| token.error(problem, "a zone such as `cluster.local`, or a CIDR"))?;
+    Ok(zones.into_iter().map(|zone| Key { zone, scheme, port, token: token.clone() }).collect())
+}
+
+/// The zones that a word of a Corefile names: itself, absolute and lower case, or the reverse zones of a CIDR.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn zones_of(word: &str) -> Result<Vec<Name>, String> {
+    if word.is_empty() {
+        return Ok(vec![Name::root()]);
+    }
+    if let Some((ip, bits)) = word.split_once('/') {
+        let ip: IpAddr = ip.parse().map_err(|_| format!("{word} is no CIDR"))?;
+        let bits: u8 = bits.parse().map_err(|_| format!("{word} is no CIDR"))?;
+        return reverse_zones(ip, bits).ok_or_else(|| format!("{word} is no CIDR"));
+    }
+    let zone = absolute(word).map_err(|error| format!("{word} is no zone: {error}"))?;
+    Ok(vec![zone.to_lowercase()])
+}
+
+/// The zones that hold exactly the addresses of a prefix: split at the next octet (IPv4) or nibble (IPv6).
+fn reverse_zones(ip: IpAddr, bits: u8) -> Option<Vec<Name>> {
+    let (width, step, address) = match ip {
+        IpAddr::V4(v4) => (32, 8, u128::from(u32::from(v4))),
+        IpAddr::V6(v6) => (128, 4, u128::from(v6)),
+    };
+    if bits > width {
+        return None;
+    }
+    let whole = bits.div_ceil(step) * step;
+    let labels_left_out = usize::from((width - whole) / step);
+    let mask = |bits: u8| if bits == 0 { 0 } else { u128::MAX << (width - bits) };
+    let base = address & mask(bits);
+    let zone = |i: u128| {
+        let full = base | i.checked_shl(u32::from(width - whole)).unwrap_or_default();
+        let ip = match ip {
+            IpAddr::V4(_) => IpAddr::from(u32::try_from(full & u128::from(u32::MAX)).unwrap_or_default().to_be_bytes()),
+            IpAddr::V6(_) => IpAddr::from(full.to_be_bytes()),
+        };
+        let name = Name::from(ip);
+        name.trim_to(usize::from(name.num_labels()) - labels_left_out)
+    };
+    Some((0..1u128 << (whole - bits)).map(zone).collect())
+}

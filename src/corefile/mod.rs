@@ -1,0 +1,37 @@
+//! The Corefile: grammar and spans, no plugins. Files and environment come through a [`Source`].
+//!
+//! The grammar is CoreDNS 1.14's (Caddy v1): server blocks, directives with optional bodies, snippets, imports,
+//! `{$NAME}` and `{%NAME%}`.
+
+mod duration;
+mod error;
+mod keys;
+mod lexer;
+mod parser;
+
+pub use duration::go_duration;
+pub use error::CorefileError;
+pub use keys::{Key, Scheme, zones_of};
+pub use lexer::Token;
+pub use parser::{Directive, ServerBlock, parse};
+
+/// Where imports and environment variables come from.
+pub trait Source {
+    /// The text of the file at `path`, as an import of `from` names it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn read(&self, from: &str, path: &str) -> std::io::Result<String>;
+
+    /// The files that match `pattern`, which has exactly one `*`, in order of their names.
+    fn glob(&self, from: &str, pattern: &str) -> Vec<String>;
+
+    /// An environment variable.
+    fn env(&self, name: &str) -> Option<String>;
+}
+
+/// kubeadm's Corefile: what a cluster's CoreDNS runs with, and what `serve` runs with where no file says otherwise.
+pub const KUBEADM: &str = include_str!("../../config/Corefile");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! What an answer needs to know of Services, EndpointSlices and Pods: small values, stripped of everything else.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::name::{ServiceKey, dashed};
+
+/// A port of a Service or of a slice. Names and protocols compare without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The port's name; empty where it has none.
+    pub name: Box<str>,
+    /// `TCP`, `UDP` or `SCTP`, as the API spells it; empty where a slice's port says none.
+    pub protocol: Box<str>,
+    /// The number; `None` where the port has none: the name exists, SRV skips it.
+    pub number: Option<u16>,
+}
+
+/// What a Service's own name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The cluster addresses (`spec.clusterIPs`).
+    ClusterIp(Box<[IpAddr]>),
+    /// A name elsewhere (`spec.externalName`), as written.
+    ExternalName(Box<str>),
+    /// The endpoints themselves (`clusterIP: None`).
+    Headless,
+}
+
+/// A Service, or in a multicluster zone a ServiceImport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Where its name stands.
+    pub key: ServiceKey,
+    /// What its name stands for.
+    pub kind: Kind,
+    /// The Service's ports; never empty: one without number stands in for none, so that the name exists.
+    pub ports: Box<[Port]>,
+}
+
+/// The conditions of an endpoint, absent ones read as the API says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// Answers show only ready endpoints; absent means ready.
+    pub ready: bool,
+    /// Its Pod is being deleted.
+    pub terminating: bool,
+}
+
+/// One address of one endpoint, as it goes into a [`Slice`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint<'a> {
+    /// The address, in the slice's family; text only in a slice of type `FQDN`.
+    pub address: Address<'a>,
+    /// The endpoint's own label, where it has one; else the dashed address.
+    pub label: Option<&'a str>,
+    /// The topology zone, lower case; empty unless it is wanted and known.
+    pub zone: &'a str,
+    /// Whether it is shown.
+    pub conditions: Conditions,
+}
+
+/// An endpoint's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// Of a slice of type `IPv4` or `IPv6`.
+    Ip(IpAddr),
+    /// Of a slice of type `FQDN`.
+    Name(&'a str),
+}
+
+/// The addresses of a slice, all of one type (`addressType`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Addresses {
+    V4(Box<[Ipv4Addr]>),
+    V6(Box<[Ipv6Addr]>),
+    Names(Box<[Box<str>]>),
+}
+
+/// One EndpointSlice: its endpoints in arrays, about 14 bytes and the label for each IPv4 one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The cluster it comes from, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
+    pub cluster: Box<str>,
+    /// The slice's ports; never empty, as in [`Service::ports`].
+    pub ports: Box<[Port]>,
+    addresses: Addresses,
+    /// All labels in one text; `label_ends[i]` is where that of endpoint `i` ends.
+    labels: Box<str>,
+    label_ends: Box<[u32]>,
+    conditions: Box<[Conditions]>,
+    /// Topology zones; empty where they are not wanted.
+    zones: Box<[Box<str>]>,
+}
+
+impl Slice {
+    /// Packs `endpoints`, which are of one type; those of another type than the first are left out.
+    #[must_use]
+    pub fn new(cluster: &str, ports: Box<[Port]>, endpoints: &[Endpoint<'_>]) -> Self {
+        let (mut v4, mut v6, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let kind = endpoints.first().map(|e| std::mem::discriminant(&e.address));
+        let mut labels = String::new();
+        let (mut label_ends, mut conditions, mut zones) = (Vec::new(), Vec::new(), Vec::new());
+        for endpoint in endpoints.iter().filter(|e| Some(std::mem::discriminant(&e.address)) == kind) {
+            match endpoint.address {
+                Address::Ip(IpAddr::V4(a)) if v6.is_empty() => v4.push(a),
+                Address::Ip(IpAddr::V6(a)) if v4.is_empty() => v6.push(a),
+                Address::Ip(_) => continue,
+                Address::Name(n) => names.push(Box::from(n)),
+            }
+            labels.push_str(endpoint.label.unwrap_or_default());
+            label_ends.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
+            conditions.push(endpoint.conditions);
+            zones.push(Box::from(endpoint.zone));
+        }
+        if zones.iter().all(|z: &Box<str>| z.is_empty()) {
+            zones.clear();
+        }
+        let addresses = match (v6.is_empty(), names.is_empty()) {
+            (true, true) => Addresses::V4(v4.into()),
+            (false, _) => Addresses::V6(v6.into()),
+            (true, false) => Addresses::Names(names.into()),
+        };
+        Self {
+            cluster: cluster.into(),
+            ports,
+            addresses,
+            labels: labels.into(),
+            label_ends: label_ends.into(),
+            conditions: conditions.into(),
+            zones: zones.into(),
+        }
+    }
+
+    /// How many endpoint addresses it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.label_ends.len()
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.label_ends.is_empty()
+    }
+
+    /// Endpoint `i`, below [`Slice::len`].
+    #[must_use]
+    pub fn endpoint(&self, i: usize) -> Endpoint<'_> {
+        let start = if i == 0 { 0 } else { self.label_ends[i - 1] as usize };
+        let label = &self.labels[start..self.label_ends[i] as usize];
+        Endpoint {
+            address: match &self.addresses {
+                Addresses::V4(a) => Address::Ip(a[i].into()),
+                Addresses::V6(a) => Address::Ip(a[i].into()),
+                Addresses::Names(n) => Address::Name(&n[i]),
+            },
+            label: (!label.is_empty()).then_some(label),
+            zone: self.zones.get(i).map_or("", |z| z),
+            conditions: self.conditions[i],
+        }
+    }
+
+    /// All endpoints, in the order of the object.
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> {
+        (0..self.len()).map(|i| self.endpoint(i))
+    }
+}
+
+impl Endpoint<'_> {
+    /// The label below the Service: the hostname, else the dashed address.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (self.label, self.address) {
+            (Some(label), _) => label.to_ascii_lowercase(),
+            (None, Address::Ip(ip)) => dashed(ip),
+            (None, Address::Name(name)) => name.replace('.', "-"),
+        }
+    }
+
+    /// The address, unless the slice is of type `FQDN`.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self.address {
+            Address::Ip(ip) => Some(ip),
+            Address::Name(_) => None,
+        }
+    }
+}
+
+/// A Pod, as `pods verified` wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// The Pod's namespace.
+    pub ns: Box<str>,
+    /// The Pod's name.
+    pub name: Box<str>,
+    /// Every address of the Pod (`status.podIPs`).
+    pub addresses: Box<[IpAddr]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READY: Conditions = Conditions { ready: true, terminating: false };
+
+    fn endpoint<'a>(ip: &str, label: Option<&'a str>) -> Endpoint<'a> {
+        Endpoint { address: Address::Ip(ip.parse().unwrap()), label, zone: "", conditions: READY }
+    }
+
+    #[test]
+    fn a_slice_gives_back_what_went_in() {
+        let endpoints = [endpoint("10.0.0.1", Some("redis-0")), endpoint("10.0.0.2", None)];
+        let slice = Slice::new("", Box::new([]), &endpoints);
+        assert_eq!(slice.endpoints().collect::<Vec<_>>(), endpoints);
+        assert_eq!(slice.endpoints().map(|e| e.name()).collect::<Vec<_>>(), ["redis-0", "10-0-0-2"]);
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_is_left_out() {
+        let slice = Slice::new("", Box::new([]), &[endpoint("10.0.0.1", None), endpoint("::1", None)]);
+        assert_eq!(slice.len(), 1);
+    }
+}

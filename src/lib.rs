@@ -1,0 +1,13 @@
+//! headless-dns (draft)
+pub mod name;
+pub mod record;
+pub mod endpoint;
+pub mod question;
+pub mod reply;
+pub mod store;
+pub mod zone;
+pub mod selector;
+pub mod watch;
+pub mod plugin;
+pub mod corefile;
+pub mod message;

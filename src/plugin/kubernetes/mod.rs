@@ -1,0 +1,3 @@
+//! draft
+mod compose;
+pub use compose::{Outcome, compose, positive};

@@ -1,0 +1,68 @@
+//! A question as it reaches a plugin: name, type and class (RFC 1035 section 4.1.2), and what the client said beside it.
+
+use std::net::SocketAddr;
+
+pub use hickory_proto::op::OpCode;
+pub use hickory_proto::rr::{DNSClass, RecordType};
+
+use crate::name::Name;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The name, in the case it was typed in.
+    pub qname: Name,
+    /// The type.
+    pub qtype: RecordType,
+    /// The class; `IN` almost always.
+    pub qclass: DNSClass,
+}
+
+impl Question {
+    /// A question of class IN.
+    #[must_use]
+    pub fn new(qname: Name, qtype: RecordType) -> Self {
+        Self { qname, qtype, qclass: DNSClass::IN }
+    }
+}
+
+/// Over what the question came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// A datagram: the reply has a size limit.
+    Udp,
+    /// A connection.
+    Tcp,
+}
+
+/// The client's EDNS record (RFC 6891 section 6.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// The largest datagram the client takes, in octets, as it said.
+    pub udp_size: u16,
+    /// DNSSEC OK (RFC 3225): copied to the reply.
+    pub dnssec_ok: bool,
+}
+
+/// A question with its surroundings.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// What is asked.
+    pub question: Question,
+    /// Message id.
+    pub id: u16,
+    /// QUERY, or NOTIFY.
+    pub opcode: OpCode,
+    /// Recursion desired: copied to the reply.
+    pub recursion_desired: bool,
+    /// Checking disabled (RFC 4035 section 3.2.2): copied to the reply.
+    pub checking_disabled: bool,
+    /// `None` where the client sent no OPT record; the reply has none then.
+    pub edns: Option<Edns>,
+    /// Over what it came.
+    pub transport: Transport,
+    /// Who asks.
+    pub client: SocketAddr,
+    /// Size of the request, in octets.
+    pub size: usize,
+}

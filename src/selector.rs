@@ -1,0 +1,225 @@
+//! Label selectors in the API's text form: `a=b,c!=d,e in (x, y),f notin (z),g,!h`.
+
+use std::fmt;
+
+/// A selector: every requirement must hold; none holds for everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector(Vec<Requirement>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    Absent,
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Present,
+}
+
+/// Text that is no selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unable to parse the selector {text:?}: {expected} was expected at {found:?}")]
+pub struct SelectorError {
+    text: String,
+    expected: &'static str,
+    found: String,
+}
+
+impl Selector {
+    /// Reads a selector.
+    ///
+    /// # Errors
+    /// Where the text is none, with what was expected.
+    pub fn parse(text: &str) -> Result<Self, SelectorError> {
+        let mut parser = Parser { text, rest: text.trim_start() };
+        let mut requirements = Vec::new();
+        if parser.rest.is_empty() {
+            return Ok(Self(requirements));
+        }
+        loop {
+            requirements.push(parser.requirement()?);
+            if parser.rest.is_empty() {
+                return Ok(Self(requirements));
+            }
+            parser.expect(",", "`,` or the end")?;
+        }
+    }
+
+    /// Each key equal to its value.
+    pub fn equal<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let one = |(key, value): (&str, &str)| Requirement { key: key.into(), test: Test::In(vec![value.into()]) };
+        Self(labels.into_iter().map(one).collect())
+    }
+
+    /// Adds what a `matchExpressions` entry says; `None` where the operator is unknown.
+    #[must_use]
+    pub fn and(mut self, key: &str, operator: &str, values: Vec<String>) -> Option<Self> {
+        let test = match operator {
+            "In" => Test::In(values),
+            "NotIn" => Test::NotIn(values),
+            "Exists" => Test::Present,
+            "DoesNotExist" => Test::Absent,
+            _ => return None,
+        };
+        self.0.push(Requirement { key: key.into(), test });
+        Some(self)
+    }
+
+    /// Whether it selects everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether labels, given as a look-up, are selected.
+    pub fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.0.iter().all(|r| match (&r.test, label(&r.key)) {
+            (Test::Present, value) => value.is_some(),
+            (Test::Absent, value) => value.is_none(),
+            (Test::In(values), value) => value.is_some_and(|v| values.iter().any(|x| x == v)),
+            // A label that is not there is not in the list either.
+            (Test::NotIn(values), value) => !value.is_some_and(|v| values.iter().any(|x| x == v)),
+        })
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, Requirement { key, test }) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            match test {
+                Test::Absent => write!(f, "!{key}")?,
+                Test::Present => write!(f, "{key}")?,
+                Test::In(values) if values.len() == 1 => write!(f, "{key}={}", values[0])?,
+                Test::In(values) => write!(f, "{key} in ({})", values.join(","))?,
+                Test::NotIn(values) if values.len() == 1 => write!(f, "{key}!={}", values[0])?,
+                Test::NotIn(values) => write!(f, "{key} notin ({})", values.join(","))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Parser<'t> {
+    text: &'t str,
+    rest: &'t str,
+}
+
+impl<'t> Parser<'t> {
+    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
+        if self.take("!") {
+            let key = self.word("a label key")?;
+            return Ok(Requirement { key, test: Test::Absent });
+        }
+        let key = self.word("a label key")?;
+        if self.rest.is_empty() || self.rest.starts_with(',') {
+            return Ok(Requirement { key, test: Test::Present });
+        }
+        let test = if self.take("!=") {
+            Test::NotIn(vec![self.value()?])
+        } else if self.take("==") || self.take("=") {
+            Test::In(vec![self.value()?])
+        } else {
+            match self.word("`=`, `!=`, `in` or `notin`")?.as_str() {
+                "in" => Test::In(self.list()?),
+                "notin" => Test::NotIn(self.list()?),
+                _ => return Err(self.error("`=`, `!=`, `in` or `notin`")),
+            }
+        };
+        Ok(Requirement { key, test })
+    }
+
+    fn list(&mut self) -> Result<Vec<String>, SelectorError> {
+        self.expect("(", "`(`")?;
+        let mut values = vec![self.value()?];
+        while self.take(",") {
+            values.push(self.value()?);
+        }
+        self.expect(")", "`,` or `)`")?;
+        Ok(values)
+    }
+
+    /// A label value: may be empty, at most 63 characters.
+    fn value(&mut self) -> Result<String, SelectorError> {
+        let value = self.span();
+        if value.len() > 63 { Err(self.error("a label value of at most 63 characters")) } else { Ok(value.into()) }
+    }
+
+    fn word(&mut self, expected: &'static str) -> Result<String, SelectorError> {
+        match self.span() {
+            "" => Err(self.error(expected)),
+            word => Ok(word.into()),
+        }
+    }
+
+    fn span(&mut self) -> &'t str {
+        let inside = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+        let end = self.rest.find(|c| !inside(c)).unwrap_or(self.rest.len());
+        let (span, rest) = self.rest.split_at(end);
+        self.rest = rest.trim_start();
+        span
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        let Some(rest) = self.rest.strip_prefix(token) else {
+            return false;
+        };
+        self.rest = rest.trim_start();
+        true
+    }
+
+    fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
+        if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
+    }
+
+    fn error(&self, expected: &'static str) -> SelectorError {
+        let found = self.rest.split_whitespace().next().unwrap_or("the end");
+        SelectorError { text: self.text.into(), expected, found: found.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(selector: &str, labels: &[(&str, &str)]) -> bool {
+        let selector = Selector::parse(selector).unwrap();
+        selector.matches(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
+    }
+
+    #[test]
+    fn each_operator_selects_as_the_api_says() {
+        let web = [("app", "web"), ("tier", "front")];
+        for yes in ["", "app", "!x", "app=web", "app==web", "app!=db", "x!=y", "app in (web, db)", "x notin (y)", "app=web,tier in (front)"] {
+            assert!(selects(yes, &web), "{yes}");
+        }
+        for no in ["x", "!app", "app=db", "app!=web", "app in (db)", "app notin (web)", "app=web,tier=back", "app="] {
+            assert!(!selects(no, &web), "{no}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_selector_says_what_was_expected() {
+        for (text, expected) in [
+            ("a in b", "`(` was expected at \"b\""),
+            ("a > 1", "`=`, `!=`, `in` or `notin` was expected at \">\""),
+            ("a=b c", "`,` or the end was expected at \"c\""),
+            (",", "a label key was expected at \",\""),
+        ] {
+            let error = Selector::parse(text).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_selector_is_written_as_it_is_read() {
+        let text = "a=b,c!=d,e in (x,y),f notin (z,w),g,!h";
+        assert_eq!(Selector::parse(text).unwrap().to_string(), text);
+    }
+}

@@ -1,0 +1,2 @@
+//! Lists and watches.
+pub mod wire;

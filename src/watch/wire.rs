@@ -1,0 +1,303 @@
+//! The objects as the API sends them: only the fields an answer needs.
+
+use std::net::IpAddr;
+
+use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use kube::api::ObjectMeta;
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::{self, Address, Conditions, Kind, Port, Slice};
+use crate::name::ServiceKey;
+use crate::store::{Fact, ObjectKey, Watched};
+
+/// How slices are read: what a stanza's options change in the facts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// `endpoint_pod_names`: an endpoint without hostname is named after its target.
+    pub endpoint_pod_names: bool,
+    /// `zonal`: topology zones are kept.
+    pub zonal: bool,
+}
+
+/// An object that tells a fact.
+pub trait Wire {
+    /// Its key, and what it says to this watch; `None` where it says nothing that answers need.
+    fn fact(&self, watched: Watched, shape: Shape) -> Option<(ObjectKey, Fact)>;
+}
+
+/// v1 Namespace.
+#[derive(Clone, Debug, Deserialize, Serialize, kube::Resource)]
+#[resource(inherit = core::Namespace)]
+pub struct Namespace {
+    metadata: ObjectMeta,
+}
+
+/// v1 Service.
+#[derive(Clone, Debug, Deserialize, Serialize, kube::Resource)]
+#[resource(inherit = core::Service)]
+pub struct Service {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: ServiceSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ServiceSpec {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: String,
+    #[serde(rename = "clusterIPs")]
+    cluster_ips: Vec<String>,
+    external_name: String,
+    ports: Vec<WirePort>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct WirePort {
+    name: Option<String>,
+    protocol: Option<String>,
+    port: Option<u16>,
+}
+
+/// discovery.k8s.io/v1 EndpointSlice.
+#[derive(Clone, Debug, Deserialize, Serialize, kube::Resource)]
+#[resource(inherit = discovery::EndpointSlice)]
+pub struct EndpointSlice {
+    metadata: ObjectMeta,
+    #[serde(default, rename = "addressType")]
+    address_type: String,
+    /// Absent or null since 1.36 where there are none.
+    #[serde(default)]
+    endpoints: Option<Vec<WireEndpoint>>,
+    #[serde(default)]
+    ports: Option<Vec<WirePort>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct WireEndpoint {
+    addresses: Vec<String>,
+    conditions: WireConditions,
+    hostname: Option<String>,
+    target_ref: Option<TargetRef>,
+    zone: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct WireConditions {
+    ready: Option<bool>,
+    terminating: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct TargetRef {
+    name: Option<String>,
+}
+
+/// v1 Pod.
+#[derive(Clone, Debug, Deserialize, Serialize, kube::Resource)]
+#[resource(inherit = core::Pod)]
+pub struct Pod {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct PodIp {
+    ip: String,
+}
+
+/// multicluster.x-k8s.io/v1alpha1 ServiceImport (KEP-1645).
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ServiceImport {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: ImportSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct ImportSpec {
+    #[serde(rename = "type")]
+    kind: String,
+    ips: Vec<String>,
+    ports: Vec<WirePort>,
+}
+
+impl kube::Resource for ServiceImport {
+    type DynamicType = ();
+    type Scope = k8s_openapi::NamespaceResourceScope;
+
+    fn kind(_: &()) -> std::borrow::Cow<'_, str> {
+        "ServiceImport".into()
+    }
+
+    fn group(_: &()) -> std::borrow::Cow<'_, str> {
+        "multicluster.x-k8s.io".into()
+    }
+
+    fn version(_: &()) -> std::borrow::Cow<'_, str> {
+        "v1alpha1".into()
+    }
+
+    fn plural(_: &()) -> std::borrow::Cow<'_, str> {
+        "serviceimports".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+/// A name longer than a label cannot name an endpoint (RFC 1035 section 2.3.4).
+const MAX_LABEL: usize = 63;
+
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
+
+/// The key of an object with this metadata.
+#[must_use]
+pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
+    let text = |field: &Option<String>| field.as_deref().unwrap_or_default().into();
+    ObjectKey { ns: text(&meta.namespace), name: text(&meta.name) }
+}
+
+impl Wire for Namespace {
+    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+        Some((key_of(&self.metadata), Fact::Namespace))
+    }
+}
+
+impl Wire for Service {
+    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+        let (key, spec) = (key_of(&self.metadata), &self.spec);
+        let single = std::slice::from_ref(&spec.cluster_ip);
+        let ips = if spec.cluster_ips.is_empty() { single } else { &spec.cluster_ips };
+        let kind = if spec.kind == "ExternalName" {
+            Kind::ExternalName(spec.external_name.as_str().into())
+        } else if ips.first().is_some_and(|ip| ip == "None") {
+            Kind::Headless
+        } else {
+            Kind::ClusterIp(addresses(ips))
+        };
+        let ports = ports(&spec.ports, true);
+        let service = endpoint::Service { key: service_key(&key.ns, &key.name), kind, ports };
+        Some((key, Fact::Service(service)))
+    }
+}
+
+impl Wire for ServiceImport {
+    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+        let (key, spec) = (key_of(&self.metadata), &self.spec);
+        let headless = spec.kind == "Headless";
+        let kind = if headless { Kind::Headless } else { Kind::ClusterIp(addresses(&spec.ips)) };
+        // An import without ports has none that could stand for it, as in CoreDNS.
+        let ports = ports(&spec.ports, false);
+        let service = endpoint::Service { key: service_key(&key.ns, &key.name), kind, ports };
+        Some((key, Fact::Service(service)))
+    }
+}
+
+impl Wire for EndpointSlice {
+    fn fact(&self, watched: Watched, shape: Shape) -> Option<(ObjectKey, Fact)> {
+        let owner_label = if watched == Watched::ImportSlices { IMPORT_NAME } else { SERVICE_NAME };
+        let key = key_of(&self.metadata);
+        let label = |name: &str| self.metadata.labels.as_ref().and_then(|labels| labels.get(name));
+        let of = label(owner_label).map(|name| service_key(&key.ns, name));
+        let endpoints: Vec<_> =
+            self.endpoints.iter().flatten().flat_map(|e| e.endpoints(shape, &self.address_type)).collect();
+        let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
+        let ports = ports(self.ports.as_deref().unwrap_or_default(), true);
+        let cluster = label(SOURCE_CLUSTER).map_or("", |c| c);
+        Some((key, Fact::Slice(of, Slice::new(cluster, ports, &endpoints))))
+    }
+}
+
+impl Wire for Pod {
+    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+        if self.metadata.deletion_timestamp.is_some() {
+            return None; // what it said last stays true until it is gone
+        }
+        let key = key_of(&self.metadata);
+        let mut ips: Vec<_> = self.status.pod_ip.iter().cloned().collect();
+        ips.extend(self.status.pod_ips.iter().map(|p| p.ip.clone()).filter(|ip| Some(ip) != self.status.pod_ip.as_ref()));
+        let pod = endpoint::Pod { ns: key.ns.clone(), name: key.name.clone(), addresses: addresses(&ips) };
+        Some((key, Fact::Pod(pod)))
+    }
+}
+
+/// An endpoint with its zone in lower case.
+struct OwnedEndpoint<'a> {
+    address: Address<'a>,
+    label: Option<&'a str>,
+    zone: String,
+    conditions: Conditions,
+}
+
+impl OwnedEndpoint<'_> {
+    fn borrow(&self) -> endpoint::Endpoint<'_> {
+        let Self { address, label, ref zone, conditions } = *self;
+        endpoint::Endpoint { address, label, zone, conditions }
+    }
+}
+
+impl WireEndpoint {
+    fn endpoints<'a>(&'a self, shape: Shape, address_type: &'a str) -> impl Iterator<Item = OwnedEndpoint<'a>> {
+        let hostname = self.hostname.as_deref().filter(|h| !h.is_empty());
+        let target = self.target_ref.as_ref().and_then(|t| t.name.as_deref());
+        let target = target.filter(|name| shape.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL);
+        let conditions = Conditions {
+            ready: self.conditions.ready.unwrap_or(true),
+            terminating: self.conditions.terminating.unwrap_or(false),
+        };
+        self.addresses.iter().filter_map(move |text| {
+            let address = match address_type {
+                "FQDN" => Address::Name(text),
+                _ => Address::Ip(text.parse().ok()?),
+            };
+            let zone = self.zone.as_ref().filter(|_| shape.zonal).map(|z| z.to_ascii_lowercase()).unwrap_or_default();
+            Some(OwnedEndpoint { address, label: hostname.or(target), zone, conditions })
+        })
+    }
+}
+
+fn service_key(ns: &str, name: &str) -> ServiceKey {
+    ServiceKey::new(ns.as_bytes(), name.as_bytes())
+}
+
+/// The addresses that are some; anything else is left out, as no record could hold it.
+fn addresses(texts: &[String]) -> Box<[IpAddr]> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// The ports; where there are none and `stand_in`, one without number, so that the name exists.
+fn ports(ports: &[WirePort], stand_in: bool) -> Box<[Port]> {
+    let text = |t: &Option<String>| t.as_deref().unwrap_or_default().into();
+    let mut all: Vec<_> =
+        ports.iter().map(|p| Port { name: text(&p.name), protocol: text(&p.protocol), number: p.port }).collect();
+    if all.is_empty() && stand_in {
+        all.push(Port { name: "".into(), protocol: "".into(), number: None });
+    }
+    all.into()
+}

@@ -1,0 +1,165 @@
+//! Any sequence of apply, delete and reset leaves the zone that the final objects alone would give.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Pod, Port, Service, Slice};
+use headless_dns::name::ServiceKey;
+use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
+use headless_dns::zone::Zone;
+use proptest::prelude::*;
+
+const WATCHES: [Watched; 4] = [Watched::Namespaces, Watched::Services, Watched::Slices, Watched::Pods];
+
+/// What happens to the cluster. Few names and addresses, so that events meet.
+#[derive(Clone, Debug)]
+enum Step {
+    Apply(Watched, ObjectKey, Fact),
+    Delete(Watched, ObjectKey),
+    /// The watch lists again; before it does, these objects went unseen.
+    Relist(Watched, Vec<ObjectKey>),
+    /// A list that breaks off after the first so many objects.
+    Broken(Watched, usize),
+}
+
+fn key(ns: u8, name: u8) -> ObjectKey {
+    ObjectKey { ns: format!("ns{}", ns % 2).into(), name: format!("o{}", name % 4).into() }
+}
+
+fn service_key(key: &ObjectKey) -> ServiceKey {
+    ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes())
+}
+
+fn ip(last: u8) -> IpAddr {
+    Ipv4Addr::new(10, 0, 0, last % 6).into()
+}
+
+fn ports() -> Box<[Port]> {
+    Box::new([Port { name: "p".into(), protocol: "TCP".into(), number: Some(1) }])
+}
+
+fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
+    match watched {
+        Watched::Services | Watched::Imports => {
+            let kind = match bytes[0] % 3 {
+                0 => Kind::Headless,
+                1 => Kind::ClusterIp(Box::new([ip(bytes[1])])),
+                _ => Kind::ExternalName("example.com".into()),
+            };
+            Fact::Service(Service { key: service_key(key), kind, ports: ports() })
+        }
+        Watched::Slices | Watched::ImportSlices => {
+            let owner = ObjectKey { ns: key.ns.clone(), name: format!("o{}", bytes[0] % 4).into() };
+            let labels: Vec<String> = bytes.iter().map(|b| format!("h{}", b % 3)).collect();
+            let endpoints: Vec<_> = bytes[1..]
+                .iter()
+                .zip(&labels)
+                .map(|(b, label)| Endpoint {
+                    address: Address::Ip(ip(*b)),
+                    label: (b % 2 == 0).then_some(label.as_str()),
+                    zone: "",
+                    conditions: Conditions { ready: b % 5 != 0, terminating: false },
+                })
+                .collect();
+            let of = (bytes[0] % 7 != 6).then(|| service_key(&owner));
+            Fact::Slice(of, Slice::new("", ports(), &endpoints))
+        }
+        Watched::Pods => {
+            let addresses = bytes[1..].iter().take(2).map(|b| ip(*b)).collect();
+            Fact::Pod(Pod { ns: key.ns.clone(), name: key.name.clone(), addresses })
+        }
+        Watched::Namespaces => Fact::Namespace,
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let bytes = prop::collection::vec(any::<u8>(), 2..6);
+    (0..4usize, any::<u8>(), any::<u8>(), bytes, 0..8u8).prop_map(|(w, ns, name, bytes, what)| {
+        let watched = WATCHES[w];
+        let mut key = key(ns, name);
+        if watched == Watched::Namespaces {
+            key = ObjectKey { ns: "".into(), name: key.ns };
+        }
+        match what {
+            0 | 1 => Step::Delete(watched, key),
+            2 => Step::Relist(watched, bytes.iter().map(|b| self::key(*b, b / 2)).collect()),
+            3 => Step::Broken(watched, usize::from(bytes[0] % 3)),
+            _ => Step::Apply(watched, key.clone(), fact(watched, &key, &bytes)),
+        }
+    })
+}
+
+type Objects = BTreeMap<(Watched, ObjectKey), Fact>;
+
+fn apply_all(store: &mut Store, objects: &Objects, watched: Watched, most: usize) {
+    for ((_, key), fact) in objects.iter().filter(|((w, _), _)| *w == watched).take(most) {
+        store.handle(1, Event::Apply(watched, key.clone(), fact.clone()));
+    }
+}
+
+fn run(store: &mut Store, objects: &mut Objects, step: Step) {
+    match step {
+        Step::Apply(watched, key, fact) => {
+            objects.insert((watched, key.clone()), fact.clone());
+            store.handle(1, Event::Apply(watched, key, fact));
+        }
+        Step::Delete(watched, key) => {
+            objects.remove(&(watched, key.clone()));
+            store.handle(1, Event::Delete(watched, key));
+        }
+        Step::Relist(watched, unseen) => {
+            objects.retain(|(w, key), _| *w != watched || !unseen.contains(key));
+            store.handle(1, Event::Reset(watched));
+            apply_all(store, objects, watched, usize::MAX);
+            store.handle(1, Event::Synced(watched));
+        }
+        Step::Broken(watched, most) => {
+            store.handle(1, Event::Reset(watched));
+            apply_all(store, objects, watched, most);
+        }
+    }
+}
+
+fn fresh(objects: &Objects) -> Arc<Zone> {
+    let zone = Arc::new(Zone::default());
+    let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+    for watched in WATCHES {
+        store.handle(1, Event::Reset(watched));
+        apply_all(&mut store, objects, watched, usize::MAX);
+        store.handle(1, Event::Synced(watched));
+    }
+    zone
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #[test]
+    fn any_history_leaves_the_zone_of_the_final_objects(steps in prop::collection::vec(step(), 1..60)) {
+        let zone = Arc::new(Zone::default());
+        let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+        let mut objects = Objects::new();
+        for step in steps {
+            run(&mut store, &mut objects, step);
+        }
+        for watched in WATCHES {
+            run(&mut store, &mut objects, Step::Relist(watched, Vec::new()));
+        }
+        prop_assert!(*zone == *fresh(&objects));
+    }
+
+    #[test]
+    fn without_resets_every_single_step_leaves_the_zone_of_the_objects(steps in prop::collection::vec(step(), 1..20)) {
+        let zone = Arc::new(Zone::default());
+        let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+        let mut objects = Objects::new();
+        for watched in WATCHES {
+            run(&mut store, &mut objects, Step::Relist(watched, Vec::new()));
+        }
+        for step in steps.into_iter().filter(|s| !matches!(s, Step::Broken(..))) {
+            run(&mut store, &mut objects, step);
+            prop_assert!(*zone == *fresh(&objects));
+        }
+    }
+}
