@@ -1,13 +1,58 @@
-//! headless-dns (draft)
-pub mod name;
-pub mod record;
+//! headless-dns: a name that follows each Pod of a StatefulSet.
+//!
+//! ```text
+//!                           Kubernetes API server (a real one, or the embedded `cluster`)
+//!             ┌────────────────────┴───────────────────────────┐
+//!   Service, EndpointSlice, Namespace         StatefulSet, Pod, ControllerRevision, PVC
+//!   (Pod only where a mode needs it)                           │
+//! ┌─ watch/ ────────────────────────────┐   ┌─ controller/ ────┼─────────────────────┐
+//! │  list+watch, backoff                │   │  observe         ▼                     │
+//! │  relist = one reset                 │   │     │    act ──► create, delete, patch │
+//! │  wire types: only the fields used   │   │     │     ▲                            │
+//! └───────────┬─────────────────────────┘   └─────┼─────┼────────────────────────────┘
+//!             │ apply / delete / reset            ▼     │
+//!             ▼                              statefulset/plan                   (pure)
+//!    store    one writer, &mut self            observed → actions
+//!             │   merges the slices of a Service
+//!             ▼
+//!    zone     DashMap<svc.ns, Arc<ServiceData>> + address → Services
+//!             │   publish = swap one Arc; compact data, answers composed at reply time
+//!             │   lookup(question) → Positive | Alias | NoData | NxDomain | NotSynced | OutOfZone (+ reason)
+//!             ▼
+//!    plugin   one chain per server block, in CoreDNS's order: … loadbalance, kubernetes (asks the zone), forward
+//!             │   handle(query, next) → reply value; next.ask(question) re-enters the server
+//!             ▼
+//!    dns      UDP and TCP sockets          message: bytes ↔ query, reply → bytes, truncation, EDNS (pure)
+//!             ▼
+//!    clients                                  admin: /health /ready
+//! ```
+//!
+//! Imports point down only; `tests/layering.rs` holds them to it.
+//!
+//! ```text
+//! L3  main, args, serve, sandbox                        the verbs: wiring; anyhow lives here only
+//! L2  api, watch, controller, dns, plugin, admin, cluster  adapters: async + IO
+//! L1  store, zone, statefulset, corefile                state and decisions (pure)
+//! L0  name, record, endpoint, question, reply, message, selector   facts
+//! ```
+
 pub mod endpoint;
+pub mod message;
+pub mod name;
 pub mod question;
+pub mod record;
 pub mod reply;
+pub mod selector;
+
+pub mod corefile;
 pub mod store;
 pub mod zone;
-pub mod selector;
-pub mod watch;
+
+pub mod admin;
+pub mod api;
+pub mod dns;
 pub mod plugin;
-pub mod corefile;
-pub mod message;
+pub mod watch;
+
+pub mod args;
+pub mod serve;

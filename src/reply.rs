@@ -53,7 +53,25 @@ impl Composed {
     }
 }
 
+impl From<Composed> for Reply {
+    fn from(composed: Composed) -> Self {
+        Self::Composed(composed)
+    }
+}
+
 impl Reply {
+    /// The answer section and TC, decoded where the reply is an upstream's; `None` where that cannot be read.
+    #[must_use]
+    pub fn into_answer(self) -> Option<(Vec<Record>, bool)> {
+        match self {
+            Self::Composed(composed) => Some((composed.answer, composed.truncated)),
+            Self::Raw(wire) => {
+                let message = hickory_proto::op::Message::from_vec(&wire).ok()?;
+                Some((message.answers, message.metadata.truncation))
+            }
+        }
+    }
+
     /// A reply without records, SOA or AA: SERVFAIL, REFUSED and their kin.
     #[must_use]
     pub fn refusal(rcode: ResponseCode) -> Self {

@@ -1,2 +1,34 @@
-//! draft
+//! The answer side: one chain of plugins per server block, in CoreDNS's order; one file per plugin, under CoreDNS's name.
+//!
+//! A plugin's directive is parsed to a spec; the wiring starts what the spec needs and builds the handler from both.
+
+pub mod bind;
+pub mod errors;
+pub mod forward;
+pub mod health;
 pub mod kubernetes;
+pub mod loadbalance;
+pub mod log;
+pub mod ready;
+mod registry;
+mod router;
+
+use futures::future::BoxFuture;
+
+pub use registry::{Block, Setup, Spec, names, read_blocks};
+pub use router::{Chain, Next, Router};
+
+use crate::question::Query;
+use crate::reply::{Failure, Reply};
+
+/// What a plugin makes of a query: a reply, or a failure that the server answers with an empty reply.
+pub type Handled = Result<Reply, Failure>;
+
+/// A link of a chain.
+pub trait Plugin: Send + Sync + 'static {
+    /// Answers the query, or passes it on to `next`.
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled>;
+}
+
+#[cfg(test)]
+mod tests;

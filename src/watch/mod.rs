@@ -1,2 +1,138 @@
-//! Lists and watches.
+//! Lists and watches of an API server, into one store.
+//!
+//! Every watch runs on its own and feeds one bounded channel; one task owns the store. A watch never ends: what goes
+//! wrong is tried again, soon, for a name that is late is a name that is wrong.
+
+mod backoff;
+mod connection;
+mod stream;
 pub mod wire;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use kube::Client;
+use kube::runtime::watcher;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::selector::Selector;
+use crate::store::{Event, Store, Watched};
+use crate::zone::Zone;
+use connection::Connection;
+use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
+
+/// Events that may wait for the store; a watch that is faster waits.
+const QUEUE: usize = 1024;
+
+/// What to watch, and how to read it.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Of Services, slices and Pods.
+    pub labels: Selector,
+    /// Of namespaces, and as in CoreDNS of ServiceImports.
+    pub namespace_labels: Selector,
+    /// How slices are read.
+    pub shape: Shape,
+    /// Slices are not watched.
+    pub noendpoints: bool,
+    /// Pods are watched.
+    pub pods: bool,
+    /// ServiceImports and their slices are watched.
+    pub multicluster: bool,
+}
+
+impl Options {
+    /// The watches that must deliver.
+    #[must_use]
+    pub fn watches(&self) -> Vec<Watched> {
+        let mut watches = vec![Watched::Namespaces, Watched::Services];
+        watches.extend((!self.noendpoints).then_some(Watched::Slices));
+        watches.extend(self.pods.then_some(Watched::Pods));
+        if self.multicluster {
+            watches.extend([Watched::Imports, Watched::ImportSlices]);
+        }
+        watches
+    }
+}
+
+/// Watches that run; dropping it ends them.
+pub struct Watches {
+    /// The names they keep.
+    pub zone: Arc<Zone>,
+    /// Whether every watch has delivered its first list.
+    pub synced: watch::Receiver<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches {
+    /// Starts to watch.
+    #[must_use]
+    pub fn start(client: &Client, options: &Options) -> Self {
+        let zone = Arc::new(Zone::default());
+        let (events, queue) = mpsc::channel(QUEUE);
+        let (synced, is_synced) = watch::channel(false);
+        let store = Store::new(Arc::clone(&zone), &options.watches());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep(store, Arc::clone(&zone), queue, synced));
+        let connection = Arc::new(Connection::default());
+        for watched in options.watches() {
+            let feed = stream::Feed { watched, shape: options.shape, events: events.clone(), connection: Arc::clone(&connection) };
+            let config = config(watched, options);
+            match watched {
+                Watched::Namespaces => tasks.spawn(stream::run::<Namespace>(client.clone(), config, feed)),
+                Watched::Services => tasks.spawn(stream::run::<Service>(client.clone(), config, feed)),
+                Watched::Slices | Watched::ImportSlices => tasks.spawn(stream::run::<EndpointSlice>(client.clone(), config, feed)),
+                Watched::Pods => tasks.spawn(stream::run::<Pod>(client.clone(), config, feed)),
+                Watched::Imports => tasks.spawn(stream::run::<ServiceImport>(client.clone(), config, feed)),
+            };
+        }
+        Self { zone, synced: is_synced, tasks }
+    }
+
+    /// Waits until the zone is synced.
+    pub async fn synced(&self) {
+        let mut synced = self.synced.clone();
+        // An error would mean that the store's task has ended, which `ended` tells.
+        let _ended = synced.wait_for(|synced| *synced).await;
+    }
+
+    /// Waits for a watch to end, which none does by itself: the reason.
+    pub async fn ended(&mut self) -> String {
+        match self.tasks.join_next().await {
+            Some(Err(error)) => format!("a watch ended: {error}"),
+            Some(Ok(())) | None => "a watch ended".into(),
+        }
+    }
+}
+
+/// The one writer of the zone.
+async fn keep(mut store: Store, zone: Arc<Zone>, mut queue: mpsc::Receiver<Event>, synced: watch::Sender<bool>) {
+    while let Some(event) = queue.recv().await {
+        store.handle(unix_time(), event);
+        synced.send_if_modified(|synced| !std::mem::replace(synced, zone.synced()) && *synced);
+    }
+}
+
+fn unix_time() -> u32 {
+    #[expect(clippy::disallowed_methods, reason = "the clock enters here, for the zone's serial")]
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn config(watched: Watched, options: &Options) -> watcher::Config {
+    let selector = match watched {
+        Watched::Namespaces | Watched::Imports => options.namespace_labels.to_string(),
+        Watched::Services | Watched::Slices | Watched::Pods => options.labels.to_string(),
+        Watched::ImportSlices => wire::IMPORT_NAME.to_owned(),
+    };
+    let mut config = watcher::Config::default().streaming_lists();
+    if !selector.is_empty() {
+        config = config.labels(&selector);
+    }
+    if watched == Watched::Pods {
+        // A Pod that has ended has given its address back.
+        config = config.fields("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");
+    }
+    config
+}

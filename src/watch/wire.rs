@@ -173,7 +173,7 @@ impl kube::Resource for ServiceImport {
 const MAX_LABEL: usize = 63;
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
+pub(super) const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 
 /// The key of an object with this metadata.

@@ -1,3 +1,77 @@
-//! draft
+//! `kubernetes`: the cluster's names, from a zone that a watch keeps.
+
 mod compose;
+mod spec;
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 pub use compose::{Outcome, compose, positive};
+pub use spec::{Spec, parse};
+
+use super::{Handled, Next, Plugin};
+use crate::name::Name;
+use crate::question::{Query, Question, RecordType};
+use crate::reply::{Failure, Reply, ResponseCode};
+use crate::zone::{Records, View, Zone};
+
+/// The handler.
+pub struct Kubernetes {
+    /// What the stanza shows.
+    pub view: View,
+    /// Of these names, those that do not exist go to the next plugin.
+    pub fallthrough: Vec<Name>,
+    /// The names.
+    pub zone: Arc<Zone>,
+}
+
+impl Plugin for Kubernetes {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        self.answer(query, next).boxed()
+    }
+}
+
+impl Kubernetes {
+    async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
+        let question = &query.question;
+        if self.view.zone_of(&question.qname).is_none() {
+            return next.handle(query).await;
+        }
+        if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
+            return Err(Failure { rcode: ResponseCode::Refused, why: "plugin/kubernetes: no transfers".into() });
+        }
+        let answer = self.zone.lookup(&self.view, question);
+        let falls = self.fallthrough.iter().any(|zone| zone.zone_of(&question.qname));
+        match compose(&self.view, self.zone.serial(), question, answer, falls) {
+            Outcome::Reply(reply) => Ok(reply.into()),
+            Outcome::Next => next.handle(query).await,
+            Outcome::Fail(failure) => Err(failure),
+            Outcome::Follow { records, targets } => follow(query, next, records, targets).await,
+        }
+    }
+}
+
+/// Asks this server for what aliases lead to, as the same client.
+///
+/// An answer that holds nothing leaves the bare alias, as in CoreDNS; no answer at all is SERVFAIL, so that nobody
+/// takes an upstream's absence for the name's.
+async fn follow(query: &Query, next: Next<'_>, mut records: Records, targets: Vec<Name>) -> Handled {
+    let mut truncated = false;
+    for target in targets {
+        let question = Question { qname: target, ..query.question.clone() };
+        let reply = match next.ask(query, question).await {
+            Ok(reply) => reply,
+            Err(failure) if failure.rcode == ResponseCode::Refused => Reply::refusal(failure.rcode),
+            Err(failure) => return Err(failure),
+        };
+        if let Some((answer, cut)) = reply.into_answer() {
+            records.answer.extend(answer);
+            truncated |= cut;
+        }
+    }
+    let mut reply = positive(records);
+    reply.truncated = truncated;
+    Ok(reply.into())
+}

@@ -1,0 +1,172 @@
+//! The command line: ours, and CoreDNS's own flags in both of their forms.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::Server;
+use crate::plugin;
+use crate::serve::{self, Ambient, files};
+
+/// A name that follows each Pod: DNS from Kubernetes state.
+#[derive(Debug, Parser)]
+#[command(name = "headless-dns", version, about)]
+pub struct Args {
+    /// What is logged, as `RUST_LOG` would say it.
+    #[arg(long, global = true, env = "HEADLESS_DNS_LOG", default_value = "info,kube=error,hyper=warn,tower=warn,hickory_proto=warn")]
+    log: String,
+    /// Log lines as JSON.
+    #[arg(long, global = true, env = "HEADLESS_DNS_LOG_JSON")]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer DNS from a cluster's state. Takes CoreDNS's arguments; without a subcommand this is what runs.
+    Serve(Serve),
+}
+
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The Corefile; `stdin` for the standard input. Without it ./Corefile, else kubeadm's.
+    #[arg(long, value_name = "FILE")]
+    conf: Option<String>,
+    /// The port of server blocks that name none.
+    #[arg(long = "dns.port", short = 'p', value_name = "N", default_value_t = 53)]
+    dns_port: u16,
+    /// The API server, where the Corefile names none.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// A file to write the process id to.
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
+    /// List the plugins, and end.
+    #[arg(long)]
+    plugins: bool,
+    /// Print nothing at start.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// CoreDNS's flags: Go takes them with one dash or two.
+const ONE_DASH: &[&str] = &["-conf", "-dns.port", "-pidfile", "-plugins", "-quiet", "-version", "-kubeconfig", "-help"];
+
+const SUBCOMMANDS: &[&str] = &["serve", "help"];
+
+/// Puts arguments into the form clap takes: two dashes, and a subcommand.
+fn normalised(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = arguments
+        .into_iter()
+        .map(|argument| {
+            let flag = argument.split('=').next().unwrap_or_default();
+            if ONE_DASH.contains(&flag) { format!("-{argument}") } else { argument }
+        })
+        .collect();
+    let general = ["--version", "-V", "--help", "-h"];
+    if !all.get(1).is_some_and(|first| SUBCOMMANDS.contains(&first.as_str()) || general.contains(&first.as_str())) {
+        all.insert(1.min(all.len()), "serve".into());
+    }
+    all
+}
+
+impl Args {
+    /// Reads the arguments; prints help or an error and ends where they ask for it or are wrong.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::parse_from(normalised(std::env::args()))
+    }
+
+    /// Does what they say.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub fn run(self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        if self.log_json { subscriber.json().init() } else { subscriber.init() }
+        let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Serve(args) => args.run().await,
+            }
+        })
+    }
+}
+
+impl Serve {
+    async fn run(self) -> anyhow::Result<()> {
+        if self.plugins {
+            print(plugin::names());
+            return Ok(());
+        }
+        if let Some(path) = &self.pidfile {
+            std::fs::write(path, format!("{}\n", std::process::id())).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let (name, text) = files::corefile(self.conf.as_deref())?;
+        let server = self.kubeconfig.map_or(Server::Ambient, |file| Server::Kubeconfig { file, context: None });
+        let setup = serve::Setup { name: &name, text: &text, source: &files::Files, port: self.dns_port, api: Ambient::Server(server) };
+        let program = serve::Program::bind(setup).await?;
+        if !self.quiet {
+            print(program.lines());
+            print([format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
+        }
+        program.run(stop_signal()?).await
+    }
+}
+
+/// Cancelled by SIGINT and SIGTERM.
+///
+/// # Errors
+/// A signal that cannot be handled.
+pub fn stop_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let token = CancellationToken::new();
+    let stop = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(token)
+}
+
+/// Lines for a person, on standard output.
+#[expect(clippy::print_stdout, reason = "this is what the command is run for")]
+pub fn print<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) {
+    for line in lines {
+        println!("{}", line.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn coredns_s_own_arguments_work_in_both_forms_and_mean_serve() {
+        for (given, wanted) in [
+            ("x -conf f -dns.port=54", "x serve --conf f --dns.port=54"),
+            ("x --conf f -p 54", "x serve --conf f -p 54"),
+            ("x", "x serve"),
+            ("x serve -conf f", "x serve --conf f"),
+            ("x -version", "x --version"),
+        ] {
+            assert_eq!(normalised(words(given)), words(wanted));
+        }
+        let args = Args::try_parse_from(normalised(words("x -conf f -dns.port=54 -quiet"))).unwrap();
+        let Command::Serve(serve) = args.command;
+        assert_eq!((serve.conf.as_deref(), serve.dns_port, serve.quiet), (Some("f"), 54, true));
+    }
+}

@@ -1,0 +1,54 @@
+//! `errors`: failures of the plugins behind it are logged; replies stay as they are.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tracing::error;
+
+use super::registry::Setup;
+use super::{Handled, Next, Plugin};
+use crate::corefile::{CorefileError, go_duration};
+use crate::message::rcode_name;
+use crate::question::Query;
+
+/// The handler.
+#[derive(Debug)]
+pub struct Errors;
+
+/// Reads the directive. `consolidate` and `stacktrace` are checked, and have no effect: each failure is one event.
+///
+/// # Errors
+/// Where it is wrong.
+pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
+    let directive = setup.directive;
+    if let Some(arg) = directive.args.iter().find(|arg| arg.text != "stdout") {
+        return Err(arg.error("`errors` writes to the log only", "`stdout`, or nothing"));
+    }
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "stacktrace" => property.no_args()?,
+            "consolidate" => {
+                let args = property.some_args("a duration and a regular expression")?;
+                if go_duration(&args[0].text).is_none() {
+                    return Err(args[0].error("this is no duration", "a duration such as `5m`"));
+                }
+            }
+            _ => return Err(directive.unknown_property(property, "consolidate or stacktrace")),
+        }
+    }
+    Ok(())
+}
+
+impl Plugin for Errors {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let handled = next.handle(query).await;
+            if let Err(failure) = &handled {
+                let question = &query.question;
+                let rcode = rcode_name(failure.rcode);
+                error!(qname = %question.qname, qtype = %question.qtype, %rcode, error = %failure, "no plugin answered");
+            }
+            handled
+        }
+        .boxed()
+    }
+}

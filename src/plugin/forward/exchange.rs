@@ -1,0 +1,91 @@
+//! One question to one upstream: UDP, then TCP where the reply was cut.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::Spec;
+use crate::message::{HEADER, encode_query};
+use crate::question::{Query, Transport};
+
+/// How long one upstream may take before the next is asked: CoreDNS's read timeout.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The largest datagram that can come.
+const MAX_DATAGRAM: usize = 65_535;
+
+const TC: u8 = 0x02;
+
+/// Asks `upstream`; the reply is whole and has the client's id.
+pub(super) async fn ask(upstream: SocketAddr, query: &Query, spec: &Spec) -> io::Result<Vec<u8>> {
+    let over_udp = !spec.force_tcp && (query.transport == Transport::Udp || spec.prefer_udp);
+    let exchange = async {
+        if over_udp {
+            let reply = udp(upstream, query).await?;
+            if reply[2] & TC == 0 {
+                return Ok(reply);
+            }
+        }
+        tcp(upstream, query).await
+    };
+    let mut reply = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    reply[..2].copy_from_slice(&query.id.to_be_bytes());
+    Ok(reply)
+}
+
+/// Over a socket of its own: the kernel picks a random port, we a random id (RFC 5452 section 9).
+async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
+    let any = if upstream.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+    socket.connect(upstream).await?;
+    let (id, request) = request(query)?;
+    socket.send(&request).await?;
+    let mut buffer = vec![0; MAX_DATAGRAM];
+    loop {
+        let size = socket.recv(&mut buffer).await?;
+        // Anything else is somebody's guess, or late: the reply may still come.
+        if answers(&buffer[..size], id, query) {
+            buffer.truncate(size);
+            return Ok(buffer);
+        }
+    }
+}
+
+async fn tcp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(upstream).await?;
+    let (id, request) = request(query)?;
+    let length = u16::try_from(request.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_be_bytes()[..], &request].concat()).await?;
+    let mut reply = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut reply).await?;
+    if !answers(&reply, id, query) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the reply is to another question"));
+    }
+    Ok(reply)
+}
+
+fn request(query: &Query) -> io::Result<(u16, Vec<u8>)> {
+    let id = rand::random();
+    let wire = encode_query(id, query).map_err(io::Error::other)?;
+    Ok((id, wire))
+}
+
+/// Whether `wire` is a reply to this question with this id.
+fn answers(wire: &[u8], id: u16, query: &Query) -> bool {
+    const QR: u8 = 0x80;
+    if wire.len() < HEADER || wire[..2] != id.to_be_bytes() || wire[2] & QR == 0 {
+        return false;
+    }
+    let Ok(message) = Message::from_vec(wire) else {
+        return false;
+    };
+    // Errors may come without a question (RFC 1035 section 4.1.1 leaves it open).
+    let question = &query.question;
+    message.queries.first().is_none_or(|q| {
+        *q.name() == question.qname && q.query_type() == question.qtype && q.query_class() == question.qclass
+    })
+}

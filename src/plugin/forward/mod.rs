@@ -1,0 +1,96 @@
+//! `forward`: names elsewhere, asked of upstreams.
+
+mod exchange;
+mod spec;
+mod upstream;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rand::seq::SliceRandom;
+use tokio::sync::Semaphore;
+
+pub use spec::{Policy, Spec, parse};
+
+use super::{Handled, Next, Plugin};
+use crate::message::truncate;
+use crate::question::Query;
+use crate::reply::{Failure, Reply, ResponseCode};
+use upstream::Upstream;
+
+/// How long one query may take in all: CoreDNS's, and what stub resolvers wait before they ask again.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// The handler.
+pub struct Forward {
+    spec: Spec,
+    upstreams: Vec<Arc<Upstream>>,
+    turn: AtomicUsize,
+    slots: Option<Semaphore>,
+}
+
+impl Forward {
+    /// A handler that asks the upstreams of `spec`.
+    #[must_use]
+    pub fn new(spec: Spec) -> Self {
+        let upstreams = spec.upstreams.iter().map(|(address, _)| Arc::new(Upstream::new(*address, spec.max_fails))).collect();
+        let slots = spec.max_concurrent.map(Semaphore::new);
+        Self { spec, upstreams, turn: AtomicUsize::new(0), slots }
+    }
+
+    /// The upstreams in the order to try, those that are down last.
+    fn order(&self) -> Vec<&Arc<Upstream>> {
+        let mut order: Vec<_> = self.upstreams.iter().collect();
+        match self.spec.policy {
+            Policy::Random => order.shuffle(&mut rand::rng()),
+            Policy::RoundRobin => order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % self.upstreams.len().max(1)),
+            Policy::Sequential => {}
+        }
+        order.sort_by_key(|upstream| upstream.is_down());
+        order
+    }
+
+    async fn ask(&self, query: &Query) -> Handled {
+        let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
+            Some(Err(_)) => {
+                let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
+                return Err(Failure { rcode: ResponseCode::Refused, why: why.into() });
+            }
+            Some(Ok(slot)) => Some(slot),
+            None => None,
+        };
+        let mut last = String::from("no upstream");
+        let attempts = async {
+            for upstream in self.order() {
+                match exchange::ask(upstream.address, query, &self.spec).await {
+                    Ok(wire) => return Some(Reply::Raw(truncate(query, wire))),
+                    Err(error) => {
+                        last = format!("{}: {error}", upstream.address);
+                        upstream::check_until_up(upstream);
+                    }
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(DEADLINE, attempts).await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) | Err(_) => Err(Failure::servfail(format_args!("plugin/forward: no answer from any upstream, last: {last}"))),
+        }
+    }
+}
+
+impl Plugin for Forward {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        let qname = &query.question.qname;
+        if !self.spec.from.zone_of(qname) || self.spec.except.iter().any(|zone| zone.zone_of(qname)) {
+            return next.handle(query);
+        }
+        self.ask(query).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

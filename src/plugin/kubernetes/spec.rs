@@ -1,0 +1,265 @@
+//! The stanza `kubernetes [ZONES...] { ... }`, with CoreDNS's properties.
+
+use std::time::Duration;
+
+use crate::api::Server;
+use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
+use crate::name::{Name, is_reverse};
+use crate::plugin::registry::Setup;
+use crate::selector::Selector;
+use crate::zone::{PodMode, View};
+
+/// The stanza, parsed.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// What look-ups depend on, but for the server's own addresses.
+    pub view: View,
+    /// Of these names, those that do not exist go to the next plugin.
+    pub fallthrough: Vec<Name>,
+    /// Which API server.
+    pub api: Server,
+    /// Which Services, slices and Pods to watch.
+    pub labels: Selector,
+    /// Which namespaces to watch.
+    pub namespace_labels: Selector,
+    /// Endpoints without hostname are named after their Pods.
+    pub endpoint_pod_names: bool,
+    /// Slices are not watched.
+    pub noendpoints: bool,
+    /// How long start-up waits for the first lists before it serves all the same.
+    pub startup_timeout: Duration,
+}
+
+const PROPERTIES: &str = "endpoint, tls, kubeconfig, apiserver_qps, apiserver_burst, apiserver_max_inflight, namespaces, \
+    namespace_labels, labels, pods, endpoint_pod_names, noendpoints, zonal, ttl, fallthrough, ignore, multicluster or startup_timeout";
+
+/// The longest TTL the stanza takes, in seconds: CoreDNS's.
+const MAX_TTL: u32 = 3600;
+
+/// CoreDNS's: a cluster whose API is slower than this is served as far as it is known.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads the directive.
+///
+/// # Errors
+/// Where it is wrong.
+pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
+    let directive = setup.directive;
+    let zones: Vec<_> = setup.zones(&directive.args)?.into_iter().map(|zone| zone.to_lowercase()).collect();
+    if zones.iter().all(|zone| is_reverse(zone) && zone.num_labels() > 2) {
+        return Err(directive.name.error("every zone is a reverse zone", "the cluster's domain among the zones"));
+    }
+    let mut spec = Box::new(Spec {
+        view: View { zones, ..View::default() },
+        fallthrough: Vec::new(),
+        api: Server::default(),
+        labels: Selector::default(),
+        namespace_labels: Selector::default(),
+        endpoint_pod_names: false,
+        noendpoints: false,
+        startup_timeout: STARTUP_TIMEOUT,
+    });
+    let mut tls = None;
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "tls" => tls = Some(parse_tls(property)?),
+            "endpoint" | "kubeconfig" => parse_api(&mut spec, property)?,
+            "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => check_limit(property)?,
+            "labels" => spec.labels = parse_selector(property)?,
+            "namespace_labels" => spec.namespace_labels = parse_selector(property)?,
+            "startup_timeout" => spec.startup_timeout = parse_timeout(property)?,
+            _ => parse_answers(&mut spec, directive, property)?,
+        }
+    }
+    check(&spec, directive)?;
+    if let (Server::Endpoint { tls: slot, .. }, tls) = (&mut spec.api, tls) {
+        *slot = tls;
+    }
+    Ok(spec)
+}
+
+/// The properties that change answers.
+fn parse_answers(spec: &mut Spec, directive: &Directive, property: &Directive) -> Result<(), CorefileError> {
+    match property.name.text.as_str() {
+        "namespaces" => {
+            let names = property.some_args("names of namespaces")?;
+            spec.view.namespaces.extend(names.iter().map(|t| Box::from(t.text.to_ascii_lowercase())));
+        }
+        "pods" => {
+            const EXPECTED: &str = "disabled, insecure or verified";
+            let arg = property.one_arg(EXPECTED)?;
+            spec.view.pods = match arg.text.as_str() {
+                "disabled" => PodMode::Disabled,
+                "insecure" => PodMode::Insecure,
+                "verified" => PodMode::Verified,
+                other => return Err(arg.error(format!("unknown mode '{other}'"), EXPECTED)),
+            };
+        }
+        "endpoint_pod_names" => {
+            property.no_args()?;
+            spec.endpoint_pod_names = true;
+        }
+        "noendpoints" => {
+            property.no_args()?;
+            spec.noendpoints = true;
+        }
+        "zonal" => {
+            property.no_args()?;
+            spec.view.zonal = true;
+        }
+        "ttl" => {
+            let arg = &property.some_args("seconds")?[0];
+            let ttl = arg.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
+            spec.view.ttl = ttl.ok_or_else(|| arg.error(format!("'{}' is no TTL", arg.text), "seconds from 0 to 3600"))?;
+        }
+        "fallthrough" => spec.fallthrough = parse_zones(&property.args, vec![Name::root()])?,
+        "ignore" => {
+            if let Some(arg) = property.args.first() {
+                if arg.text != "empty_service" {
+                    return Err(arg.error(format!("'{}' cannot be ignored", arg.text), "empty_service"));
+                }
+                spec.view.ignore_empty_service = true;
+            }
+        }
+        "multicluster" => {
+            spec.view.multicluster = parse_zones(&property.args, Vec::new())?;
+            if let Some(arg) = property.args.iter().find(|arg| {
+                !zones_of(&arg.text).is_ok_and(|zones| zones.iter().all(|z| spec.view.zones.contains(z)))
+            }) {
+                return Err(arg.error(format!("{} is no zone of this stanza", arg.text), "one of the stanza's zones"));
+            }
+        }
+        _ => return Err(directive.unknown_property(property, PROPERTIES)),
+    }
+    Ok(())
+}
+
+fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError> {
+    let first = |expected| property.some_args(expected).map(|args| args[0].clone());
+    match (property.name.text.as_str(), &spec.api) {
+        ("kubeconfig", _) => {
+            let file = first("a file, and a context if it is not the current one")?.text;
+            if let Some(extra) = property.args.get(2) {
+                return Err(extra.error("`kubeconfig` takes a file and a context", "the end of the line"));
+            }
+            spec.api = Server::Kubeconfig { file: file.into(), context: property.args.get(1).map(|t| t.text.clone()) };
+        }
+        // As in CoreDNS a kubeconfig wins over an endpoint.
+        ("endpoint", Server::Kubeconfig { .. }) => drop(first("a URL")?),
+        _ => {
+            let url = first("a URL")?;
+            url.text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some()).ok_or_else(|| {
+                url.error(format!("{} is no URL", url.text), "a URL such as https://10.96.0.1:443")
+            })?;
+            spec.api = Server::Endpoint { url: url.text, tls: None };
+        }
+    }
+    Ok(())
+}
+
+fn parse_tls(property: &Directive) -> Result<[String; 3], CorefileError> {
+    let files: Vec<_> = property.args.iter().map(|t| t.text.clone()).collect();
+    files.try_into().map_err(|_| property.name.error("`tls` takes three files", "CERT KEY CA"))
+}
+
+/// `apiserver_*`: checked and without effect, as a few watches need no limit.
+fn check_limit(property: &Directive) -> Result<(), CorefileError> {
+    let arg = property.one_arg("a number, 0 or more")?;
+    let whole = property.name.text != "apiserver_qps";
+    let good = if whole { arg.text.parse::<u32>().is_ok() } else { arg.text.parse().is_ok_and(|n: f64| n >= 0.0) };
+    if good { Ok(()) } else { Err(arg.error(format!("'{}' is no number", arg.text), "a number, 0 or more")) }
+}
+
+fn parse_selector(property: &Directive) -> Result<Selector, CorefileError> {
+    let args = property.some_args("a label selector such as `app in (a, b)`")?;
+    let text = args.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
+    Selector::parse(&text).map_err(|error| args[0].error(error.to_string(), "a label selector such as `app in (a, b)`"))
+}
+
+fn parse_timeout(property: &Directive) -> Result<Duration, CorefileError> {
+    const EXPECTED: &str = "a duration above zero, such as `5s`";
+    let arg = &property.some_args(EXPECTED)?[0];
+    let timeout = go_duration(&arg.text).filter(|d| !d.is_zero());
+    timeout.ok_or_else(|| arg.error(format!("'{}' is no time to wait", arg.text), EXPECTED))
+}
+
+fn parse_zones(args: &[Token], none: Vec<Name>) -> Result<Vec<Name>, CorefileError> {
+    if args.is_empty() {
+        return Ok(none);
+    }
+    let mut zones = Vec::new();
+    for arg in args {
+        zones.extend(zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?);
+    }
+    Ok(zones)
+}
+
+/// Properties that exclude each other.
+fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
+    let at = |name: &str| directive.body.iter().find(|p| p.name.text == name).map_or(&directive.name, |p| &p.name);
+    if !spec.view.namespaces.is_empty() && !spec.namespace_labels.is_empty() {
+        return Err(at("namespace_labels").error("`namespaces` and `namespace_labels` exclude each other", "one of them"));
+    }
+    if spec.noendpoints && spec.view.zonal {
+        return Err(at("zonal").error("`zonal` needs the endpoints that `noendpoints` leaves out", "one of them"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Spec as Any;
+    use crate::plugin::tests::{spec_error, specs};
+
+    fn spec(text: &str) -> Spec {
+        match specs(text).pop() {
+            Some(Any::Kubernetes(spec)) => spec,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_property_is_read() {
+        let spec = spec(
+            "kubernetes Cluster.local 10.0.0.0/8 {\n endpoint https://10.0.0.1\n tls c k ca\n namespaces a\n namespaces B c\n labels app in (x, y)\n pods verified\n \
+             endpoint_pod_names\n zonal\n ttl 60\n fallthrough\n ignore empty_service\n multicluster cluster.local\n startup_timeout 1s\n apiserver_qps 1.5\n}",
+        );
+        let zones: Vec<_> = spec.view.zones.iter().map(ToString::to_string).collect();
+        assert_eq!(zones, ["cluster.local.", "10.in-addr.arpa."]);
+        assert_eq!(spec.view.namespaces, ["a", "b", "c"].map(Box::from));
+        assert_eq!((spec.view.pods, spec.view.ttl, spec.labels.to_string().as_str()), (PodMode::Verified, 60, "app in (x,y)"));
+        assert!(spec.endpoint_pod_names && spec.view.zonal && spec.view.ignore_empty_service && !spec.noendpoints);
+        assert_eq!((spec.fallthrough, spec.view.multicluster), (vec![Name::root()], spec.view.zones[..1].to_vec()));
+        let tls = Some(["c", "k", "ca"].map(str::to_owned));
+        assert_eq!(spec.api, Server::Endpoint { url: "https://10.0.0.1".into(), tls });
+        assert_eq!(spec.startup_timeout, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn without_zones_those_of_the_block_are_served_and_a_kubeconfig_wins() {
+        let spec = spec("kubernetes {\n kubeconfig f ctx\n endpoint http://x\n}");
+        assert_eq!(spec.view.zones[0].to_string(), "cluster.local.");
+        assert_eq!(spec.api, Server::Kubeconfig { file: "f".into(), context: Some("ctx".into()) });
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused() {
+        for (body, problem) in [
+            ("pods on", "unknown mode 'on'"),
+            ("ttl 3601", "'3601' is no TTL"),
+            ("zonal x", "`zonal` takes no argument"),
+            ("tls a b", "`tls` takes three files"),
+            ("ignore all", "'all' cannot be ignored"),
+            ("startup_timeout 0s", "'0s' is no time to wait"),
+            ("multicluster example.org", "example.org is no zone of this stanza"),
+            ("upstream", "unknown property 'upstream' of `kubernetes`"),
+            ("apiserver_burst -1", "'-1' is no number"),
+            ("namespaces a\n namespace_labels b", "`namespaces` and `namespace_labels` exclude each other"),
+            ("zonal\n noendpoints", "`zonal` needs the endpoints that `noendpoints` leaves out"),
+        ] {
+            assert_eq!(spec_error(&format!("kubernetes {{\n {body}\n}}")), problem);
+        }
+        assert_eq!(spec_error("kubernetes 10.0.0.0/8"), "every zone is a reverse zone");
+    }
+}

@@ -1,0 +1,76 @@
+//! `loadbalance`: the records of each answer in a new order each time.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rand::seq::SliceRandom;
+
+use super::registry::Setup;
+use super::{Handled, Next, Plugin};
+use crate::corefile::CorefileError;
+use crate::question::Query;
+use crate::record::{Record, RecordType};
+use crate::reply::{Composed, Reply};
+
+/// The handler.
+#[derive(Debug)]
+pub struct Loadbalance;
+
+/// Reads the directive.
+///
+/// # Errors
+/// Where it is wrong, or asks for a policy other than `round_robin`.
+pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
+    setup.directive.no_body()?;
+    match &setup.directive.args[..] {
+        [] => Ok(()),
+        [policy] if policy.text == "round_robin" => Ok(()),
+        [policy, ..] => Err(policy.error(format!("the policy '{}' is not supported", policy.text), "round_robin, or nothing")),
+    }
+}
+
+impl Plugin for Loadbalance {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let mut reply = next.handle(query).await?;
+            if let Reply::Composed(Composed { answer, additional, .. }) = &mut reply {
+                shuffle(answer);
+                shuffle(additional);
+            }
+            Ok(reply)
+        }
+        .boxed()
+    }
+}
+
+/// Aliases first and in order, then what is no address in order, then addresses shuffled.
+fn shuffle(records: &mut [Record]) {
+    let rank = |record: &Record| match record.record_type() {
+        RecordType::CNAME => 0,
+        RecordType::A | RecordType::AAAA => 2,
+        _ => 1,
+    };
+    records.sort_by_key(rank);
+    let addresses = records.partition_point(|r| rank(r) < 2);
+    records[addresses..].shuffle(&mut rand::rng());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::absolute;
+    use crate::record;
+
+    #[test]
+    fn addresses_change_places_and_nothing_else_does() {
+        let owner = absolute("redis.default.svc.cluster.local").unwrap();
+        let alias = record::cname(owner.clone(), 5, absolute("example.com").unwrap());
+        let mut records: Vec<_> = (0..100).map(|i| record::address(owner.clone(), 5, [10, 0, 0, i].into())).collect();
+        let before = records.clone();
+        records.push(alias.clone());
+        shuffle(&mut records);
+        assert_eq!(records[0], alias);
+        assert_ne!(records[1..], before);
+        records[1..].sort_by_key(|r| r.data.to_string().rsplit('.').next().unwrap().parse::<u8>().unwrap());
+        assert_eq!(records[1..], before);
+    }
+}

@@ -1,0 +1,182 @@
+//! `log`: a line per query, in CoreDNS's formats.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tracing::info;
+
+use super::registry::Setup;
+use super::{Handled, Next, Plugin};
+use crate::corefile::{CorefileError, Directive};
+use crate::message::{encode, rcode_name};
+use crate::name::Name;
+use crate::question::{Query, Transport};
+use crate::reply::{Reply, ResponseCode};
+
+/// `log [NAMES...] [FORMAT] { class CLASS... }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    names: Vec<Name>,
+    format: String,
+    /// Empty: all.
+    classes: Vec<Class>,
+}
+
+/// What kind of reply a line is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Denial,
+    Error,
+    Success,
+}
+
+const COMMON: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}"#;
+const COMBINED: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration} {>opcode}"#;
+
+/// Reads the directive.
+///
+/// # Errors
+/// Where it is wrong.
+pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
+    let directive = setup.directive;
+    let (mut args, mut format) = (&directive.args[..], COMMON.to_owned());
+    if let Some((last, names)) = args.split_last()
+        && last.text.contains('{')
+    {
+        args = names;
+        format = last.text.replace("{common}", COMMON).replace("{combined}", COMBINED);
+    }
+    let names = if args.is_empty() { vec![Name::root()] } else { setup.zones(args)? };
+    let mut classes = Vec::new();
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "class" => classes.extend(parse_classes(property)?),
+            _ => return Err(directive.unknown_property(property, "class")),
+        }
+    }
+    Ok(Spec { names, format, classes })
+}
+
+fn parse_classes(property: &Directive) -> Result<Vec<Class>, CorefileError> {
+    const EXPECTED: &str = "success, denial, error or all";
+    let mut classes = Vec::new();
+    for arg in property.some_args(EXPECTED)? {
+        match arg.text.as_str() {
+            "success" => classes.push(Class::Success),
+            "denial" => classes.push(Class::Denial),
+            "error" => classes.push(Class::Error),
+            "all" => classes.extend([Class::Success, Class::Denial, Class::Error]),
+            _ => return Err(arg.error(format!("unknown class '{}'", arg.text), EXPECTED)),
+        }
+    }
+    Ok(classes)
+}
+
+/// The handler: the rules of a block, of which the first whose name fits decides.
+#[derive(Debug)]
+pub struct Log {
+    /// In the order of the file.
+    pub rules: Vec<Spec>,
+}
+
+impl Plugin for Log {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let start = tokio::time::Instant::now();
+            let handled = next.handle(query).await;
+            let fits = |rule: &&Spec| rule.names.iter().any(|zone| zone.zone_of(&query.question.qname));
+            if let Some(rule) = self.rules.iter().find(fits) {
+                let reply = handled.clone().unwrap_or_else(|failure| Reply::refusal(failure.rcode));
+                if rule.classes.is_empty() || rule.classes.contains(&class(&reply)) {
+                    info!("{}", line(&rule.format, query, &reply, start.elapsed()));
+                }
+            }
+            handled
+        }
+        .boxed()
+    }
+}
+
+fn class(reply: &Reply) -> Class {
+    let answers = match reply {
+        Reply::Composed(composed) => composed.answer.len(),
+        Reply::Raw(wire) => usize::from(wire.get(7).copied().unwrap_or_default()),
+    };
+    match (reply.rcode(), answers) {
+        (ResponseCode::NoError, 0) | (ResponseCode::NXDomain, _) => Class::Denial,
+        (ResponseCode::NoError, _) => Class::Success,
+        _ => Class::Error,
+    }
+}
+
+/// `format` with its placeholders filled in.
+fn line(format: &str, query: &Query, reply: &Reply, took: Duration) -> String {
+    let wire = match reply {
+        Reply::Composed(composed) => encode(query, composed).unwrap_or_default(),
+        Reply::Raw(wire) => wire.clone(),
+    };
+    let question = &query.question;
+    let remote = match query.client {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    };
+    let transport = match query.transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    };
+    let fields = [
+        ("{remote}", remote),
+        ("{port}", query.client.port().to_string()),
+        ("{>id}", query.id.to_string()),
+        ("{type}", question.qtype.to_string()),
+        ("{class}", question.qclass.to_string()),
+        ("{name}", question.qname.to_lowercase().to_string()),
+        ("{proto}", transport.to_owned()),
+        ("{size}", query.size.to_string()),
+        ("{>do}", query.edns.is_some_and(|e| e.dnssec_ok).to_string()),
+        ("{>bufsize}", query.edns.map_or(512, |e| e.udp_size).to_string()),
+        ("{rcode}", rcode_name(reply.rcode())),
+        ("{>rflags}", flags(&wire)),
+        ("{rsize}", wire.len().to_string()),
+        ("{duration}", format!("{}s", took.as_secs_f64())),
+        ("{>opcode}", u8::from(query.opcode).to_string()),
+    ];
+    fields.iter().fold(format.to_owned(), |line, (name, value)| line.replace(name, value))
+}
+
+fn flags(wire: &[u8]) -> String {
+    let [high, low] = wire.get(2..4).map_or([0, 0], |b| [b[0], b[1]]);
+    let names = [(high, 0x80, "qr"), (high, 4, "aa"), (high, 2, "tc"), (high, 1, "rd"), (low, 0x80, "ra"), (low, 0x20, "ad"), (low, 0x10, "cd")];
+    let set: Vec<_> = names.iter().filter(|(byte, bit, _)| byte & bit != 0).map(|(.., name)| *name).collect();
+    set.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Composed;
+    use crate::plugin::tests::{query, spec_error, specs};
+    use crate::question::RecordType;
+
+    #[test]
+    fn the_common_line_is_coredns_s() {
+        let query = query("Redis.default.svc.cluster.local", RecordType::A);
+        let reply = Composed { authoritative: true, ..Composed::empty(ResponseCode::NXDomain) }.into();
+        assert_eq!(
+            line(COMMON, &query, &reply, Duration::from_micros(1500)),
+            r#"127.0.0.1:5353 - 7 "A IN redis.default.svc.cluster.local. udp 0 false 512" NXDOMAIN qr,aa,rd 49 0.0015s"#
+        );
+    }
+
+    #[test]
+    fn names_format_and_classes_are_read() {
+        let Some(crate::plugin::Spec::Log(spec)) = specs("log example.org. \"{name} {rcode}\" {\n class denial error\n}").pop() else {
+            panic!("no log");
+        };
+        assert_eq!(spec.names, [crate::name::absolute("example.org").unwrap()]);
+        assert_eq!((spec.format.as_str(), &spec.classes[..]), ("{name} {rcode}", &[Class::Denial, Class::Error][..]));
+        assert_eq!(spec_error("log {\n class nothing\n}"), "unknown class 'nothing'");
+    }
+}

@@ -1,0 +1,137 @@
+//! From a query to the chain of the server block it belongs to.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::{Handled, Plugin};
+use crate::name::Name;
+use crate::question::{DNSClass, Query, Question, RecordType};
+use crate::reply::{Failure, Reply, ResponseCode};
+
+/// The plugins of a server block, in order.
+pub type Chain = Arc<[Arc<dyn Plugin>]>;
+
+/// How often a reply may be completed by asking this server again: as many aliases as one answer may hold.
+const MAX_DEPTH: u8 = 11;
+
+/// The server blocks of a listener.
+pub struct Router {
+    blocks: Vec<(Name, Chain)>,
+    any_class: bool,
+}
+
+/// The rest of a chain.
+#[derive(Clone, Copy)]
+pub struct Next<'a> {
+    router: &'a Router,
+    rest: &'a [Arc<dyn Plugin>],
+    depth: u8,
+}
+
+impl Router {
+    /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
+    #[must_use]
+    pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Self {
+        Self { blocks, any_class }
+    }
+
+    /// Answers a query. There is always a reply.
+    pub async fn answer(&self, query: &Query) -> Reply {
+        match self.ask(query, 0).await {
+            Ok(reply) => reply,
+            Err(failure) => Reply::refusal(failure.rcode),
+        }
+    }
+
+    fn ask<'a>(&'a self, query: &'a Query, depth: u8) -> BoxFuture<'a, Handled> {
+        let question = &query.question;
+        let refused = |why: &str| {
+            let failure = Failure { rcode: ResponseCode::Refused, why: why.into() };
+            futures::future::ready(Err(failure)).boxed()
+        };
+        if question.qclass != DNSClass::IN && !self.any_class {
+            return refused("only class IN is served");
+        }
+        match self.chain_of(question) {
+            Some(chain) if !chain.is_empty() => Next { router: self, rest: chain, depth }.handle(query),
+            Some(_) | None => refused("no server block has this name"),
+        }
+    }
+
+    /// The block with the longest zone. DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1): as in
+    /// CoreDNS the topmost block other than the root's gets it.
+    fn chain_of(&self, question: &Question) -> Option<&Chain> {
+        let mut fitting: Vec<_> = self.blocks.iter().filter(|(zone, _)| zone.zone_of(&question.qname)).collect();
+        fitting.sort_by_key(|(zone, _)| zone.num_labels());
+        let found = match question.qtype {
+            RecordType::DS => fitting.iter().find(|(zone, _)| !zone.is_root()).or_else(|| fitting.first()),
+            _ => fitting.last(),
+        };
+        found.map(|(_, chain)| chain)
+    }
+}
+
+impl<'a> Next<'a> {
+    /// Hands the query to the next plugin.
+    pub fn handle(self, query: &'a Query) -> BoxFuture<'a, Handled> {
+        match self.rest.split_first() {
+            Some((plugin, rest)) => plugin.handle(query, Next { rest, ..self }),
+            None => futures::future::ready(Err(Failure::servfail("no next plugin found"))).boxed(),
+        }
+    }
+
+    /// Asks the whole server another question, as the same client: from the choice of the server block on.
+    pub async fn ask(self, query: &Query, question: Question) -> Handled {
+        if self.depth >= MAX_DEPTH {
+            return Err(Failure::servfail("too many aliases"));
+        }
+        let query = Query { question, ..query.clone() };
+        self.router.ask(&query, self.depth + 1).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::absolute;
+    use crate::plugin::tests::{Fixed, query};
+
+    fn router(zones: &[&str]) -> Router {
+        let chain = |i: usize| Arc::from([Arc::new(Fixed::address([10, 0, 0, u8::try_from(i).unwrap()])) as Arc<dyn Plugin>]);
+        let blocks = zones.iter().enumerate().map(|(i, z)| (absolute(z).unwrap(), chain(i))).collect();
+        Router::new(blocks, false)
+    }
+
+    fn block(router: &Router, qname: &str, qtype: RecordType) -> Option<usize> {
+        let question = Question::new(absolute(qname).unwrap(), qtype);
+        let chain = router.chain_of(&question)?;
+        router.blocks.iter().position(|(_, c)| Arc::ptr_eq(c, chain))
+    }
+
+    #[test]
+    fn the_longest_zone_wins_in_any_case_and_ds_goes_to_the_topmost() {
+        let router = router(&[".", "example.org", "a.example.org"]);
+        for (qname, qtype, wanted) in [
+            ("x.A.example.ORG", RecordType::A, 2),
+            ("example.org", RecordType::A, 1),
+            ("example.com", RecordType::A, 0),
+            ("x.a.example.org", RecordType::DS, 1),
+            ("com", RecordType::DS, 0),
+        ] {
+            assert_eq!(block(&router, qname, qtype), Some(wanted), "{qname} {qtype}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_no_block_and_a_class_of_no_plugin_are_refused() {
+        let router = router(&["example.org"]);
+        let rcode = |query: &Query| futures::executor::block_on(router.answer(query)).rcode();
+        assert_eq!(rcode(&query("example.com", RecordType::A)), ResponseCode::Refused);
+        let mut chaos = query("example.org", RecordType::A);
+        chaos.question.qclass = DNSClass::CH;
+        assert_eq!(rcode(&chaos), ResponseCode::Refused);
+        assert_eq!(rcode(&query("example.org", RecordType::A)), ResponseCode::NoError);
+    }
+}

@@ -1,0 +1,118 @@
+//! What the tests of several plugins share, and the tests of the registry.
+
+use std::io;
+
+use futures::FutureExt;
+
+use super::*;
+use crate::corefile::{self, CorefileError, Source};
+use crate::name::absolute;
+use crate::question::{OpCode, Question, RecordType, Transport};
+use crate::record;
+use crate::reply::{Composed, ResponseCode};
+
+/// A link that always gives the same.
+pub(super) struct Fixed(pub(super) Handled);
+
+impl Fixed {
+    pub(super) fn address(ip: [u8; 4]) -> Self {
+        let owner = absolute("fixed").unwrap();
+        let answer = vec![record::address(owner, 5, ip.into())];
+        Self(Ok(Composed { answer, ..Composed::empty(ResponseCode::NoError) }.into()))
+    }
+}
+
+impl Plugin for Fixed {
+    fn handle<'a>(&'a self, _: &'a Query, _: Next<'a>) -> BoxFuture<'a, Handled> {
+        futures::future::ready(self.0.clone()).boxed()
+    }
+}
+
+/// A query over UDP, without EDNS.
+pub(super) fn query(qname: &str, qtype: RecordType) -> Query {
+    Query {
+        question: Question::new(absolute(qname).unwrap(), qtype),
+        id: 7,
+        opcode: OpCode::Query,
+        recursion_desired: true,
+        checking_disabled: false,
+        edns: None,
+        transport: Transport::Udp,
+        client: "127.0.0.1:5353".parse().unwrap(),
+        size: 0,
+    }
+}
+
+/// No files but a resolv.conf, no environment.
+pub(super) struct Files;
+
+impl Source for Files {
+    fn read(&self, _: &str, path: &str) -> io::Result<String> {
+        match path {
+            "/etc/resolv.conf" => Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into()),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
+        }
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+fn read(directives: &str) -> Result<Vec<Block>, CorefileError> {
+    let text = format!("cluster.local:53 {{\n{directives}\n}}");
+    read_blocks(&corefile::parse("Corefile", &text, &Files)?, &Files)
+}
+
+/// The specs of a block with these directives.
+pub(super) fn specs(directives: &str) -> Vec<Spec> {
+    read(directives).unwrap().remove(0).specs
+}
+
+/// What is wrong with these directives.
+pub(super) fn spec_error(directives: &str) -> String {
+    read(directives).unwrap_err().problem().to_owned()
+}
+
+#[test]
+fn a_block_s_plugins_come_in_coredns_s_order_whatever_the_file_s() {
+    let names: Vec<_> = specs("forward . 192.0.2.1\nkubernetes\nloadbalance\nready\nlog\nerrors\nhealth\nbind lo")
+        .iter()
+        .map(|spec| format!("{spec:?}").split(['(', ' ']).next().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["Bind", "Ready", "Health", "Errors", "Log", "Loadbalance", "Kubernetes", "Forward"]);
+}
+
+#[test]
+fn kubeadm_s_corefile_is_accepted_and_says_what_has_no_effect() {
+    let blocks = read_blocks(&corefile::parse("Corefile", corefile::KUBEADM, &Files).unwrap(), &Files).unwrap();
+    let names: Vec<_> = blocks[0].without_effect.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["prometheus", "cache", "loop", "reload"]);
+    assert_eq!(blocks[0].specs.len(), 6);
+}
+
+#[test]
+fn no_directive_is_mistyped_and_ignored() {
+    for (text, problem) in [
+        ("forwrad . 192.0.2.1", "unknown directive 'forwrad'"),
+        ("rewrite name a b", "the plugin `rewrite` is not supported, and leaving it out would change answers"),
+        ("kubernetes\nkubernetes", "`kubernetes` stands twice in this block"),
+        ("health {\n lameduk 5s\n}", "unknown property 'lameduk' of `health`"),
+        ("health {\n lameduck 5\n}", "this is no duration"),
+        ("ready 8181", "8181 has no port"),
+        ("loadbalance weighted x", "the policy 'weighted' is not supported"),
+        ("errors file", "`errors` writes to the log only"),
+    ] {
+        assert_eq!(spec_error(text), problem, "{text}");
+    }
+}
+
+#[test]
+fn the_last_of_several_health_directives_counts() {
+    let [Spec::Health(health)] = &specs("health :1\nhealth :2")[..] else { panic!("not one health") };
+    assert_eq!(health.address, ":2");
+}

@@ -1,0 +1,253 @@
+//! The server's life: bind everything, run, drain.
+
+pub mod files;
+mod listen;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::admin::{self, Readiness, Token};
+use crate::api::{self, Client, Server};
+use crate::corefile::{self, Source};
+use crate::dns;
+use crate::plugin::errors::Errors;
+use crate::plugin::forward::Forward;
+use crate::plugin::kubernetes::{self, Kubernetes};
+use crate::plugin::loadbalance::Loadbalance;
+use crate::plugin::log::Log;
+use crate::plugin::{Block, Chain, Plugin, Router, Spec, read_blocks};
+use crate::watch::{self, Watches};
+use crate::zone::{PodMode, Zone};
+use listen::Listeners;
+
+/// What a server is made from.
+pub struct Setup<'a> {
+    /// What errors call the Corefile, and where its imports start.
+    pub name: &'a str,
+    /// The Corefile.
+    pub text: &'a str,
+    /// Files and environment.
+    pub source: &'a dyn Source,
+    /// The port of keys without one.
+    pub port: u16,
+    /// The API server of stanzas that name none.
+    pub api: Ambient,
+}
+
+/// The API server of stanzas that name none.
+pub enum Ambient {
+    /// A client, made already.
+    Client(Client),
+    /// How to make one.
+    Server(Server),
+}
+
+/// A server with its sockets bound.
+pub struct Program {
+    dns: dns::Bound,
+    routers: Vec<Arc<Router>>,
+    admin: Vec<admin::Bound>,
+    stanzas: Vec<Stanza>,
+    lameduck: Duration,
+    serving: Token,
+    lines: Vec<String>,
+}
+
+/// A `kubernetes` stanza at work.
+struct Stanza {
+    watches: Watches,
+    startup_timeout: Duration,
+    ready: Token,
+}
+
+impl Program {
+    /// Reads the Corefile, starts the watches and binds every socket.
+    ///
+    /// # Errors
+    /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
+    pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
+        let blocks = corefile::parse(setup.name, setup.text, setup.source).and_then(|blocks| read_blocks(&blocks, setup.source));
+        let blocks = blocks.map_err(anyhow::Error::new)?;
+        for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
+            info!(plugin = %name, "accepted without effect: {why}");
+        }
+        let interfaces = dns::interface_addresses().context("cannot list the interfaces")?;
+        let readiness = Readiness::default();
+        let serving = readiness.token("dns");
+        let mut listeners = Listeners::new(setup.port, &interfaces);
+        let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
+        for block in &blocks {
+            let (chain, stanza) = chain(block, &setup.api, &listeners, &readiness).await?;
+            stanzas.extend(stanza);
+            lines.extend(listeners.add(block, &chain)?);
+        }
+        let (dns, routers) = listeners.bind()?;
+        let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
+        for spec in forwards(&blocks) {
+            spec.check_not_ourselves(&dns.addresses(), &local).map_err(anyhow::Error::new)?;
+        }
+        let (admin, lameduck) = probes(&blocks, &readiness).await?;
+        Ok(Self { dns, routers, admin, stanzas, lameduck, serving, lines })
+    }
+
+    /// The DNS sockets' addresses.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.dns.addresses()
+    }
+
+    /// What is served, a line per zone and port, as CoreDNS prints it.
+    #[must_use]
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// The zones of the stanzas, in the order of the file.
+    #[must_use]
+    pub fn zones(&self) -> Vec<Arc<Zone>> {
+        self.stanzas.iter().map(|stanza| Arc::clone(&stanza.watches.zone)).collect()
+    }
+
+    /// Serves until `shutdown`; then lame duck, drain, and last the watches end.
+    ///
+    /// # Errors
+    /// A task that ended though nobody asked it to.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (stop_dns, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = JoinSet::new();
+        for bound in self.admin {
+            let stop = stop_admin.clone();
+            tasks.spawn(async move { bound.run(stop).await.context("a probe's server ended") });
+        }
+        wait_for_sync(&self.stanzas, &shutdown).await;
+        let (dns, routers, stop) = (self.dns, self.routers, stop_dns.clone());
+        let mut dns = tokio::spawn(async move { dns.run(&routers, stop).await });
+        drop(self.serving);
+        let mut watching = JoinSet::new();
+        for stanza in self.stanzas {
+            watching.spawn(keep(stanza));
+        }
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            Some(ended) = watching.join_next() => Err(anyhow::anyhow!(ended.unwrap_or_else(|error| error.to_string()))),
+            Some(ended) = tasks.join_next() => ended.context("a probe's server broke").flatten().and_then(|()| anyhow::bail!("a probe's server ended")),
+            ended = &mut dns => Err(anyhow::anyhow!("the DNS server ended: {ended:?}")),
+        };
+        if outcome.is_ok() {
+            tokio::time::sleep(self.lameduck).await;
+            stop_dns.cancel();
+            dns.await.context("the DNS server broke while it drained")?;
+        }
+        drop(watching);
+        stop_admin.cancel();
+        while tasks.join_next().await.is_some() {}
+        outcome
+    }
+}
+
+/// Holds a stanza's watches, and its readiness until they are synced. Returns only when a watch has died.
+async fn keep(mut stanza: Stanza) -> String {
+    stanza.watches.synced().await;
+    drop(stanza.ready);
+    stanza.watches.ended().await
+}
+
+/// Waits for the first lists, but not for ever: what is known by then is served, and nothing is denied.
+async fn wait_for_sync(stanzas: &[Stanza], shutdown: &CancellationToken) {
+    for stanza in stanzas {
+        tokio::select! {
+            () = stanza.watches.synced() => {}
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(stanza.startup_timeout) => {
+                warn!("serving before the API server has delivered everything: unknown names are SERVFAIL until then");
+            }
+        }
+    }
+}
+
+fn forwards(blocks: &[Block]) -> impl Iterator<Item = &crate::plugin::forward::Spec> {
+    blocks.iter().flat_map(|block| &block.specs).filter_map(|spec| match spec {
+        Spec::Forward(spec) => Some(spec),
+        Spec::Bind(_) | Spec::Errors | Spec::Health(_) | Spec::Kubernetes(_) | Spec::Loadbalance | Spec::Log(_) | Spec::Ready(_) => None,
+    })
+}
+
+/// A block's handlers, in order; its watches, where it has a `kubernetes` stanza.
+async fn chain(
+    block: &Block,
+    api: &Ambient,
+    listeners: &Listeners<'_>,
+    readiness: &Readiness,
+) -> anyhow::Result<(Chain, Option<Stanza>)> {
+    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
+    let mut log = Vec::new();
+    let mut found = None;
+    for spec in &block.specs {
+        match spec {
+            Spec::Errors => plugins.push(Arc::new(Errors)),
+            Spec::Log(rule) => log.push(rule.clone()),
+            Spec::Loadbalance => plugins.push(Arc::new(Loadbalance)),
+            Spec::Forward(spec) => plugins.push(Arc::new(Forward::new(spec.clone()))),
+            Spec::Kubernetes(spec) => {
+                let mut view = spec.view.clone();
+                view.local_addresses = listeners.local_addresses(block)?;
+                let stanza = stanza(spec, api, readiness).await?;
+                let zone = Arc::clone(&stanza.watches.zone);
+                plugins.push(Arc::new(Kubernetes { view, fallthrough: spec.fallthrough.clone(), zone }));
+                found = Some(stanza);
+            }
+            Spec::Bind(_) | Spec::Health(_) | Spec::Ready(_) => {}
+        }
+    }
+    if !log.is_empty() {
+        // `log` comes right behind `errors`, which comes first of all handlers.
+        let at = usize::from(block.specs.iter().any(|spec| matches!(spec, Spec::Errors)));
+        plugins.insert(at, Arc::new(Log { rules: log }));
+    }
+    Ok((plugins.into(), found))
+}
+
+async fn stanza(spec: &kubernetes::Spec, api: &Ambient, readiness: &Readiness) -> anyhow::Result<Stanza> {
+    let client = match (&spec.api, api) {
+        (Server::Ambient, Ambient::Client(client)) => client.clone(),
+        (Server::Ambient, Ambient::Server(server)) => api::connect(server).await?,
+        (named, _) => api::connect(named).await?,
+    };
+    let options = watch::Options {
+        labels: spec.labels.clone(),
+        namespace_labels: spec.namespace_labels.clone(),
+        shape: watch::wire::Shape { endpoint_pod_names: spec.endpoint_pod_names, zonal: spec.view.zonal },
+        noendpoints: spec.noendpoints,
+        pods: spec.view.pods == PodMode::Verified,
+        multicluster: !spec.view.multicluster.is_empty(),
+    };
+    let watches = Watches::start(&client, &options);
+    Ok(Stanza { watches, startup_timeout: spec.startup_timeout, ready: readiness.token("kubernetes") })
+}
+
+/// Binds the probes; an address that several blocks name is bound once. Also the longest lame duck.
+async fn probes(blocks: &[Block], readiness: &Readiness) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
+    let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
+    for spec in blocks.iter().flat_map(|block| &block.specs) {
+        match spec {
+            Spec::Health(health) => {
+                lameduck = lameduck.max(health.lameduck);
+                if !seen.contains(&("health", health.address.clone())) {
+                    bound.push(admin::Bound::health(&health.address).await?);
+                    seen.push(("health", health.address.clone()));
+                }
+            }
+            Spec::Ready(ready) if !seen.contains(&("ready", ready.address.clone())) => {
+                bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
+                seen.push(("ready", ready.address.clone()));
+            }
+            Spec::Ready(_) | Spec::Bind(_) | Spec::Errors | Spec::Forward(_) | Spec::Kubernetes(_) | Spec::Loadbalance | Spec::Log(_) => {}
+        }
+    }
+    Ok((bound, lameduck))
+}
