@@ -50,6 +50,7 @@ pub mod zone;
 
 pub mod admin;
 pub mod api;
+pub mod cluster;
 pub mod dns;
 pub mod plugin;
 pub mod watch;

@@ -141,8 +141,8 @@ mod tests {
     use super::*;
 
     fn api(code: u16, retry_after_seconds: u32) -> kube::Error {
-        let details = kube::core::response::StatusDetails { retry_after_seconds, ..Default::default() };
-        kube::Error::Api(Box::new(Status { code, details: Some(details), ..Status::default() }))
+        let status = serde_json::json!({"code": code, "details": {"retryAfterSeconds": retry_after_seconds}});
+        kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
     }
 
     #[test]

@@ -1,0 +1,117 @@
+//! Cluster addresses and node ports of Services.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Value, json};
+
+use super::kinds::KindId;
+use super::objects::Objects;
+use super::status::ApiStatus;
+use super::validate;
+
+/// kubeadm's Service range: 10.96.0.0/16 of its /12.
+const V4: u32 = u32::from_be_bytes([10, 96, 0, 0]);
+
+/// The IPv6 counterpart: fd00:10:96::/112.
+const V6: u128 = 0xfd00_0010_0096 << 80;
+
+/// Addresses in each range.
+const SIZE: u32 = 1 << 16;
+
+/// The first address that is given out by itself: the lowest ones are for Services that ask for them.
+const FIRST: u32 = 256;
+
+/// Kubernetes' range of node ports.
+const NODE_PORTS: std::ops::Range<i64> = 30_000..32_768;
+
+/// Gives a Service the addresses and ports it has not.
+pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), ApiStatus> {
+    let spec = service["spec"].clone();
+    if spec["type"] == "ExternalName" {
+        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            service["spec"].as_object_mut().map(|s| s.remove(key));
+        }
+        return Ok(());
+    }
+    let policy = spec["ipFamilyPolicy"].as_str().unwrap_or("SingleStack").to_owned();
+    let mut families: Vec<String> = strings(&spec["ipFamilies"]);
+    if families.is_empty() {
+        families.push("IPv4".into());
+    }
+    if policy != "SingleStack" && families.len() == 1 {
+        families.push(if families[0] == "IPv4" { "IPv6".into() } else { "IPv4".into() });
+    }
+    let given = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+    let mut ips = strings(&spec["clusterIPs"]);
+    if ips.is_empty() && !given.is_empty() {
+        ips.push(given);
+    }
+    if ips.first().is_none_or(|ip| ip != "None") {
+        check_given(objects, service, &ips)?;
+        for family in &families[ips.len().min(families.len())..] {
+            ips.push(free(objects, family).to_string());
+        }
+        for (i, ip) in ips.iter().enumerate().take(families.len()) {
+            families[i] = if ip.contains(':') { "IPv6".into() } else { "IPv4".into() };
+        }
+    }
+    let fields = &mut service["spec"];
+    fields["clusterIP"] = ips[0].as_str().into();
+    fields["clusterIPs"] = json!(ips);
+    fields["ipFamilies"] = json!(families);
+    fields["ipFamilyPolicy"] = policy.into();
+    if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+        node_ports(objects, service);
+    }
+    Ok(())
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn services(objects: &Objects) -> impl Iterator<Item = &Value> {
+    objects.list(KindId::named("Service"), None).map(|(_, service)| &**service)
+}
+
+fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
+    services(objects).any(|s| s["metadata"]["uid"] != but["metadata"]["uid"] && strings(&s["spec"]["clusterIPs"]).iter().any(|x| x == ip))
+}
+
+fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(), ApiStatus> {
+    for (i, ip) in ips.iter().enumerate() {
+        let problem = if ip.parse::<IpAddr>().is_err() {
+            "must be a valid IP address"
+        } else if is_taken(objects, ip, service) {
+            "failed to allocate IP: provided IP is already allocated"
+        } else {
+            continue;
+        };
+        let name = service["metadata"]["name"].as_str().unwrap_or_default();
+        let error = validate::invalid(format!("spec.clusterIPs[{i}]"), ip.as_str().into(), problem);
+        return Err(ApiStatus::invalid(KindId::named("Service").info(), name, &[error]));
+    }
+    Ok(())
+}
+
+/// The lowest free address of a family.
+fn free(objects: &Objects, family: &str) -> IpAddr {
+    let taken: ahash::AHashSet<String> = services(objects).flat_map(|s| strings(&s["spec"]["clusterIPs"])).collect();
+    let address = |i: u32| -> IpAddr {
+        if family == "IPv6" { Ipv6Addr::from(V6 + u128::from(i)).into() } else { Ipv4Addr::from(V4 + i).into() }
+    };
+    (FIRST..SIZE).map(address).find(|ip| !taken.contains(&ip.to_string())).unwrap_or_else(|| address(SIZE - 1))
+}
+
+fn node_ports(objects: &Objects, service: &mut Value) {
+    let ports = |s: &Value| s["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let mut taken: Vec<i64> = services(objects).flat_map(ports).chain(ports(service)).filter_map(|p| p["nodePort"].as_i64()).collect();
+    for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+        if port["nodePort"].is_null()
+            && let Some(free) = NODE_PORTS.clone().find(|n| !taken.contains(n))
+        {
+            port["nodePort"] = free.into();
+            taken.push(free);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Scheduler and kubelet in one: Pods get a node, an address of their own for each incarnation, become Ready, and end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Action, Step, event};
+use crate::cluster::kinds::KindId;
+use crate::cluster::objects::{Key, Objects};
+use crate::cluster::state::{Part, timestamp};
+
+/// The one node.
+pub(in crate::cluster) const NODE: &str = "node-1";
+
+/// How long Pods take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Delays {
+    /// From creation to Ready.
+    pub start: Duration,
+    /// From deletion to the end; not the Pod's own grace period.
+    pub stop: Duration,
+}
+
+/// The least time between a Pod's going out of its slices and its end, so that whoever watches slices has seen it.
+const SETTLE: Duration = Duration::from_millis(10);
+
+/// kubeadm's range for Pods, 10.244.0.0/16, and its IPv6 counterpart.
+const V4: u32 = u32::from_be_bytes([10, 244, 0, 0]);
+const V6: u128 = 0xfd00_0010_0244 << 80;
+const SIZE: u32 = 1 << 16;
+
+/// The range's first address is the network's, the second the node's.
+const FIRST: u32 = 2;
+
+/// What the kubelet remembers.
+#[derive(Debug)]
+pub(super) struct Kubelet {
+    delays: Delays,
+    next: u32,
+    /// Pods that are not where they shall be: not Ready yet, or ending. With the time each was seen so first.
+    busy: BTreeMap<(Key, String), Timestamp>,
+}
+
+impl Kubelet {
+    pub(super) fn new(delays: Delays) -> Self {
+        Self { delays, next: FIRST, busy: BTreeMap::new() }
+    }
+
+    pub(super) fn step(&mut self, step: &Step<'_>) -> (Vec<Action>, Option<Timestamp>) {
+        let pods = KindId::named("Pod");
+        for change in step.changes.iter().filter(|c| c.key.kind == pods && !c.deleted) {
+            if let Some(state) = busy_state(&change.new) {
+                self.busy.entry((change.key.clone(), state)).or_insert(step.now);
+            }
+        }
+        let (mut actions, mut wake) = (Vec::new(), None::<Timestamp>);
+        let mut done = BTreeSet::new();
+        for ((key, state), since) in &self.busy {
+            let pod = step.objects.get(key).filter(|pod| busy_state(pod).as_ref() == Some(state));
+            let Some(pod) = pod else {
+                done.insert((key.clone(), state.clone()));
+                continue;
+            };
+            match decide(step, key, pod, (*since, self.delays)) {
+                Decision::Wait(None) => {}
+                Decision::Wait(Some(until)) => wake = Some(wake.map_or(until, |w| w.min(until))),
+                Decision::Act(action) => actions.extend(action),
+                Decision::Start => {
+                    let number = free(step.objects, &mut self.next);
+                    actions.extend(start(step.now, key, pod, number));
+                }
+            }
+        }
+        self.busy.retain(|entry, _| !done.contains(entry));
+        (actions, wake)
+    }
+}
+
+/// Which incarnation is on its way where; `None` where it is there.
+fn busy_state(pod: &Value) -> Option<String> {
+    let ending = pod["metadata"]["deletionTimestamp"].is_string();
+    let starting = pod["status"]["phase"] == "Pending";
+    (ending || starting).then(|| format!("{}/{ending}", pod["metadata"]["uid"]))
+}
+
+enum Decision {
+    Act(Vec<Action>),
+    Start,
+    /// Until then, or until something changes.
+    Wait(Option<Timestamp>),
+}
+
+fn decide(step: &Step<'_>, key: &Key, pod: &Value, (since, delays): (Timestamp, Delays)) -> Decision {
+    let due = |delay: Duration| since.saturating_add(delay).unwrap_or(since);
+    let meta = &pod["metadata"];
+    if meta["deletionTimestamp"].is_string() {
+        if shown(step.objects, key, pod) {
+            return Decision::Wait(None);
+        }
+        let due = due(delays.stop.max(SETTLE));
+        if step.now < due {
+            return Decision::Wait(Some(due));
+        }
+        return Decision::Act(vec![Action::Delete(key.clone(), meta["uid"].as_str().map(str::to_owned))]);
+    }
+    if !pod["spec"]["nodeName"].is_string() {
+        return if volumes_bound(step.objects, key, pod) { Decision::Act(schedule(step.now, key, pod)) } else { Decision::Wait(None) };
+    }
+    let due = due(delays.start);
+    if step.now < due { Decision::Wait(Some(due)) } else { Decision::Start }
+}
+
+fn schedule(now: Timestamp, key: &Key, pod: &Value) -> Vec<Action> {
+    let mut bound = pod.clone();
+    bound["spec"]["nodeName"] = NODE.into();
+    let message = format!("Successfully assigned {}/{} to {NODE}", key.ns, key.name);
+    vec![Action::Update(key.clone(), Part::Main, bound), event(now, pod, "default-scheduler", ("Scheduled", message))]
+}
+
+/// Whether every claim of the Pod is bound.
+fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
+    let claims = pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
+    let kind = KindId::named("PersistentVolumeClaim");
+    claims.into_iter().all(|name| {
+        let claim = Key { kind, ns: key.ns.clone(), name: name.into() };
+        objects.get(&claim).is_some_and(|claim| claim["status"]["phase"] == "Bound")
+    })
+}
+
+/// Whether a slice still shows the Pod as ready; one of a Service that publishes what is not ready always does.
+fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
+    objects.list(KindId::named("EndpointSlice"), Some(&key.ns)).any(|(_, slice)| {
+        let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
+        let service = Key { kind: KindId::named("Service"), ns: key.ns.clone(), name: service.into() };
+        let always = objects.get(&service).is_some_and(|s| s["spec"]["publishNotReadyAddresses"] == true);
+        let mine = |e: &&Value| e["targetRef"]["uid"] == pod["metadata"]["uid"] && e["conditions"]["ready"] == true;
+        !always && slice["endpoints"].as_array().into_iter().flatten().any(|e| mine(&e))
+    })
+}
+
+/// The number of an address that no Pod has.
+fn free(objects: &Objects, next: &mut u32) -> u32 {
+    let taken: ahash::AHashSet<&str> =
+        objects.list(KindId::named("Pod"), None).filter_map(|(_, pod)| pod["status"]["podIP"].as_str()).collect();
+    for _ in 0..SIZE {
+        let number = *next;
+        *next = if number + 2 >= SIZE { FIRST } else { number + 1 };
+        if !taken.contains(Ipv4Addr::from(V4 + number).to_string().as_str()) {
+            return number;
+        }
+    }
+    *next
+}
+
+fn start(now: Timestamp, key: &Key, pod: &Value, number: u32) -> Vec<Action> {
+    let time = timestamp(now);
+    let ips = [Ipv4Addr::from(V4 + number).to_string(), Ipv6Addr::from(V6 + u128::from(number)).to_string()];
+    let mut running = pod.clone();
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let statuses: Vec<_> = containers
+        .map(|c| {
+            let id = format!("fake://{}/{}", pod["metadata"]["uid"].as_str().unwrap_or_default(), c["name"].as_str().unwrap_or_default());
+            json!({
+                "name": c["name"], "image": c["image"], "imageID": "", "containerID": id, "ready": true, "started": true, "restartCount": 0,
+                "state": {"running": {"startedAt": time}}, "lastState": {},
+            })
+        })
+        .collect();
+    let status = &mut running["status"];
+    status["phase"] = "Running".into();
+    status["hostIP"] = Ipv4Addr::from(V4 + 1).to_string().into();
+    status["podIP"] = ips[0].as_str().into();
+    status["podIPs"] = json!([{"ip": ips[0]}, {"ip": ips[1]}]);
+    status["startTime"] = time.as_str().into();
+    status["conditions"] = json!(["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition));
+    status["containerStatuses"] = json!(statuses);
+    vec![Action::Update(key.clone(), Part::Status, running), event(now, pod, "kubelet", ("Started", format!("Started with address {}", ips[0])))]
+}

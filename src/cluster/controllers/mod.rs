@@ -1,0 +1,165 @@
+//! What runs beside an API server: scheduler and kubelet, EndpointSlices, volumes, garbage collection.
+//!
+//! Each is a decision: objects and time in, actions out. One task steps them all whenever something has changed, and
+//! performs what they decide.
+
+mod collector;
+mod endpoints;
+mod kubelet;
+mod volumes;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::kinds::KindId;
+use super::objects::{Change, Key, Objects};
+use super::server::Shared;
+use super::state::{DeleteOptions, Part, State, timestamp};
+
+pub use kubelet::Delays;
+pub(super) use kubelet::NODE;
+
+/// What a controller wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Action {
+    /// Create an object in a namespace.
+    Create(KindId, String, Value),
+    /// Replace a part of an object.
+    Update(Key, Part, Value),
+    /// Delete an object: with grace, or this incarnation (its UID) at once.
+    Delete(Key, Option<String>),
+    /// Remove a namespace that is empty.
+    Remove(Key),
+    /// Let an owner go whose dependents are gone.
+    FinishForeground(Key),
+}
+
+/// What a controller looks at: objects that have changed since its last step.
+pub(super) struct Step<'a> {
+    pub(super) now: Timestamp,
+    pub(super) objects: &'a Objects,
+    pub(super) changes: &'a [Change],
+}
+
+/// Every controller, with what each must remember.
+#[derive(Debug)]
+pub(super) struct Controllers {
+    kubelet: kubelet::Kubelet,
+    collector: collector::Collector,
+    endpoints: endpoints::Endpoints,
+    /// Changes up to this revision have been looked at.
+    seen: u64,
+}
+
+impl Controllers {
+    pub(super) fn new(delays: Delays) -> Self {
+        let (collector, endpoints) = (collector::Collector::default(), endpoints::Endpoints::default());
+        Self { kubelet: kubelet::Kubelet::new(delays), collector, endpoints, seen: 0 }
+    }
+
+    /// One round: what to do now, and when to look again if nothing changes.
+    fn step(&mut self, now: Timestamp, objects: &Objects) -> (Vec<Action>, Option<Timestamp>) {
+        let changes: Vec<Change> = match objects.since(self.seen) {
+            Some(changes) => changes.cloned().collect(),
+            None => everything(objects),
+        };
+        self.seen = objects.revision();
+        let step = Step { now, objects, changes: &changes };
+        let mut actions = volumes::step(&step);
+        actions.extend(self.endpoints.step(&step));
+        actions.extend(self.collector.step(&step));
+        let (more, wake) = self.kubelet.step(&step);
+        actions.extend(more);
+        (actions, wake)
+    }
+}
+
+/// All objects as changes, for a controller that fell behind the history.
+fn everything(objects: &Objects) -> Vec<Change> {
+    let all = KindId::all().flat_map(|kind| objects.list(kind, None));
+    let change = |(key, object): (&Key, &Arc<Value>)| Change {
+        revision: objects.revision(),
+        key: key.clone(),
+        old: None,
+        new: Arc::clone(object),
+        deleted: false,
+    };
+    all.map(change).collect()
+}
+
+/// Steps the controllers for as long as the cluster lives.
+pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
+    let mut changed = shared.changed.subscribe();
+    loop {
+        changed.borrow_and_update();
+        let now = shared.now();
+        let (actions, wake) = controllers.step(now, &shared.read().objects);
+        if !actions.is_empty() {
+            shared.write(|state| actions.into_iter().for_each(|action| perform(state, now, action)));
+            continue;
+        }
+        let wait = wake.map(|at| at.duration_since(now).unsigned_abs().max(Duration::from_millis(1)));
+        tokio::select! {
+            changed = changed.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+        }
+    }
+}
+
+/// The executor in memory: does what it is told and decides nothing.
+fn perform(state: &mut State, now: Timestamp, action: Action) {
+    let outcome = match action {
+        Action::Create(kind, ns, object) => state.create(now, kind, &ns, object, false).map(drop),
+        Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),
+        Action::Delete(key, uid) => {
+            let grace = uid.as_ref().map(|_| 0);
+            state.delete(now, &key, &DeleteOptions { grace, uid, ..DeleteOptions::default() }).map(drop)
+        }
+        Action::Remove(key) => {
+            state.remove(&key);
+            Ok(())
+        }
+        Action::FinishForeground(key) => {
+            state.finish_foreground(&key);
+            Ok(())
+        }
+    };
+    // Somebody was faster: the next step sees what is there now.
+    if let Err(status) = outcome
+        && !matches!(status.code, 404 | 409)
+    {
+        warn!(error = %status.message, "a controller of the embedded cluster was refused");
+    }
+}
+
+/// An Event about an object.
+pub(super) fn event(now: Timestamp, about: &Value, component: &str, (reason, message): (&str, String)) -> Action {
+    let meta = &about["metadata"];
+    let ns = meta["namespace"].as_str().unwrap_or("default").to_owned();
+    let time = timestamp(now);
+    let object = json!({
+        "metadata": {"generateName": format!("{}.", meta["name"].as_str().unwrap_or_default()), "namespace": ns},
+        "involvedObject": {
+            "apiVersion": about["apiVersion"], "kind": about["kind"], "name": meta["name"], "namespace": meta["namespace"],
+            "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+        },
+        "reason": reason, "message": message, "type": "Normal", "count": 1,
+        "firstTimestamp": time, "lastTimestamp": time,
+        "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
+    });
+    Action::Create(KindId::named("Event"), ns, object)
+}
+
+/// Keys of changed objects of a kind, each once.
+fn touched(step: &Step<'_>, kind: &str) -> BTreeSet<Key> {
+    let kind = KindId::named(kind);
+    step.changes.iter().filter(|c| c.key.kind == kind).map(|c| c.key.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests;

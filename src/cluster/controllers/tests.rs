@@ -1,0 +1,210 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A cluster whose controllers are stepped until they rest.
+struct World {
+    state: State,
+    controllers: Controllers,
+    now: Timestamp,
+}
+
+fn kind(name: &str) -> KindId {
+    KindId::named(name)
+}
+
+impl World {
+    fn new(delays: Delays) -> Self {
+        let mut world = Self { state: State::default(), controllers: Controllers::new(delays), now: Timestamp::UNIX_EPOCH };
+        for ns in ["default", "other"] {
+            world.state.create(world.now, kind("Namespace"), "", json!({"metadata": {"name": ns}}), false).unwrap();
+        }
+        world.create("StorageClass", json!({"metadata": {"name": "demo"}, "provisioner": "example.com/p"}));
+        world
+    }
+
+    fn create(&mut self, of: &str, object: Value) -> Value {
+        let ns = if kind(of).info().namespaced { "default" } else { "" };
+        Value::clone(&self.state.create(self.now, kind(of), ns, object, false).unwrap())
+    }
+
+    fn key(of: &str, name: &str) -> Key {
+        let ns = if kind(of).info().namespaced { "default" } else { "" };
+        Key { kind: kind(of), ns: ns.into(), name: name.into() }
+    }
+
+    fn get(&self, of: &str, name: &str) -> Option<Value> {
+        self.state.objects.get(&Self::key(of, name)).map(|o| Value::clone(o))
+    }
+
+    fn delete(&mut self, of: &str, name: &str, options: &DeleteOptions) {
+        self.state.delete(self.now, &Self::key(of, name), options).unwrap();
+    }
+
+    /// Steps until nothing is left to do; returns when the controllers want to look again.
+    fn settle(&mut self) -> Option<Duration> {
+        loop {
+            let (actions, wake) = self.controllers.step(self.now, &self.state.objects);
+            if actions.is_empty() {
+                return wake.map(|at| at.duration_since(self.now).unsigned_abs());
+            }
+            actions.into_iter().for_each(|action| perform(&mut self.state, self.now, action));
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now.saturating_add(time).unwrap();
+    }
+
+    /// The endpoints of a Service: `hostname=address!` where it is not ready.
+    fn endpoints(&self, service: &str) -> Vec<String> {
+        let slices = self.state.objects.list(kind("EndpointSlice"), Some("default"));
+        let mine = slices.filter(|(_, s)| s["metadata"]["labels"]["kubernetes.io/service-name"] == service);
+        let mut all: Vec<_> = mine
+            .flat_map(|(_, s)| s["endpoints"].as_array().cloned().unwrap_or_default())
+            .map(|e| {
+                let mark = if e["conditions"]["ready"] == true { "" } else { "!" };
+                format!("{}={}{mark}", e["hostname"].as_str().unwrap_or("-"), e["addresses"][0].as_str().unwrap())
+            })
+            .collect();
+        all.sort();
+        all
+    }
+}
+
+fn service(spec: Value) -> Value {
+    let mut service = json!({"metadata": {"name": "redis"}, "spec": {"clusterIP": "None", "selector": {"app": "redis"}, "ports": [{"name": "redis", "port": 6379}]}});
+    json_patch::merge(&mut service["spec"], &spec);
+    service
+}
+
+fn pod(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "labels": {"app": "redis"}},
+        "spec": {"hostname": name, "subdomain": "redis", "containers": [{"name": "redis", "image": "redis:6.2", "ports": [{"name": "redis", "containerPort": 6379}]}]},
+    })
+}
+
+#[test]
+fn a_pod_gets_a_node_and_an_address_and_its_service_shows_it() {
+    let mut world = World::new(Delays::default());
+    world.create("Service", service(json!({})));
+    world.create("Pod", pod("redis-0"));
+    assert_eq!(world.settle(), None);
+    let pod = world.get("Pod", "redis-0").unwrap();
+    assert_eq!((&pod["status"]["phase"], &pod["status"]["podIP"]), (&json!("Running"), &json!("10.244.0.2")));
+    assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.2"]);
+}
+
+#[test]
+fn a_pod_leaves_its_slices_before_it_ends_and_its_successor_has_another_address() {
+    let mut world = World::new(Delays::default());
+    world.create("Service", service(json!({})));
+    world.create("Pod", pod("redis-0"));
+    world.settle();
+    world.delete("Pod", "redis-0", &DeleteOptions::default());
+    let wait = world.settle();
+    assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.2!"]);
+    assert!(world.get("Pod", "redis-0").is_some());
+    world.pass(wait.unwrap());
+    world.settle();
+    assert!(world.get("Pod", "redis-0").is_none());
+    assert!(world.endpoints("redis").is_empty());
+    world.create("Pod", pod("redis-0"));
+    world.settle();
+    assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.3"]);
+}
+
+#[test]
+fn a_pod_takes_the_time_it_is_given() {
+    let delays = Delays { start: Duration::from_secs(5), stop: Duration::from_secs(3) };
+    let mut world = World::new(delays);
+    world.create("Pod", pod("redis-0"));
+    assert_eq!(world.settle(), Some(Duration::from_secs(5)));
+    world.pass(Duration::from_secs(5));
+    world.settle();
+    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Running");
+    world.delete("Pod", "redis-0", &DeleteOptions::default());
+    assert_eq!(world.settle(), Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_pod_waits_for_its_claim_and_the_claim_for_its_class() {
+    let mut world = World::new(Delays::default());
+    let mut with_volume = pod("redis-0");
+    with_volume["spec"]["volumes"] = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "d-redis-0"}}]);
+    world.create("Pod", with_volume);
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "later", "resources": {"requests": {"storage": "2Gi"}}});
+    world.create("PersistentVolumeClaim", json!({"metadata": {"name": "d-redis-0"}, "spec": spec}));
+    world.settle();
+    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Pending");
+    world.create("StorageClass", json!({"metadata": {"name": "later"}, "provisioner": "example.com/p"}));
+    world.settle();
+    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Running");
+    let claim = world.get("PersistentVolumeClaim", "d-redis-0").unwrap();
+    assert_eq!(claim["status"], json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"}}));
+    let volume = claim["spec"]["volumeName"].as_str().unwrap();
+    assert_eq!(world.get("PersistentVolume", volume).unwrap()["status"]["phase"], "Bound");
+    world.delete("PersistentVolumeClaim", "d-redis-0", &DeleteOptions::default());
+    world.settle();
+    assert_eq!(world.get("PersistentVolume", volume), None);
+}
+
+#[test]
+fn named_ports_dual_stack_and_not_ready_addresses_are_as_kubernetes_has_them() {
+    let mut world = World::new(Delays { start: Duration::from_secs(1), ..Delays::default() });
+    let spec = json!({"publishNotReadyAddresses": true, "ipFamilyPolicy": "RequireDualStack", "ports": [{"name": "r", "port": 80, "targetPort": "redis"}, {"name": "x", "port": 81, "targetPort": "none"}]});
+    world.create("Service", service(spec));
+    world.create("Pod", pod("redis-0"));
+    let wait = world.settle().unwrap();
+    world.pass(wait);
+    world.settle();
+    assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.2", "redis-0=fd00:10:244::2"]);
+    let slices: Vec<_> = world.state.objects.list(kind("EndpointSlice"), None).map(|(_, s)| s["ports"].clone()).collect();
+    assert_eq!(slices, vec![json!([{"name": "r", "port": 6379, "protocol": "TCP"}]); 2]);
+    world.delete("Pod", "redis-0", &DeleteOptions::default());
+    world.settle();
+    assert_eq!(world.endpoints("redis").len(), 2, "published though it terminates");
+}
+
+#[test]
+fn a_hundred_endpoints_fill_a_slice_and_the_next_opens_another() {
+    let mut world = World::new(Delays::default());
+    world.create("Service", service(json!({})));
+    for i in 0..101 {
+        world.create("Pod", pod(&format!("redis-{i}")));
+    }
+    world.settle();
+    let mut sizes: Vec<_> = world.state.objects.list(kind("EndpointSlice"), None).map(|(_, s)| s["endpoints"].as_array().unwrap().len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 100]);
+}
+
+#[test]
+fn what_an_owner_leaves_behind_is_collected_but_orphans_stay() {
+    for (propagation, stays) in [("Background", false), ("Foreground", false), ("Orphan", true)] {
+        let mut world = World::new(Delays::default());
+        let owner = world.create("ConfigMap", json!({"metadata": {"name": "owner"}}));
+        let refs = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}]);
+        world.create("Secret", json!({"metadata": {"name": "child", "ownerReferences": refs}}));
+        world.settle();
+        let options = crate::cluster::request::delete_options(&crate::cluster::request::Parameters::default(), &json!({"propagationPolicy": propagation})).unwrap();
+        world.delete("ConfigMap", "owner", &options);
+        world.settle();
+        assert_eq!((world.get("ConfigMap", "owner"), world.get("Secret", "child").is_some()), (None, stays), "{propagation}");
+    }
+}
+
+#[test]
+fn a_namespace_ends_with_everything_in_it() {
+    let mut world = World::new(Delays::default());
+    world.create("Service", service(json!({})));
+    world.create("Pod", pod("redis-0"));
+    world.settle();
+    world.delete("Namespace", "default", &DeleteOptions::default());
+    while let Some(wait) = world.settle() {
+        world.pass(wait);
+    }
+    assert_eq!(world.get("Namespace", "default"), None);
+    assert_eq!(KindId::all().flat_map(|k| world.state.objects.list(k, Some("default"))).count(), 0);
+}

@@ -1,0 +1,154 @@
+//! What the API server fills in where an object says nothing.
+
+use serde_json::{Value, json};
+
+/// Sets `object[key]` where it is missing or null.
+fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut()
+        && object.get(key).is_none_or(Value::is_null)
+    {
+        object.insert(key.into(), value.into());
+    }
+}
+
+/// The object at `key`, made where it is missing.
+fn object<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {
+    default(parent, key, json!({}));
+    &mut parent[key]
+}
+
+fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
+    parent.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+pub(super) fn namespace(namespace: &mut Value) {
+    let name = namespace["metadata"]["name"].clone();
+    let labels = object(object(namespace, "metadata"), "labels");
+    labels["kubernetes.io/metadata.name"] = name;
+    default(object(namespace, "spec"), "finalizers", json!(["kubernetes"]));
+    default(object(namespace, "status"), "phase", "Active");
+}
+
+pub(super) fn secret(secret: &mut Value) {
+    default(secret, "type", "Opaque");
+    // `stringData` is written, `data` is read.
+    let Some(strings) = secret.as_object_mut().and_then(|s| s.remove("stringData")) else {
+        return;
+    };
+    use base64::Engine as _;
+    let data = object(secret, "data");
+    for (key, value) in strings.as_object().into_iter().flatten() {
+        let bytes = value.as_str().unwrap_or_default();
+        data[key] = base64::engine::general_purpose::STANDARD.encode(bytes).into();
+    }
+}
+
+pub(super) fn storage_class(class: &mut Value) {
+    default(class, "reclaimPolicy", "Delete");
+    default(class, "volumeBindingMode", "Immediate");
+}
+
+pub(super) fn volume(volume: &mut Value) {
+    let spec = object(volume, "spec");
+    default(spec, "persistentVolumeReclaimPolicy", "Retain");
+    default(spec, "volumeMode", "Filesystem");
+    default(object(volume, "status"), "phase", "Available");
+}
+
+pub(super) fn claim(claim: &mut Value) {
+    default(object(claim, "spec"), "volumeMode", "Filesystem");
+    default(object(claim, "status"), "phase", "Pending");
+}
+
+pub(super) fn service(service: &mut Value) {
+    let spec = object(service, "spec");
+    default(spec, "type", "ClusterIP");
+    default(spec, "sessionAffinity", "None");
+    for port in items(spec, "ports") {
+        default(port, "protocol", "TCP");
+        let number = port["port"].clone();
+        if number.is_number() {
+            default(port, "targetPort", number);
+        }
+    }
+    if spec["type"] != "ExternalName" {
+        default(spec, "internalTrafficPolicy", "Cluster");
+    }
+    default(object(service, "status"), "loadBalancer", json!({}));
+}
+
+
+pub(super) fn pod(pod: &mut Value) {
+    pod_spec(object(pod, "spec"));
+    let spec = &mut pod["spec"];
+    default(spec, "enableServiceLinks", true);
+    default(spec, "preemptionPolicy", "PreemptLowerPriority");
+    default(spec, "priority", 0);
+    let status = object(pod, "status");
+    default(status, "phase", "Pending");
+    default(status, "qosClass", "BestEffort");
+}
+
+/// A Pod's spec, also inside a template.
+fn pod_spec(spec: &mut Value) {
+    default(spec, "restartPolicy", "Always");
+    default(spec, "terminationGracePeriodSeconds", 30);
+    default(spec, "dnsPolicy", "ClusterFirst");
+    default(spec, "securityContext", json!({}));
+    default(spec, "schedulerName", "default-scheduler");
+    for list in ["containers", "initContainers"] {
+        for container in items(spec, list) {
+            let image = container["image"].as_str().unwrap_or_default();
+            let latest = !image.contains('@') && image.rsplit('/').next().is_none_or(|last| !last.contains(':') || last.ends_with(":latest"));
+            default(container, "imagePullPolicy", if latest { "Always" } else { "IfNotPresent" });
+            default(container, "resources", json!({}));
+            default(container, "terminationMessagePath", "/dev/termination-log");
+            default(container, "terminationMessagePolicy", "File");
+            for port in items(container, "ports") {
+                default(port, "protocol", "TCP");
+            }
+            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+                if container.get(probe).is_some_and(Value::is_object) {
+                    let probe = &mut container[probe];
+                    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+                        default(probe, key, value);
+                    }
+                }
+            }
+        }
+    }
+    for volume in items(spec, "volumes") {
+        for (source, mode) in [("configMap", 420), ("secret", 420), ("projected", 420), ("downwardAPI", 420)] {
+            if volume.get(source).is_some_and(Value::is_object) {
+                default(&mut volume[source], "defaultMode", mode);
+            }
+        }
+    }
+}
+
+pub(super) fn stateful_set(set: &mut Value) {
+    let spec = object(set, "spec");
+    default(spec, "replicas", 1);
+    default(spec, "podManagementPolicy", "OrderedReady");
+    default(spec, "revisionHistoryLimit", 10);
+    let strategy = object(spec, "updateStrategy");
+    // The block is filled in only where the type was left out.
+    if strategy.get("type").is_none_or(Value::is_null) {
+        default(strategy, "type", "RollingUpdate");
+        default(object(strategy, "rollingUpdate"), "partition", 0);
+    } else if strategy.get("rollingUpdate").is_some_and(Value::is_object) {
+        default(&mut strategy["rollingUpdate"], "partition", 0);
+    }
+    let retention = object(spec, "persistentVolumeClaimRetentionPolicy");
+    default(retention, "whenDeleted", "Retain");
+    default(retention, "whenScaled", "Retain");
+    let template = object(spec, "template");
+    pod_spec(object(template, "spec"));
+    for template in items(spec, "volumeClaimTemplates") {
+        default(template, "apiVersion", "v1");
+        default(template, "kind", "PersistentVolumeClaim");
+        claim(template);
+    }
+    default(object(set, "status"), "replicas", 0);
+    default(&mut set["status"], "availableReplicas", 0);
+}

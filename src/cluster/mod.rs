@@ -1,0 +1,157 @@
+//! An embedded Kubernetes API, for a machine without Kubernetes: objects in memory behind one `tower::Service`.
+//!
+//! Its core ([`state`]) is pure; [`server`] speaks HTTP; controllers are decision functions that one task steps.
+
+mod addresses;
+mod controllers;
+mod defaults;
+mod discovery;
+pub mod kinds;
+mod listen;
+pub mod manifest;
+pub mod objects;
+mod patch;
+mod protobuf;
+mod request;
+pub mod server;
+pub mod state;
+pub mod status;
+mod table;
+pub mod validate;
+mod verbs;
+mod watching;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+pub use controllers::Delays;
+pub use listen::ListenError;
+
+use kinds::KindId;
+use server::{Api, Shared};
+use state::State;
+
+/// A cluster that runs; dropping it ends it.
+pub struct Cluster {
+    api: Api,
+    tasks: JoinSet<()>,
+}
+
+impl Cluster {
+    /// Starts a cluster: one node, a default StorageClass, the namespaces every cluster has.
+    #[must_use]
+    pub fn start(delays: Delays) -> Self {
+        let mut state = State::default();
+        boot(&mut state, Timestamp::now());
+        let shared = Arc::new(Shared::new(state));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(controllers::run(Arc::clone(&shared), controllers::Controllers::new(delays)));
+        Self { api: Api { shared }, tasks }
+    }
+
+    /// A client in this process.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        kube::Client::new(self.api.clone(), "default")
+    }
+
+    /// Serves the API over HTTP too; only on loopback. Returns the address.
+    ///
+    /// # Errors
+    /// An address that is not loopback, or cannot be had.
+    pub async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
+        let listener = listen::bind(address).await?;
+        let bound = listener.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+        self.tasks.spawn(listen::serve(listener, self.api.clone()));
+        Ok(bound)
+    }
+
+    /// Forgets the history, as etcd's compaction does: watches from before get 410.
+    pub fn compact(&self) {
+        self.api.shared.write(|state| state.objects.compact());
+    }
+}
+
+/// A kubeconfig for a cluster at this address.
+#[must_use]
+pub fn kubeconfig(address: SocketAddr) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "headless-dns",
+        "clusters": [{"name": "headless-dns", "cluster": {"server": format!("http://{address}")}}],
+        "users": [{"name": "headless-dns", "user": {}}],
+        "contexts": [{"name": "headless-dns", "context": {"cluster": "headless-dns", "user": "headless-dns", "namespace": "default"}}],
+    })
+}
+
+/// What is there before anybody asks.
+fn boot(state: &mut State, now: Timestamp) {
+    let time = state::timestamp(now);
+    let mut create = |kind: &str, ns: &str, object: Value| {
+        let made = state.create(now, KindId::named(kind), ns, object, false);
+        made.expect("the objects that every cluster has are valid");
+    };
+    for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+        create("Namespace", "", json!({"metadata": {"name": name}}));
+        create("ServiceAccount", name, json!({"metadata": {"name": "default"}}));
+    }
+    let resources = json!({"cpu": "64", "memory": "256Gi", "pods": "65000"});
+    let node = json!({
+        "metadata": {"name": controllers::NODE, "labels": {"kubernetes.io/hostname": controllers::NODE, "kubernetes.io/os": "linux"}},
+        "spec": {},
+        "status": {
+            "capacity": resources, "allocatable": resources,
+            "addresses": [{"type": "InternalIP", "address": "10.244.0.1"}, {"type": "Hostname", "address": controllers::NODE}],
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": time, "lastTransitionTime": time}],
+            "nodeInfo": {"kubeletVersion": discovery::VERSION.2, "operatingSystem": "linux", "architecture": "amd64"},
+        },
+    });
+    create("Node", "", node);
+    let default = json!({"storageclass.kubernetes.io/is-default-class": "true"});
+    create("StorageClass", "", json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}));
+    let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
+    let labels = json!({"component": "apiserver", "provider": "kubernetes"});
+    create("Service", "default", json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": "10.96.0.1", "ports": ports}}));
+    let slice = json!({
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",
+        "endpoints": [{"addresses": ["10.244.0.1"], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
+    });
+    create("EndpointSlice", "default", slice);
+}
+
+/// A file that belongs to a run and goes with it.
+#[derive(Debug)]
+pub struct TemporaryFile(std::path::PathBuf);
+
+impl TemporaryFile {
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn create(path: std::path::PathBuf, text: &str) -> io::Result<Self> {
+        std::fs::write(&path, text)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::warn!(%error, path = %self.0.display(), "cannot remove");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! A request's path and query, read once.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::kinds::KindId;
+use super::objects::Key;
+use super::state::{DeleteOptions, Propagation};
+use super::status::ApiStatus;
+use crate::selector::Selector;
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The kind.
+    pub kind: KindId,
+    /// The namespace; `None`: all of them, or a kind without.
+    pub ns: Option<String>,
+    /// The object; `None`: the collection.
+    pub name: Option<String>,
+    /// `status`, `scale`, …
+    pub subresource: Option<String>,
+}
+
+impl Target {
+    /// Reads a path; `None` where it names no kind of ours.
+    #[must_use]
+    pub fn parse(path: &[&str]) -> Option<Self> {
+        let (group, version, rest) = match path {
+            ["api", version, rest @ ..] => ("", *version, rest),
+            ["apis", group, version, rest @ ..] => (*group, *version, rest),
+            _ => return None,
+        };
+        // `namespaces/NAME/status` is a namespace's own subresource, not a collection in it.
+        let (ns, rest) = match rest {
+            ["namespaces", ns, plural, more @ ..] if !(group.is_empty() && *plural == "status") && KindId::of_plural(group, version, plural).is_some() => {
+                (Some((*ns).to_owned()), [&[*plural], more].concat())
+            }
+            other => (None, other.to_vec()),
+        };
+        let (plural, rest) = rest.split_first()?;
+        let kind = KindId::of_plural(group, version, plural)?;
+        if rest.len() > 2 {
+            return None;
+        }
+        let part = |i: usize| rest.get(i).map(|s| (*s).to_owned());
+        Some(Self { kind, ns, name: part(0), subresource: part(1) })
+    }
+
+    /// The object's key.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        let text = |part: &Option<String>| part.clone().unwrap_or_default();
+        Key { kind: self.kind, ns: text(&self.ns), name: text(&self.name) }
+    }
+}
+
+/// The query's parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters(BTreeMap<String, String>);
+
+impl Parameters {
+    /// Reads `a=b&c=d`, with percent escapes.
+    #[must_use]
+    pub fn parse(query: &str) -> Self {
+        let pairs = query.split('&').filter(|p| !p.is_empty());
+        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (unescape(k), unescape(v))).collect())
+    }
+
+    /// A parameter; empty where it is not given.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", |v| v)
+    }
+
+    /// Whether a flag is set.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.text(name), "true" | "1")
+    }
+
+    /// Whether nothing is to be kept.
+    ///
+    /// # Errors
+    /// Another value than `All`.
+    pub fn dry_run(&self) -> Result<bool, ApiStatus> {
+        match self.text("dryRun") {
+            "" => Ok(false),
+            "All" => Ok(true),
+            other => Err(ApiStatus::bad_request(format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\""))),
+        }
+    }
+
+    /// What objects are asked for.
+    ///
+    /// # Errors
+    /// A selector that cannot be read.
+    pub fn filter(&self) -> Result<Filter, ApiStatus> {
+        let labels = Selector::parse(self.text("labelSelector")).map_err(|error| ApiStatus::bad_request(error.to_string()))?;
+        let mut fields = Vec::new();
+        for term in self.text("fieldSelector").split(',').filter(|t| !t.is_empty()) {
+            let (path, equal, value) = if let Some((path, value)) = term.split_once("!=") {
+                (path, false, value)
+            } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+                (path, true, value)
+            } else {
+                return Err(ApiStatus::bad_request(format!("invalid field selector {term:?}: expected field=value or field!=value")));
+            };
+            fields.push((path.to_owned(), equal, value.to_owned()));
+        }
+        Ok(Filter { labels, fields })
+    }
+}
+
+fn unescape(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        let hex = more.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        match (first, hex) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = &more[2..];
+            }
+            (b'+', _) => bytes.push(b' '),
+            (other, _) => bytes.push(*other),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Which objects of a collection are meant.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    labels: Selector,
+    /// Path, whether it must be equal, value.
+    fields: Vec<(String, bool, String)>,
+}
+
+impl Filter {
+    /// Whether an object is one of them.
+    #[must_use]
+    pub fn matches(&self, object: &Value) -> bool {
+        let labels = &object["metadata"]["labels"];
+        self.labels.matches(|key| labels[key].as_str())
+            && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
+    }
+}
+
+/// A field as text; a field that is not there is empty.
+fn field(object: &Value, path: &str) -> String {
+    let found = path.split('.').fold(object, |value, key| &value[key]);
+    match found {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// What a delete asks for: the body, then the query.
+///
+/// # Errors
+/// A value that is none.
+pub fn delete_options(parameters: &Parameters, body: &Value) -> Result<DeleteOptions, ApiStatus> {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let grace = parameters.text("gracePeriodSeconds");
+    let policy = text(&body["propagationPolicy"]).unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
+    let propagation = match (policy.as_str(), &body["orphanDependents"]) {
+        ("Orphan", _) | ("", Value::Bool(true)) => Propagation::Orphan,
+        ("Foreground", _) => Propagation::Foreground,
+        ("Background" | "", _) => Propagation::Background,
+        (other, _) => {
+            let message = format!("propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\"");
+            return Err(ApiStatus::bad_request(message));
+        }
+    };
+    Ok(DeleteOptions {
+        grace: body["gracePeriodSeconds"].as_i64().or_else(|| grace.parse().ok()),
+        uid: text(&body["preconditions"]["uid"]),
+        revision: text(&body["preconditions"]["resourceVersion"]),
+        propagation,
+        dry_run: parameters.dry_run()? || body["dryRun"][0] == "All",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn target(path: &str) -> Option<(&'static str, Option<String>, Option<String>, Option<String>)> {
+        let parts: Vec<_> = path.split('/').collect();
+        Target::parse(&parts).map(|t| (t.kind.info().kind, t.ns, t.name, t.subresource))
+    }
+
+    #[test]
+    fn paths_name_collections_objects_and_subresources() {
+        let some = |s: &str| Some(s.to_owned());
+        assert_eq!(target("api/v1/pods"), Some(("Pod", None, None, None)));
+        assert_eq!(target("api/v1/namespaces/a/pods/b/status"), Some(("Pod", some("a"), some("b"), some("status"))));
+        assert_eq!(target("api/v1/namespaces/a"), Some(("Namespace", None, some("a"), None)));
+        assert_eq!(target("api/v1/namespaces/a/status"), Some(("Namespace", None, some("a"), some("status"))));
+        assert_eq!(target("apis/apps/v1/namespaces/a/statefulsets"), Some(("StatefulSet", some("a"), None, None)));
+        assert_eq!(target("apis/batch/v1/jobs"), None);
+        assert_eq!(target("api/v1/namespaces/a/pods/b/c/d"), None);
+    }
+
+    #[test]
+    fn selectors_come_escaped() {
+        let filter = Parameters::parse("fieldSelector=metadata.name%3Da%2Cstatus.phase%21%3DFailed&labelSelector=app+in+%28x%29").filter().unwrap();
+        assert!(filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}})));
+        assert!(!filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}, "status": {"phase": "Failed"}})));
+        assert_eq!(Parameters::parse("fieldSelector=x").filter().unwrap_err().code, 400);
+    }
+}

@@ -1,0 +1,389 @@
+//! The API server's core: writes checked, completed and kept. No clock and no socket: `now` is given.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::addresses;
+use super::kinds::{KindId, Kind};
+use super::objects::{Key, Objects};
+use super::status::ApiStatus;
+use super::validate;
+
+/// Everything the cluster is.
+#[derive(Debug, Default)]
+pub struct State {
+    /// The objects.
+    pub objects: Objects,
+}
+
+/// What a delete request asks for.
+#[derive(Clone, Debug, Default)]
+pub struct DeleteOptions {
+    /// `gracePeriodSeconds`.
+    pub grace: Option<i64>,
+    /// `preconditions.uid`.
+    pub uid: Option<String>,
+    /// `preconditions.resourceVersion`.
+    pub revision: Option<String>,
+    /// `propagationPolicy`.
+    pub propagation: Propagation,
+    /// Nothing is kept.
+    pub dry_run: bool,
+}
+
+/// What becomes of dependents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They go after their owner.
+    #[default]
+    Background,
+    /// They go before their owner.
+    Foreground,
+    /// They stay, without owner.
+    Orphan,
+}
+
+/// Which part of an object an update changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All but the status.
+    Main,
+    /// The status alone.
+    Status,
+}
+
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// How long a Pod may take to end where it does not say, in seconds.
+const GRACE: i64 = 30;
+
+impl State {
+    /// An object, or 404.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn get(&self, key: &Key) -> Result<&Arc<Value>, ApiStatus> {
+        self.objects.get(key).ok_or_else(|| ApiStatus::not_found(key.kind.info(), &key.name))
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// What is wrong with it, a name that is taken, a namespace that is not there.
+    pub fn create(&mut self, now: Timestamp, kind: KindId, ns: &str, mut object: Value, dry_run: bool) -> Result<Arc<Value>, ApiStatus> {
+        let info = kind.info();
+        self.check_namespace(info, ns)?;
+        let meta = metadata(&mut object)?;
+        if info.namespaced {
+            if meta.get("namespace").and_then(Value::as_str).is_some_and(|given| given != ns) {
+                return Err(ApiStatus::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+            }
+            meta.insert("namespace".into(), ns.into());
+        } else {
+            meta.remove("namespace");
+        }
+        if meta.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() {
+            let prefix = meta.get("generateName").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if !prefix.is_empty() {
+                meta.insert("name".into(), format!("{prefix}{}", suffix()).into());
+            }
+        }
+        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink", "managedFields"] {
+            meta.remove(key);
+        }
+        meta.insert("uid".into(), uid().into());
+        meta.insert("creationTimestamp".into(), timestamp(now).into());
+        if info.generation {
+            meta.insert("generation".into(), 1.into());
+        }
+        let name = meta.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        object["apiVersion"] = info.api_version().into();
+        object["kind"] = info.kind.into();
+        if info.subresources.contains(&"status") && info.kind != "Node" {
+            // Status has a way of its own.
+            object.as_object_mut().map(|o| o.remove("status"));
+        }
+        (info.defaults)(&mut object);
+        let key = Key { kind, ns: if info.namespaced { ns.into() } else { String::new() }, name: name.clone() };
+        if self.objects.get(&key).is_some() {
+            return Err(ApiStatus::already_exists(info, &name));
+        }
+        check(info, &object, None)?;
+        self.admit(info, &mut object)?;
+        Ok(if dry_run { Arc::new(object) } else { self.objects.put(key, object) })
+    }
+
+    /// Replaces a part of an object.
+    ///
+    /// # Errors
+    /// What is wrong with it, or a `resourceVersion` or `uid` that is not the present one.
+    pub fn update(&mut self, key: &Key, part: Part, mut object: Value, dry_run: bool) -> Result<Arc<Value>, ApiStatus> {
+        let info = key.kind.info();
+        let old = Arc::clone(self.get(key)?);
+        let meta = metadata(&mut object)?;
+        let given = |field: &str| meta.get(field).and_then(Value::as_str).filter(|v| !v.is_empty());
+        if given("resourceVersion").is_some_and(|v| old["metadata"]["resourceVersion"] != v) {
+            return Err(ApiStatus::conflict(info, &key.name, "the object has been modified; please apply your changes to the latest version and try again"));
+        }
+        if given("uid").is_some_and(|v| old["metadata"]["uid"] != v) {
+            let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", given("uid").unwrap_or_default(), old["metadata"]["uid"]);
+            return Err(ApiStatus::conflict(info, &key.name, &why));
+        }
+        if given("name").is_some_and(|v| v != key.name) {
+            return Err(ApiStatus::bad_request("the name of the object does not match the name on the URL"));
+        }
+        let mut object = merge_parts(info, &old, object, part);
+        (info.defaults)(&mut object);
+        check(info, &object, Some(&old))?;
+        self.admit(info, &mut object)?;
+        if object == *old {
+            return Ok(old);
+        }
+        if info.generation && object["spec"] != old["spec"] {
+            object["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
+        }
+        if dry_run {
+            return Ok(Arc::new(object));
+        }
+        let ended = object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object);
+        let graceful = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() > 0;
+        let new = self.objects.put(key.clone(), object);
+        if ended && !graceful && info.kind != "Namespace" {
+            self.objects.remove(key);
+        }
+        Ok(new)
+    }
+
+    /// Deletes an object, or begins to. `None`: it is gone.
+    ///
+    /// # Errors
+    /// 404, or a precondition that does not hold.
+    pub fn delete(&mut self, now: Timestamp, key: &Key, options: &DeleteOptions) -> Result<Option<Arc<Value>>, ApiStatus> {
+        let info = key.kind.info();
+        let old = Arc::clone(self.get(key)?);
+        let meta = &old["metadata"];
+        if let Some(uid) = options.uid.as_ref().filter(|uid| meta["uid"] != uid.as_str()) {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta["uid"].as_str().unwrap_or_default());
+            return Err(ApiStatus::conflict(info, &key.name, &why));
+        }
+        if let Some(revision) = options.revision.as_ref().filter(|r| meta["resourceVersion"] != r.as_str()) {
+            let why = format!("Precondition failed: ResourceVersion in precondition: {revision}");
+            return Err(ApiStatus::conflict(info, &key.name, &why));
+        }
+        if options.dry_run {
+            return Ok(Some(old));
+        }
+        if options.propagation == Propagation::Orphan {
+            self.orphan_dependents(&old);
+        }
+        let grace = grace(info, &old, options.grace);
+        let mut object = Value::clone(&old);
+        if options.propagation == Propagation::Foreground && self.has_dependents(&old) {
+            let finalizers = &mut object["metadata"]["finalizers"];
+            let mut all = finalizers.as_array().cloned().unwrap_or_default();
+            if !all.iter().any(|f| f == FOREGROUND) {
+                all.push(FOREGROUND.into());
+            }
+            *finalizers = all.into();
+        }
+        let stays = grace > 0 || has_finalizers(&object) || info.kind == "Namespace";
+        if !stays {
+            self.objects.remove(key);
+            return Ok(None);
+        }
+        let sooner = meta["deletionGracePeriodSeconds"].as_i64().is_none_or(|present| grace < present);
+        if sooner {
+            let end = now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+            object["metadata"]["deletionTimestamp"] = timestamp(end).into();
+            object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
+        }
+        if info.kind == "Namespace" {
+            object["status"]["phase"] = "Terminating".into();
+        }
+        if object == *old {
+            return Ok(Some(old));
+        }
+        Ok(Some(self.objects.put(key.clone(), object)))
+    }
+
+    /// Removes an object whose end has come, whatever holds it.
+    pub fn remove(&mut self, key: &Key) {
+        self.objects.remove(key);
+    }
+
+    /// Takes an owner's finalizer for foreground deletion away once no dependent is left.
+    pub fn finish_foreground(&mut self, key: &Key) {
+        let Some(owner) = self.objects.get(key).cloned() else {
+            return;
+        };
+        if self.has_dependents(&owner) {
+            return;
+        }
+        let mut object = Value::clone(&owner);
+        if let Some(finalizers) = object["metadata"]["finalizers"].as_array_mut() {
+            finalizers.retain(|f| f != FOREGROUND);
+        }
+        self.objects.put(key.clone(), object.clone());
+        if !has_finalizers(&object) {
+            self.objects.remove(key);
+        }
+    }
+
+    /// Whether the object waits for its dependents to go first.
+    #[must_use]
+    pub fn is_foreground_deleted(object: &Value) -> bool {
+        object["metadata"]["finalizers"].as_array().is_some_and(|f| f.iter().any(|f| f == FOREGROUND))
+    }
+
+    /// The objects that this one owns.
+    #[must_use]
+    pub fn dependents(&self, uid: &str) -> Vec<Key> {
+        let owned = |object: &Value| owners(object).any(|owner| owner["uid"] == uid);
+        let all = KindId::all().flat_map(|kind| self.objects.list(kind, None));
+        all.filter(|(_, object)| owned(object)).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn has_dependents(&self, owner: &Value) -> bool {
+        owner["metadata"]["uid"].as_str().is_some_and(|uid| !self.dependents(uid).is_empty())
+    }
+
+    fn orphan_dependents(&mut self, owner: &Value) {
+        let Some(uid) = owner["metadata"]["uid"].as_str() else {
+            return;
+        };
+        for key in self.dependents(uid) {
+            if let Some(mut object) = self.objects.get(&key).map(|o| Value::clone(o)) {
+                if let Some(refs) = object["metadata"]["ownerReferences"].as_array_mut() {
+                    refs.retain(|r| r["uid"] != uid);
+                }
+                if object["metadata"]["ownerReferences"].as_array().is_some_and(Vec::is_empty) {
+                    object["metadata"].as_object_mut().map(|m| m.remove("ownerReferences"));
+                }
+                self.objects.put(key, object);
+            }
+        }
+    }
+
+    fn check_namespace(&self, info: &Kind, ns: &str) -> Result<(), ApiStatus> {
+        if !info.namespaced {
+            return Ok(());
+        }
+        let kind = KindId::named("Namespace");
+        let namespace = self.get(&Key { kind, ns: String::new(), name: ns.into() })?;
+        if namespace["metadata"]["deletionTimestamp"].is_string() {
+            return Err(ApiStatus::forbidden(format!(
+                "unable to create new content in namespace {ns} because it is being terminated"
+            )));
+        }
+        Ok(())
+    }
+
+    /// What admission adds: addresses of Services, the default class of claims.
+    fn admit(&self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
+        match info.kind {
+            "Service" => addresses::allocate(&self.objects, object),
+            "PersistentVolumeClaim" if object["spec"]["storageClassName"].is_null() => {
+                let default = "storageclass.kubernetes.io/is-default-class";
+                let classes = self.objects.list(KindId::named("StorageClass"), None);
+                let mut defaults = classes.filter(|(_, class)| class["metadata"]["annotations"][default] == "true");
+                if let Some((key, _)) = defaults.next() {
+                    object["spec"]["storageClassName"] = key.name.as_str().into();
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The `ownerReferences` of an object.
+pub fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+}
+
+/// RFC 3339 to the second, as objects have it.
+#[must_use]
+pub fn timestamp(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+
+fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
+    let mut errors = validate::Errors::default();
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    if old.is_none() {
+        validate::name(name, info.names, &mut errors);
+    }
+    validate::metadata(object, &mut errors);
+    (info.validate)(object, old, &mut errors);
+    if errors.0.is_empty() { Ok(()) } else { Err(ApiStatus::invalid(info, name, &errors.0)) }
+}
+
+fn metadata(object: &mut Value) -> Result<&mut serde_json::Map<String, Value>, ApiStatus> {
+    let fields = object.as_object_mut().ok_or_else(|| ApiStatus::bad_request("the body is not an object"))?;
+    let meta = fields.entry("metadata").or_insert_with(|| json!({}));
+    meta.as_object_mut().ok_or_else(|| ApiStatus::bad_request("metadata is not an object"))
+}
+
+/// The object that an update of `part` leaves: what the server owns comes from `old`.
+fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
+    const SERVER_OWNED: &[&str] = &[
+        "uid", "creationTimestamp", "resourceVersion", "generation", "namespace", "name", "deletionTimestamp", "deletionGracePeriodSeconds",
+        "generateName",
+    ];
+    let has_status = info.subresources.contains(&"status");
+    if part == Part::Status {
+        let mut object = old.clone();
+        object["status"] = new["status"].take();
+        return object;
+    }
+    new["apiVersion"] = old["apiVersion"].clone();
+    new["kind"] = old["kind"].clone();
+    for field in SERVER_OWNED {
+        match &old["metadata"][field] {
+            Value::Null => drop(new["metadata"].as_object_mut().map(|m| m.remove(*field))),
+            value => new["metadata"][field] = value.clone(),
+        }
+    }
+    new["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
+    if has_status {
+        match &old["status"] {
+            Value::Null => drop(new.as_object_mut().map(|o| o.remove("status"))),
+            status => new["status"] = status.clone(),
+        }
+    }
+    new
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty())
+}
+
+/// How long the object may take to end: only a Pod on a node takes time.
+fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
+    let unscheduled = object["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
+    let ended = matches!(object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    if info.kind != "Pod" || unscheduled || ended {
+        return 0;
+    }
+    asked.or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(GRACE).max(0)
+}
+
+/// A random (version 4) UUID.
+fn uid() -> String {
+    let random: u128 = rand::random();
+    let hex = format!("{:032x}", random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62));
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// Five letters that spell no word, as the API server picks them.
+fn suffix() -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let letter = |_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
+    (0..5).map(letter).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Errors as the API sends them: a `Status` with code, reason and details.
+
+use serde_json::{Value, json};
+
+use super::kinds::Kind;
+use super::validate::FieldError;
+
+/// An error reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiStatus {
+    /// HTTP code.
+    pub code: u16,
+    /// `NotFound`, `Conflict`, …
+    pub reason: &'static str,
+    /// For a person.
+    pub message: String,
+    /// `details`, or null.
+    pub details: Value,
+}
+
+impl ApiStatus {
+    fn of(code: u16, reason: &'static str, message: String, details: Value) -> Self {
+        Self { code, reason, message, details }
+    }
+
+    /// 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::of(400, "BadRequest", message.into(), Value::Null)
+    }
+
+    /// 404 for an object.
+    #[must_use]
+    pub fn not_found(kind: &Kind, name: &str) -> Self {
+        Self::of(404, "NotFound", format!("{} \"{name}\" not found", kind.resource()), details(kind, name))
+    }
+
+    /// 404 for a path.
+    #[must_use]
+    pub fn no_such_path() -> Self {
+        Self::of(404, "NotFound", "the server could not find the requested resource".into(), json!({}))
+    }
+
+    /// 405, with what is not served here.
+    pub fn not_served(message: impl Into<String>) -> Self {
+        Self::of(405, "MethodNotAllowed", message.into(), Value::Null)
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::of(403, "Forbidden", message.into(), Value::Null)
+    }
+
+    /// 409 for a name that is taken.
+    #[must_use]
+    pub fn already_exists(kind: &Kind, name: &str) -> Self {
+        Self::of(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.resource()), details(kind, name))
+    }
+
+    /// 409 for a precondition that does not hold.
+    #[must_use]
+    pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
+        Self::of(409, "Conflict", message, details(kind, name))
+    }
+
+    /// 410 for a revision that is gone.
+    pub fn expired(message: impl Into<String>) -> Self {
+        Self::of(410, "Expired", message.into(), Value::Null)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::of(415, "UnsupportedMediaType", message.into(), Value::Null)
+    }
+
+    /// 422 with the fields that are wrong.
+    #[must_use]
+    pub fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
+        let list: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let all = if list.len() == 1 { list[0].clone() } else { format!("[{}]", list.join(", ")) };
+        let causes: Vec<_> = errors
+            .iter()
+            .map(|e| json!({"reason": e.reason(), "message": e.message(), "field": e.field}))
+            .collect();
+        let mut details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
+        if kind.group.is_empty() {
+            details.as_object_mut().map(|d| d.remove("group"));
+        }
+        Self::of(422, "Invalid", format!("{}{} \"{name}\" is invalid: {all}", kind.kind, suffix(kind)), details)
+    }
+
+    /// The object that is sent.
+    #[must_use]
+    pub fn object(&self) -> Value {
+        let mut status = json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": self.message, "reason": self.reason, "code": self.code,
+        });
+        if !self.details.is_null() {
+            status["details"] = self.details.clone();
+        }
+        status
+    }
+}
+
+fn suffix(kind: &Kind) -> String {
+    if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) }
+}
+
+fn details(kind: &Kind, name: &str) -> Value {
+    let mut details = json!({"name": name, "group": kind.group, "kind": kind.plural});
+    if kind.group.is_empty() {
+        details.as_object_mut().map(|d| d.remove("group"));
+    }
+    details
+}

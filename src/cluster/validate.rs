@@ -1,0 +1,345 @@
+//! What the API server refuses, with the field.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::kinds::Names;
+use crate::selector::Selector;
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The path, such as `spec.ports[0].port`.
+    pub field: String,
+    problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Problem {
+    Forbidden(String),
+    Invalid(Value, String),
+    NotSupported(Value, Vec<&'static str>),
+    Required(String),
+}
+
+/// The errors found so far.
+#[derive(Debug, Default)]
+pub struct Errors(pub(super) Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, field: impl Into<String>, problem: Problem) {
+        self.0.push(FieldError { field: field.into(), problem });
+    }
+
+    fn required(&mut self, field: impl Into<String>, what: &str) {
+        self.add(field, Problem::Required(what.into()));
+    }
+
+    fn invalid(&mut self, field: impl Into<String>, value: &Value, what: &str) {
+        self.add(field, Problem::Invalid(value.clone(), what.into()));
+    }
+
+    fn one_of(&mut self, field: &str, value: &Value, allowed: &[&'static str]) {
+        if !value.is_null() && !value.as_str().is_some_and(|v| allowed.contains(&v)) {
+            self.add(field, Problem::NotSupported(value.clone(), allowed.to_vec()));
+        }
+    }
+
+    fn at_least(&mut self, field: &str, value: &Value, least: i64) {
+        if value.as_i64().is_some_and(|v| v < least) {
+            self.invalid(field, value, &format!("must be greater than or equal to {least}"));
+        }
+    }
+
+    fn unchanged(&mut self, field: &str, new: &Value, old: &Value) {
+        if new != old {
+            self.invalid(field, new, "field is immutable");
+        }
+    }
+}
+
+impl FieldError {
+    pub(super) fn reason(&self) -> &'static str {
+        match self.problem {
+            Problem::Forbidden(_) => "FieldValueForbidden",
+            Problem::Invalid(..) => "FieldValueInvalid",
+            Problem::NotSupported(..) => "FieldValueNotSupported",
+            Problem::Required(_) => "FieldValueRequired",
+        }
+    }
+
+    pub(super) fn message(&self) -> String {
+        match &self.problem {
+            Problem::Forbidden(what) => format!("Forbidden: {what}"),
+            Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
+            Problem::NotSupported(value, allowed) => {
+                let allowed: Vec<_> = allowed.iter().map(|a| format!("\"{a}\"")).collect();
+                format!("Unsupported value: {value}: supported values: {}", allowed.join(", "))
+            }
+            Problem::Required(what) if what.is_empty() => "Required value".into(),
+            Problem::Required(what) => format!("Required value: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message())
+    }
+}
+
+const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
+    alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035_RULE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end \
+    with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with \
+    an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+/// A field with a value that it may not have.
+pub(super) fn invalid(field: String, value: Value, what: &str) -> FieldError {
+    FieldError { field, problem: Problem::Invalid(value, what.into()) }
+}
+
+/// Checks `metadata.name`.
+pub fn name(name: &str, names: Names, errors: &mut Errors) {
+    let value = Value::from(name);
+    if name.is_empty() {
+        return errors.required("metadata.name", "name or generateName is required");
+    }
+    let (fits, longest, rule) = match names {
+        Names::Label => (is_label(name), 63, LABEL_RULE),
+        Names::Label1035 => (is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()), 63, LABEL_1035_RULE),
+        Names::Subdomain => (name.split('.').all(is_label), 253, SUBDOMAIN_RULE),
+    };
+    if name.len() > longest {
+        errors.invalid("metadata.name", &value, &format!("must be no more than {longest} characters"));
+    }
+    if !fits {
+        errors.invalid("metadata.name", &value, rule);
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !text.is_empty() && text.bytes().all(good) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Checks labels and annotations.
+pub fn metadata(object: &Value, errors: &mut Errors) {
+    for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
+        let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let text = value.as_str().unwrap_or_default();
+        let edges = |t: &str| t.starts_with(|c: char| c.is_ascii_alphanumeric()) && t.ends_with(|c: char| c.is_ascii_alphanumeric());
+        if !text.is_empty() && (text.len() > 63 || !text.chars().all(inside) || !edges(text)) {
+            errors.invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63");
+        }
+        let bare = key.rsplit('/').next().unwrap_or_default();
+        if bare.is_empty() || bare.len() > 63 || !bare.chars().all(inside) || !edges(bare) {
+            errors.invalid("metadata.labels", &Value::from(key.as_str()), "name part must consist of alphanumeric characters, '-', '_' or '.'");
+        }
+    }
+}
+
+/// v1 Pod.
+pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    pod_spec(&object["spec"], "spec", errors);
+    if let Some(old) = old {
+        let fixed = |spec: &Value| {
+            let mut spec = spec.clone();
+            for key in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "nodeName"] {
+                spec.as_object_mut().map(|s| s.remove(key));
+            }
+            for list in ["containers", "initContainers"] {
+                for container in spec[list].as_array_mut().into_iter().flatten() {
+                    container.as_object_mut().map(|c| c.remove("image"));
+                }
+            }
+            if spec["initContainers"].is_null() {
+                spec.as_object_mut().map(|s| s.remove("initContainers"));
+            }
+            spec
+        };
+        if fixed(&object["spec"]) != fixed(&old["spec"]) {
+            let what = "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, \
+                `spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), `spec.terminationGracePeriodSeconds`";
+            errors.add("spec", Problem::Forbidden(what.into()));
+        }
+    }
+}
+
+fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
+    let containers = spec["containers"].as_array().map_or(&[][..], |c| c);
+    if containers.is_empty() {
+        errors.required(format!("{path}.containers"), "");
+    }
+    for (i, container) in containers.iter().enumerate() {
+        let at = format!("{path}.containers[{i}]");
+        match container["name"].as_str().unwrap_or_default() {
+            "" => errors.required(format!("{at}.name"), ""),
+            name if !is_label(name) => errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE),
+            _ => {}
+        }
+        if container["image"].as_str().unwrap_or_default().is_empty() {
+            errors.required(format!("{at}.image"), "");
+        }
+        for (j, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
+            port_number(&port["containerPort"], &format!("{at}.ports[{j}].containerPort"), errors);
+        }
+    }
+    errors.one_of(&format!("{path}.restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
+}
+
+fn port_number(port: &Value, field: &str, errors: &mut Errors) {
+    match port.as_i64() {
+        None if port.is_null() => errors.required(field, ""),
+        Some(1..=65535) => {}
+        Some(_) | None => errors.invalid(field, port, "must be between 1 and 65535, inclusive"),
+    }
+}
+
+/// v1 Service.
+pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    let kind = spec["type"].as_str().unwrap_or_default();
+    errors.one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
+    let ports = spec["ports"].as_array().map_or(&[][..], |p| p);
+    let headless = spec["clusterIP"] == "None";
+    if ports.is_empty() && !headless && kind != "ExternalName" {
+        errors.required("spec.ports", "");
+    }
+    if kind == "ExternalName" && spec["externalName"].as_str().unwrap_or_default().is_empty() {
+        errors.required("spec.externalName", "");
+    }
+    for (i, port) in ports.iter().enumerate() {
+        let at = format!("spec.ports[{i}]");
+        port_number(&port["port"], &format!("{at}.port"), errors);
+        if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
+            errors.required(format!("{at}.name"), "");
+        }
+        errors.one_of(&format!("{at}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+    }
+    if let Some(old) = old
+        && kind != "ExternalName"
+        && old["spec"]["type"] != "ExternalName"
+        && !old["spec"]["clusterIP"].is_null()
+    {
+        errors.unchanged("spec.clusterIPs[0]", &spec["clusterIP"], &old["spec"]["clusterIP"]);
+    }
+}
+
+/// v1 PersistentVolumeClaim.
+pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
+        errors.required("spec.accessModes", "at least 1 access mode is required");
+    }
+    if spec["resources"]["requests"]["storage"].is_null() {
+        errors.required("spec.resources[storage]", "");
+    }
+    if let Some(old) = old
+        && !old["spec"]["storageClassName"].is_null()
+    {
+        errors.unchanged("spec.storageClassName", &spec["storageClassName"], &old["spec"]["storageClassName"]);
+    }
+}
+
+/// discovery.k8s.io/v1 EndpointSlice.
+pub fn slice(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    if object["addressType"].is_null() {
+        errors.required("addressType", "");
+    }
+    errors.one_of("addressType", &object["addressType"], &["FQDN", "IPv4", "IPv6"]);
+    for (i, endpoint) in object["endpoints"].as_array().into_iter().flatten().enumerate() {
+        if endpoint["addresses"].as_array().is_none_or(Vec::is_empty) {
+            errors.required(format!("endpoints[{i}].addresses"), "must contain at least 1 address");
+        }
+    }
+    if let Some(old) = old {
+        errors.unchanged("addressType", &object["addressType"], &old["addressType"]);
+    }
+}
+
+/// apps/v1 ControllerRevision.
+pub fn revision(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    errors.at_least("revision", &object["revision"], 0);
+    if let Some(old) = old {
+        errors.unchanged("data", &object["data"], &old["data"]);
+    }
+}
+
+/// apps/v1 StatefulSet.
+pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    let selector = &spec["selector"];
+    let labels = &spec["template"]["metadata"]["labels"];
+    match label_selector(selector) {
+        None => errors.required("spec.selector", ""),
+        Some(selector) if selector.is_empty() => errors.invalid("spec.selector", &spec["selector"], "empty selector is invalid for statefulset"),
+        Some(selector) if !selector.matches(|key| labels[key].as_str()) => {
+            errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+        }
+        Some(_) => {}
+    }
+    errors.at_least("spec.replicas", &spec["replicas"], 0);
+    errors.at_least("spec.minReadySeconds", &spec["minReadySeconds"], 0);
+    errors.at_least("spec.revisionHistoryLimit", &spec["revisionHistoryLimit"], 0);
+    errors.at_least("spec.ordinals.start", &spec["ordinals"]["start"], 0);
+    errors.at_least("spec.updateStrategy.rollingUpdate.partition", &spec["updateStrategy"]["rollingUpdate"]["partition"], 0);
+    errors.one_of("spec.podManagementPolicy", &spec["podManagementPolicy"], &["OrderedReady", "Parallel"]);
+    errors.one_of("spec.updateStrategy.type", &spec["updateStrategy"]["type"], &["OnDelete", "RollingUpdate"]);
+    errors.one_of("spec.template.spec.restartPolicy", &spec["template"]["spec"]["restartPolicy"], &["Always"]);
+    pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+    match old {
+        None => {
+            let service = spec["serviceName"].as_str().unwrap_or_default();
+            if !service.is_empty() && !service.split('.').all(is_label) {
+                errors.invalid("spec.serviceName", &spec["serviceName"], SUBDOMAIN_RULE);
+            }
+        }
+        Some(old) => stateful_set_update(spec, &old["spec"], errors),
+    }
+    let status = &object["status"];
+    for field in ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
+        errors.at_least(&format!("status.{field}"), &status[field], 0);
+    }
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    for field in ["readyReplicas", "currentReplicas", "updatedReplicas"] {
+        if count(field) > count("replicas") {
+            errors.invalid(format!("status.{field}"), &status[field], "cannot be greater than status.replicas");
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        errors.invalid("status.availableReplicas", &status["availableReplicas"], "cannot be greater than status.readyReplicas");
+    }
+}
+
+fn stateful_set_update(new: &Value, old: &Value, errors: &mut Errors) {
+    const MUTABLE: &[&str] = &[
+        "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+    ];
+    let fixed = |spec: &Value| {
+        let mut spec = spec.as_object().cloned().unwrap_or_default();
+        spec.retain(|key, value| !MUTABLE.contains(&key.as_str()) && !value.is_null());
+        Value::Object(spec)
+    };
+    if fixed(new) != fixed(old) {
+        let what = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
+            'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+        errors.add("spec", Problem::Forbidden(what.into()));
+    }
+}
+
+/// A `LabelSelector` (`matchLabels`, `matchExpressions`); `None` where there is none or it cannot be read.
+#[must_use]
+pub fn label_selector(selector: &Value) -> Option<Selector> {
+    let object = selector.as_object()?;
+    let labels = object.get("matchLabels").and_then(Value::as_object);
+    let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)));
+    let mut found = Selector::equal(pairs);
+    for expression in object.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
+        let values = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        found = found.and(expression["key"].as_str()?, expression["operator"].as_str()?, values.map(str::to_owned).collect())?;
+    }
+    Some(found)
+}

@@ -1,0 +1,179 @@
+//! Watches: a stream of events from a revision on, with bookmarks, and 410 as an event where that is too old.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::{Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
+
+use super::kinds::KindId;
+use super::objects::Change;
+use super::request::{Filter, Target};
+use super::server::{Body, Call, Shared, stream as reply};
+use super::status::ApiStatus;
+use super::table;
+
+/// How often a silent watch says how far it is.
+const BOOKMARK: Duration = Duration::from_secs(30);
+
+/// How long a watch lasts where the client does not say: the API server picks from half an hour to an hour.
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+struct Watch {
+    shared: Arc<Shared>,
+    changed: Receiver<u64>,
+    kind: KindId,
+    ns: Option<String>,
+    filter: Filter,
+    /// What has been sent.
+    revision: u64,
+    waiting: VecDeque<Value>,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    end: Instant,
+    table: Option<String>,
+    ended: bool,
+}
+
+/// Begins a watch.
+pub(super) fn watch(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
+    let parameters = &call.parameters;
+    let seconds = parameters.text("timeoutSeconds").parse().ok().filter(|s| *s > 0);
+    let mut watch = Watch {
+        changed: shared.changed.subscribe(),
+        shared: Arc::clone(shared),
+        kind: target.kind,
+        ns: target.ns.clone(),
+        filter: parameters.filter()?,
+        revision: 0,
+        waiting: VecDeque::new(),
+        bookmarks: parameters.flag("allowWatchBookmarks"),
+        next_bookmark: Instant::now() + BOOKMARK,
+        end: Instant::now() + seconds.map_or(TIMEOUT, Duration::from_secs),
+        table: call.wants_table().then(|| parameters.text("includeObject").to_owned()),
+        ended: false,
+    };
+    let initial = parameters.flag("sendInitialEvents");
+    match (parameters.text("resourceVersion"), initial) {
+        ("" | "0", _) | (_, true) => watch.begin(initial),
+        (revision, false) => {
+            watch.revision = revision.parse().map_err(|_| ApiStatus::bad_request(format!("Invalid value: {revision:?}: resourceVersion")))?;
+        }
+    }
+    let frames = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|event| (event, watch)) });
+    let frames = futures::StreamExt::map(frames, |event: Value| Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n")))));
+    Ok(reply(StatusCode::OK, "application/json", StreamBody::new(frames).boxed_unsync()))
+}
+
+impl Watch {
+    /// Everything that is there, as if it were new.
+    fn begin(&mut self, mark_end: bool) {
+        let state = self.shared.read();
+        self.revision = state.objects.revision();
+        let present: Vec<_> = state
+            .objects
+            .list(self.kind, self.ns.as_deref())
+            .filter(|(_, object)| self.filter.matches(object))
+            .map(|(_, object)| Arc::clone(object))
+            .collect();
+        drop(state);
+        for object in present {
+            self.push("ADDED", &object);
+        }
+        if mark_end {
+            self.push_bookmark(true);
+        }
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            self.changed.borrow_and_update();
+            if self.collect() {
+                continue;
+            }
+            tokio::select! {
+                changed = self.changed.changed() => changed.ok()?,
+                () = tokio::time::sleep_until(self.end) => return None,
+                () = tokio::time::sleep_until(self.next_bookmark) => {
+                    self.next_bookmark = Instant::now() + BOOKMARK;
+                    if self.bookmarks {
+                        self.push_bookmark(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what happened since; whether anything is to be sent.
+    fn collect(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.read();
+        let Some(changes) = state.objects.since(self.revision) else {
+            let status = ApiStatus::expired(format!("too old resource version: {} ({})", self.revision, state.objects.revision()));
+            self.waiting.push_back(json!({"type": "ERROR", "object": status.object()}));
+            self.ended = true;
+            return true;
+        };
+        let mine = |c: &&Change| c.key.kind == self.kind && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns);
+        let events: Vec<_> = changes.filter(mine).filter_map(|change| self.event(change)).collect();
+        self.revision = state.objects.revision();
+        drop(state);
+        for (kind, object) in &events {
+            self.push(kind, object);
+        }
+        !events.is_empty()
+    }
+
+    /// What a change is to this watch: an object that no longer fits the selectors is gone.
+    fn event(&self, change: &Change) -> Option<(&'static str, Arc<Value>)> {
+        let before = change.old.as_ref().is_some_and(|old| self.filter.matches(old));
+        let after = !change.deleted && self.filter.matches(&change.new);
+        match (before, after) {
+            (false, false) => None,
+            (false, true) => Some(("ADDED", Arc::clone(&change.new))),
+            (true, true) => Some(("MODIFIED", Arc::clone(&change.new))),
+            (true, false) => Some(("DELETED", Arc::clone(&change.new))),
+        }
+    }
+
+    fn push(&mut self, kind: &str, object: &Value) {
+        let shown = match &self.table {
+            None => object.clone(),
+            Some(include) => {
+                let mut table = table::table(self.kind.info(), std::slice::from_ref(object), self.shared.now(), include);
+                table["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+                table
+            }
+        };
+        self.waiting.push_back(json!({"type": kind, "object": shown}));
+    }
+
+    fn push_bookmark(&mut self, initial_end: bool) {
+        let info = self.kind.info();
+        let mut object = json!({"kind": info.kind, "apiVersion": info.api_version(), "metadata": {"resourceVersion": self.revision.to_string()}});
+        if initial_end {
+            object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        // Fields that a typed client wants to be there.
+        for (field, empty) in [("spec", json!({})), ("status", json!({}))] {
+            if matches!(info.kind, "Pod" | "Service" | "Namespace" | "StatefulSet") {
+                object[field] = empty;
+            }
+        }
+        self.waiting.push_back(json!({"type": "BOOKMARK", "object": object}));
+    }
+}
