@@ -45,12 +45,14 @@ pub mod reply;
 pub mod selector;
 
 pub mod corefile;
+pub mod statefulset;
 pub mod store;
 pub mod zone;
 
 pub mod admin;
 pub mod api;
 pub mod cluster;
+pub mod controller;
 pub mod dns;
 pub mod plugin;
 pub mod watch;

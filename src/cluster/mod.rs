@@ -16,6 +16,7 @@ mod request;
 pub mod server;
 pub mod state;
 pub mod status;
+mod story;
 mod table;
 pub mod validate;
 mod verbs;
@@ -31,10 +32,13 @@ use tokio::task::JoinSet;
 
 pub use controllers::Delays;
 pub use listen::ListenError;
+pub use story::Story;
 
 use kinds::KindId;
+use manifest::ManifestError;
+use objects::Key;
 use server::{Api, Shared};
-use state::State;
+use state::{Part, State};
 
 /// A cluster that runs; dropping it ends it.
 pub struct Cluster {
@@ -69,6 +73,57 @@ impl Cluster {
         let bound = listener.local_addr().map_err(|source| ListenError::Bind { address, source })?;
         self.tasks.spawn(listen::serve(listener, self.api.clone()));
         Ok(bound)
+    }
+
+    /// What happens from here on, as lines for a person.
+    #[must_use]
+    pub fn story(&self) -> Story {
+        Story::new(&self.api.shared)
+    }
+
+    /// The time of day, as this cluster has it.
+    #[must_use]
+    pub fn clock(&self) -> impl Fn() -> Timestamp + Send + Sync + 'static {
+        let shared = Arc::clone(&self.api.shared);
+        move || shared.now()
+    }
+
+    /// Creates the objects of a manifest, or replaces those that are there. Returns them.
+    ///
+    /// # Errors
+    /// What is wrong, with file, line and field; the objects before it are kept.
+    pub fn apply(&self, file: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
+        let mut applied = Vec::new();
+        for document in manifest::parse(file, text)? {
+            let object = document.object.clone();
+            let meta = &object["metadata"];
+            let ns = if document.kind.info().namespaced { meta["namespace"].as_str().unwrap_or("default") } else { "" };
+            let key = Key { kind: document.kind, ns: ns.into(), name: meta["name"].as_str().unwrap_or_default().into() };
+            let shared = &self.api.shared;
+            let outcome = shared.write(|state| match state.objects.get(&key) {
+                Some(_) => state.update(&key, Part::Main, object.clone(), false),
+                None => state.create(shared.now(), document.kind, ns, object.clone(), false),
+            });
+            let made = outcome.map_err(|status| document.error(file, &status.message, status.details["causes"][0]["field"].as_str()))?;
+            applied.push(Value::clone(&made));
+        }
+        Ok(applied)
+    }
+
+    /// The present state of an object that was applied.
+    #[must_use]
+    pub fn present(&self, object: &Value) -> Option<Value> {
+        let kind = KindId::of_object(object)?;
+        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let key = Key { kind, ns: text("namespace"), name: text("name") };
+        self.api.shared.read().objects.get(&key).map(|o| Value::clone(o))
+    }
+
+    /// Waits for the next change.
+    pub async fn changed(&self) {
+        let mut changed = self.api.shared.changed.subscribe();
+        // An error would mean that the cluster has ended; it is ours.
+        let _ended = changed.changed().await;
     }
 
     /// Forgets the history, as etcd's compaction does: watches from before get 410.

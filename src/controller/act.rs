@@ -1,0 +1,157 @@
+//! The executor: performs a plan's actions, tells Events of them, writes the status. It decides nothing.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use super::cache::Kind;
+use crate::statefulset::{Action, Plan};
+
+/// An object as the API server returned it.
+pub(super) type Written = (Kind, DynamicObject);
+
+/// Who acts on which set.
+pub(super) struct Act {
+    client: Client,
+    set: Arc<Value>,
+    now: Timestamp,
+}
+
+/// Whether the status that is wanted differs from the one that is there.
+pub(super) fn differs(present: &Value, wanted: &Value) -> bool {
+    let without_null = |v: &Value| v.as_object().map(|o| o.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect::<std::collections::BTreeMap<_, _>>());
+    without_null(present) != without_null(wanted)
+}
+
+impl Act {
+    pub(super) fn new(client: Client, set: Arc<Value>, now: Timestamp) -> Self {
+        Self { client, set, now }
+    }
+
+    /// Performs the plan. The status is written whatever becomes of the actions; their error comes first.
+    pub(super) async fn perform(self, plan: Plan) -> Result<Vec<Written>, kube::Error> {
+        let mut written = Vec::new();
+        let mut outcome = Ok(());
+        for action in plan.actions {
+            outcome = self.one(action, &mut written).await;
+            if outcome.is_err() {
+                break;
+            }
+        }
+        let status = self.status(&plan.status).await;
+        outcome?;
+        written.extend(status?);
+        Ok(written)
+    }
+
+    async fn one(&self, action: Action, written: &mut Vec<Written>) -> Result<(), kube::Error> {
+        match action {
+            Action::CreateRevision(revision) => {
+                let made = self.create(Kind::Revision, &revision).await?;
+                written.push((Kind::Revision, made));
+            }
+            Action::CreateClaim { claim, pod } => {
+                let name = claim["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                let made = self.create(Kind::Claim, &claim).await;
+                self.tell("Create", &made, format!("Create Claim {name} Pod {pod} in StatefulSet {}", self.name())).await;
+                written.push((Kind::Claim, made?));
+            }
+            Action::CreatePod(pod) => {
+                let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                let made = self.create(Kind::Pod, &pod).await;
+                self.tell("Create", &made, format!("Create Pod {name} in StatefulSet {}", self.name())).await;
+                written.push((Kind::Pod, made?));
+            }
+            Action::DeletePod { name, uid } => {
+                let preconditions = Preconditions { uid: Some(uid), resource_version: None };
+                let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                let deleted = self.api(Kind::Pod).delete(&name, &params).await;
+                self.tell("Delete", &deleted, format!("Delete Pod {name} in StatefulSet {}", self.name())).await;
+                written.extend(deleted?.left().map(|pod| (Kind::Pod, pod)));
+            }
+            Action::DeleteRevision(name) => {
+                self.api(Kind::Revision).delete(&name, &DeleteParams::default()).await?;
+            }
+            Action::RaiseRevision { name, revision } => {
+                let raised = self.patch(Kind::Revision, &name, &json!({"revision": revision})).await?;
+                written.push((Kind::Revision, raised));
+            }
+            Action::RepairPod { name, labels } => {
+                let repaired = self.patch(Kind::Pod, &name, &json!({"metadata": {"labels": labels}})).await?;
+                written.push((Kind::Pod, repaired));
+            }
+        }
+        Ok(())
+    }
+
+    async fn status(&self, status: &Value) -> Result<Option<Written>, kube::Error> {
+        if !differs(&self.set["status"], status) {
+            return Ok(None);
+        }
+        // The whole status, so that a count that fell to none goes; of the revision it was counted from.
+        let mut object = json!({"metadata": {"resourceVersion": self.set["metadata"]["resourceVersion"]}, "status": status});
+        for field in self.set["status"].as_object().into_iter().flat_map(|s| s.keys()) {
+            if object["status"][field].is_null() {
+                object["status"][field] = Value::Null;
+            }
+        }
+        let api = self.api(Kind::Set);
+        let new = api.patch_status(self.name(), &PatchParams::default(), &Patch::Merge(&object)).await?;
+        Ok(Some((Kind::Set, new)))
+    }
+
+    async fn create(&self, kind: Kind, object: &Value) -> Result<DynamicObject, kube::Error> {
+        let object: DynamicObject = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+        self.api(kind).create(&PostParams::default(), &object).await
+    }
+
+    async fn patch(&self, kind: Kind, name: &str, patch: &Value) -> Result<DynamicObject, kube::Error> {
+        self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+    }
+
+    /// Says on the set what was done, in upstream's words; a name that is taken is no news.
+    async fn tell<T>(&self, verb: &str, outcome: &Result<T, kube::Error>, what: String) {
+        let (kind, reason, message) = match outcome {
+            Ok(_) if what.contains(" Claim ") => ("Normal", format!("Successful{verb}"), format!("{what} success")),
+            Ok(_) => ("Normal", format!("Successful{verb}"), format!("{what} successful")),
+            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return,
+            Err(error) => ("Warning", format!("Failed{verb}"), format!("{what} failed error: {error}")),
+        };
+        let meta = &self.set["metadata"];
+        let time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"generateName": format!("{}.", self.name()), "namespace": meta["namespace"]},
+            "involvedObject": {
+                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "namespace": meta["namespace"],
+                "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+            },
+            "reason": reason, "message": message, "type": kind, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
+            "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
+        });
+        let resource = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "Event"));
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.ns(), &resource);
+        let sent = match serde_json::from_value(event) {
+            Ok(event) => api.create(&PostParams::default(), &event).await.map(drop),
+            Err(error) => Err(kube::Error::SerdeError(error)),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "an Event could not be written");
+        }
+    }
+
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), self.ns(), &kind.resource())
+    }
+
+    fn name(&self) -> &str {
+        self.set["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    fn ns(&self) -> &str {
+        self.set["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+}

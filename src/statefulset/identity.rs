@@ -1,0 +1,102 @@
+//! Who a Pod of a set is: name, labels, hostname, claims.
+
+use serde_json::{Map, Value, json};
+
+/// The Pod's own name, as a label.
+pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+
+/// The ordinal, as a label (KEP-4017).
+const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
+
+/// The revision, as a label.
+const REVISION: &str = "controller-revision-hash";
+
+/// The ordinal in a Pod's name: `<set>-<ordinal>`, in the one spelling that has no leading zeros.
+#[must_use]
+pub fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
+    let digits = pod.strip_prefix(set)?.strip_prefix('-')?;
+    let ordinal: u32 = digits.parse().ok().filter(|n| i32::try_from(*n).is_ok())?;
+    (ordinal.to_string() == digits).then_some(ordinal.into())
+}
+
+/// The Pod of this ordinal, from a revision's template.
+pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -> Value {
+    let name = format!("{}-{ordinal}", set["metadata"]["name"].as_str().unwrap_or_default());
+    let mut spec = template["spec"].clone();
+    spec["hostname"] = name.as_str().into();
+    let service = set["spec"]["serviceName"].as_str().unwrap_or_default();
+    if !service.is_empty() {
+        spec["subdomain"] = service.into();
+    }
+    let volumes = volumes(set, &template["spec"]["volumes"], &name);
+    if !volumes.is_empty() {
+        spec["volumes"] = volumes.into();
+    }
+    let mut meta = json!({
+        "name": name, "namespace": set["metadata"]["namespace"],
+        "generateName": format!("{}-", set["metadata"]["name"].as_str().unwrap_or_default()),
+        "labels": labels(&template["metadata"]["labels"], &name, ordinal, revision),
+        "ownerReferences": [owner(set)],
+    });
+    for field in ["annotations", "finalizers"] {
+        if !template["metadata"][field].is_null() {
+            meta[field] = template["metadata"][field].clone();
+        }
+    }
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+}
+
+fn labels(template: &Value, name: &str, ordinal: i64, revision: &str) -> Map<String, Value> {
+    let mut labels = template.as_object().cloned().unwrap_or_default();
+    labels.insert(POD_NAME.into(), name.into());
+    labels.insert(POD_INDEX.into(), ordinal.to_string().into());
+    labels.insert(REVISION.into(), revision.into());
+    labels
+}
+
+/// The labels to put back on a Pod that does not know its name any more.
+pub(super) fn repair(name: &str, ordinal: i64) -> Value {
+    json!({POD_NAME: name, POD_INDEX: ordinal.to_string()})
+}
+
+/// The set as the controller of what it makes.
+pub(super) fn owner(set: &Value) -> Value {
+    let meta = &set["metadata"];
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "uid": meta["uid"],
+        "controller": true, "blockOwnerDeletion": true,
+    })
+}
+
+/// The Pod's volumes: a claim for each claim template, which replaces a volume of that name.
+fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
+    let claims = claim_templates(set).map(|t| {
+        let name = t["metadata"]["name"].as_str().unwrap_or_default();
+        json!({"name": name, "persistentVolumeClaim": {"claimName": format!("{name}-{pod}")}})
+    });
+    let mut all: Vec<Value> = claims.collect();
+    let others = template.as_array().into_iter().flatten();
+    let others: Vec<_> = others.filter(|volume| !all.iter().any(|claim| claim["name"] == volume["name"])).cloned().collect();
+    all.extend(others);
+    all
+}
+
+fn claim_templates(set: &Value) -> impl Iterator<Item = &Value> {
+    set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten()
+}
+
+/// The claims of the Pod of this name: `<template>-<pod>`, with the set's `matchLabels`, which win.
+#[must_use]
+pub fn claims_of(set: &Value, pod: &str) -> Vec<Value> {
+    let claim = |template: &Value| {
+        let name = template["metadata"]["name"].as_str().unwrap_or_default();
+        let mut labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+        labels.extend(set["spec"]["selector"]["matchLabels"].as_object().cloned().unwrap_or_default());
+        let mut meta = json!({"name": format!("{name}-{pod}"), "namespace": set["metadata"]["namespace"], "labels": labels});
+        if !template["metadata"]["annotations"].is_null() {
+            meta["annotations"] = template["metadata"]["annotations"].clone();
+        }
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": template["spec"]})
+    };
+    claim_templates(set).map(claim).collect()
+}
