@@ -1,6 +1,8 @@
 //! The command line: ours, and CoreDNS's own flags in both of their forms.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -8,7 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::Server;
+use crate::cluster::Delays;
+use crate::corefile::go_duration;
 use crate::plugin;
+use crate::sandbox;
 use crate::serve::{self, Ambient, files};
 
 /// A name that follows each Pod: DNS from Kubernetes state.
@@ -16,7 +21,12 @@ use crate::serve::{self, Ambient, files};
 #[command(name = "headless-dns", version, about)]
 pub struct Args {
     /// What is logged, as `RUST_LOG` would say it.
-    #[arg(long, global = true, env = "HEADLESS_DNS_LOG", default_value = "info,kube=error,hyper=warn,tower=warn,hickory_proto=warn")]
+    #[arg(
+        long,
+        global = true,
+        env = "HEADLESS_DNS_LOG",
+        default_value = "info,kube=error,hyper=warn,tower=warn,hickory_proto=warn"
+    )]
     log: String,
     /// Log lines as JSON.
     #[arg(long, global = true, env = "HEADLESS_DNS_LOG_JSON")]
@@ -29,6 +39,33 @@ pub struct Args {
 enum Command {
     /// Answer DNS from a cluster's state. Takes CoreDNS's arguments; without a subcommand this is what runs.
     Serve(Serve),
+    /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
+    Sandbox(Sandbox),
+}
+
+#[derive(Debug, clap::Args)]
+struct Sandbox {
+    /// What to apply; a headless Service and a StatefulSet of three redis Pods without it.
+    manifest: Vec<PathBuf>,
+    /// Where DNS is answered, over UDP and TCP.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1053")]
+    dns: SocketAddr,
+    /// Where the Kubernetes API is served: loopback only. Port 0 is any free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    api: SocketAddr,
+    /// The kubeconfig to write; it goes when the sandbox ends.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// How long a Pod takes to become Ready, such as `300ms`.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    start_delay: Duration,
+    /// How long a Pod takes to end.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    stop_delay: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,9 +91,18 @@ struct Serve {
 }
 
 /// CoreDNS's flags: Go takes them with one dash or two.
-const ONE_DASH: &[&str] = &["-conf", "-dns.port", "-pidfile", "-plugins", "-quiet", "-version", "-kubeconfig", "-help"];
+const ONE_DASH: &[&str] = &[
+    "-conf",
+    "-dns.port",
+    "-pidfile",
+    "-plugins",
+    "-quiet",
+    "-version",
+    "-kubeconfig",
+    "-help",
+];
 
-const SUBCOMMANDS: &[&str] = &["serve", "help"];
+const SUBCOMMANDS: &[&str] = &["serve", "sandbox", "help"];
 
 /// Puts arguments into the form clap takes: two dashes, and a subcommand.
 fn normalised(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -64,11 +110,17 @@ fn normalised(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
         .into_iter()
         .map(|argument| {
             let flag = argument.split('=').next().unwrap_or_default();
-            if ONE_DASH.contains(&flag) { format!("-{argument}") } else { argument }
+            if ONE_DASH.contains(&flag) {
+                format!("-{argument}")
+            } else {
+                argument
+            }
         })
         .collect();
     let general = ["--version", "-V", "--help", "-h"];
-    if !all.get(1).is_some_and(|first| SUBCOMMANDS.contains(&first.as_str()) || general.contains(&first.as_str())) {
+    if !all.get(1).is_some_and(|first| {
+        SUBCOMMANDS.contains(&first.as_str()) || general.contains(&first.as_str())
+    }) {
         all.insert(1.min(all.len()), "serve".into());
     }
     all
@@ -86,13 +138,21 @@ impl Args {
     /// # Errors
     /// Why it cannot be done.
     pub fn run(self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-        if self.log_json { subscriber.json().init() } else { subscriber.init() }
+        let filter =
+            EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
+        if self.log_json {
+            subscriber.json().init()
+        } else {
+            subscriber.init()
+        }
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
             match self.command {
                 Command::Serve(args) => args.run().await,
+                Command::Sandbox(args) => args.run().await,
             }
         })
     }
@@ -105,11 +165,23 @@ impl Serve {
             return Ok(());
         }
         if let Some(path) = &self.pidfile {
-            std::fs::write(path, format!("{}\n", std::process::id())).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(path, format!("{}\n", std::process::id()))
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let (name, text) = files::corefile(self.conf.as_deref())?;
-        let server = self.kubeconfig.map_or(Server::Ambient, |file| Server::Kubeconfig { file, context: None });
-        let setup = serve::Setup { name: &name, text: &text, source: &files::Files, port: self.dns_port, api: Ambient::Server(server) };
+        let server = self
+            .kubeconfig
+            .map_or(Server::Ambient, |file| Server::Kubeconfig {
+                file,
+                context: None,
+            });
+        let setup = serve::Setup {
+            name: &name,
+            text: &text,
+            source: &files::Files,
+            port: self.dns_port,
+            api: Ambient::Server(server),
+        };
         let program = serve::Program::bind(setup).await?;
         if !self.quiet {
             print(program.lines());
@@ -119,13 +191,41 @@ impl Serve {
     }
 }
 
+impl Sandbox {
+    async fn run(self) -> anyhow::Result<()> {
+        let stop = stop_signal()?;
+        let mut manifests = Vec::new();
+        for path in &self.manifest {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            manifests.push((path.display().to_string(), text));
+        }
+        if manifests.is_empty() {
+            manifests.push(("config/redis.yaml".into(), sandbox::REDIS.into()));
+        }
+        let options = sandbox::Options {
+            manifests,
+            dns: self.dns,
+            api: self.api,
+            delays: Delays {
+                start: self.start_delay,
+                stop: self.stop_delay,
+            },
+        };
+        sandbox::narrate(options, self.kubeconfig, stop, |line| print([line])).await
+    }
+}
+
 /// Cancelled by SIGINT and SIGTERM.
 ///
 /// # Errors
 /// A signal that cannot be handled.
 pub fn stop_signal() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
@@ -165,8 +265,14 @@ mod tests {
         ] {
             assert_eq!(normalised(words(given)), words(wanted));
         }
-        let args = Args::try_parse_from(normalised(words("x -conf f -dns.port=54 -quiet"))).unwrap();
-        let Command::Serve(serve) = args.command;
-        assert_eq!((serve.conf.as_deref(), serve.dns_port, serve.quiet), (Some("f"), 54, true));
+        let args =
+            Args::try_parse_from(normalised(words("x -conf f -dns.port=54 -quiet"))).unwrap();
+        let Command::Serve(serve) = args.command else {
+            panic!("not serve")
+        };
+        assert_eq!(
+            (serve.conf.as_deref(), serve.dns_port, serve.quiet),
+            (Some("f"), 54, true)
+        );
     }
 }

@@ -97,10 +97,16 @@ impl Slice {
     #[must_use]
     pub fn new(cluster: &str, ports: Box<[Port]>, endpoints: &[Endpoint<'_>]) -> Self {
         let (mut v4, mut v6, mut names) = (Vec::new(), Vec::new(), Vec::new());
-        let kind = endpoints.first().map(|e| std::mem::discriminant(&e.address));
+        let kind = endpoints
+            .first()
+            .map(|e| std::mem::discriminant(&e.address));
         let mut labels = String::new();
-        let (mut label_ends, mut conditions, mut zones) = (Vec::new(), Vec::new(), Vec::new());
-        for endpoint in endpoints.iter().filter(|e| Some(std::mem::discriminant(&e.address)) == kind) {
+        let (mut label_ends, mut conditions) = (Vec::new(), Vec::new());
+        let mut zones: Vec<Box<str>> = Vec::new();
+        for endpoint in endpoints
+            .iter()
+            .filter(|e| Some(std::mem::discriminant(&e.address)) == kind)
+        {
             match endpoint.address {
                 Address::Ip(IpAddr::V4(a)) if v6.is_empty() => v4.push(a),
                 Address::Ip(IpAddr::V6(a)) if v4.is_empty() => v6.push(a),
@@ -112,7 +118,8 @@ impl Slice {
             conditions.push(endpoint.conditions);
             zones.push(Box::from(endpoint.zone));
         }
-        if zones.iter().all(|z: &Box<str>| z.is_empty()) {
+        let known: usize = zones.iter().map(|zone| str::len(zone)).sum();
+        if known == 0 {
             zones.clear();
         }
         let addresses = match (v6.is_empty(), names.is_empty()) {
@@ -146,7 +153,11 @@ impl Slice {
     /// Endpoint `i`, below [`Slice::len`].
     #[must_use]
     pub fn endpoint(&self, i: usize) -> Endpoint<'_> {
-        let start = if i == 0 { 0 } else { self.label_ends[i - 1] as usize };
+        let start = if i == 0 {
+            0
+        } else {
+            self.label_ends[i - 1] as usize
+        };
         let label = &self.labels[start..self.label_ends[i] as usize];
         Endpoint {
             address: match &self.addresses {
@@ -202,23 +213,41 @@ pub struct Pod {
 mod tests {
     use super::*;
 
-    const READY: Conditions = Conditions { ready: true, terminating: false };
+    const READY: Conditions = Conditions {
+        ready: true,
+        terminating: false,
+    };
 
     fn endpoint<'a>(ip: &str, label: Option<&'a str>) -> Endpoint<'a> {
-        Endpoint { address: Address::Ip(ip.parse().unwrap()), label, zone: "", conditions: READY }
+        Endpoint {
+            address: Address::Ip(ip.parse().unwrap()),
+            label,
+            zone: "",
+            conditions: READY,
+        }
     }
 
     #[test]
     fn a_slice_gives_back_what_went_in() {
-        let endpoints = [endpoint("10.0.0.1", Some("redis-0")), endpoint("10.0.0.2", None)];
+        let endpoints = [
+            endpoint("10.0.0.1", Some("redis-0")),
+            endpoint("10.0.0.2", None),
+        ];
         let slice = Slice::new("", Box::new([]), &endpoints);
         assert_eq!(slice.endpoints().collect::<Vec<_>>(), endpoints);
-        assert_eq!(slice.endpoints().map(|e| e.name()).collect::<Vec<_>>(), ["redis-0", "10-0-0-2"]);
+        assert_eq!(
+            slice.endpoints().map(|e| e.name()).collect::<Vec<_>>(),
+            ["redis-0", "10-0-0-2"]
+        );
     }
 
     #[test]
     fn an_address_of_the_other_family_is_left_out() {
-        let slice = Slice::new("", Box::new([]), &[endpoint("10.0.0.1", None), endpoint("::1", None)]);
+        let slice = Slice::new(
+            "",
+            Box::new([]),
+            &[endpoint("10.0.0.1", None), endpoint("::1", None)],
+        );
         assert_eq!(slice.len(), 1);
     }
 }

@@ -58,4 +58,5 @@ pub mod plugin;
 pub mod watch;
 
 pub mod args;
+pub mod sandbox;
 pub mod serve;

@@ -7,7 +7,10 @@ fn main() -> ExitCode {
     match args.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "the last word is for the person who started it")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the last word is for the person who started it"
+            )]
             {
                 eprintln!("{error:#}");
             }

@@ -94,9 +94,16 @@ pub fn undashed(label: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(label).ok()?;
     let dashes = text.bytes().filter(|b| *b == b'-').count();
     if dashes == 3 && !text.contains("--") {
-        return text.replace('-', ".").parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+        return text
+            .replace('-', ".")
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(IpAddr::V4);
     }
-    text.replace('-', ":").parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+    text.replace('-', ":")
+        .parse::<Ipv6Addr>()
+        .ok()
+        .map(IpAddr::V6)
 }
 
 /// The address a reverse name stands for (RFC 1035 section 3.5, RFC 3596 section 2.5); `None` unless it is a whole one.
@@ -112,8 +119,12 @@ pub fn reverse_address(name: &Name) -> Option<IpAddr> {
 #[must_use]
 pub fn is_reverse(zone: &Name) -> bool {
     let mut labels = zone.iter().rev();
-    let arpa = labels.next().is_some_and(|l| l.eq_ignore_ascii_case(b"arpa"));
-    arpa && labels.next().is_some_and(|l| l.eq_ignore_ascii_case(b"in-addr") || l.eq_ignore_ascii_case(b"ip6"))
+    let arpa = labels
+        .next()
+        .is_some_and(|l| l.eq_ignore_ascii_case(b"arpa"));
+    arpa && labels
+        .next()
+        .is_some_and(|l| l.eq_ignore_ascii_case(b"in-addr") || l.eq_ignore_ascii_case(b"ip6"))
 }
 
 #[cfg(test)]
@@ -152,8 +163,16 @@ mod tests {
     #[test]
     fn only_a_whole_canonical_reverse_name_is_an_address() {
         let of = |n: &str| reverse_address(&absolute(n).unwrap());
-        assert_eq!(of("3.0.244.10.IN-ADDR.arpa."), Some("10.244.0.3".parse().unwrap()));
-        for partial in ["0.244.10.in-addr.arpa.", "x.3.0.244.10.in-addr.arpa.", "03.0.244.10.in-addr.arpa.", "in-addr.arpa."] {
+        assert_eq!(
+            of("3.0.244.10.IN-ADDR.arpa."),
+            Some("10.244.0.3".parse().unwrap())
+        );
+        for partial in [
+            "0.244.10.in-addr.arpa.",
+            "x.3.0.244.10.in-addr.arpa.",
+            "03.0.244.10.in-addr.arpa.",
+            "in-addr.arpa.",
+        ] {
             assert_eq!(of(partial), None, "{partial}");
         }
     }

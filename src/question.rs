@@ -22,7 +22,11 @@ impl Question {
     /// A question of class IN.
     #[must_use]
     pub fn new(qname: Name, qtype: RecordType) -> Self {
-        Self { qname, qtype, qclass: DNSClass::IN }
+        Self {
+            qname,
+            qtype,
+            qclass: DNSClass::IN,
+        }
     }
 }
 

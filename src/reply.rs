@@ -137,7 +137,9 @@ impl fmt::Display for Reason {
             Self::NoSuchPort(key) => write!(f, "no such port of {key}"),
             Self::NoSuchPod => write!(f, "no such pod"),
             Self::NoSuchAddress(ip) => write!(f, "nothing has address {ip}"),
-            Self::NotReady { service, endpoints } => write!(f, "{endpoints} endpoints of {service}, none ready"),
+            Self::NotReady { service, endpoints } => {
+                write!(f, "{endpoints} endpoints of {service}, none ready")
+            }
             Self::NoEndpoints(key) => write!(f, "{key} has no endpoints"),
             Self::OtherType => write!(f, "no records of this type"),
             Self::NotAClusterName => write!(f, "not a name that the cluster can have"),
@@ -161,6 +163,9 @@ impl Failure {
     /// SERVFAIL, with what went wrong.
     #[must_use]
     pub fn servfail(why: impl fmt::Display) -> Self {
-        Self { rcode: ResponseCode::ServFail, why: why.to_string().into() }
+        Self {
+            rcode: ResponseCode::ServFail,
+            why: why.to_string().into(),
+        }
     }
 }

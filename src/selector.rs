@@ -35,7 +35,10 @@ impl Selector {
     /// # Errors
     /// Where the text is none, with what was expected.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
-        let mut parser = Parser { text, rest: text.trim_start() };
+        let mut parser = Parser {
+            text,
+            rest: text.trim_start(),
+        };
         let mut requirements = Vec::new();
         if parser.rest.is_empty() {
             return Ok(Self(requirements));
@@ -51,7 +54,10 @@ impl Selector {
 
     /// Each key equal to its value.
     pub fn equal<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let one = |(key, value): (&str, &str)| Requirement { key: key.into(), test: Test::In(vec![value.into()]) };
+        let one = |(key, value): (&str, &str)| Requirement {
+            key: key.into(),
+            test: Test::In(vec![value.into()]),
+        };
         Self(labels.into_iter().map(one).collect())
     }
 
@@ -65,7 +71,10 @@ impl Selector {
             "DoesNotExist" => Test::Absent,
             _ => return None,
         };
-        self.0.push(Requirement { key: key.into(), test });
+        self.0.push(Requirement {
+            key: key.into(),
+            test,
+        });
         Some(self)
     }
 
@@ -115,11 +124,17 @@ impl<'t> Parser<'t> {
     fn requirement(&mut self) -> Result<Requirement, SelectorError> {
         if self.take("!") {
             let key = self.word("a label key")?;
-            return Ok(Requirement { key, test: Test::Absent });
+            return Ok(Requirement {
+                key,
+                test: Test::Absent,
+            });
         }
         let key = self.word("a label key")?;
         if self.rest.is_empty() || self.rest.starts_with(',') {
-            return Ok(Requirement { key, test: Test::Present });
+            return Ok(Requirement {
+                key,
+                test: Test::Present,
+            });
         }
         let test = if self.take("!=") {
             Test::NotIn(vec![self.value()?])
@@ -148,7 +163,11 @@ impl<'t> Parser<'t> {
     /// A label value: may be empty, at most 63 characters.
     fn value(&mut self) -> Result<String, SelectorError> {
         let value = self.span();
-        if value.len() > 63 { Err(self.error("a label value of at most 63 characters")) } else { Ok(value.into()) }
+        if value.len() > 63 {
+            Err(self.error("a label value of at most 63 characters"))
+        } else {
+            Ok(value.into())
+        }
     }
 
     fn word(&mut self, expected: &'static str) -> Result<String, SelectorError> {
@@ -175,12 +194,20 @@ impl<'t> Parser<'t> {
     }
 
     fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), SelectorError> {
-        if self.take(token) { Ok(()) } else { Err(self.error(expected)) }
+        if self.take(token) {
+            Ok(())
+        } else {
+            Err(self.error(expected))
+        }
     }
 
     fn error(&self, expected: &'static str) -> SelectorError {
         let found = self.rest.split_whitespace().next().unwrap_or("the end");
-        SelectorError { text: self.text.into(), expected, found: found.into() }
+        SelectorError {
+            text: self.text.into(),
+            expected,
+            found: found.into(),
+        }
     }
 }
 
@@ -196,10 +223,30 @@ mod tests {
     #[test]
     fn each_operator_selects_as_the_api_says() {
         let web = [("app", "web"), ("tier", "front")];
-        for yes in ["", "app", "!x", "app=web", "app==web", "app!=db", "x!=y", "app in (web, db)", "x notin (y)", "app=web,tier in (front)"] {
+        for yes in [
+            "",
+            "app",
+            "!x",
+            "app=web",
+            "app==web",
+            "app!=db",
+            "x!=y",
+            "app in (web, db)",
+            "x notin (y)",
+            "app=web,tier in (front)",
+        ] {
             assert!(selects(yes, &web), "{yes}");
         }
-        for no in ["x", "!app", "app=db", "app!=web", "app in (db)", "app notin (web)", "app=web,tier=back", "app="] {
+        for no in [
+            "x",
+            "!app",
+            "app=db",
+            "app!=web",
+            "app in (db)",
+            "app notin (web)",
+            "app=web,tier=back",
+            "app=",
+        ] {
             assert!(!selects(no, &web), "{no}");
         }
     }

@@ -11,7 +11,7 @@
 //! query NAME TYPE                              below `cluster.local.`, unless the name ends in a dot
 //! expect RDATA | RDATA ...                     the whole answer, sorted; or `NODATA reason` / `NXDOMAIN reason` / `SERVFAIL reason`
 //! ```
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,25 +35,49 @@ impl World {
         let zone = Arc::new(Zone::default());
         let watches = [Watched::Namespaces, Watched::Services, Watched::Slices];
         let store = Store::new(Arc::clone(&zone), &watches);
-        let zones = ["cluster.local", "in-addr.arpa", "ip6.arpa"].map(|z| absolute(z).unwrap()).to_vec();
-        Self { now: 1, zone, store, view: View { zones, ..View::default() }, last: String::new() }
+        let zones = ["cluster.local", "in-addr.arpa", "ip6.arpa"]
+            .map(|z| absolute(z).unwrap())
+            .to_vec();
+        Self {
+            now: 1,
+            zone,
+            store,
+            view: View {
+                zones,
+                ..View::default()
+            },
+            last: String::new(),
+        }
     }
 
     fn step(&mut self, line: &str) -> Result<(), String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["at", seconds] => self.now = seconds.parse().map_err(|e| format!("{e}"))?,
-            ["apply", "namespace", name] => self.handle(Event::Apply(Watched::Namespaces, key(name), Fact::Namespace)),
+            ["apply", "namespace", name] => self.handle(Event::Apply(
+                Watched::Namespaces,
+                key(name),
+                Fact::Namespace,
+            )),
             ["apply", "service", name, kind, ref ports @ ..] => {
-                let fact = Fact::Service(Service { key: service_key(name), kind: parse_kind(kind), ports: parse_ports(ports) });
+                let fact = Fact::Service(Service {
+                    key: service_key(name),
+                    kind: parse_kind(kind),
+                    ports: parse_ports(ports),
+                });
                 self.handle(Event::Apply(Watched::Services, key(name), fact));
             }
             ["apply", "slice", name, "of", service, ref endpoints @ ..] => {
                 let ns = name.split('/').next().unwrap();
-                let fact = Fact::Slice(Some(service_key(&format!("{ns}/{service}"))), parse_slice(endpoints));
+                let fact = Fact::Slice(
+                    Some(service_key(&format!("{ns}/{service}"))),
+                    parse_slice(endpoints),
+                );
                 self.handle(Event::Apply(Watched::Slices, key(name), fact));
             }
-            ["delete", kind, name] => self.handle(Event::Delete(watched(&format!("{kind}s"))?, key(name))),
+            ["delete", kind, name] => {
+                self.handle(Event::Delete(watched(&format!("{kind}s"))?, key(name)))
+            }
             ["reset", kind] => self.handle(Event::Reset(watched(kind)?)),
             ["synced", kind] => self.handle(Event::Synced(watched(kind)?)),
             ["query", name, qtype] => self.last = self.ask(name, qtype),
@@ -73,7 +97,11 @@ impl World {
     }
 
     fn ask(&self, name: &str, qtype: &str) -> String {
-        let name = if name.ends_with('.') { name.to_owned() } else { format!("{name}.svc.cluster.local.") };
+        let name = if name.ends_with('.') {
+            name.to_owned()
+        } else {
+            format!("{name}.svc.cluster.local.")
+        };
         let question = Question::new(absolute(&name).unwrap(), qtype.parse().unwrap());
         match self.zone.lookup(&self.view, &question) {
             Answer::Positive(records) | Answer::Alias { records, .. } => {
@@ -83,7 +111,9 @@ impl World {
             }
             Answer::NoData(reason) => format!("NODATA {reason}"),
             Answer::NxDomain(reason) => format!("NXDOMAIN {reason}"),
-            Answer::NotSynced(reason) | Answer::Unanswerable(reason) => format!("SERVFAIL {reason}"),
+            Answer::NotSynced(reason) | Answer::Unanswerable(reason) => {
+                format!("SERVFAIL {reason}")
+            }
             Answer::OutOfZone => "OUTOFZONE".into(),
         }
     }
@@ -100,7 +130,10 @@ fn watched(kind: &str) -> Result<Watched, String> {
 
 fn key(name: &str) -> ObjectKey {
     let (ns, name) = name.split_once('/').unwrap_or(("", name));
-    ObjectKey { ns: ns.into(), name: name.into() }
+    ObjectKey {
+        ns: ns.into(),
+        name: name.into(),
+    }
 }
 
 fn service_key(name: &str) -> ServiceKey {
@@ -120,10 +153,22 @@ fn parse_ports(ports: &[&str]) -> Box<[Port]> {
     let port = |text: &&str| {
         let (name, rest) = text.split_once(':').unwrap();
         let (number, protocol) = rest.split_once('/').unwrap();
-        Port { name: name.into(), protocol: protocol.into(), number: Some(number.parse().unwrap()) }
+        Port {
+            name: name.into(),
+            protocol: protocol.into(),
+            number: Some(number.parse().unwrap()),
+        }
     };
-    let none = Port { name: "".into(), protocol: "".into(), number: None };
-    if ports.is_empty() { Box::new([none]) } else { ports.iter().map(port).collect() }
+    let none = Port {
+        name: "".into(),
+        protocol: "".into(),
+        number: None,
+    };
+    if ports.is_empty() {
+        Box::new([none])
+    } else {
+        ports.iter().map(port).collect()
+    }
 }
 
 fn parse_slice(endpoints: &[&str]) -> Slice {
@@ -131,10 +176,20 @@ fn parse_slice(endpoints: &[&str]) -> Slice {
         .iter()
         .map(|text| {
             let (host, rest) = text.split_once('=').unwrap();
-            let (ip, ready) = rest.strip_suffix("!notready").map_or((rest, true), |ip| (ip, false));
+            let (ip, ready) = rest
+                .strip_suffix("!notready")
+                .map_or((rest, true), |ip| (ip, false));
             let address = Address::Ip(ip.parse::<IpAddr>().unwrap());
             let label = (!host.is_empty()).then_some(host);
-            Endpoint { address, label, zone: "", conditions: Conditions { ready, terminating: false } }
+            Endpoint {
+                address,
+                label,
+                zone: "",
+                conditions: Conditions {
+                    ready,
+                    terminating: false,
+                },
+            }
         })
         .collect();
     Slice::new("", parse_ports(&["redis:6379/TCP"]), &endpoints)
@@ -143,7 +198,10 @@ fn parse_slice(endpoints: &[&str]) -> Slice {
 #[test]
 fn every_scenario_file_holds() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
-    let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 6, "only {} files", files.len());
     let mut failed = Vec::new();

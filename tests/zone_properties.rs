@@ -1,5 +1,4 @@
 //! Any sequence of apply, delete and reset leaves the zone that the final objects alone would give.
-#![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,7 +10,12 @@ use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
 use headless_dns::zone::Zone;
 use proptest::prelude::*;
 
-const WATCHES: [Watched; 4] = [Watched::Namespaces, Watched::Services, Watched::Slices, Watched::Pods];
+const WATCHES: [Watched; 4] = [
+    Watched::Namespaces,
+    Watched::Services,
+    Watched::Slices,
+    Watched::Pods,
+];
 
 /// What happens to the cluster. Few names and addresses, so that events meet.
 #[derive(Clone, Debug)]
@@ -25,7 +29,10 @@ enum Step {
 }
 
 fn key(ns: u8, name: u8) -> ObjectKey {
-    ObjectKey { ns: format!("ns{}", ns % 2).into(), name: format!("o{}", name % 4).into() }
+    ObjectKey {
+        ns: format!("ns{}", ns % 2).into(),
+        name: format!("o{}", name % 4).into(),
+    }
 }
 
 fn service_key(key: &ObjectKey) -> ServiceKey {
@@ -37,7 +44,11 @@ fn ip(last: u8) -> IpAddr {
 }
 
 fn ports() -> Box<[Port]> {
-    Box::new([Port { name: "p".into(), protocol: "TCP".into(), number: Some(1) }])
+    Box::new([Port {
+        name: "p".into(),
+        protocol: "TCP".into(),
+        number: Some(1),
+    }])
 }
 
 fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
@@ -48,10 +59,17 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 1 => Kind::ClusterIp(Box::new([ip(bytes[1])])),
                 _ => Kind::ExternalName("example.com".into()),
             };
-            Fact::Service(Service { key: service_key(key), kind, ports: ports() })
+            Fact::Service(Service {
+                key: service_key(key),
+                kind,
+                ports: ports(),
+            })
         }
         Watched::Slices | Watched::ImportSlices => {
-            let owner = ObjectKey { ns: key.ns.clone(), name: format!("o{}", bytes[0] % 4).into() };
+            let owner = ObjectKey {
+                ns: key.ns.clone(),
+                name: format!("o{}", bytes[0] % 4).into(),
+            };
             let labels: Vec<String> = bytes.iter().map(|b| format!("h{}", b % 3)).collect();
             let endpoints: Vec<_> = bytes[1..]
                 .iter()
@@ -60,7 +78,10 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
                     address: Address::Ip(ip(*b)),
                     label: (b % 2 == 0).then_some(label.as_str()),
                     zone: "",
-                    conditions: Conditions { ready: b % 5 != 0, terminating: false },
+                    conditions: Conditions {
+                        ready: b % 5 != 0,
+                        terminating: false,
+                    },
                 })
                 .collect();
             let of = (bytes[0] % 7 != 6).then(|| service_key(&owner));
@@ -68,7 +89,11 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
         }
         Watched::Pods => {
             let addresses = bytes[1..].iter().take(2).map(|b| ip(*b)).collect();
-            Fact::Pod(Pod { ns: key.ns.clone(), name: key.name.clone(), addresses })
+            Fact::Pod(Pod {
+                ns: key.ns.clone(),
+                name: key.name.clone(),
+                addresses,
+            })
         }
         Watched::Namespaces => Fact::Namespace,
     }
@@ -80,11 +105,17 @@ fn step() -> impl Strategy<Value = Step> {
         let watched = WATCHES[w];
         let mut key = key(ns, name);
         if watched == Watched::Namespaces {
-            key = ObjectKey { ns: "".into(), name: key.ns };
+            key = ObjectKey {
+                ns: "".into(),
+                name: key.ns,
+            };
         }
         match what {
             0 | 1 => Step::Delete(watched, key),
-            2 => Step::Relist(watched, bytes.iter().map(|b| self::key(*b, b / 2)).collect()),
+            2 => Step::Relist(
+                watched,
+                bytes.iter().map(|b| self::key(*b, b / 2)).collect(),
+            ),
             3 => Step::Broken(watched, usize::from(bytes[0] % 3)),
             _ => Step::Apply(watched, key.clone(), fact(watched, &key, &bytes)),
         }
@@ -94,7 +125,11 @@ fn step() -> impl Strategy<Value = Step> {
 type Objects = BTreeMap<(Watched, ObjectKey), Fact>;
 
 fn apply_all(store: &mut Store, objects: &Objects, watched: Watched, most: usize) {
-    for ((_, key), fact) in objects.iter().filter(|((w, _), _)| *w == watched).take(most) {
+    for ((_, key), fact) in objects
+        .iter()
+        .filter(|((w, _), _)| *w == watched)
+        .take(most)
+    {
         store.handle(1, Event::Apply(watched, key.clone(), fact.clone()));
     }
 }

@@ -27,7 +27,10 @@ impl Readiness {
     #[must_use]
     pub fn token(&self, name: &str) -> Token {
         self.names().push(name.into());
-        Token { readiness: self.clone(), name: name.into() }
+        Token {
+            readiness: self.clone(),
+            name: name.into(),
+        }
     }
 
     /// Who is not ready, sorted.
@@ -40,7 +43,9 @@ impl Readiness {
     }
 
     fn names(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -73,7 +78,11 @@ impl Bound {
     /// # Errors
     /// Where the address cannot be had.
     pub async fn health(address: &str) -> Result<Self, BindError> {
-        Self::bind(address, Router::new().route("/health", get(|| async { "OK" }))).await
+        Self::bind(
+            address,
+            Router::new().route("/health", get(|| async { "OK" })),
+        )
+        .await
     }
 
     /// Binds `/ready`: 200 `OK`, or 503 with the names of who is not ready.
@@ -81,12 +90,22 @@ impl Bound {
     /// # Errors
     /// Where the address cannot be had.
     pub async fn ready(address: &str, readiness: Readiness) -> Result<Self, BindError> {
-        Self::bind(address, Router::new().route("/ready", get(ready)).with_state(readiness)).await
+        Self::bind(
+            address,
+            Router::new()
+                .route("/ready", get(ready))
+                .with_state(readiness),
+        )
+        .await
     }
 
     async fn bind(address: &str, router: Router) -> Result<Self, BindError> {
         // `:8080` is every address, IPv6 where there is any.
-        let hosts = if address.starts_with(':') { vec![format!("[::]{address}"), format!("0.0.0.0{address}")] } else { vec![address.into()] };
+        let hosts = if address.starts_with(':') {
+            vec![format!("[::]{address}"), format!("0.0.0.0{address}")]
+        } else {
+            vec![address.into()]
+        };
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for host in hosts {
             match TcpListener::bind(&host).await {
@@ -94,7 +113,10 @@ impl Bound {
                 Err(error) => last = error,
             }
         }
-        Err(BindError { address: address.into(), source: last })
+        Err(BindError {
+            address: address.into(),
+            source: last,
+        })
     }
 
     /// The address that is bound.
@@ -110,13 +132,19 @@ impl Bound {
     /// # Errors
     /// What the system says.
     pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, self.router).with_graceful_shutdown(shutdown.cancelled_owned()).await
+        axum::serve(self.listener, self.router)
+            .with_graceful_shutdown(shutdown.cancelled_owned())
+            .await
     }
 }
 
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
     let missing = readiness.missing();
-    if missing.is_empty() { (StatusCode::OK, "OK".into()) } else { (StatusCode::SERVICE_UNAVAILABLE, missing.join(",")) }
+    if missing.is_empty() {
+        (StatusCode::OK, "OK".into())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, missing.join(","))
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +154,11 @@ mod tests {
     #[test]
     fn ready_when_the_last_token_is_dropped() {
         let readiness = Readiness::default();
-        let tokens = [readiness.token("kubernetes"), readiness.token("dns"), readiness.token("kubernetes")];
+        let tokens = [
+            readiness.token("kubernetes"),
+            readiness.token("dns"),
+            readiness.token("kubernetes"),
+        ];
         assert_eq!(readiness.missing(), ["dns", "kubernetes"]);
         let [first, dns, second] = tokens;
         drop(first);

@@ -60,7 +60,9 @@ pub async fn connect(server: &Server) -> Result<Client, ApiError> {
         Server::Ambient => Config::infer().await.map_err(ApiError::Ambient)?,
         Server::Kubeconfig { file, context } => from_file(file, context.clone()).await?,
         Server::Endpoint { url, tls } => {
-            let uri = url.parse().map_err(|error| ApiError::Url(url.clone(), error))?;
+            let uri = url
+                .parse()
+                .map_err(|error| ApiError::Url(url.clone(), error))?;
             let mut config = Config::new(uri);
             if let Some([certificate, key, ca]) = tls {
                 config.auth_info = AuthInfo {
@@ -83,6 +85,11 @@ pub async fn connect(server: &Server) -> Result<Client, ApiError> {
 async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiError> {
     let error = |error| ApiError::Kubeconfig(file.display().to_string(), error);
     let kubeconfig = Kubeconfig::read_from(file).map_err(error)?;
-    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(error)
+    let options = KubeConfigOptions {
+        context,
+        ..KubeConfigOptions::default()
+    };
+    Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(error)
 }

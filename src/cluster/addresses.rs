@@ -33,13 +33,20 @@ pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), Api
         }
         return Ok(());
     }
-    let policy = spec["ipFamilyPolicy"].as_str().unwrap_or("SingleStack").to_owned();
+    let policy = spec["ipFamilyPolicy"]
+        .as_str()
+        .unwrap_or("SingleStack")
+        .to_owned();
     let mut families: Vec<String> = strings(&spec["ipFamilies"]);
     if families.is_empty() {
         families.push("IPv4".into());
     }
     if policy != "SingleStack" && families.len() == 1 {
-        families.push(if families[0] == "IPv4" { "IPv6".into() } else { "IPv4".into() });
+        families.push(if families[0] == "IPv4" {
+            "IPv6".into()
+        } else {
+            "IPv4".into()
+        });
     }
     let given = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
     let mut ips = strings(&spec["clusterIPs"]);
@@ -52,7 +59,11 @@ pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), Api
             ips.push(free(objects, family).to_string());
         }
         for (i, ip) in ips.iter().enumerate().take(families.len()) {
-            families[i] = if ip.contains(':') { "IPv6".into() } else { "IPv4".into() };
+            families[i] = if ip.contains(':') {
+                "IPv6".into()
+            } else {
+                "IPv4".into()
+            };
         }
     }
     let fields = &mut service["spec"];
@@ -67,15 +78,25 @@ pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), Api
 }
 
 fn strings(list: &Value) -> Vec<String> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn services(objects: &Objects) -> impl Iterator<Item = &Value> {
-    objects.list(KindId::named("Service"), None).map(|(_, service)| &**service)
+    objects
+        .list(KindId::named("Service"), None)
+        .map(|(_, service)| &**service)
 }
 
 fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
-    services(objects).any(|s| s["metadata"]["uid"] != but["metadata"]["uid"] && strings(&s["spec"]["clusterIPs"]).iter().any(|x| x == ip))
+    services(objects).any(|s| {
+        s["metadata"]["uid"] != but["metadata"]["uid"]
+            && strings(&s["spec"]["clusterIPs"]).iter().any(|x| x == ip)
+    })
 }
 
 fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(), ApiStatus> {
@@ -89,24 +110,45 @@ fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(),
         };
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let error = validate::invalid(format!("spec.clusterIPs[{i}]"), ip.as_str().into(), problem);
-        return Err(ApiStatus::invalid(KindId::named("Service").info(), name, &[error]));
+        return Err(ApiStatus::invalid(
+            KindId::named("Service").info(),
+            name,
+            &[error],
+        ));
     }
     Ok(())
 }
 
 /// The lowest free address of a family.
 fn free(objects: &Objects, family: &str) -> IpAddr {
-    let taken: ahash::AHashSet<String> = services(objects).flat_map(|s| strings(&s["spec"]["clusterIPs"])).collect();
+    let taken: ahash::AHashSet<String> = services(objects)
+        .flat_map(|s| strings(&s["spec"]["clusterIPs"]))
+        .collect();
     let address = |i: u32| -> IpAddr {
-        if family == "IPv6" { Ipv6Addr::from(V6 + u128::from(i)).into() } else { Ipv4Addr::from(V4 + i).into() }
+        if family == "IPv6" {
+            Ipv6Addr::from(V6 + u128::from(i)).into()
+        } else {
+            Ipv4Addr::from(V4 + i).into()
+        }
     };
-    (FIRST..SIZE).map(address).find(|ip| !taken.contains(&ip.to_string())).unwrap_or_else(|| address(SIZE - 1))
+    (FIRST..SIZE)
+        .map(address)
+        .find(|ip| !taken.contains(&ip.to_string()))
+        .unwrap_or_else(|| address(SIZE - 1))
 }
 
 fn node_ports(objects: &Objects, service: &mut Value) {
     let ports = |s: &Value| s["spec"]["ports"].as_array().cloned().unwrap_or_default();
-    let mut taken: Vec<i64> = services(objects).flat_map(ports).chain(ports(service)).filter_map(|p| p["nodePort"].as_i64()).collect();
-    for port in service["spec"]["ports"].as_array_mut().into_iter().flatten() {
+    let mut taken: Vec<i64> = services(objects)
+        .flat_map(ports)
+        .chain(ports(service))
+        .filter_map(|p| p["nodePort"].as_i64())
+        .collect();
+    for port in service["spec"]["ports"]
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
         if port["nodePort"].is_null()
             && let Some(free) = NODE_PORTS.clone().find(|n| !taken.contains(n))
         {

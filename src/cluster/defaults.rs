@@ -18,14 +18,22 @@ fn object<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {
 }
 
 fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
-    parent.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten()
+    parent
+        .get_mut(key)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 pub(super) fn namespace(namespace: &mut Value) {
     let name = namespace["metadata"]["name"].clone();
     let labels = object(object(namespace, "metadata"), "labels");
     labels["kubernetes.io/metadata.name"] = name;
-    default(object(namespace, "spec"), "finalizers", json!(["kubernetes"]));
+    default(
+        object(namespace, "spec"),
+        "finalizers",
+        json!(["kubernetes"]),
+    );
     default(object(namespace, "status"), "phase", "Active");
 }
 
@@ -39,7 +47,9 @@ pub(super) fn secret(secret: &mut Value) {
     let data = object(secret, "data");
     for (key, value) in strings.as_object().into_iter().flatten() {
         let bytes = value.as_str().unwrap_or_default();
-        data[key] = base64::engine::general_purpose::STANDARD.encode(bytes).into();
+        data[key] = base64::engine::general_purpose::STANDARD
+            .encode(bytes)
+            .into();
     }
 }
 
@@ -77,7 +87,6 @@ pub(super) fn service(service: &mut Value) {
     default(object(service, "status"), "loadBalancer", json!({}));
 }
 
-
 pub(super) fn pod(pod: &mut Value) {
     pod_spec(object(pod, "spec"));
     let spec = &mut pod["spec"];
@@ -99,8 +108,16 @@ fn pod_spec(spec: &mut Value) {
     for list in ["containers", "initContainers"] {
         for container in items(spec, list) {
             let image = container["image"].as_str().unwrap_or_default();
-            let latest = !image.contains('@') && image.rsplit('/').next().is_none_or(|last| !last.contains(':') || last.ends_with(":latest"));
-            default(container, "imagePullPolicy", if latest { "Always" } else { "IfNotPresent" });
+            let latest = !image.contains('@')
+                && image
+                    .rsplit('/')
+                    .next()
+                    .is_none_or(|last| !last.contains(':') || last.ends_with(":latest"));
+            default(
+                container,
+                "imagePullPolicy",
+                if latest { "Always" } else { "IfNotPresent" },
+            );
             default(container, "resources", json!({}));
             default(container, "terminationMessagePath", "/dev/termination-log");
             default(container, "terminationMessagePolicy", "File");
@@ -110,7 +127,12 @@ fn pod_spec(spec: &mut Value) {
             for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
                 if container.get(probe).is_some_and(Value::is_object) {
                     let probe = &mut container[probe];
-                    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+                    for (key, value) in [
+                        ("timeoutSeconds", 1),
+                        ("periodSeconds", 10),
+                        ("successThreshold", 1),
+                        ("failureThreshold", 3),
+                    ] {
                         default(probe, key, value);
                     }
                 }
@@ -118,7 +140,12 @@ fn pod_spec(spec: &mut Value) {
         }
     }
     for volume in items(spec, "volumes") {
-        for (source, mode) in [("configMap", 420), ("secret", 420), ("projected", 420), ("downwardAPI", 420)] {
+        for (source, mode) in [
+            ("configMap", 420),
+            ("secret", 420),
+            ("projected", 420),
+            ("downwardAPI", 420),
+        ] {
             if volume.get(source).is_some_and(Value::is_object) {
                 default(&mut volume[source], "defaultMode", mode);
             }

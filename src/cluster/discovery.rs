@@ -5,15 +5,21 @@ use serde_json::{Value, json};
 use super::kinds::{KINDS, Kind};
 
 /// The Kubernetes release this cluster behaves like.
-pub const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.0");
+pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.0");
 
 /// The document at a path that is not of an object; `None`: there is none.
 #[must_use]
-pub fn document(path: &[&str]) -> Option<Value> {
+pub(super) fn document(path: &[&str]) -> Option<Value> {
     match path {
-        ["version"] => Some(json!({"major": VERSION.0, "minor": VERSION.1, "gitVersion": VERSION.2, "platform": "linux/amd64"})),
-        ["api"] => Some(json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})),
-        ["apis"] => Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups().iter().map(group).collect::<Vec<_>>()})),
+        ["version"] => Some(
+            json!({"major": VERSION.0, "minor": VERSION.1, "gitVersion": VERSION.2, "platform": "linux/amd64"}),
+        ),
+        ["api"] => Some(
+            json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
+        ),
+        ["apis"] => Some(
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups().iter().map(group).collect::<Vec<_>>()}),
+        ),
         ["apis", name] => groups().iter().find(|(g, _)| g == name).map(|g| {
             let mut group = group(g);
             group["kind"] = "APIGroup".into();
@@ -21,11 +27,22 @@ pub fn document(path: &[&str]) -> Option<Value> {
             group
         }),
         ["api", "v1"] => Some(resources("", "v1")),
-        ["apis", group, version] if groups().iter().any(|(g, v)| g == group && v == version) => Some(resources(group, version)),
+        ["apis", group, version] if groups().iter().any(|(g, v)| g == group && v == version) => {
+            Some(resources(group, version))
+        }
         ["openapi", "v3"] => {
-            let paths = groups().into_iter().map(|(g, v)| format!("apis/{g}/{v}")).chain(["api/v1".to_owned()]);
-            let paths: serde_json::Map<_, _> =
-                paths.map(|p| (p.clone(), json!({"serverRelativeURL": format!("/openapi/v3/{p}?hash=1")}))).collect();
+            let paths = groups()
+                .into_iter()
+                .map(|(g, v)| format!("apis/{g}/{v}"))
+                .chain(["api/v1".to_owned()]);
+            let paths: serde_json::Map<_, _> = paths
+                .map(|p| {
+                    (
+                        p.clone(),
+                        json!({"serverRelativeURL": format!("/openapi/v3/{p}?hash=1")}),
+                    )
+                })
+                .collect();
             Some(json!({"paths": paths}))
         }
         ["openapi", "v3", "api", "v1"] => Some(openapi("", "v1")),
@@ -36,7 +53,11 @@ pub fn document(path: &[&str]) -> Option<Value> {
 }
 
 fn groups() -> Vec<(&'static str, &'static str)> {
-    let mut groups: Vec<_> = KINDS.iter().filter(|k| !k.group.is_empty()).map(|k| (k.group, k.version)).collect();
+    let mut groups: Vec<_> = KINDS
+        .iter()
+        .filter(|k| !k.group.is_empty())
+        .map(|k| (k.group, k.version))
+        .collect();
     groups.dedup();
     groups
 }
@@ -47,7 +68,9 @@ fn group((name, version): &(&str, &str)) -> Value {
 }
 
 fn of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + use<'a> {
-    KINDS.iter().filter(move |k| k.group == group && k.version == version)
+    KINDS
+        .iter()
+        .filter(move |k| k.group == group && k.version == version)
 }
 
 fn resources(group: &str, version: &str) -> Value {
@@ -70,7 +93,11 @@ fn resources(group: &str, version: &str) -> Value {
             list.push(entry);
         }
     }
-    let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let group_version = if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    };
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list})
 }
 
@@ -79,8 +106,16 @@ fn openapi(group: &str, version: &str) -> Value {
     let mut paths = serde_json::Map::new();
     let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     for kind in of(group, version) {
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let scope = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
+        let root = if group.is_empty() {
+            format!("/api/{version}")
+        } else {
+            format!("/apis/{group}/{version}")
+        };
+        let scope = if kind.namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
+        };
         let operation = |action: &str| {
             json!({
                 "x-kubernetes-action": action, "parameters": [parameter],
@@ -88,7 +123,10 @@ fn openapi(group: &str, version: &str) -> Value {
                 "responses": {"200": {"description": "OK"}},
             })
         };
-        paths.insert(format!("{root}{scope}/{}", kind.plural), json!({"get": operation("list"), "post": operation("post")}));
+        paths.insert(
+            format!("{root}{scope}/{}", kind.plural),
+            json!({"get": operation("list"), "post": operation("post")}),
+        );
         let one = json!({"get": operation("get"), "put": operation("put"), "patch": operation("patch"), "delete": operation("delete")});
         paths.insert(format!("{root}{scope}/{}/{{name}}", kind.plural), one);
     }
@@ -102,12 +140,29 @@ mod tests {
     #[test]
     fn every_kind_is_found_from_the_root() {
         let mut found = 0;
-        for path in [vec!["api", "v1"], vec!["apis", "apps", "v1"], vec!["apis", "coordination.k8s.io", "v1"], vec!["apis", "discovery.k8s.io", "v1"], vec!["apis", "storage.k8s.io", "v1"]] {
+        for path in [
+            vec!["api", "v1"],
+            vec!["apis", "apps", "v1"],
+            vec!["apis", "coordination.k8s.io", "v1"],
+            vec!["apis", "discovery.k8s.io", "v1"],
+            vec!["apis", "storage.k8s.io", "v1"],
+        ] {
             let list = document(&path).unwrap();
-            found += list["resources"].as_array().unwrap().iter().filter(|r| !r["name"].as_str().unwrap().contains('/')).count();
+            found += list["resources"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|r| !r["name"].as_str().unwrap().contains('/'))
+                .count();
         }
         assert_eq!(found, KINDS.len());
-        assert_eq!(document(&["apis"]).unwrap()["groups"].as_array().unwrap().len(), 4);
+        assert_eq!(
+            document(&["apis"]).unwrap()["groups"]
+                .as_array()
+                .unwrap()
+                .len(),
+            4
+        );
         assert!(document(&["apis", "batch", "v1"]).is_none());
     }
 }

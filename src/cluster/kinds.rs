@@ -65,12 +65,27 @@ const CORE: Kind = Kind {
     columns: &[],
 };
 
-const CLUSTER: Kind = Kind { namespaced: false, ..CORE };
+const CLUSTER: Kind = Kind {
+    namespaced: false,
+    ..CORE
+};
 
 /// Every kind.
 pub const KINDS: &[Kind] = &[
-    Kind { kind: "ConfigMap", plural: "configmaps", short: &["cm"], columns: table::CONFIG_MAP, ..CORE },
-    Kind { kind: "Event", plural: "events", short: &["ev"], columns: table::EVENT, ..CORE },
+    Kind {
+        kind: "ConfigMap",
+        plural: "configmaps",
+        short: &["cm"],
+        columns: table::CONFIG_MAP,
+        ..CORE
+    },
+    Kind {
+        kind: "Event",
+        plural: "events",
+        short: &["ev"],
+        columns: table::EVENT,
+        ..CORE
+    },
     Kind {
         kind: "Namespace",
         plural: "namespaces",
@@ -81,7 +96,14 @@ pub const KINDS: &[Kind] = &[
         columns: table::NAMESPACE,
         ..CLUSTER
     },
-    Kind { kind: "Node", plural: "nodes", short: &["no"], subresources: &["status"], columns: table::NODE, ..CLUSTER },
+    Kind {
+        kind: "Node",
+        plural: "nodes",
+        short: &["no"],
+        subresources: &["status"],
+        columns: table::NODE,
+        ..CLUSTER
+    },
     Kind {
         kind: "PersistentVolume",
         plural: "persistentvolumes",
@@ -105,14 +127,29 @@ pub const KINDS: &[Kind] = &[
         kind: "Pod",
         plural: "pods",
         short: &["po"],
-        subresources: &["status", "binding", "log", "exec", "attach", "portforward", "eviction", "ephemeralcontainers"],
+        subresources: &[
+            "status",
+            "binding",
+            "log",
+            "exec",
+            "attach",
+            "portforward",
+            "eviction",
+            "ephemeralcontainers",
+        ],
         generation: true,
         defaults: defaults::pod,
         validate: validate::pod,
         columns: table::POD,
         ..CORE
     },
-    Kind { kind: "Secret", plural: "secrets", defaults: defaults::secret, columns: table::SECRET, ..CORE },
+    Kind {
+        kind: "Secret",
+        plural: "secrets",
+        defaults: defaults::secret,
+        columns: table::SECRET,
+        ..CORE
+    },
     Kind {
         kind: "Service",
         plural: "services",
@@ -124,7 +161,13 @@ pub const KINDS: &[Kind] = &[
         columns: table::SERVICE,
         ..CORE
     },
-    Kind { kind: "ServiceAccount", plural: "serviceaccounts", short: &["sa"], columns: table::AGE_ONLY, ..CORE },
+    Kind {
+        kind: "ServiceAccount",
+        plural: "serviceaccounts",
+        short: &["sa"],
+        columns: table::AGE_ONLY,
+        ..CORE
+    },
     Kind {
         group: "apps",
         kind: "ControllerRevision",
@@ -146,7 +189,13 @@ pub const KINDS: &[Kind] = &[
         columns: table::STATEFUL_SET,
         ..CORE
     },
-    Kind { group: "coordination.k8s.io", kind: "Lease", plural: "leases", columns: table::LEASE, ..CORE },
+    Kind {
+        group: "coordination.k8s.io",
+        kind: "Lease",
+        plural: "leases",
+        columns: table::LEASE,
+        ..CORE
+    },
     Kind {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
@@ -178,7 +227,10 @@ impl KindId {
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
-        KINDS.iter().position(|k| k.kind == kind && k.api_version() == api_version).map(KindId)
+        KINDS
+            .iter()
+            .position(|k| k.kind == kind && k.api_version() == api_version)
+            .map(KindId)
     }
 
     /// The kind of this name; for kinds that are known to be there.
@@ -187,7 +239,12 @@ impl KindId {
     /// Where the table has none of this name.
     #[must_use]
     pub fn named(kind: &str) -> Self {
-        Self(KINDS.iter().position(|k| k.kind == kind).expect("the table has every kind that code names"))
+        Self(
+            KINDS
+                .iter()
+                .position(|k| k.kind == kind)
+                .expect("the table has every kind that code names"),
+        )
     }
 
     /// All kinds.
@@ -206,12 +263,20 @@ impl Kind {
     /// `v1`, or `group/version`.
     #[must_use]
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.into() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.into()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// `plural`, or `plural.group`, as error messages have it.
     #[must_use]
     pub fn resource(&self) -> String {
-        if self.group.is_empty() { self.plural.into() } else { format!("{}.{}", self.plural, self.group) }
+        if self.group.is_empty() {
+            self.plural.into()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
     }
 }

@@ -26,7 +26,9 @@ pub enum ListenError {
         source: io::Error,
     },
     /// Everybody could reach it.
-    #[error("the embedded API has neither TLS nor authentication and is served on loopback only, not on {0}")]
+    #[error(
+        "the embedded API has neither TLS nor authentication and is served on loopback only, not on {0}"
+    )]
     NotLoopback(SocketAddr),
 }
 
@@ -34,7 +36,9 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError
     if !address.ip().is_loopback() {
         return Err(ListenError::NotLoopback(address));
     }
-    TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ListenError::Bind { address, source })
 }
 
 pub(super) async fn serve(listener: TcpListener, api: Api) {
@@ -54,12 +58,17 @@ pub(super) async fn serve(listener: TcpListener, api: Api) {
                 async move {
                     if !asks_loopback(&request) {
                         let why = "the Host of the request is not a loopback address: a page in a browser must not reach this API";
-                        return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::forbidden(why)));
+                        return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::forbidden(
+                            why,
+                        )));
                     }
                     Ok(Api::call(&api, request).await)
                 }
             });
-            if let Err(error) = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await {
+            if let Err(error) = Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), answer)
+                .await
+            {
                 debug!(%error, "api connection ended");
             }
         });
@@ -78,7 +87,8 @@ fn asks_loopback<B>(request: &Request<B>) -> bool {
         return false;
     };
     let name = authority.host().trim_matches(['[', ']']);
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -87,11 +97,30 @@ mod tests {
 
     #[test]
     fn only_a_loopback_host_is_served() {
-        let asks = |host: &str| asks_loopback(&Request::builder().header(header::HOST, host).body(()).unwrap());
-        for yes in ["127.0.0.1:6443", "localhost", "LocalHost:1", "[::1]:6443", "127.1.2.3"] {
+        let asks = |host: &str| {
+            asks_loopback(
+                &Request::builder()
+                    .header(header::HOST, host)
+                    .body(())
+                    .unwrap(),
+            )
+        };
+        for yes in [
+            "127.0.0.1:6443",
+            "localhost",
+            "LocalHost:1",
+            "[::1]:6443",
+            "127.1.2.3",
+        ] {
             assert!(asks(yes), "{yes}");
         }
-        for no in ["example.com", "127.0.0.1.example.com", "10.0.0.1", "", "localhost.example.com:80"] {
+        for no in [
+            "example.com",
+            "127.0.0.1.example.com",
+            "10.0.0.1",
+            "",
+            "localhost.example.com:80",
+        ] {
             assert!(!asks(no), "{no}");
         }
         assert!(!asks_loopback(&Request::new(())));

@@ -33,7 +33,11 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     let mut documents = Vec::new();
     let mut start = 0;
     let lines: Vec<&str> = text.lines().collect();
-    let ends = lines.iter().enumerate().filter(|(_, line)| line.trim_end() == "---" || line.starts_with("--- ")).map(|(i, _)| i);
+    let ends = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.trim_end() == "---" || line.starts_with("--- "))
+        .map(|(i, _)| i);
     for end in ends.chain([lines.len()]).collect::<Vec<_>>() {
         let part = lines[start..end].join("\n");
         documents.extend(document(file, &part, start + 1)?);
@@ -44,30 +48,54 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
 
 /// The objects of one document; a `List` holds several.
 fn document(file: &str, text: &str, line: usize) -> Result<Vec<Document>, ManifestError> {
-    let error = |line, problem: String| ManifestError { file: file.into(), line, problem };
-    if text.lines().all(|l| l.trim().is_empty() || l.trim_start().starts_with('#')) {
+    let error = |line, problem: String| ManifestError {
+        file: file.into(),
+        line,
+        problem,
+    };
+    if text
+        .lines()
+        .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+    {
         return Ok(Vec::new());
     }
     // A document begins where it says something, not at its comments.
-    let blank = text.lines().take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#')).count();
+    let blank = text
+        .lines()
+        .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+        .count();
     let object: Value = serde_saphyr::from_str(text).map_err(|e| {
-        let at = e.location().map_or(0, |l| usize::try_from(l.line()).unwrap_or_default().saturating_sub(1));
+        let at = e.location().map_or(0, |l| {
+            usize::try_from(l.line())
+                .unwrap_or_default()
+                .saturating_sub(1)
+        });
         let first = e.to_string().lines().next().unwrap_or_default().to_owned();
         error(line + at, format!("this is no YAML: {first}"))
     })?;
     let line = line + blank;
     if object["kind"] == "List" {
         let items = object["items"].as_array().cloned().unwrap_or_default();
-        return items.into_iter().map(|item| one(file, item, line, text)).collect();
+        return items
+            .into_iter()
+            .map(|item| one(file, item, line, text))
+            .collect();
     }
     Ok(vec![one(file, object, line, text)?])
 }
 
 fn one(file: &str, object: Value, line: usize, text: &str) -> Result<Document, ManifestError> {
-    let error = |line, problem: String| ManifestError { file: file.into(), line, problem };
+    let error = |line, problem: String| ManifestError {
+        file: file.into(),
+        line,
+        problem,
+    };
     let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
     if !object.is_object() {
-        return Err(error(line, "an object was expected, with apiVersion, kind and metadata".into()));
+        return Err(error(
+            line,
+            "an object was expected, with apiVersion, kind and metadata".into(),
+        ));
     }
     for name in ["apiVersion", "kind"] {
         if field(name).is_empty() {
@@ -75,23 +103,52 @@ fn one(file: &str, object: Value, line: usize, text: &str) -> Result<Document, M
         }
     }
     let Some(kind) = KindId::of_object(&object) else {
-        let known: Vec<_> = KINDS.iter().map(|k| format!("{} ({})", k.kind, k.api_version())).collect();
-        let problem = format!("the sandbox has no {} of {}; it has {}", field("kind"), field("apiVersion"), known.join(", "));
+        let known: Vec<_> = KINDS
+            .iter()
+            .map(|k| format!("{} ({})", k.kind, k.api_version()))
+            .collect();
+        let problem = format!(
+            "the sandbox has no {} of {}; it has {}",
+            field("kind"),
+            field("apiVersion"),
+            known.join(", ")
+        );
         return Err(error(line + line_of(text, "kind"), problem));
     };
-    if object["metadata"]["name"].as_str().unwrap_or_default().is_empty() && object["metadata"]["generateName"].is_null() {
-        return Err(error(line + line_of(text, "metadata"), "metadata.name: Required value".into()));
+    if object["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty()
+        && object["metadata"]["generateName"].is_null()
+    {
+        return Err(error(
+            line + line_of(text, "metadata"),
+            "metadata.name: Required value".into(),
+        ));
     }
-    Ok(Document { object, kind, line, text: text.into() })
+    Ok(Document {
+        object,
+        kind,
+        line,
+        text: text.into(),
+    })
 }
 
 impl Document {
     /// An error of the API about this object, at the line of the field it names.
     #[must_use]
     pub fn error(&self, file: &str, problem: &str, field: Option<&str>) -> ManifestError {
-        let blank = self.text.lines().take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#')).count();
+        let blank = self
+            .text
+            .lines()
+            .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
+            .count();
         let offset = field.map_or(blank, |field| line_of(&self.text, field));
-        ManifestError { file: file.into(), line: self.line - blank + offset, problem: problem.into() }
+        ManifestError {
+            file: file.into(),
+            line: self.line - blank + offset,
+            problem: problem.into(),
+        }
     }
 }
 
@@ -100,11 +157,21 @@ fn line_of(text: &str, field: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     let (mut at, mut indent, mut found) = (0, None::<usize>, 0);
     for part in field.split('.') {
-        let (key, index) = part.split_once('[').map_or((part, None), |(key, rest)| (key, rest.trim_end_matches(']').parse::<usize>().ok()));
+        let (key, index) = part.split_once('[').map_or((part, None), |(key, rest)| {
+            (key, rest.trim_end_matches(']').parse::<usize>().ok())
+        });
         let depth = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
-        let is_key = |line: &str| line.trim_start_matches([' ', '-']).trim_matches('"').strip_prefix(key).is_some_and(|rest| rest.trim_start_matches('"').starts_with(':'));
+        let is_key = |line: &str| {
+            line.trim_start_matches([' ', '-'])
+                .trim_matches('"')
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches('"').starts_with(':'))
+        };
         let below = |line: &str| indent.is_none_or(|indent| depth(line) > indent);
-        let Some(line) = (at..lines.len()).take_while(|i| *i == at || lines[*i].trim().is_empty() || below(lines[*i])).find(|i| is_key(lines[*i])) else {
+        let Some(line) = (at..lines.len())
+            .take_while(|i| *i == at || lines[*i].trim().is_empty() || below(lines[*i]))
+            .find(|i| is_key(lines[*i]))
+        else {
             return found;
         };
         found = line;
@@ -112,8 +179,12 @@ fn line_of(text: &str, field: &str) -> usize {
         at = line + 1;
         if let Some(index) = index {
             let items = (at..lines.len()).filter(|i| lines[*i].trim_start().starts_with('-'));
-            let first = items.clone().next().map(|i| lines[i].len() - lines[i].trim_start().len());
-            let mut items = items.filter(|i| Some(lines[*i].len() - lines[*i].trim_start().len()) == first);
+            let first = items
+                .clone()
+                .next()
+                .map(|i| lines[i].len() - lines[i].trim_start().len());
+            let mut items =
+                items.filter(|i| Some(lines[*i].len() - lines[*i].trim_start().len()) == first);
             if let Some(item) = items.nth(index) {
                 (found, at) = (item, item);
                 indent = first;
@@ -132,7 +203,10 @@ mod tests {
     #[test]
     fn documents_are_read_with_their_lines() {
         let documents = parse("f", TWO).unwrap();
-        let seen: Vec<_> = documents.iter().map(|d| (d.object["metadata"]["name"].as_str().unwrap(), d.line)).collect();
+        let seen: Vec<_> = documents
+            .iter()
+            .map(|d| (d.object["metadata"]["name"].as_str().unwrap(), d.line))
+            .collect();
         assert_eq!(seen, [("a", 2), ("b", 12)]);
         assert_eq!(parse("f", "---\n# nothing\n---\n"), Ok(Vec::new()));
     }
@@ -140,8 +214,17 @@ mod tests {
     #[test]
     fn an_error_of_the_api_stands_at_its_field() {
         let document = &parse("f", TWO).unwrap()[0];
-        for (field, line) in [("spec.ports[1].port", 10), ("spec.ports[0].port", 8), ("spec.selector", 6), ("metadata.name", 5)] {
-            assert_eq!(document.error("f", "bad", Some(field)).to_string(), format!("f:{line}: bad"), "{field}");
+        for (field, line) in [
+            ("spec.ports[1].port", 10),
+            ("spec.ports[0].port", 8),
+            ("spec.selector", 6),
+            ("metadata.name", 5),
+        ] {
+            assert_eq!(
+                document.error("f", "bad", Some(field)).to_string(),
+                format!("f:{line}: bad"),
+                "{field}"
+            );
         }
         assert_eq!(document.error("f", "bad", None).to_string(), "f:2: bad");
     }
@@ -150,9 +233,17 @@ mod tests {
     fn what_cannot_be_used_says_where_and_why() {
         let error = |text| parse("f", text).unwrap_err().to_string();
         assert_eq!(error("kind: Pod\n"), "f:1: apiVersion: Required value");
-        assert_eq!(error("apiVersion: v1\nkind: Pod\nmetadata: {}\n"), "f:3: metadata.name: Required value");
+        assert_eq!(
+            error("apiVersion: v1\nkind: Pod\nmetadata: {}\n"),
+            "f:3: metadata.name: Required value"
+        );
         assert!(error("a: [\n").starts_with("f:"), "{}", error("a: [\n"));
         let unknown = error("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n");
-        assert!(unknown.starts_with("f:2: the sandbox has no Deployment of apps/v1; it has ConfigMap (v1), Event (v1), "), "{unknown}");
+        assert!(
+            unknown.starts_with(
+                "f:2: the sandbox has no Deployment of apps/v1; it has ConfigMap (v1), Event (v1), "
+            ),
+            "{unknown}"
+        );
     }
 }

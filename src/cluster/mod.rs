@@ -54,8 +54,14 @@ impl Cluster {
         boot(&mut state, Timestamp::now());
         let shared = Arc::new(Shared::new(state));
         let mut tasks = JoinSet::new();
-        tasks.spawn(controllers::run(Arc::clone(&shared), controllers::Controllers::new(delays)));
-        Self { api: Api { shared }, tasks }
+        tasks.spawn(controllers::run(
+            Arc::clone(&shared),
+            controllers::Controllers::new(delays),
+        ));
+        Self {
+            api: Api { shared },
+            tasks,
+        }
     }
 
     /// A client in this process.
@@ -70,19 +76,20 @@ impl Cluster {
     /// An address that is not loopback, or cannot be had.
     pub async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
         let listener = listen::bind(address).await?;
-        let bound = listener.local_addr().map_err(|source| ListenError::Bind { address, source })?;
+        let bound = listener
+            .local_addr()
+            .map_err(|source| ListenError::Bind { address, source })?;
         self.tasks.spawn(listen::serve(listener, self.api.clone()));
         Ok(bound)
     }
 
-    /// What happens from here on, as lines for a person.
+    /// What has happened and happens, as lines for a person.
     #[must_use]
     pub fn story(&self) -> Story {
         Story::new(&self.api.shared)
     }
 
     /// The time of day, as this cluster has it.
-    #[must_use]
     pub fn clock(&self) -> impl Fn() -> Timestamp + Send + Sync + 'static {
         let shared = Arc::clone(&self.api.shared);
         move || shared.now()
@@ -97,14 +104,28 @@ impl Cluster {
         for document in manifest::parse(file, text)? {
             let object = document.object.clone();
             let meta = &object["metadata"];
-            let ns = if document.kind.info().namespaced { meta["namespace"].as_str().unwrap_or("default") } else { "" };
-            let key = Key { kind: document.kind, ns: ns.into(), name: meta["name"].as_str().unwrap_or_default().into() };
+            let ns = if document.kind.info().namespaced {
+                meta["namespace"].as_str().unwrap_or("default")
+            } else {
+                ""
+            };
+            let key = Key {
+                kind: document.kind,
+                ns: ns.into(),
+                name: meta["name"].as_str().unwrap_or_default().into(),
+            };
             let shared = &self.api.shared;
             let outcome = shared.write(|state| match state.objects.get(&key) {
                 Some(_) => state.update(&key, Part::Main, object.clone(), false),
                 None => state.create(shared.now(), document.kind, ns, object.clone(), false),
             });
-            let made = outcome.map_err(|status| document.error(file, &status.message, status.details["causes"][0]["field"].as_str()))?;
+            let made = outcome.map_err(|status| {
+                document.error(
+                    file,
+                    &status.message,
+                    status.details["causes"][0]["field"].as_str(),
+                )
+            })?;
             applied.push(Value::clone(&made));
         }
         Ok(applied)
@@ -114,16 +135,32 @@ impl Cluster {
     #[must_use]
     pub fn present(&self, object: &Value) -> Option<Value> {
         let kind = KindId::of_object(object)?;
-        let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-        let key = Key { kind, ns: text("namespace"), name: text("name") };
-        self.api.shared.read().objects.get(&key).map(|o| Value::clone(o))
+        let text = |field: &str| {
+            object["metadata"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let key = Key {
+            kind,
+            ns: text("namespace"),
+            name: text("name"),
+        };
+        self.api
+            .shared
+            .read()
+            .objects
+            .get(&key)
+            .map(|o| Value::clone(o))
     }
 
-    /// Waits for the next change.
-    pub async fn changed(&self) {
+    /// Waits until something holds, looking after every change.
+    pub async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
         let mut changed = self.api.shared.changed.subscribe();
-        // An error would mean that the cluster has ended; it is ours.
-        let _ended = changed.changed().await;
+        while !holds(self) {
+            // An error would mean that the cluster has ended; it is ours.
+            let _ended = changed.changed().await;
+        }
     }
 
     /// Forgets the history, as etcd's compaction does: watches from before get 410.
@@ -152,7 +189,11 @@ fn boot(state: &mut State, now: Timestamp) {
     };
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         create("Namespace", "", json!({"metadata": {"name": name}}));
-        create("ServiceAccount", name, json!({"metadata": {"name": "default"}}));
+        create(
+            "ServiceAccount",
+            name,
+            json!({"metadata": {"name": "default"}}),
+        );
     }
     let resources = json!({"cpu": "64", "memory": "256Gi", "pods": "65000"});
     let node = json!({
@@ -167,10 +208,18 @@ fn boot(state: &mut State, now: Timestamp) {
     });
     create("Node", "", node);
     let default = json!({"storageclass.kubernetes.io/is-default-class": "true"});
-    create("StorageClass", "", json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}));
+    create(
+        "StorageClass",
+        "",
+        json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}),
+    );
     let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
-    create("Service", "default", json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": "10.96.0.1", "ports": ports}}));
+    create(
+        "Service",
+        "default",
+        json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": "10.96.0.1", "ports": ports}}),
+    );
     let slice = json!({
         "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",
         "endpoints": [{"addresses": ["10.244.0.1"], "conditions": {"ready": true}}],

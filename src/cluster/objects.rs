@@ -60,9 +60,19 @@ impl Objects {
     }
 
     /// The objects of a kind in a namespace, or in all of them, by key.
-    pub fn list<'a>(&'a self, kind: KindId, ns: Option<&'a str>) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
-        let from = Key { kind, ns: ns.unwrap_or_default().to_owned(), name: String::new() };
-        self.map.range(from..).take_while(move |(key, _)| key.kind == kind && ns.is_none_or(|ns| key.ns == ns))
+    pub fn list<'a>(
+        &'a self,
+        kind: KindId,
+        ns: Option<&'a str>,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let from = Key {
+            kind,
+            ns: ns.unwrap_or_default().to_owned(),
+            name: String::new(),
+        };
+        self.map
+            .range(from..)
+            .take_while(move |(key, _)| key.kind == kind && ns.is_none_or(|ns| key.ns == ns))
     }
 
     /// Writes an object; sets its `resourceVersion`.
@@ -71,7 +81,13 @@ impl Objects {
         object["metadata"]["resourceVersion"] = self.revision.to_string().into();
         let new = Arc::new(object);
         let old = self.map.insert(key.clone(), Arc::clone(&new));
-        self.record(Change { revision: self.revision, key, old, new: Arc::clone(&new), deleted: false });
+        self.record(Change {
+            revision: self.revision,
+            key,
+            old,
+            new: Arc::clone(&new),
+            deleted: false,
+        });
         new
     }
 
@@ -82,7 +98,13 @@ impl Objects {
         let mut last = Value::clone(&old);
         last["metadata"]["resourceVersion"] = self.revision.to_string().into();
         let new = Arc::new(last);
-        self.record(Change { revision: self.revision, key: key.clone(), old: Some(old), new: Arc::clone(&new), deleted: true });
+        self.record(Change {
+            revision: self.revision,
+            key: key.clone(),
+            old: Some(old),
+            new: Arc::clone(&new),
+            deleted: true,
+        });
         Some(new)
     }
 
@@ -92,7 +114,9 @@ impl Objects {
         if revision < self.compacted {
             return None;
         }
-        let start = self.history.partition_point(|change| change.revision <= revision);
+        let start = self
+            .history
+            .partition_point(|change| change.revision <= revision);
         Some(self.history.range(start..))
     }
 
@@ -118,7 +142,11 @@ mod tests {
     use serde_json::json;
 
     fn key(name: &str) -> Key {
-        Key { kind: KindId::named("Pod"), ns: "default".into(), name: name.into() }
+        Key {
+            kind: KindId::named("Pod"),
+            ns: "default".into(),
+            name: name.into(),
+        }
     }
 
     #[test]
@@ -127,9 +155,16 @@ mod tests {
         objects.put(key("a"), json!({"metadata": {}}));
         objects.put(key("b"), json!({"metadata": {}}));
         objects.remove(&key("a"));
-        let seen: Vec<_> = objects.since(1).unwrap().map(|c| (c.revision, c.key.name.as_str(), c.deleted)).collect();
+        let seen: Vec<_> = objects
+            .since(1)
+            .unwrap()
+            .map(|c| (c.revision, c.key.name.as_str(), c.deleted))
+            .collect();
         assert_eq!(seen, [(2, "b", false), (3, "a", true)]);
-        assert_eq!(objects.since(2).unwrap().next().unwrap().new["metadata"]["resourceVersion"], "3");
+        assert_eq!(
+            objects.since(2).unwrap().next().unwrap().new["metadata"]["resourceVersion"],
+            "3"
+        );
     }
 
     #[test]
@@ -146,10 +181,27 @@ mod tests {
     fn a_list_is_one_kind_and_one_namespace_in_order() {
         let mut objects = Objects::default();
         for (ns, name) in [("b", "x"), ("a", "y"), ("a", "x"), ("ab", "z")] {
-            objects.put(Key { ns: ns.into(), ..key(name) }, json!({"metadata": {}}));
+            objects.put(
+                Key {
+                    ns: ns.into(),
+                    ..key(name)
+                },
+                json!({"metadata": {}}),
+            );
         }
-        objects.put(Key { kind: KindId::named("Secret"), ..key("s") }, json!({"metadata": {}}));
-        let names = |ns| objects.list(KindId::named("Pod"), ns).map(|(k, _)| format!("{}/{}", k.ns, k.name)).collect::<Vec<_>>();
+        objects.put(
+            Key {
+                kind: KindId::named("Secret"),
+                ..key("s")
+            },
+            json!({"metadata": {}}),
+        );
+        let names = |ns| {
+            objects
+                .list(KindId::named("Pod"), ns)
+                .map(|(k, _)| format!("{}/{}", k.ns, k.name))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(names(Some("a")), ["a/x", "a/y"]);
         assert_eq!(names(None), ["a/x", "a/y", "ab/z", "b/x"]);
     }

@@ -6,7 +6,7 @@ use super::status::ApiStatus;
 
 /// The kinds of patch, by media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PatchType {
+pub(super) enum PatchType {
     /// `application/json-patch+json` (RFC 6902).
     Json,
     /// `application/merge-patch+json` (RFC 7396).
@@ -20,7 +20,7 @@ impl PatchType {
     ///
     /// # Errors
     /// 415, naming those that are taken.
-    pub fn of(media_type: &str) -> Result<Self, ApiStatus> {
+    pub(super) fn of(media_type: &str) -> Result<Self, ApiStatus> {
         match media_type.split(';').next().unwrap_or_default().trim() {
             "application/json-patch+json" => Ok(Self::Json),
             "application/merge-patch+json" => Ok(Self::Merge),
@@ -36,12 +36,16 @@ impl PatchType {
     ///
     /// # Errors
     /// A patch that cannot be applied.
-    pub fn apply(self, object: &mut Value, patch: &Value) -> Result<(), ApiStatus> {
+    pub(super) fn apply(self, object: &mut Value, patch: &Value) -> Result<(), ApiStatus> {
         match self {
             Self::Json => {
                 let patch: json_patch::Patch =
-                    serde_json::from_value(patch.clone()).map_err(|error| ApiStatus::bad_request(format!("not a JSON patch: {error}")))?;
-                json_patch::patch(object, &patch).map_err(|error| ApiStatus::bad_request(format!("the patch cannot be applied: {error}")))
+                    serde_json::from_value(patch.clone()).map_err(|error| {
+                        ApiStatus::bad_request(format!("not a JSON patch: {error}"))
+                    })?;
+                json_patch::patch(object, &patch).map_err(|error| {
+                    ApiStatus::bad_request(format!("the patch cannot be applied: {error}"))
+                })
             }
             Self::Merge => {
                 json_patch::merge(object, patch);
@@ -117,16 +121,34 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
         match value {
             Value::Null => drop(target.remove(key)),
             Value::Object(_) if value["$patch"] == "delete" => drop(target.remove(key)),
-            Value::Object(_) => strategic(target.entry(key.clone()).or_insert(Value::Null), value, key),
-            Value::Array(items) => merge_list(target.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new())), items, key, parent),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) => drop(target.insert(key.clone(), value.clone())),
+            Value::Object(_) => {
+                strategic(target.entry(key.clone()).or_insert(Value::Null), value, key)
+            }
+            Value::Array(items) => merge_list(
+                target
+                    .entry(key.clone())
+                    .or_insert_with(|| Value::Array(Vec::new())),
+                items,
+                key,
+                parent,
+            ),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+                drop(target.insert(key.clone(), value.clone()))
+            }
         }
     }
 }
 
 fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
-    let scoped = if name == "ports" && ["containers", "initContainers"].contains(&parent) { "container.ports" } else { name };
-    let merge_key = MERGE_KEYS.iter().find(|(list, _)| *list == scoped).map(|(_, key)| *key);
+    let scoped = if name == "ports" && ["containers", "initContainers"].contains(&parent) {
+        "container.ports"
+    } else {
+        name
+    };
+    let merge_key = MERGE_KEYS
+        .iter()
+        .find(|(list, _)| *list == scoped)
+        .map(|(_, key)| *key);
     let Some(items) = target.as_array_mut() else {
         *target = Value::Array(patch.to_vec());
         return;
@@ -147,7 +169,9 @@ fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
         items.clear();
     }
     for item in patch {
-        let at = items.iter().position(|old| old[merge_key] == item[merge_key]);
+        let at = items
+            .iter()
+            .position(|old| old[merge_key] == item[merge_key]);
         match (item["$patch"].as_str(), at) {
             (Some("replace"), _) if item[merge_key].is_null() => {}
             (Some("delete"), Some(at)) => drop(items.remove(at)),
@@ -163,7 +187,9 @@ fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Value {
-    let kept = patch.iter().filter(|(key, _)| !DIRECTIVES.contains(&key.as_str()));
+    let kept = patch
+        .iter()
+        .filter(|(key, _)| !DIRECTIVES.contains(&key.as_str()));
     Value::Object(kept.map(|(k, v)| (k.clone(), v.clone())).collect())
 }
 
@@ -196,19 +222,42 @@ mod tests {
             "finalizers": ["h"],
             "$setElementOrder/env": [{"name": "B"}],
         });
-        assert_eq!(patched(object, patch), json!({"a": {"y": 3}, "env": [{"name": "B", "value": "2"}], "finalizers": ["g", "h"]}));
+        assert_eq!(
+            patched(object, patch),
+            json!({"a": {"y": 3}, "env": [{"name": "B", "value": "2"}], "finalizers": ["g", "h"]})
+        );
         let template = json!({"spec": {"template": {"a": 1, "b": 2}}});
         let whole = json!({"spec": {"template": {"$patch": "replace", "c": 3}}});
-        assert_eq!(patched(template, whole), json!({"spec": {"template": {"c": 3}}}));
+        assert_eq!(
+            patched(template, whole),
+            json!({"spec": {"template": {"c": 3}}})
+        );
     }
 
     #[test]
     fn null_removes_and_ports_have_the_key_of_their_place() {
-        assert_eq!(patched(json!({"a": 1, "b": 2}), json!({"a": null})), json!({"b": 2}));
+        assert_eq!(
+            patched(json!({"a": 1, "b": 2}), json!({"a": null})),
+            json!({"b": 2})
+        );
         let service = json!({"spec": {"ports": [{"port": 80, "name": "http"}]}});
-        assert_eq!(patched(service, json!({"spec": {"ports": [{"port": 80, "name": "web"}]}})), json!({"spec": {"ports": [{"port": 80, "name": "web"}]}}));
-        let pod = json!({"containers": [{"name": "a", "ports": [{"containerPort": 1, "name": "x"}]}]});
-        let patch = json!({"containers": [{"name": "a", "ports": [{"containerPort": 2, "name": "y"}]}]});
-        assert_eq!(patched(pod, patch)["containers"][0]["ports"].as_array().unwrap().len(), 2);
+        assert_eq!(
+            patched(
+                service,
+                json!({"spec": {"ports": [{"port": 80, "name": "web"}]}})
+            ),
+            json!({"spec": {"ports": [{"port": 80, "name": "web"}]}})
+        );
+        let pod =
+            json!({"containers": [{"name": "a", "ports": [{"containerPort": 1, "name": "x"}]}]});
+        let patch =
+            json!({"containers": [{"name": "a", "ports": [{"containerPort": 2, "name": "y"}]}]});
+        assert_eq!(
+            patched(pod, patch)["containers"][0]["ports"]
+                .as_array()
+                .unwrap()
+                .len(),
+            2
+        );
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::status::ApiStatus;
 
 /// The media type.
-pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+pub(super) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
 const MAGIC: &[u8] = b"k8s\0";
 
@@ -20,8 +20,8 @@ enum Type {
     Text,
     /// `IntOrString`.
     IntOrText,
-    Map(&'static Type),
-    List(&'static Type),
+    Map(&'static Self),
+    List(&'static Self),
 }
 
 /// Number, JSON name, type.
@@ -41,10 +41,17 @@ const METADATA: &[Field] = &[
 
 const META: Type = Type::Message(METADATA);
 
-const NAMESPACE: &[Field] = &[(1, "metadata", META), (2, "spec", Type::Message(&[(1, "finalizers", TEXTS)]))];
+const NAMESPACE: &[Field] = &[
+    (1, "metadata", META),
+    (2, "spec", Type::Message(&[(1, "finalizers", TEXTS)])),
+];
 
-const CONFIG_MAP: &[Field] =
-    &[(1, "metadata", META), (2, "data", LABELS), (3, "binaryData", Type::Map(&Type::Bytes)), (4, "immutable", Type::Bool)];
+const CONFIG_MAP: &[Field] = &[
+    (1, "metadata", META),
+    (2, "data", LABELS),
+    (3, "binaryData", Type::Map(&Type::Bytes)),
+    (4, "immutable", Type::Bool),
+];
 
 const SECRET: &[Field] = &[
     (1, "metadata", META),
@@ -54,7 +61,10 @@ const SECRET: &[Field] = &[
     (5, "immutable", Type::Bool),
 ];
 
-const SERVICE_ACCOUNT: &[Field] = &[(1, "metadata", META), (4, "automountServiceAccountToken", Type::Bool)];
+const SERVICE_ACCOUNT: &[Field] = &[
+    (1, "metadata", META),
+    (4, "automountServiceAccountToken", Type::Bool),
+];
 
 const PORT: &[Field] = &[
     (1, "name", Type::Text),
@@ -84,7 +94,11 @@ const SERVICE: &[Field] = &[
 
 const DELETE_OPTIONS: &[Field] = &[
     (1, "gracePeriodSeconds", Type::Int),
-    (2, "preconditions", Type::Message(&[(1, "uid", Type::Text), (2, "resourceVersion", Type::Text)])),
+    (
+        2,
+        "preconditions",
+        Type::Message(&[(1, "uid", Type::Text), (2, "resourceVersion", Type::Text)]),
+    ),
     (3, "orphanDependents", Type::Bool),
     (4, "propagationPolicy", Type::Text),
     (5, "dryRun", TEXTS),
@@ -100,26 +114,38 @@ const KINDS: &[(&str, &[Field])] = &[
 ];
 
 /// The envelope (`runtime.Unknown`): its type, and the object.
-const ENVELOPE: &[Field] =
-    &[(1, "type", Type::Message(&[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)])), (2, "raw", Type::Bytes)];
+const ENVELOPE: &[Field] = &[
+    (
+        1,
+        "type",
+        Type::Message(&[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)]),
+    ),
+    (2, "raw", Type::Bytes),
+];
 
 /// Reads an object.
 ///
 /// # Errors
 /// 415 for a kind that is not in the table, with the way round; 400 for bytes that are no protobuf.
-pub fn decode(body: &[u8]) -> Result<Value, ApiStatus> {
+pub(super) fn decode(body: &[u8]) -> Result<Value, ApiStatus> {
     let broken = || ApiStatus::bad_request("the body is no Kubernetes protobuf");
     let body = body.strip_prefix(MAGIC).ok_or_else(broken)?;
     let envelope = message(body, ENVELOPE).ok_or_else(broken)?;
     let kind = envelope["type"]["kind"].as_str().unwrap_or_default();
     let Some((_, fields)) = KINDS.iter().find(|(name, _)| *name == kind) else {
-        return Err(ApiStatus::unsupported_media_type(format!("{kind} is not read as protobuf here: use `kubectl create -f` or `apply -f`")));
+        return Err(ApiStatus::unsupported_media_type(format!(
+            "{kind} is not read as protobuf here: use `kubectl create -f` or `apply -f`"
+        )));
     };
     use base64::Engine as _;
     let raw = envelope["raw"].as_str().unwrap_or_default();
-    let raw = base64::engine::general_purpose::STANDARD.decode(raw).map_err(|_| broken())?;
+    let raw = base64::engine::general_purpose::STANDARD
+        .decode(raw)
+        .map_err(|_| broken())?;
     let mut object = json!({"apiVersion": envelope["type"]["apiVersion"], "kind": kind});
-    if let (Some(object), Some(Value::Object(fields))) = (object.as_object_mut(), message(&raw, fields)) {
+    if let (Some(object), Some(Value::Object(fields))) =
+        (object.as_object_mut(), message(&raw, fields))
+    {
         object.extend(fields);
     }
     Ok(object)
@@ -134,7 +160,12 @@ fn message(mut bytes: &[u8], fields: &[Field]) -> Option<Value> {
         match wire {
             0 => whole = varint(&mut bytes)?,
             1 => drop(bytes.split_off(..8)?),
-            2 => part = { let size = usize::try_from(varint(&mut bytes)?).ok()?; bytes.split_off(..size)? },
+            2 => {
+                part = {
+                    let size = usize::try_from(varint(&mut bytes)?).ok()?;
+                    bytes.split_off(..size)?
+                }
+            }
             5 => drop(bytes.split_off(..4)?),
             _ => return None,
         }
@@ -147,14 +178,23 @@ fn message(mut bytes: &[u8], fields: &[Field]) -> Option<Value> {
                 list.as_array_mut()?.push(value(item, whole, part)?);
             }
             Type::Map(item) => {
-                let key = message(part, &[(1, "key", Type::Text)])?["key"].as_str().unwrap_or_default().to_owned();
+                let key = message(part, &[(1, "key", Type::Text)])?["key"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
                 let one = message(part, &[(2, "value", **item)])?;
                 let map = object.entry(*name).or_insert_with(|| json!({}));
-                map.as_object_mut()?.insert(key, one.get("value").cloned().unwrap_or_else(|| "".into()));
+                map.as_object_mut()?
+                    .insert(key, one.get("value").cloned().unwrap_or_else(|| "".into()));
             }
             Type::Text if part.is_empty() => {} // proto2 writes empty strings; JSON leaves them out
             Type::Int if whole == 0 && *name != "gracePeriodSeconds" => {}
-            Type::Bool | Type::Bytes | Type::Int | Type::Message(_) | Type::Text | Type::IntOrText => {
+            Type::Bool
+            | Type::Bytes
+            | Type::Int
+            | Type::Message(_)
+            | Type::Text
+            | Type::IntOrText => {
                 object.insert((*name).to_owned(), value(kind, whole, part)?);
             }
         }
@@ -167,14 +207,27 @@ fn value(kind: &Type, whole: u64, part: &[u8]) -> Option<Value> {
         Type::Bool => (whole != 0).into(),
         Type::Bytes => {
             use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD.encode(part).into()
+            base64::engine::general_purpose::STANDARD
+                .encode(part)
+                .into()
         }
         Type::Int => whole.cast_signed().into(),
         Type::Message(fields) => message(part, fields)?,
         Type::Text => std::str::from_utf8(part).ok()?.into(),
         Type::IntOrText => {
-            let either = message(part, &[(1, "type", Type::Int), (2, "int", Type::Int), (3, "text", Type::Text)])?;
-            if either["type"] == 1 { either["text"].clone() } else { either["int"].clone() }
+            let either = message(
+                part,
+                &[
+                    (1, "type", Type::Int),
+                    (2, "int", Type::Int),
+                    (3, "text", Type::Text),
+                ],
+            )?;
+            if either["type"] == 1 {
+                either["text"].clone()
+            } else {
+                either["int"].clone()
+            }
         }
         Type::Map(_) | Type::List(_) => return None,
     })
@@ -197,7 +250,11 @@ mod tests {
     use super::*;
 
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
-        [&[number << 3 | 2, u8::try_from(content.len()).unwrap()], content].concat()
+        [
+            &[number << 3 | 2, u8::try_from(content.len()).unwrap()],
+            content,
+        ]
+        .concat()
     }
 
     fn envelope(kind: &str, raw: &[u8]) -> Vec<u8> {

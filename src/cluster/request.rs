@@ -12,7 +12,7 @@ use crate::selector::Selector;
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub(super) struct Target {
     /// The kind.
     pub kind: KindId,
     /// The namespace; `None`: all of them, or a kind without.
@@ -26,7 +26,7 @@ pub struct Target {
 impl Target {
     /// Reads a path; `None` where it names no kind of ours.
     #[must_use]
-    pub fn parse(path: &[&str]) -> Option<Self> {
+    pub(super) fn parse(path: &[&str]) -> Option<Self> {
         let (group, version, rest) = match path {
             ["api", version, rest @ ..] => ("", *version, rest),
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
@@ -34,7 +34,10 @@ impl Target {
         };
         // `namespaces/NAME/status` is a namespace's own subresource, not a collection in it.
         let (ns, rest) = match rest {
-            ["namespaces", ns, plural, more @ ..] if !(group.is_empty() && *plural == "status") && KindId::of_plural(group, version, plural).is_some() => {
+            ["namespaces", ns, plural, more @ ..]
+                if !(group.is_empty() && *plural == "status")
+                    && KindId::of_plural(group, version, plural).is_some() =>
+            {
                 (Some((*ns).to_owned()), [&[*plural], more].concat())
             }
             other => (None, other.to_vec()),
@@ -45,38 +48,52 @@ impl Target {
             return None;
         }
         let part = |i: usize| rest.get(i).map(|s| (*s).to_owned());
-        Some(Self { kind, ns, name: part(0), subresource: part(1) })
+        Some(Self {
+            kind,
+            ns,
+            name: part(0),
+            subresource: part(1),
+        })
     }
 
     /// The object's key.
     #[must_use]
-    pub fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        Key { kind: self.kind, ns: text(&self.ns), name: text(&self.name) }
+        Key {
+            kind: self.kind,
+            ns: text(&self.ns),
+            name: text(&self.name),
+        }
     }
 }
 
 /// The query's parameters.
 #[derive(Clone, Debug, Default)]
-pub struct Parameters(BTreeMap<String, String>);
+pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
     /// Reads `a=b&c=d`, with percent escapes.
     #[must_use]
-    pub fn parse(query: &str) -> Self {
+    pub(super) fn parse(query: &str) -> Self {
         let pairs = query.split('&').filter(|p| !p.is_empty());
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (unescape(k), unescape(v))).collect())
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(k, v)| (unescape(k), unescape(v)))
+                .collect(),
+        )
     }
 
     /// A parameter; empty where it is not given.
     #[must_use]
-    pub fn text(&self, name: &str) -> &str {
+    pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).map_or("", |v| v)
     }
 
     /// Whether a flag is set.
     #[must_use]
-    pub fn flag(&self, name: &str) -> bool {
+    pub(super) fn flag(&self, name: &str) -> bool {
         matches!(self.text(name), "true" | "1")
     }
 
@@ -84,11 +101,13 @@ impl Parameters {
     ///
     /// # Errors
     /// Another value than `All`.
-    pub fn dry_run(&self) -> Result<bool, ApiStatus> {
+    pub(super) fn dry_run(&self) -> Result<bool, ApiStatus> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
-            other => Err(ApiStatus::bad_request(format!("dryRun: Unsupported value: \"{other}\": supported values: \"All\""))),
+            other => Err(ApiStatus::bad_request(format!(
+                "dryRun: Unsupported value: \"{other}\": supported values: \"All\""
+            ))),
         }
     }
 
@@ -96,16 +115,25 @@ impl Parameters {
     ///
     /// # Errors
     /// A selector that cannot be read.
-    pub fn filter(&self) -> Result<Filter, ApiStatus> {
-        let labels = Selector::parse(self.text("labelSelector")).map_err(|error| ApiStatus::bad_request(error.to_string()))?;
+    pub(super) fn filter(&self) -> Result<Filter, ApiStatus> {
+        let labels = Selector::parse(self.text("labelSelector"))
+            .map_err(|error| ApiStatus::bad_request(error.to_string()))?;
         let mut fields = Vec::new();
-        for term in self.text("fieldSelector").split(',').filter(|t| !t.is_empty()) {
+        for term in self
+            .text("fieldSelector")
+            .split(',')
+            .filter(|t| !t.is_empty())
+        {
             let (path, equal, value) = if let Some((path, value)) = term.split_once("!=") {
                 (path, false, value)
-            } else if let Some((path, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
+            } else if let Some((path, value)) =
+                term.split_once("==").or_else(|| term.split_once('='))
+            {
                 (path, true, value)
             } else {
-                return Err(ApiStatus::bad_request(format!("invalid field selector {term:?}: expected field=value or field!=value")));
+                return Err(ApiStatus::bad_request(format!(
+                    "invalid field selector {term:?}: expected field=value or field!=value"
+                )));
             };
             fields.push((path.to_owned(), equal, value.to_owned()));
         }
@@ -118,7 +146,10 @@ fn unescape(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {
         rest = more;
-        let hex = more.get(..2).and_then(|h| std::str::from_utf8(h).ok()).and_then(|h| u8::from_str_radix(h, 16).ok());
+        let hex = more
+            .get(..2)
+            .and_then(|h| std::str::from_utf8(h).ok())
+            .and_then(|h| u8::from_str_radix(h, 16).ok());
         match (first, hex) {
             (b'%', Some(byte)) => {
                 bytes.push(byte);
@@ -133,7 +164,7 @@ fn unescape(text: &str) -> String {
 
 /// Which objects of a collection are meant.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub(super) struct Filter {
     labels: Selector,
     /// Path, whether it must be equal, value.
     fields: Vec<(String, bool, String)>,
@@ -142,20 +173,23 @@ pub struct Filter {
 impl Filter {
     /// Whether an object is one of them.
     #[must_use]
-    pub fn matches(&self, object: &Value) -> bool {
+    pub(super) fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
         self.labels.matches(|key| labels[key].as_str())
-            && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
+            && self
+                .fields
+                .iter()
+                .all(|(path, equal, value)| (field(object, path) == *value) == *equal)
     }
 }
 
 /// A field as text; a field that is not there is empty.
 fn field(object: &Value, path: &str) -> String {
     let found = path.split('.').fold(object, |value, key| &value[key]);
-    match found {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+    match found.as_str() {
+        Some(text) => text.to_owned(),
+        None if found.is_null() => String::new(),
+        None => found.to_string(),
     }
 }
 
@@ -163,21 +197,29 @@ fn field(object: &Value, path: &str) -> String {
 ///
 /// # Errors
 /// A value that is none.
-pub fn delete_options(parameters: &Parameters, body: &Value) -> Result<DeleteOptions, ApiStatus> {
+pub(super) fn delete_options(
+    parameters: &Parameters,
+    body: &Value,
+) -> Result<DeleteOptions, ApiStatus> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let grace = parameters.text("gracePeriodSeconds");
-    let policy = text(&body["propagationPolicy"]).unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
+    let policy = text(&body["propagationPolicy"])
+        .unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
     let propagation = match (policy.as_str(), &body["orphanDependents"]) {
         ("Orphan", _) | ("", Value::Bool(true)) => Propagation::Orphan,
         ("Foreground", _) => Propagation::Foreground,
         ("Background" | "", _) => Propagation::Background,
         (other, _) => {
-            let message = format!("propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\"");
+            let message = format!(
+                "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\""
+            );
             return Err(ApiStatus::bad_request(message));
         }
     };
     Ok(DeleteOptions {
-        grace: body["gracePeriodSeconds"].as_i64().or_else(|| grace.parse().ok()),
+        grace: body["gracePeriodSeconds"]
+            .as_i64()
+            .or_else(|| grace.parse().ok()),
         uid: text(&body["preconditions"]["uid"]),
         revision: text(&body["preconditions"]["resourceVersion"]),
         propagation,
@@ -190,7 +232,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn target(path: &str) -> Option<(&'static str, Option<String>, Option<String>, Option<String>)> {
+    /// Kind, namespace, name, subresource.
+    type Parts = (&'static str, Option<String>, Option<String>, Option<String>);
+
+    fn target(path: &str) -> Option<Parts> {
         let parts: Vec<_> = path.split('/').collect();
         Target::parse(&parts).map(|t| (t.kind.info().kind, t.ns, t.name, t.subresource))
     }
@@ -199,10 +244,22 @@ mod tests {
     fn paths_name_collections_objects_and_subresources() {
         let some = |s: &str| Some(s.to_owned());
         assert_eq!(target("api/v1/pods"), Some(("Pod", None, None, None)));
-        assert_eq!(target("api/v1/namespaces/a/pods/b/status"), Some(("Pod", some("a"), some("b"), some("status"))));
-        assert_eq!(target("api/v1/namespaces/a"), Some(("Namespace", None, some("a"), None)));
-        assert_eq!(target("api/v1/namespaces/a/status"), Some(("Namespace", None, some("a"), some("status"))));
-        assert_eq!(target("apis/apps/v1/namespaces/a/statefulsets"), Some(("StatefulSet", some("a"), None, None)));
+        assert_eq!(
+            target("api/v1/namespaces/a/pods/b/status"),
+            Some(("Pod", some("a"), some("b"), some("status")))
+        );
+        assert_eq!(
+            target("api/v1/namespaces/a"),
+            Some(("Namespace", None, some("a"), None))
+        );
+        assert_eq!(
+            target("api/v1/namespaces/a/status"),
+            Some(("Namespace", None, some("a"), some("status")))
+        );
+        assert_eq!(
+            target("apis/apps/v1/namespaces/a/statefulsets"),
+            Some(("StatefulSet", some("a"), None, None))
+        );
         assert_eq!(target("apis/batch/v1/jobs"), None);
         assert_eq!(target("api/v1/namespaces/a/pods/b/c/d"), None);
     }
@@ -212,6 +269,12 @@ mod tests {
         let filter = Parameters::parse("fieldSelector=metadata.name%3Da%2Cstatus.phase%21%3DFailed&labelSelector=app+in+%28x%29").filter().unwrap();
         assert!(filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}})));
         assert!(!filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}, "status": {"phase": "Failed"}})));
-        assert_eq!(Parameters::parse("fieldSelector=x").filter().unwrap_err().code, 400);
+        assert_eq!(
+            Parameters::parse("fieldSelector=x")
+                .filter()
+                .unwrap_err()
+                .code,
+            400
+        );
     }
 }

@@ -49,18 +49,30 @@ struct Clock {
 
 impl Shared {
     pub(super) fn new(state: State) -> Self {
-        let clock = Clock { start: Timestamp::now(), since: tokio::time::Instant::now() };
-        Self { changed: watch::Sender::new(state.objects.revision()), state: Mutex::new(state), clock }
+        let clock = Clock {
+            start: Timestamp::now(),
+            since: tokio::time::Instant::now(),
+        };
+        Self {
+            changed: watch::Sender::new(state.objects.revision()),
+            state: Mutex::new(state),
+            clock,
+        }
     }
 
     pub(super) fn now(&self) -> Timestamp {
         let passed = self.clock.since.elapsed();
-        self.clock.start.saturating_add(passed).unwrap_or(self.clock.start)
+        self.clock
+            .start
+            .saturating_add(passed)
+            .unwrap_or(self.clock.start)
     }
 
     /// The state, to read.
     pub(super) fn read(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The state, to change; then whoever waits is told.
@@ -69,7 +81,8 @@ impl Shared {
         let outcome = change(&mut state);
         let revision = state.objects.revision();
         drop(state);
-        self.changed.send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
+        self.changed
+            .send_if_modified(|seen| std::mem::replace(seen, revision) != revision);
         outcome
     }
 }
@@ -91,20 +104,31 @@ impl Call {
         }
         // kubectl sends JSON; a person with curl may send YAML.
         if self.content_type.contains("yaml") {
-            let text = std::str::from_utf8(&self.body).map_err(|_| ApiStatus::bad_request("the body is not UTF-8"))?;
-            return serde_saphyr::from_str(text).map_err(|error| ApiStatus::bad_request(format!("the body is no YAML object: {error}")));
+            let text = std::str::from_utf8(&self.body)
+                .map_err(|_| ApiStatus::bad_request("the body is not UTF-8"))?;
+            return serde_saphyr::from_str(text).map_err(|error| {
+                ApiStatus::bad_request(format!("the body is no YAML object: {error}"))
+            });
         }
-        serde_json::from_slice(&self.body).map_err(|error| ApiStatus::bad_request(format!("the body is no JSON object: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiStatus::bad_request(format!("the body is no JSON object: {error}")))
     }
 
     /// The body as an object; null where there is none.
     pub(super) fn optional_object(&self) -> Result<Value, ApiStatus> {
-        if self.body.is_empty() { Ok(Value::Null) } else { self.object() }
+        if self.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            self.object()
+        }
     }
 
     /// Whether a table is asked for.
     pub(super) fn wants_table(&self) -> bool {
-        self.accept.split(',').next().is_some_and(|first| first.contains("as=Table"))
+        self.accept
+            .split(',')
+            .next()
+            .is_some_and(|first| first.contains("as=Table"))
     }
 }
 
@@ -119,9 +143,20 @@ impl Api {
         let limited = http_body_util::Limited::new(body, MAX_BODY);
         let body = match limited.collect().await {
             Ok(body) => body.to_bytes(),
-            Err(error) => return failure(&ApiStatus::bad_request(format!("the body cannot be read: {error}"))),
+            Err(error) => {
+                return failure(&ApiStatus::bad_request(format!(
+                    "the body cannot be read: {error}"
+                )));
+            }
         };
-        let text = |name| parts.headers.get(name).and_then(|v: &http::HeaderValue| v.to_str().ok()).unwrap_or_default().to_owned();
+        let text = |name| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|v: &http::HeaderValue| v.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
         let call = Call {
             method: parts.method,
             parameters: Parameters::parse(parts.uri.query().unwrap_or_default()),
@@ -129,15 +164,21 @@ impl Api {
             content_type: text(header::CONTENT_TYPE),
             body,
         };
-        let path: Vec<&str> = parts.uri.path().split('/').filter(|p| !p.is_empty()).collect();
-        self.answer(&path, &call).unwrap_or_else(|status| failure(&status))
+        let path: Vec<&str> = parts
+            .uri
+            .path()
+            .split('/')
+            .filter(|p| !p.is_empty())
+            .collect();
+        self.answer(&path, &call)
+            .unwrap_or_else(|status| failure(&status))
     }
 
     fn answer(&self, path: &[&str], call: &Call) -> Result<Response<Body>, ApiStatus> {
         if let Some(document) = discovery::document(path).filter(|_| call.method == Method::GET) {
-            return Ok(match document {
-                Value::String(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text)),
-                document => json(StatusCode::OK, &document),
+            return Ok(match document.as_str() {
+                Some(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text.to_owned())),
+                None => json(StatusCode::OK, &document),
             });
         }
         let target = Target::parse(path).ok_or_else(ApiStatus::no_such_path)?;
@@ -176,7 +217,10 @@ pub(super) fn json(code: StatusCode, document: &Value) -> Response<Body> {
 
 /// An error.
 pub(super) fn failure(status: &ApiStatus) -> Response<Body> {
-    json(StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &status.object())
+    json(
+        StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &status.object(),
+    )
 }
 
 fn reply(code: StatusCode, media_type: &'static str, body: Bytes) -> Response<Body> {
@@ -187,6 +231,9 @@ fn reply(code: StatusCode, media_type: &'static str, body: Bytes) -> Response<Bo
 pub(super) fn stream(code: StatusCode, media_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = code;
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static(media_type),
+    );
     response
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::addresses;
-use super::kinds::{KindId, Kind};
+use super::kinds::{Kind, KindId};
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
 use super::validate;
@@ -65,40 +65,26 @@ impl State {
     /// # Errors
     /// 404.
     pub fn get(&self, key: &Key) -> Result<&Arc<Value>, ApiStatus> {
-        self.objects.get(key).ok_or_else(|| ApiStatus::not_found(key.kind.info(), &key.name))
+        self.objects
+            .get(key)
+            .ok_or_else(|| ApiStatus::not_found(key.kind.info(), &key.name))
     }
 
     /// Creates an object.
     ///
     /// # Errors
     /// What is wrong with it, a name that is taken, a namespace that is not there.
-    pub fn create(&mut self, now: Timestamp, kind: KindId, ns: &str, mut object: Value, dry_run: bool) -> Result<Arc<Value>, ApiStatus> {
+    pub fn create(
+        &mut self,
+        now: Timestamp,
+        kind: KindId,
+        ns: &str,
+        mut object: Value,
+        dry_run: bool,
+    ) -> Result<Arc<Value>, ApiStatus> {
         let info = kind.info();
         self.check_namespace(info, ns)?;
-        let meta = metadata(&mut object)?;
-        if info.namespaced {
-            if meta.get("namespace").and_then(Value::as_str).is_some_and(|given| given != ns) {
-                return Err(ApiStatus::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
-            }
-            meta.insert("namespace".into(), ns.into());
-        } else {
-            meta.remove("namespace");
-        }
-        if meta.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() {
-            let prefix = meta.get("generateName").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if !prefix.is_empty() {
-                meta.insert("name".into(), format!("{prefix}{}", suffix()).into());
-            }
-        }
-        for key in ["deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion", "selfLink", "managedFields"] {
-            meta.remove(key);
-        }
-        meta.insert("uid".into(), uid().into());
-        meta.insert("creationTimestamp".into(), timestamp(now).into());
-        if info.generation {
-            meta.insert("generation".into(), 1.into());
-        }
-        let name = meta.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        identify(info, &mut object, ns, now)?;
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
         if info.subresources.contains(&"status") && info.kind != "Node" {
@@ -106,33 +92,66 @@ impl State {
             object.as_object_mut().map(|o| o.remove("status"));
         }
         (info.defaults)(&mut object);
-        let key = Key { kind, ns: if info.namespaced { ns.into() } else { String::new() }, name: name.clone() };
+        let name = object["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let ns = if info.namespaced { ns } else { "" };
+        let key = Key {
+            kind,
+            ns: ns.into(),
+            name: name.clone(),
+        };
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
         check(info, &object, None)?;
         self.admit(info, &mut object)?;
-        Ok(if dry_run { Arc::new(object) } else { self.objects.put(key, object) })
+        Ok(if dry_run {
+            Arc::new(object)
+        } else {
+            self.objects.put(key, object)
+        })
     }
 
     /// Replaces a part of an object.
     ///
     /// # Errors
     /// What is wrong with it, or a `resourceVersion` or `uid` that is not the present one.
-    pub fn update(&mut self, key: &Key, part: Part, mut object: Value, dry_run: bool) -> Result<Arc<Value>, ApiStatus> {
+    pub fn update(
+        &mut self,
+        key: &Key,
+        part: Part,
+        mut object: Value,
+        dry_run: bool,
+    ) -> Result<Arc<Value>, ApiStatus> {
         let info = key.kind.info();
         let old = Arc::clone(self.get(key)?);
         let meta = metadata(&mut object)?;
-        let given = |field: &str| meta.get(field).and_then(Value::as_str).filter(|v| !v.is_empty());
+        let given = |field: &str| {
+            meta.get(field)
+                .and_then(Value::as_str)
+                .filter(|v| !v.is_empty())
+        };
         if given("resourceVersion").is_some_and(|v| old["metadata"]["resourceVersion"] != v) {
-            return Err(ApiStatus::conflict(info, &key.name, "the object has been modified; please apply your changes to the latest version and try again"));
+            return Err(ApiStatus::conflict(
+                info,
+                &key.name,
+                "the object has been modified; please apply your changes to the latest version and try again",
+            ));
         }
         if given("uid").is_some_and(|v| old["metadata"]["uid"] != v) {
-            let why = format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", given("uid").unwrap_or_default(), old["metadata"]["uid"]);
+            let why = format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                given("uid").unwrap_or_default(),
+                old["metadata"]["uid"]
+            );
             return Err(ApiStatus::conflict(info, &key.name, &why));
         }
         if given("name").is_some_and(|v| v != key.name) {
-            return Err(ApiStatus::bad_request("the name of the object does not match the name on the URL"));
+            return Err(ApiStatus::bad_request(
+                "the name of the object does not match the name on the URL",
+            ));
         }
         let mut object = merge_parts(info, &old, object, part);
         (info.defaults)(&mut object);
@@ -142,13 +161,17 @@ impl State {
             return Ok(old);
         }
         if info.generation && object["spec"] != old["spec"] {
-            object["metadata"]["generation"] = (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
+            object["metadata"]["generation"] =
+                (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
         }
         if dry_run {
             return Ok(Arc::new(object));
         }
         let ended = object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object);
-        let graceful = object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or_default() > 0;
+        let graceful = object["metadata"]["deletionGracePeriodSeconds"]
+            .as_i64()
+            .unwrap_or_default()
+            > 0;
         let new = self.objects.put(key.clone(), object);
         if ended && !graceful && info.kind != "Namespace" {
             self.objects.remove(key);
@@ -160,15 +183,31 @@ impl State {
     ///
     /// # Errors
     /// 404, or a precondition that does not hold.
-    pub fn delete(&mut self, now: Timestamp, key: &Key, options: &DeleteOptions) -> Result<Option<Arc<Value>>, ApiStatus> {
+    pub fn delete(
+        &mut self,
+        now: Timestamp,
+        key: &Key,
+        options: &DeleteOptions,
+    ) -> Result<Option<Arc<Value>>, ApiStatus> {
         let info = key.kind.info();
         let old = Arc::clone(self.get(key)?);
         let meta = &old["metadata"];
-        if let Some(uid) = options.uid.as_ref().filter(|uid| meta["uid"] != uid.as_str()) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta["uid"].as_str().unwrap_or_default());
+        if let Some(uid) = options
+            .uid
+            .as_ref()
+            .filter(|uid| meta["uid"] != uid.as_str())
+        {
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                meta["uid"].as_str().unwrap_or_default()
+            );
             return Err(ApiStatus::conflict(info, &key.name, &why));
         }
-        if let Some(revision) = options.revision.as_ref().filter(|r| meta["resourceVersion"] != r.as_str()) {
+        if let Some(revision) = options
+            .revision
+            .as_ref()
+            .filter(|r| meta["resourceVersion"] != r.as_str())
+        {
             let why = format!("Precondition failed: ResourceVersion in precondition: {revision}");
             return Err(ApiStatus::conflict(info, &key.name, &why));
         }
@@ -193,9 +232,13 @@ impl State {
             self.objects.remove(key);
             return Ok(None);
         }
-        let sooner = meta["deletionGracePeriodSeconds"].as_i64().is_none_or(|present| grace < present);
+        let sooner = meta["deletionGracePeriodSeconds"]
+            .as_i64()
+            .is_none_or(|present| grace < present);
         if sooner {
-            let end = now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+            let end = now
+                .saturating_add(jiff::SignedDuration::from_secs(grace))
+                .unwrap_or(now);
             object["metadata"]["deletionTimestamp"] = timestamp(end).into();
             object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
         }
@@ -234,7 +277,9 @@ impl State {
     /// Whether the object waits for its dependents to go first.
     #[must_use]
     pub fn is_foreground_deleted(object: &Value) -> bool {
-        object["metadata"]["finalizers"].as_array().is_some_and(|f| f.iter().any(|f| f == FOREGROUND))
+        object["metadata"]["finalizers"]
+            .as_array()
+            .is_some_and(|f| f.iter().any(|f| f == FOREGROUND))
     }
 
     /// The objects that this one owns.
@@ -242,11 +287,15 @@ impl State {
     pub fn dependents(&self, uid: &str) -> Vec<Key> {
         let owned = |object: &Value| owners(object).any(|owner| owner["uid"] == uid);
         let all = KindId::all().flat_map(|kind| self.objects.list(kind, None));
-        all.filter(|(_, object)| owned(object)).map(|(key, _)| key.clone()).collect()
+        all.filter(|(_, object)| owned(object))
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     fn has_dependents(&self, owner: &Value) -> bool {
-        owner["metadata"]["uid"].as_str().is_some_and(|uid| !self.dependents(uid).is_empty())
+        owner["metadata"]["uid"]
+            .as_str()
+            .is_some_and(|uid| !self.dependents(uid).is_empty())
     }
 
     fn orphan_dependents(&mut self, owner: &Value) {
@@ -258,8 +307,13 @@ impl State {
                 if let Some(refs) = object["metadata"]["ownerReferences"].as_array_mut() {
                     refs.retain(|r| r["uid"] != uid);
                 }
-                if object["metadata"]["ownerReferences"].as_array().is_some_and(Vec::is_empty) {
-                    object["metadata"].as_object_mut().map(|m| m.remove("ownerReferences"));
+                if object["metadata"]["ownerReferences"]
+                    .as_array()
+                    .is_some_and(Vec::is_empty)
+                {
+                    object["metadata"]
+                        .as_object_mut()
+                        .map(|m| m.remove("ownerReferences"));
                 }
                 self.objects.put(key, object);
             }
@@ -271,7 +325,11 @@ impl State {
             return Ok(());
         }
         let kind = KindId::named("Namespace");
-        let namespace = self.get(&Key { kind, ns: String::new(), name: ns.into() })?;
+        let namespace = self.get(&Key {
+            kind,
+            ns: String::new(),
+            name: ns.into(),
+        })?;
         if namespace["metadata"]["deletionTimestamp"].is_string() {
             return Err(ApiStatus::forbidden(format!(
                 "unable to create new content in namespace {ns} because it is being terminated"
@@ -287,7 +345,8 @@ impl State {
             "PersistentVolumeClaim" if object["spec"]["storageClassName"].is_null() => {
                 let default = "storageclass.kubernetes.io/is-default-class";
                 let classes = self.objects.list(KindId::named("StorageClass"), None);
-                let mut defaults = classes.filter(|(_, class)| class["metadata"]["annotations"][default] == "true");
+                let mut defaults = classes
+                    .filter(|(_, class)| class["metadata"]["annotations"][default] == "true");
                 if let Some((key, _)) = defaults.next() {
                     object["spec"]["storageClassName"] = key.name.as_str().into();
                 }
@@ -300,7 +359,10 @@ impl State {
 
 /// The `ownerReferences` of an object.
 pub fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"].as_array().into_iter().flatten()
+    object["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 /// RFC 3339 to the second, as objects have it.
@@ -308,7 +370,6 @@ pub fn owners(object: &Value) -> impl Iterator<Item = &Value> {
 pub fn timestamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
-
 
 fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
     let mut errors = validate::Errors::default();
@@ -318,19 +379,72 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     }
     validate::metadata(object, &mut errors);
     (info.validate)(object, old, &mut errors);
-    if errors.0.is_empty() { Ok(()) } else { Err(ApiStatus::invalid(info, name, &errors.0)) }
+    if errors.0.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiStatus::invalid(info, name, &errors.0))
+    }
+}
+
+/// Gives a new object what makes it this one: namespace, name, UID, time.
+fn identify(info: &Kind, object: &mut Value, ns: &str, now: Timestamp) -> Result<(), ApiStatus> {
+    const NOT_GIVEN: &[&str] = &[
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "resourceVersion",
+        "selfLink",
+        "managedFields",
+    ];
+    let meta = metadata(object)?;
+    meta.retain(|key, _| !NOT_GIVEN.contains(&key.as_str()));
+    let text = |meta: &serde_json::Map<String, Value>, key: &str| {
+        meta.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let given = text(meta, "namespace");
+    if !info.namespaced {
+        meta.remove("namespace");
+    } else if given.is_empty() || given == ns {
+        meta.insert("namespace".into(), ns.into());
+    } else {
+        return Err(ApiStatus::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let prefix = text(meta, "generateName");
+    if text(meta, "name").is_empty() && !prefix.is_empty() {
+        meta.insert("name".into(), format!("{prefix}{}", suffix()).into());
+    }
+    meta.insert("uid".into(), uid().into());
+    meta.insert("creationTimestamp".into(), timestamp(now).into());
+    if info.generation {
+        meta.insert("generation".into(), 1.into());
+    }
+    Ok(())
 }
 
 fn metadata(object: &mut Value) -> Result<&mut serde_json::Map<String, Value>, ApiStatus> {
-    let fields = object.as_object_mut().ok_or_else(|| ApiStatus::bad_request("the body is not an object"))?;
+    let fields = object
+        .as_object_mut()
+        .ok_or_else(|| ApiStatus::bad_request("the body is not an object"))?;
     let meta = fields.entry("metadata").or_insert_with(|| json!({}));
-    meta.as_object_mut().ok_or_else(|| ApiStatus::bad_request("metadata is not an object"))
+    meta.as_object_mut()
+        .ok_or_else(|| ApiStatus::bad_request("metadata is not an object"))
 }
 
 /// The object that an update of `part` leaves: what the server owns comes from `old`.
 fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
     const SERVER_OWNED: &[&str] = &[
-        "uid", "creationTimestamp", "resourceVersion", "generation", "namespace", "name", "deletionTimestamp", "deletionGracePeriodSeconds",
+        "uid",
+        "creationTimestamp",
+        "resourceVersion",
+        "generation",
+        "namespace",
+        "name",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
         "generateName",
     ];
     let has_status = info.subresources.contains(&"status");
@@ -342,40 +456,66 @@ fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
     new["apiVersion"] = old["apiVersion"].clone();
     new["kind"] = old["kind"].clone();
     for field in SERVER_OWNED {
-        match &old["metadata"][field] {
-            Value::Null => drop(new["metadata"].as_object_mut().map(|m| m.remove(*field))),
-            value => new["metadata"][field] = value.clone(),
-        }
+        take_over(&mut new["metadata"], &old["metadata"], field);
     }
-    new["metadata"].as_object_mut().map(|m| m.remove("managedFields"));
+    new["metadata"]
+        .as_object_mut()
+        .map(|m| m.remove("managedFields"));
     if has_status {
-        match &old["status"] {
-            Value::Null => drop(new.as_object_mut().map(|o| o.remove("status"))),
-            status => new["status"] = status.clone(),
-        }
+        take_over(&mut new, old, "status");
     }
     new
 }
 
+/// Gives `new` the field that `old` has, or takes it away where it has none.
+fn take_over(new: &mut Value, old: &Value, field: &str) {
+    if old[field].is_null() {
+        new.as_object_mut().map(|o| o.remove(field));
+    } else {
+        new[field] = old[field].clone();
+    }
+}
+
 fn has_finalizers(object: &Value) -> bool {
-    object["metadata"]["finalizers"].as_array().is_some_and(|f| !f.is_empty())
+    object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|f| !f.is_empty())
 }
 
 /// How long the object may take to end: only a Pod on a node takes time.
 fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
-    let unscheduled = object["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
-    let ended = matches!(object["status"]["phase"].as_str(), Some("Failed" | "Succeeded"));
+    let unscheduled = object["spec"]["nodeName"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty();
+    let ended = matches!(
+        object["status"]["phase"].as_str(),
+        Some("Failed" | "Succeeded")
+    );
     if info.kind != "Pod" || unscheduled || ended {
         return 0;
     }
-    asked.or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(GRACE).max(0)
+    asked
+        .or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64())
+        .unwrap_or(GRACE)
+        .max(0)
 }
 
 /// A random (version 4) UUID.
 fn uid() -> String {
     let random: u128 = rand::random();
-    let hex = format!("{:032x}", random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62));
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    let hex = format!(
+        "{:032x}",
+        random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62)
+    );
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }
 
 /// Five letters that spell no word, as the API server picks them.

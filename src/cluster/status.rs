@@ -20,7 +20,12 @@ pub struct ApiStatus {
 
 impl ApiStatus {
     fn of(code: u16, reason: &'static str, message: String, details: Value) -> Self {
-        Self { code, reason, message, details }
+        Self {
+            code,
+            reason,
+            message,
+            details,
+        }
     }
 
     /// 400.
@@ -31,13 +36,23 @@ impl ApiStatus {
     /// 404 for an object.
     #[must_use]
     pub fn not_found(kind: &Kind, name: &str) -> Self {
-        Self::of(404, "NotFound", format!("{} \"{name}\" not found", kind.resource()), details(kind, name))
+        Self::of(
+            404,
+            "NotFound",
+            format!("{} \"{name}\" not found", kind.resource()),
+            details(kind, name),
+        )
     }
 
     /// 404 for a path.
     #[must_use]
     pub fn no_such_path() -> Self {
-        Self::of(404, "NotFound", "the server could not find the requested resource".into(), json!({}))
+        Self::of(
+            404,
+            "NotFound",
+            "the server could not find the requested resource".into(),
+            json!({}),
+        )
     }
 
     /// 405, with what is not served here.
@@ -53,13 +68,21 @@ impl ApiStatus {
     /// 409 for a name that is taken.
     #[must_use]
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
-        Self::of(409, "AlreadyExists", format!("{} \"{name}\" already exists", kind.resource()), details(kind, name))
+        Self::of(
+            409,
+            "AlreadyExists",
+            format!("{} \"{name}\" already exists", kind.resource()),
+            details(kind, name),
+        )
     }
 
     /// 409 for a precondition that does not hold.
     #[must_use]
     pub fn conflict(kind: &Kind, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", kind.resource());
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": {why}",
+            kind.resource()
+        );
         Self::of(409, "Conflict", message, details(kind, name))
     }
 
@@ -77,16 +100,26 @@ impl ApiStatus {
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
         let list: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        let all = if list.len() == 1 { list[0].clone() } else { format!("[{}]", list.join(", ")) };
+        let all = if list.len() == 1 {
+            list[0].clone()
+        } else {
+            format!("[{}]", list.join(", "))
+        };
         let causes: Vec<_> = errors
             .iter()
             .map(|e| json!({"reason": e.reason(), "message": e.message(), "field": e.field}))
             .collect();
-        let mut details = json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
+        let mut details =
+            json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
         if kind.group.is_empty() {
             details.as_object_mut().map(|d| d.remove("group"));
         }
-        Self::of(422, "Invalid", format!("{}{} \"{name}\" is invalid: {all}", kind.kind, suffix(kind)), details)
+        Self::of(
+            422,
+            "Invalid",
+            format!("{}{} \"{name}\" is invalid: {all}", kind.kind, suffix(kind)),
+            details,
+        )
     }
 
     /// The object that is sent.
@@ -104,7 +137,11 @@ impl ApiStatus {
 }
 
 fn suffix(kind: &Kind) -> String {
-    if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) }
+    if kind.group.is_empty() {
+        String::new()
+    } else {
+        format!(".{}", kind.group)
+    }
 }
 
 fn details(kind: &Kind, name: &str) -> Value {

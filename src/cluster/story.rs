@@ -23,8 +23,12 @@ struct Names(BTreeMap<String, (String, bool)>);
 
 impl Story {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
-        let seen = shared.read().objects.revision();
-        Self { shared: Arc::clone(shared), changed: shared.changed.subscribe(), seen, names: Names::default() }
+        Self {
+            shared: Arc::clone(shared),
+            changed: shared.changed.subscribe(),
+            seen: 0,
+            names: Names::default(),
+        }
     }
 
     /// The next lines; `None` when the cluster has ended.
@@ -54,10 +58,19 @@ impl Names {
         match change.key.kind.info().kind {
             "Pod" if change.deleted => vec![format!("pod   {at} is gone")],
             "Pod" if is_ready(&change.new) && !old.is_some_and(is_ready) => {
-                vec![format!("pod   {at} is ready at {}", change.new["status"]["podIP"].as_str().unwrap_or_default())]
+                vec![format!(
+                    "pod   {at} is ready at {}",
+                    change.new["status"]["podIP"].as_str().unwrap_or_default()
+                )]
             }
-            "PersistentVolumeClaim" if change.new["status"]["phase"] == "Bound" && old.is_none_or(|o| o["status"]["phase"] != "Bound") => {
-                let size = change.new["status"]["capacity"]["storage"].as_str().unwrap_or_default().to_owned();
+            "PersistentVolumeClaim"
+                if change.new["status"]["phase"] == "Bound"
+                    && old.is_none_or(|o| o["status"]["phase"] != "Bound") =>
+            {
+                let size = change.new["status"]["capacity"]["storage"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
                 vec![format!("claim {at} is bound, {size}")]
             }
             "EndpointSlice" => self.slice(change),
@@ -67,8 +80,16 @@ impl Names {
 
     /// The names that a change of a slice changes.
     fn slice(&mut self, change: &Change) -> Vec<String> {
-        let before = change.old.as_deref().map(|old| endpoints(old, &change.key.ns)).unwrap_or_default();
-        let after = if change.deleted { BTreeMap::new() } else { endpoints(&change.new, &change.key.ns) };
+        let before = change
+            .old
+            .as_deref()
+            .map(|old| endpoints(old, &change.key.ns))
+            .unwrap_or_default();
+        let after = if change.deleted {
+            BTreeMap::new()
+        } else {
+            endpoints(&change.new, &change.key.ns)
+        };
         let mut lines = Vec::new();
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             if let Some((address, present)) = self.0.get_mut(name) {
@@ -91,16 +112,22 @@ impl Names {
 
 fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
+    conditions
+        .into_iter()
+        .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// `<hostname>.<service>.<namespace>` to address, for ready endpoints with a hostname.
 fn endpoints(slice: &Value, ns: &str) -> BTreeMap<String, String> {
-    let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
+    let service = slice["metadata"]["labels"]["kubernetes.io/service-name"]
+        .as_str()
+        .unwrap_or_default();
     let all = slice["endpoints"].as_array().into_iter().flatten();
-    let named = all.filter(|e| e["conditions"]["ready"] != false).filter_map(|e| {
-        let name = format!("{}.{service}.{ns}", e["hostname"].as_str()?);
-        Some((name, e["addresses"][0].as_str()?.to_owned()))
-    });
+    let named = all
+        .filter(|e| e["conditions"]["ready"] != false)
+        .filter_map(|e| {
+            let name = format!("{}.{service}.{ns}", e["hostname"].as_str()?);
+            Some((name, e["addresses"][0].as_str()?.to_owned()))
+        });
     named.collect()
 }

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use super::kinds::Kind;
 
 /// A column: its heading, whether only `-o wide` shows it, and its cell.
-pub type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
+pub(super) type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
 
 /// The table of some objects.
 #[must_use]
-pub fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &str) -> Value {
-    let mut columns = vec![json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0})];
+pub(super) fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &str) -> Value {
+    let mut columns = vec![
+        json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0}),
+    ];
     columns.extend(kind.columns.iter().map(|(name, wide, _)| {
         json!({"name": name, "type": "string", "format": "", "description": "", "priority": i32::from(*wide)})
     }));
@@ -40,7 +42,13 @@ fn since(time: &Value, now: Timestamp) -> Value {
     };
     let seconds = now.duration_since(then).as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    let with = |whole: i64, unit: &str, rest: i64, small: &str| if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{small}") };
+    let with = |whole: i64, unit: &str, rest: i64, small: &str| {
+        if rest == 0 {
+            format!("{whole}{unit}")
+        } else {
+            format!("{whole}{unit}{rest}{small}")
+        }
+    };
     let text = match seconds {
         ..120 => format!("{seconds}s"),
         120..600 => with(minutes, "m", seconds % 60, "s"),
@@ -56,16 +64,20 @@ fn since(time: &Value, now: Timestamp) -> Value {
 const AGE: Column = ("Age", false, age);
 
 fn or_none(value: &Value) -> Value {
-    match value {
-        Value::Null => "<none>".into(),
-        Value::String(s) if s.is_empty() => "<none>".into(),
-        other => other.clone(),
+    if value.is_null() || value == "" {
+        "<none>".into()
+    } else {
+        value.clone()
     }
 }
 
 fn joined(values: impl Iterator<Item = String>, empty: &str) -> Value {
     let text = values.collect::<Vec<_>>().join(",");
-    if text.is_empty() { empty.into() } else { text.into() }
+    if text.is_empty() {
+        empty.into()
+    } else {
+        text.into()
+    }
 }
 
 fn array(value: &Value) -> impl Iterator<Item = &Value> {
@@ -82,41 +94,74 @@ fn texts<'a>(values: &'a Value, field: &'a str) -> impl Iterator<Item = String> 
 
 pub(super) const AGE_ONLY: &[Column] = &[AGE];
 
-pub(super) const CONFIG_MAP: &[Column] = &[("Data", false, |o, _| (count(&o["data"]) + count(&o["binaryData"])).into()), AGE];
+pub(super) const CONFIG_MAP: &[Column] = &[
+    ("Data", false, |o, _| {
+        (count(&o["data"]) + count(&o["binaryData"])).into()
+    }),
+    AGE,
+];
 
-pub(super) const SECRET: &[Column] = &[("Type", false, |o, _| o["type"].clone()), ("Data", false, |o, _| count(&o["data"]).into()), AGE];
+pub(super) const SECRET: &[Column] = &[
+    ("Type", false, |o, _| o["type"].clone()),
+    ("Data", false, |o, _| count(&o["data"]).into()),
+    AGE,
+];
 
-pub(super) const NAMESPACE: &[Column] = &[("Status", false, |o, _| o["status"]["phase"].clone()), AGE];
+pub(super) const NAMESPACE: &[Column] =
+    &[("Status", false, |o, _| o["status"]["phase"].clone()), AGE];
 
 pub(super) const NODE: &[Column] = &[
     ("Status", false, |o, _| {
-        let ready = array(&o["status"]["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True");
+        let ready = array(&o["status"]["conditions"])
+            .any(|c| c["type"] == "Ready" && c["status"] == "True");
         if ready { "Ready" } else { "NotReady" }.into()
     }),
     ("Roles", false, |_, _| "<none>".into()),
     AGE,
-    ("Version", false, |o, _| o["status"]["nodeInfo"]["kubeletVersion"].clone()),
-    ("Internal-IP", true, |o, _| joined(texts(&o["status"]["addresses"], "address").take(1), "<none>")),
+    ("Version", false, |o, _| {
+        o["status"]["nodeInfo"]["kubeletVersion"].clone()
+    }),
+    ("Internal-IP", true, |o, _| {
+        joined(
+            texts(&o["status"]["addresses"], "address").take(1),
+            "<none>",
+        )
+    }),
 ];
 
 pub(super) const POD: &[Column] = &[
     ("Ready", false, |o, _| {
-        let ready = array(&o["status"]["containerStatuses"]).filter(|c| c["ready"] == true).count();
+        let ready = array(&o["status"]["containerStatuses"])
+            .filter(|c| c["ready"] == true)
+            .count();
         format!("{ready}/{}", array(&o["spec"]["containers"]).count()).into()
     }),
     ("Status", false, |o, _| {
-        if o["metadata"]["deletionTimestamp"].is_string() { "Terminating".into() } else { pod_status(o) }
+        if o["metadata"]["deletionTimestamp"].is_string() {
+            "Terminating".into()
+        } else {
+            pod_status(o)
+        }
     }),
-    ("Restarts", false, |o, _| array(&o["status"]["containerStatuses"]).filter_map(|c| c["restartCount"].as_i64()).sum::<i64>().to_string().into()),
+    ("Restarts", false, |o, _| {
+        array(&o["status"]["containerStatuses"])
+            .filter_map(|c| c["restartCount"].as_i64())
+            .sum::<i64>()
+            .to_string()
+            .into()
+    }),
     AGE,
     ("IP", true, |o, _| or_none(&o["status"]["podIP"])),
     ("Node", true, |o, _| or_none(&o["spec"]["nodeName"])),
-    ("Nominated Node", true, |o, _| or_none(&o["status"]["nominatedNodeName"])),
+    ("Nominated Node", true, |o, _| {
+        or_none(&o["status"]["nominatedNodeName"])
+    }),
     ("Readiness Gates", true, |_, _| "<none>".into()),
 ];
 
 fn pod_status(pod: &Value) -> Value {
-    let waiting = array(&pod["status"]["containerStatuses"]).find_map(|c| c["state"]["waiting"]["reason"].as_str());
+    let waiting = array(&pod["status"]["containerStatuses"])
+        .find_map(|c| c["state"]["waiting"]["reason"].as_str());
     let reason = pod["status"]["reason"].as_str().or(waiting);
     reason.map_or_else(|| pod["status"]["phase"].clone(), Value::from)
 }
@@ -124,29 +169,64 @@ fn pod_status(pod: &Value) -> Value {
 pub(super) const SERVICE: &[Column] = &[
     ("Type", false, |o, _| o["spec"]["type"].clone()),
     ("Cluster-IP", false, |o, _| or_none(&o["spec"]["clusterIP"])),
-    ("External-IP", false, |o, _| match o["spec"]["externalName"].as_str() {
-        Some(name) => name.into(),
-        None => joined(array(&o["spec"]["externalIPs"]).filter_map(Value::as_str).map(str::to_owned), "<none>"),
-    }),
+    (
+        "External-IP",
+        false,
+        |o, _| match o["spec"]["externalName"].as_str() {
+            Some(name) => name.into(),
+            None => joined(
+                array(&o["spec"]["externalIPs"])
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned),
+                "<none>",
+            ),
+        },
+    ),
     ("Port(s)", false, |o, _| {
         let port = |p: &Value| match p["nodePort"].as_i64() {
-            Some(node) => format!("{}:{node}/{}", p["port"], p["protocol"].as_str().unwrap_or_default()),
-            None => format!("{}/{}", p["port"], p["protocol"].as_str().unwrap_or_default()),
+            Some(node) => format!(
+                "{}:{node}/{}",
+                p["port"],
+                p["protocol"].as_str().unwrap_or_default()
+            ),
+            None => format!(
+                "{}/{}",
+                p["port"],
+                p["protocol"].as_str().unwrap_or_default()
+            ),
         };
         joined(array(&o["spec"]["ports"]).map(port), "<none>")
     }),
     AGE,
     ("Selector", true, |o, _| {
         let pairs = o["spec"]["selector"].as_object().into_iter().flatten();
-        joined(pairs.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())), "<none>")
+        joined(
+            pairs.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())),
+            "<none>",
+        )
     }),
 ];
 
 pub(super) const SLICE: &[Column] = &[
     ("AddressType", false, |o, _| o["addressType"].clone()),
-    ("Ports", false, |o, _| joined(array(&o["ports"]).map(|p| if p["port"].is_null() { "*".into() } else { p["port"].to_string() }), "<unset>")),
+    ("Ports", false, |o, _| {
+        joined(
+            array(&o["ports"]).map(|p| {
+                if p["port"].is_null() {
+                    "*".into()
+                } else {
+                    p["port"].to_string()
+                }
+            }),
+            "<unset>",
+        )
+    }),
     ("Endpoints", false, |o, _| {
-        let all: Vec<String> = array(&o["endpoints"]).flat_map(|e| array(&e["addresses"])).filter_map(Value::as_str).map(str::to_owned).collect();
+        let all: Vec<String> = array(&o["endpoints"])
+            .flat_map(|e| array(&e["addresses"]))
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         match all.len() {
             0 => "<unset>".into(),
             1..=3 => all.join(",").into(),
@@ -157,26 +237,54 @@ pub(super) const SLICE: &[Column] = &[
 ];
 
 pub(super) const STATEFUL_SET: &[Column] = &[
-    ("Ready", false, |o, _| format!("{}/{}", o["status"]["readyReplicas"].as_i64().unwrap_or_default(), o["spec"]["replicas"]).into()),
+    ("Ready", false, |o, _| {
+        format!(
+            "{}/{}",
+            o["status"]["readyReplicas"].as_i64().unwrap_or_default(),
+            o["spec"]["replicas"]
+        )
+        .into()
+    }),
     AGE,
-    ("Containers", true, |o, _| joined(texts(&o["spec"]["template"]["spec"]["containers"], "name"), "<none>")),
-    ("Images", true, |o, _| joined(texts(&o["spec"]["template"]["spec"]["containers"], "image"), "<none>")),
+    ("Containers", true, |o, _| {
+        joined(
+            texts(&o["spec"]["template"]["spec"]["containers"], "name"),
+            "<none>",
+        )
+    }),
+    ("Images", true, |o, _| {
+        joined(
+            texts(&o["spec"]["template"]["spec"]["containers"], "image"),
+            "<none>",
+        )
+    }),
 ];
 
 pub(super) const REVISION: &[Column] = &[
     ("Controller", false, |o, _| {
         let owner = array(&o["metadata"]["ownerReferences"]).find(|r| r["controller"] == true);
-        owner.map_or("<none>".into(), |r| {
-            let group = r["apiVersion"].as_str().and_then(|v| v.split_once('/')).map_or(String::new(), |(g, _)| format!(".{g}"));
-            let kind = r["kind"].as_str().unwrap_or_default().to_lowercase();
-            format!("{kind}{group}/{}", r["name"].as_str().unwrap_or_default()).into()
-        })
+        owner.map_or_else(
+            || "<none>".into(),
+            |r| {
+                let group = r["apiVersion"]
+                    .as_str()
+                    .and_then(|v| v.split_once('/'))
+                    .map_or(String::new(), |(g, _)| format!(".{g}"));
+                let kind = r["kind"].as_str().unwrap_or_default().to_lowercase();
+                format!("{kind}{group}/{}", r["name"].as_str().unwrap_or_default()).into()
+            },
+        )
     }),
     ("Revision", false, |o, _| o["revision"].clone()),
     AGE,
 ];
 
-pub(super) const LEASE: &[Column] = &[("Holder", false, |o, _| or_none(&o["spec"]["holderIdentity"])), AGE];
+pub(super) const LEASE: &[Column] = &[
+    ("Holder", false, |o, _| {
+        or_none(&o["spec"]["holderIdentity"])
+    }),
+    AGE,
+];
 
 fn modes(value: &Value) -> Value {
     let short = |mode: &Value| match mode.as_str() {
@@ -190,32 +298,65 @@ fn modes(value: &Value) -> Value {
 }
 
 fn text_or_empty(value: &Value) -> Value {
-    if value.is_null() { "".into() } else { value.clone() }
+    if value.is_null() {
+        "".into()
+    } else {
+        value.clone()
+    }
 }
 
 pub(super) const CLAIM: &[Column] = &[
-    ("Status", false, |o, _| if o["metadata"]["deletionTimestamp"].is_string() { "Terminating".into() } else { o["status"]["phase"].clone() }),
-    ("Volume", false, |o, _| text_or_empty(&o["spec"]["volumeName"])),
-    ("Capacity", false, |o, _| text_or_empty(&o["status"]["capacity"]["storage"])),
-    ("Access Modes", false, |o, _| modes(&o["status"]["accessModes"])),
-    ("StorageClass", false, |o, _| text_or_empty(&o["spec"]["storageClassName"])),
+    ("Status", false, |o, _| {
+        if o["metadata"]["deletionTimestamp"].is_string() {
+            "Terminating".into()
+        } else {
+            o["status"]["phase"].clone()
+        }
+    }),
+    ("Volume", false, |o, _| {
+        text_or_empty(&o["spec"]["volumeName"])
+    }),
+    ("Capacity", false, |o, _| {
+        text_or_empty(&o["status"]["capacity"]["storage"])
+    }),
+    ("Access Modes", false, |o, _| {
+        modes(&o["status"]["accessModes"])
+    }),
+    ("StorageClass", false, |o, _| {
+        text_or_empty(&o["spec"]["storageClassName"])
+    }),
     ("VolumeAttributesClass", false, |_, _| "<unset>".into()),
     AGE,
     ("VolumeMode", true, |o, _| o["spec"]["volumeMode"].clone()),
 ];
 
 pub(super) const VOLUME: &[Column] = &[
-    ("Capacity", false, |o, _| o["spec"]["capacity"]["storage"].clone()),
-    ("Access Modes", false, |o, _| modes(&o["spec"]["accessModes"])),
-    ("Reclaim Policy", false, |o, _| o["spec"]["persistentVolumeReclaimPolicy"].clone()),
-    ("Status", false, |o, _| o["status"]["phase"].clone()),
-    ("Claim", false, |o, _| match (&o["spec"]["claimRef"]["namespace"], &o["spec"]["claimRef"]["name"]) {
-        (Value::String(ns), Value::String(name)) => format!("{ns}/{name}").into(),
-        _ => "".into(),
+    ("Capacity", false, |o, _| {
+        o["spec"]["capacity"]["storage"].clone()
     }),
-    ("StorageClass", false, |o, _| text_or_empty(&o["spec"]["storageClassName"])),
+    ("Access Modes", false, |o, _| {
+        modes(&o["spec"]["accessModes"])
+    }),
+    ("Reclaim Policy", false, |o, _| {
+        o["spec"]["persistentVolumeReclaimPolicy"].clone()
+    }),
+    ("Status", false, |o, _| o["status"]["phase"].clone()),
+    ("Claim", false, |o, _| {
+        match (
+            &o["spec"]["claimRef"]["namespace"],
+            &o["spec"]["claimRef"]["name"],
+        ) {
+            (Value::String(ns), Value::String(name)) => format!("{ns}/{name}").into(),
+            _ => "".into(),
+        }
+    }),
+    ("StorageClass", false, |o, _| {
+        text_or_empty(&o["spec"]["storageClassName"])
+    }),
     ("VolumeAttributesClass", false, |_, _| "<unset>".into()),
-    ("Reason", false, |o, _| text_or_empty(&o["status"]["reason"])),
+    ("Reason", false, |o, _| {
+        text_or_empty(&o["status"]["reason"])
+    }),
     AGE,
     ("VolumeMode", true, |o, _| o["spec"]["volumeMode"].clone()),
 ];
@@ -223,18 +364,36 @@ pub(super) const VOLUME: &[Column] = &[
 pub(super) const STORAGE_CLASS: &[Column] = &[
     ("Provisioner", false, |o, _| o["provisioner"].clone()),
     ("ReclaimPolicy", false, |o, _| o["reclaimPolicy"].clone()),
-    ("VolumeBindingMode", false, |o, _| o["volumeBindingMode"].clone()),
-    ("AllowVolumeExpansion", false, |o, _| (o["allowVolumeExpansion"] == true).to_string().into()),
+    ("VolumeBindingMode", false, |o, _| {
+        o["volumeBindingMode"].clone()
+    }),
+    ("AllowVolumeExpansion", false, |o, _| {
+        (o["allowVolumeExpansion"] == true).to_string().into()
+    }),
     AGE,
 ];
 
 pub(super) const EVENT: &[Column] = &[
-    ("Last Seen", false, |o, now| since(if o["lastTimestamp"].is_string() { &o["lastTimestamp"] } else { &o["metadata"]["creationTimestamp"] }, now)),
+    ("Last Seen", false, |o, now| {
+        since(
+            if o["lastTimestamp"].is_string() {
+                &o["lastTimestamp"]
+            } else {
+                &o["metadata"]["creationTimestamp"]
+            },
+            now,
+        )
+    }),
     ("Type", false, |o, _| o["type"].clone()),
     ("Reason", false, |o, _| o["reason"].clone()),
     ("Object", false, |o, _| {
         let of = &o["involvedObject"];
-        format!("{}/{}", of["kind"].as_str().unwrap_or_default().to_lowercase(), of["name"].as_str().unwrap_or_default()).into()
+        format!(
+            "{}/{}",
+            of["kind"].as_str().unwrap_or_default().to_lowercase(),
+            of["name"].as_str().unwrap_or_default()
+        )
+        .into()
     }),
     ("Message", false, |o, _| o["message"].clone()),
 ];
@@ -260,9 +419,20 @@ mod tests {
     #[test]
     fn a_row_has_a_cell_for_each_column() {
         let pod = json!({"metadata": {"name": "redis-0"}, "spec": {"containers": [{}]}, "status": {"phase": "Pending"}});
-        let table = table(crate::cluster::kinds::KindId::named("Pod").info(), &[pod], Timestamp::UNIX_EPOCH, "None");
+        let table = table(
+            crate::cluster::kinds::KindId::named("Pod").info(),
+            &[pod],
+            Timestamp::UNIX_EPOCH,
+            "None",
+        );
         let cells = table["rows"][0]["cells"].as_array().unwrap();
-        assert_eq!(cells[..4], ["redis-0", "0/1", "Pending", "0"].map(Value::from));
-        assert_eq!(cells.len(), table["columnDefinitions"].as_array().unwrap().len());
+        assert_eq!(
+            cells[..4],
+            ["redis-0", "0/1", "Pending", "0"].map(Value::from)
+        );
+        assert_eq!(
+            cells.len(),
+            table["columnDefinitions"].as_array().unwrap().len()
+        );
     }
 }

@@ -29,7 +29,10 @@ pub struct Errors(pub(super) Vec<FieldError>);
 
 impl Errors {
     fn add(&mut self, field: impl Into<String>, problem: Problem) {
-        self.0.push(FieldError { field: field.into(), problem });
+        self.0.push(FieldError {
+            field: field.into(),
+            problem,
+        });
     }
 
     fn required(&mut self, field: impl Into<String>, what: &str) {
@@ -42,13 +45,20 @@ impl Errors {
 
     fn one_of(&mut self, field: &str, value: &Value, allowed: &[&'static str]) {
         if !value.is_null() && !value.as_str().is_some_and(|v| allowed.contains(&v)) {
-            self.add(field, Problem::NotSupported(value.clone(), allowed.to_vec()));
+            self.add(
+                field,
+                Problem::NotSupported(value.clone(), allowed.to_vec()),
+            );
         }
     }
 
     fn at_least(&mut self, field: &str, value: &Value, least: i64) {
         if value.as_i64().is_some_and(|v| v < least) {
-            self.invalid(field, value, &format!("must be greater than or equal to {least}"));
+            self.invalid(
+                field,
+                value,
+                &format!("must be greater than or equal to {least}"),
+            );
         }
     }
 
@@ -75,7 +85,10 @@ impl FieldError {
             Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
             Problem::NotSupported(value, allowed) => {
                 let allowed: Vec<_> = allowed.iter().map(|a| format!("\"{a}\"")).collect();
-                format!("Unsupported value: {value}: supported values: {}", allowed.join(", "))
+                format!(
+                    "Unsupported value: {value}: supported values: {}",
+                    allowed.join(", ")
+                )
             }
             Problem::Required(what) if what.is_empty() => "Required value".into(),
             Problem::Required(what) => format!("Required value: {what}"),
@@ -98,7 +111,10 @@ const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of low
 
 /// A field with a value that it may not have.
 pub(super) fn invalid(field: String, value: Value, what: &str) -> FieldError {
-    FieldError { field, problem: Problem::Invalid(value, what.into()) }
+    FieldError {
+        field,
+        problem: Problem::Invalid(value, what.into()),
+    }
 }
 
 /// Checks `metadata.name`.
@@ -109,11 +125,19 @@ pub fn name(name: &str, names: Names, errors: &mut Errors) {
     }
     let (fits, longest, rule) = match names {
         Names::Label => (is_label(name), 63, LABEL_RULE),
-        Names::Label1035 => (is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()), 63, LABEL_1035_RULE),
+        Names::Label1035 => (
+            is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
+            63,
+            LABEL_1035_RULE,
+        ),
         Names::Subdomain => (name.split('.').all(is_label), 253, SUBDOMAIN_RULE),
     };
     if name.len() > longest {
-        errors.invalid("metadata.name", &value, &format!("must be no more than {longest} characters"));
+        errors.invalid(
+            "metadata.name",
+            &value,
+            &format!("must be no more than {longest} characters"),
+        );
     }
     if !fits {
         errors.invalid("metadata.name", &value, rule);
@@ -127,16 +151,27 @@ fn is_label(text: &str) -> bool {
 
 /// Checks labels and annotations.
 pub fn metadata(object: &Value, errors: &mut Errors) {
-    for (key, value) in object["metadata"]["labels"].as_object().into_iter().flatten() {
+    for (key, value) in object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+    {
         let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let text = value.as_str().unwrap_or_default();
-        let edges = |t: &str| t.starts_with(|c: char| c.is_ascii_alphanumeric()) && t.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let edges = |t: &str| {
+            t.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && t.ends_with(|c: char| c.is_ascii_alphanumeric())
+        };
         if !text.is_empty() && (text.len() > 63 || !text.chars().all(inside) || !edges(text)) {
             errors.invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63");
         }
         let bare = key.rsplit('/').next().unwrap_or_default();
         if bare.is_empty() || bare.len() > 63 || !bare.chars().all(inside) || !edges(bare) {
-            errors.invalid("metadata.labels", &Value::from(key.as_str()), "name part must consist of alphanumeric characters, '-', '_' or '.'");
+            errors.invalid(
+                "metadata.labels",
+                &Value::from(key.as_str()),
+                "name part must consist of alphanumeric characters, '-', '_' or '.'",
+            );
         }
     }
 }
@@ -147,7 +182,12 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     if let Some(old) = old {
         let fixed = |spec: &Value| {
             let mut spec = spec.clone();
-            for key in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "nodeName"] {
+            for key in [
+                "activeDeadlineSeconds",
+                "terminationGracePeriodSeconds",
+                "tolerations",
+                "nodeName",
+            ] {
                 spec.as_object_mut().map(|s| s.remove(key));
             }
             for list in ["containers", "initContainers"] {
@@ -177,17 +217,32 @@ fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
         let at = format!("{path}.containers[{i}]");
         match container["name"].as_str().unwrap_or_default() {
             "" => errors.required(format!("{at}.name"), ""),
-            name if !is_label(name) => errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE),
+            name if !is_label(name) => {
+                errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE)
+            }
             _ => {}
         }
         if container["image"].as_str().unwrap_or_default().is_empty() {
             errors.required(format!("{at}.image"), "");
         }
-        for (j, port) in container["ports"].as_array().into_iter().flatten().enumerate() {
-            port_number(&port["containerPort"], &format!("{at}.ports[{j}].containerPort"), errors);
+        for (j, port) in container["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            port_number(
+                &port["containerPort"],
+                &format!("{at}.ports[{j}].containerPort"),
+                errors,
+            );
         }
     }
-    errors.one_of(&format!("{path}.restartPolicy"), &spec["restartPolicy"], &["Always", "OnFailure", "Never"]);
+    errors.one_of(
+        &format!("{path}.restartPolicy"),
+        &spec["restartPolicy"],
+        &["Always", "OnFailure", "Never"],
+    );
 }
 
 fn port_number(port: &Value, field: &str, errors: &mut Errors) {
@@ -202,7 +257,11 @@ fn port_number(port: &Value, field: &str, errors: &mut Errors) {
 pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &object["spec"];
     let kind = spec["type"].as_str().unwrap_or_default();
-    errors.one_of("spec.type", &spec["type"], &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]);
+    errors.one_of(
+        "spec.type",
+        &spec["type"],
+        &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+    );
     let ports = spec["ports"].as_array().map_or(&[][..], |p| p);
     let headless = spec["clusterIP"] == "None";
     if ports.is_empty() && !headless && kind != "ExternalName" {
@@ -217,14 +276,22 @@ pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
             errors.required(format!("{at}.name"), "");
         }
-        errors.one_of(&format!("{at}.protocol"), &port["protocol"], &["SCTP", "TCP", "UDP"]);
+        errors.one_of(
+            &format!("{at}.protocol"),
+            &port["protocol"],
+            &["SCTP", "TCP", "UDP"],
+        );
     }
     if let Some(old) = old
         && kind != "ExternalName"
         && old["spec"]["type"] != "ExternalName"
         && !old["spec"]["clusterIP"].is_null()
     {
-        errors.unchanged("spec.clusterIPs[0]", &spec["clusterIP"], &old["spec"]["clusterIP"]);
+        errors.unchanged(
+            "spec.clusterIPs[0]",
+            &spec["clusterIP"],
+            &old["spec"]["clusterIP"],
+        );
     }
 }
 
@@ -240,7 +307,11 @@ pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     if let Some(old) = old
         && !old["spec"]["storageClassName"].is_null()
     {
-        errors.unchanged("spec.storageClassName", &spec["storageClassName"], &old["spec"]["storageClassName"]);
+        errors.unchanged(
+            "spec.storageClassName",
+            &spec["storageClassName"],
+            &old["spec"]["storageClassName"],
+        );
     }
 }
 
@@ -249,10 +320,22 @@ pub fn slice(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     if object["addressType"].is_null() {
         errors.required("addressType", "");
     }
-    errors.one_of("addressType", &object["addressType"], &["FQDN", "IPv4", "IPv6"]);
-    for (i, endpoint) in object["endpoints"].as_array().into_iter().flatten().enumerate() {
+    errors.one_of(
+        "addressType",
+        &object["addressType"],
+        &["FQDN", "IPv4", "IPv6"],
+    );
+    for (i, endpoint) in object["endpoints"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .enumerate()
+    {
         if endpoint["addresses"].as_array().is_none_or(Vec::is_empty) {
-            errors.required(format!("endpoints[{i}].addresses"), "must contain at least 1 address");
+            errors.required(
+                format!("endpoints[{i}].addresses"),
+                "must contain at least 1 address",
+            );
         }
     }
     if let Some(old) = old {
@@ -275,20 +358,46 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let labels = &spec["template"]["metadata"]["labels"];
     match label_selector(selector) {
         None => errors.required("spec.selector", ""),
-        Some(selector) if selector.is_empty() => errors.invalid("spec.selector", &spec["selector"], "empty selector is invalid for statefulset"),
+        Some(selector) if selector.is_empty() => errors.invalid(
+            "spec.selector",
+            &spec["selector"],
+            "empty selector is invalid for statefulset",
+        ),
         Some(selector) if !selector.matches(|key| labels[key].as_str()) => {
-            errors.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+            errors.invalid(
+                "spec.template.metadata.labels",
+                labels,
+                "`selector` does not match template `labels`",
+            );
         }
         Some(_) => {}
     }
-    errors.at_least("spec.replicas", &spec["replicas"], 0);
-    errors.at_least("spec.minReadySeconds", &spec["minReadySeconds"], 0);
-    errors.at_least("spec.revisionHistoryLimit", &spec["revisionHistoryLimit"], 0);
-    errors.at_least("spec.ordinals.start", &spec["ordinals"]["start"], 0);
-    errors.at_least("spec.updateStrategy.rollingUpdate.partition", &spec["updateStrategy"]["rollingUpdate"]["partition"], 0);
-    errors.one_of("spec.podManagementPolicy", &spec["podManagementPolicy"], &["OrderedReady", "Parallel"]);
-    errors.one_of("spec.updateStrategy.type", &spec["updateStrategy"]["type"], &["OnDelete", "RollingUpdate"]);
-    errors.one_of("spec.template.spec.restartPolicy", &spec["template"]["spec"]["restartPolicy"], &["Always"]);
+    for field in [
+        "replicas",
+        "minReadySeconds",
+        "revisionHistoryLimit",
+        "ordinals.start",
+        "updateStrategy.rollingUpdate.partition",
+    ] {
+        let value = field.split('.').fold(spec, |value, key| &value[key]);
+        errors.at_least(&format!("spec.{field}"), value, 0);
+    }
+    let template = &spec["template"]["spec"]["restartPolicy"];
+    for (field, value, allowed) in [
+        (
+            "spec.podManagementPolicy",
+            &spec["podManagementPolicy"],
+            &["OrderedReady", "Parallel"][..],
+        ),
+        (
+            "spec.updateStrategy.type",
+            &spec["updateStrategy"]["type"],
+            &["OnDelete", "RollingUpdate"],
+        ),
+        ("spec.template.spec.restartPolicy", template, &["Always"]),
+    ] {
+        errors.one_of(field, value, allowed);
+    }
     pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
     match old {
         None => {
@@ -299,24 +408,47 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         }
         Some(old) => stateful_set_update(spec, &old["spec"], errors),
     }
-    let status = &object["status"];
-    for field in ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"] {
+    stateful_set_status(&object["status"], errors);
+}
+
+fn stateful_set_status(status: &Value, errors: &mut Errors) {
+    for field in [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+    ] {
         errors.at_least(&format!("status.{field}"), &status[field], 0);
     }
     let count = |field: &str| status[field].as_i64().unwrap_or_default();
     for field in ["readyReplicas", "currentReplicas", "updatedReplicas"] {
         if count(field) > count("replicas") {
-            errors.invalid(format!("status.{field}"), &status[field], "cannot be greater than status.replicas");
+            errors.invalid(
+                format!("status.{field}"),
+                &status[field],
+                "cannot be greater than status.replicas",
+            );
         }
     }
     if count("availableReplicas") > count("readyReplicas") {
-        errors.invalid("status.availableReplicas", &status["availableReplicas"], "cannot be greater than status.readyReplicas");
+        errors.invalid(
+            "status.availableReplicas",
+            &status["availableReplicas"],
+            "cannot be greater than status.readyReplicas",
+        );
     }
 }
 
 fn stateful_set_update(new: &Value, old: &Value, errors: &mut Errors) {
     const MUTABLE: &[&str] = &[
-        "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy", "minReadySeconds",
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
     ];
     let fixed = |spec: &Value| {
         let mut spec = spec.as_object().cloned().unwrap_or_default();
@@ -335,11 +467,27 @@ fn stateful_set_update(new: &Value, old: &Value, errors: &mut Errors) {
 pub fn label_selector(selector: &Value) -> Option<Selector> {
     let object = selector.as_object()?;
     let labels = object.get("matchLabels").and_then(Value::as_object);
-    let pairs = labels.into_iter().flatten().filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)));
+    let pairs = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)));
     let mut found = Selector::equal(pairs);
-    for expression in object.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
-        let values = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        found = found.and(expression["key"].as_str()?, expression["operator"].as_str()?, values.map(str::to_owned).collect())?;
+    for expression in object
+        .get("matchExpressions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let values = expression["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        found = found.and(
+            expression["key"].as_str()?,
+            expression["operator"].as_str()?,
+            values.map(str::to_owned).collect(),
+        )?;
     }
     Some(found)
 }

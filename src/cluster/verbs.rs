@@ -19,41 +19,65 @@ use super::{table, watching};
 const UNLIMITED: usize = usize::MAX;
 
 /// Answers a request for objects.
-pub(super) fn answer(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
+pub(super) fn answer(
+    shared: &Arc<Shared>,
+    target: &Target,
+    call: &Call,
+) -> Result<Response<Body>, ApiStatus> {
     let info = target.kind.info();
     if let Some(subresource) = &target.subresource {
         return sub(shared, target, subresource, call);
     }
     match (&call.method, &target.name) {
-        (&Method::GET, None) if call.parameters.flag("watch") => watching::watch(shared, target, call),
+        (&Method::GET, None) if call.parameters.flag("watch") => {
+            watching::watch(shared, target, call)
+        }
         (&Method::GET, None) => list(shared, target, call),
         (&Method::GET, Some(_)) => {
             let object = shared.read().get(&target.key())?.clone();
-            Ok(reply(StatusCode::OK, &shown(shared, target.kind, call, &object)))
+            Ok(reply(
+                StatusCode::OK,
+                &shown(shared, target.kind, call, &object),
+            ))
         }
         (&Method::POST, None) => {
             let object = checked(target.kind, call.object()?)?;
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
-                return Err(ApiStatus::bad_request("an object of this kind is created in a namespace"));
+                return Err(ApiStatus::bad_request(
+                    "an object of this kind is created in a namespace",
+                ));
             }
             let dry_run = call.parameters.dry_run()?;
-            let made = shared.write(|state| state.create(shared.now(), target.kind, &ns, object, dry_run))?;
-            Ok(reply(StatusCode::CREATED, &shown(shared, target.kind, call, &made)))
+            let made = shared
+                .write(|state| state.create(shared.now(), target.kind, &ns, object, dry_run))?;
+            Ok(reply(
+                StatusCode::CREATED,
+                &shown(shared, target.kind, call, &made),
+            ))
         }
         (&Method::PUT, Some(_)) => {
             let object = checked(target.kind, call.object()?)?;
             let dry_run = call.parameters.dry_run()?;
-            let new = shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
-            Ok(reply(StatusCode::OK, &shown(shared, target.kind, call, &new)))
+            let new =
+                shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
+            Ok(reply(
+                StatusCode::OK,
+                &shown(shared, target.kind, call, &new),
+            ))
         }
         (&Method::PATCH, Some(_)) => {
             let new = patch(shared, &target.key(), Part::Main, call)?;
-            Ok(reply(StatusCode::OK, &shown(shared, target.kind, call, &new)))
+            Ok(reply(
+                StatusCode::OK,
+                &shown(shared, target.kind, call, &new),
+            ))
         }
         (&Method::DELETE, Some(_)) => delete(shared, target, call),
         (&Method::DELETE, None) => delete_collection(shared, target, call),
-        _ => Err(ApiStatus::not_served("the server does not allow this method on the requested resource")),
+        _ => Err(ApiStatus::not_served(
+            "the server does not allow this method on the requested resource",
+        )),
     }
 }
 
@@ -62,7 +86,11 @@ fn checked(kind: KindId, object: Value) -> Result<Value, ApiStatus> {
     let info = kind.info();
     let wrong = |field: &str, wanted: &str| {
         let given = object[field].as_str().unwrap_or(wanted);
-        (given != wanted).then(|| ApiStatus::bad_request(format!("{field} {given:?} does not match the path's {wanted:?}")))
+        (given != wanted).then(|| {
+            ApiStatus::bad_request(format!(
+                "{field} {given:?} does not match the path's {wanted:?}"
+            ))
+        })
     };
     match wrong("kind", info.kind).or_else(|| wrong("apiVersion", &info.api_version())) {
         Some(status) => Err(status),
@@ -73,7 +101,12 @@ fn checked(kind: KindId, object: Value) -> Result<Value, ApiStatus> {
 /// The object, or its table where one is asked for.
 fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Value {
     if call.wants_table() {
-        let mut table = table::table(kind.info(), &[Value::clone(object)], shared.now(), call.parameters.text("includeObject"));
+        let mut table = table::table(
+            kind.info(),
+            &[Value::clone(object)],
+            shared.now(),
+            call.parameters.text("includeObject"),
+        );
         table["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
         return table;
     }
@@ -83,14 +116,25 @@ fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Val
 fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let info = target.kind.info();
     let filter = call.parameters.filter()?;
-    let limit = call.parameters.text("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(UNLIMITED);
+    let limit = call
+        .parameters
+        .text("limit")
+        .parse()
+        .ok()
+        .filter(|limit| *limit > 0)
+        .unwrap_or(UNLIMITED);
     let (revision, after) = read_continue(call.parameters.text("continue"))?;
     let state = shared.read();
     let revision = revision.unwrap_or_else(|| state.objects.revision());
     let mut matching = state
         .objects
         .list(target.kind, target.ns.as_deref())
-        .filter(|(key, object)| after.as_ref().is_none_or(|(ns, name)| (&key.ns, &key.name) > (ns, name)) && filter.matches(object));
+        .filter(|(key, object)| {
+            after
+                .as_ref()
+                .is_none_or(|(ns, name)| (&key.ns, &key.name) > (ns, name))
+                && filter.matches(object)
+        });
     let page: Vec<(&Key, &Arc<Value>)> = matching.by_ref().take(limit).collect();
     let remaining = matching.count();
     let mut meta = json!({"resourceVersion": revision.to_string()});
@@ -98,10 +142,18 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
         meta["continue"] = write_continue(revision, last).into();
         meta["remainingItemCount"] = remaining.into();
     }
-    let items: Vec<Value> = page.into_iter().map(|(_, object)| Value::clone(object)).collect();
+    let items: Vec<Value> = page
+        .into_iter()
+        .map(|(_, object)| Value::clone(object))
+        .collect();
     drop(state);
     let document = if call.wants_table() {
-        let mut table = table::table(info, &items, shared.now(), call.parameters.text("includeObject"));
+        let mut table = table::table(
+            info,
+            &items,
+            shared.now(),
+            call.parameters.text("includeObject"),
+        );
         table["metadata"] = meta;
         table
     } else {
@@ -122,9 +174,13 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
     if token.is_empty() {
         return Ok((None, None));
     }
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token).ok();
-    let parsed = bytes.and_then(|bytes| serde_json::from_slice::<(u64, String, String)>(&bytes).ok());
-    let (revision, ns, name) = parsed.ok_or_else(|| ApiStatus::bad_request("continue key is not valid"))?;
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(token)
+        .ok();
+    let parsed =
+        bytes.and_then(|bytes| serde_json::from_slice::<(u64, String, String)>(&bytes).ok());
+    let (revision, ns, name) =
+        parsed.ok_or_else(|| ApiStatus::bad_request("continue key is not valid"))?;
     Ok((Some(revision), Some((ns, name))))
 }
 
@@ -139,7 +195,9 @@ fn patch(shared: &Shared, key: &Key, part: Part, call: &Call) -> Result<Arc<Valu
         // A patch without a revision is for whatever is there.
         let given = |field: &str| object["metadata"][field] != old["metadata"][field];
         if !given("resourceVersion") {
-            object["metadata"].as_object_mut().map(|m| m.remove("resourceVersion"));
+            object["metadata"]
+                .as_object_mut()
+                .map(|m| m.remove("resourceVersion"));
         }
         state.update(key, part, object, dry_run)
     })
@@ -150,7 +208,9 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
     let key = target.key();
     let (before, left) = shared.write(|state| {
         let before = state.get(&key)?.clone();
-        state.delete(shared.now(), &key, &options).map(|left| (before, left))
+        state
+            .delete(shared.now(), &key, &options)
+            .map(|left| (before, left))
     })?;
     if let Some(object) = left {
         return Ok(reply(StatusCode::OK, &object));
@@ -163,26 +223,50 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
     if info.group.is_empty() {
         details.as_object_mut().map(|d| d.remove("group"));
     }
-    Ok(reply(StatusCode::OK, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+    Ok(reply(
+        StatusCode::OK,
+        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+    ))
 }
 
-fn delete_collection(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
+fn delete_collection(
+    shared: &Shared,
+    target: &Target,
+    call: &Call,
+) -> Result<Response<Body>, ApiStatus> {
     let options = delete_options(&call.parameters, &call.optional_object()?)?;
     let filter: Filter = call.parameters.filter()?;
     let info = target.kind.info();
     let items: Vec<Value> = shared.write(|state: &mut State| {
-        let all = state.objects.list(target.kind, target.ns.as_deref()).filter(|(_, object)| filter.matches(object));
-        let all: Vec<(Key, Arc<Value>)> = all.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
+        let all = state
+            .objects
+            .list(target.kind, target.ns.as_deref())
+            .filter(|(_, object)| filter.matches(object));
+        let all: Vec<(Key, Arc<Value>)> = all
+            .map(|(key, object)| (key.clone(), Arc::clone(object)))
+            .collect();
         for (key, _) in &all {
             state.delete(shared.now(), key, &options)?;
         }
-        Ok::<_, ApiStatus>(all.into_iter().map(|(_, object)| Value::clone(&object)).collect())
+        Ok::<_, ApiStatus>(
+            all.into_iter()
+                .map(|(_, object)| Value::clone(&object))
+                .collect(),
+        )
     })?;
     let meta = json!({"resourceVersion": shared.read().objects.revision().to_string()});
-    Ok(reply(StatusCode::OK, &json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items})))
+    Ok(reply(
+        StatusCode::OK,
+        &json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items}),
+    ))
 }
 
-fn sub(shared: &Arc<Shared>, target: &Target, subresource: &str, call: &Call) -> Result<Response<Body>, ApiStatus> {
+fn sub(
+    shared: &Arc<Shared>,
+    target: &Target,
+    subresource: &str,
+    call: &Call,
+) -> Result<Response<Body>, ApiStatus> {
     let key = target.key();
     match (subresource, &call.method) {
         ("status", &Method::GET) => Ok(reply(StatusCode::OK, &shared.read().get(&key)?.clone())),
@@ -201,16 +285,25 @@ fn sub(shared: &Arc<Shared>, target: &Target, subresource: &str, call: &Call) ->
         ("eviction", &Method::POST) => {
             let options = delete_options(&call.parameters, &call.object()?["deleteOptions"])?;
             shared.write(|state| state.delete(shared.now(), &key, &options))?;
-            Ok(reply(StatusCode::CREATED, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})))
+            Ok(reply(
+                StatusCode::CREATED,
+                &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+            ))
         }
         ("log" | "exec" | "attach" | "portforward" | "ephemeralcontainers", _) => {
             shared.read().get(&key)?;
-            let what = if subresource == "log" { "logs" } else { subresource };
+            let what = if subresource == "log" {
+                "logs"
+            } else {
+                subresource
+            };
             Err(ApiStatus::not_served(format!(
                 "{what} is not served: the Pods of this cluster have names and addresses, but no containers that run"
             )))
         }
-        _ => Err(ApiStatus::not_served("the server does not allow this method on the requested resource")),
+        _ => Err(ApiStatus::not_served(
+            "the server does not allow this method on the requested resource",
+        )),
     }
 }
 
@@ -236,13 +329,19 @@ fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, 
         let mut wanted = scale(&object);
         if call.method == Method::PUT {
             wanted = call.object()?;
-            if let Some(revision) = wanted["metadata"]["resourceVersion"].as_str().filter(|r| !r.is_empty()) {
+            if let Some(revision) = wanted["metadata"]["resourceVersion"]
+                .as_str()
+                .filter(|r| !r.is_empty())
+            {
                 object["metadata"]["resourceVersion"] = revision.into();
             }
         } else {
             PatchType::of(&call.content_type)?.apply(&mut wanted, &call.object_of_patch()?)?;
         }
-        object["spec"]["replicas"] = wanted["spec"]["replicas"].as_i64().unwrap_or_default().into();
+        object["spec"]["replicas"] = wanted["spec"]["replicas"]
+            .as_i64()
+            .unwrap_or_default()
+            .into();
         state.update(key, Part::Main, object, dry_run)
     })?;
     Ok(reply(StatusCode::OK, &scale(&new)))
@@ -251,20 +350,31 @@ fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, 
 /// Gives a Pod its node.
 fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let binding = call.object()?;
-    let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
+    let node = binding["target"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     shared.write(|state| {
         let mut pod = Value::clone(state.get(key)?);
         if pod["spec"]["nodeName"].is_string() {
-            return Err(ApiStatus::conflict(key.kind.info(), &key.name, "pod is already assigned to a node"));
+            return Err(ApiStatus::conflict(
+                key.kind.info(),
+                &key.name,
+                "pod is already assigned to a node",
+            ));
         }
         pod["spec"]["nodeName"] = node.into();
         state.update(key, Part::Main, pod, false)
     })?;
-    Ok(reply(StatusCode::CREATED, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})))
+    Ok(reply(
+        StatusCode::CREATED,
+        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+    ))
 }
 
 impl Call {
     fn object_of_patch(&self) -> Result<Value, ApiStatus> {
-        serde_json::from_slice(&self.body).map_err(|error| ApiStatus::bad_request(format!("the patch is no JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiStatus::bad_request(format!("the patch is no JSON: {error}")))
     }
 }

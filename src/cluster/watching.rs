@@ -44,9 +44,17 @@ struct Watch {
 }
 
 /// Begins a watch.
-pub(super) fn watch(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
+pub(super) fn watch(
+    shared: &Arc<Shared>,
+    target: &Target,
+    call: &Call,
+) -> Result<Response<Body>, ApiStatus> {
     let parameters = &call.parameters;
-    let seconds = parameters.text("timeoutSeconds").parse().ok().filter(|s| *s > 0);
+    let seconds = parameters
+        .text("timeoutSeconds")
+        .parse()
+        .ok()
+        .filter(|s| *s > 0);
     let mut watch = Watch {
         changed: shared.changed.subscribe(),
         shared: Arc::clone(shared),
@@ -58,19 +66,31 @@ pub(super) fn watch(shared: &Arc<Shared>, target: &Target, call: &Call) -> Resul
         bookmarks: parameters.flag("allowWatchBookmarks"),
         next_bookmark: Instant::now() + BOOKMARK,
         end: Instant::now() + seconds.map_or(TIMEOUT, Duration::from_secs),
-        table: call.wants_table().then(|| parameters.text("includeObject").to_owned()),
+        table: call
+            .wants_table()
+            .then(|| parameters.text("includeObject").to_owned()),
         ended: false,
     };
     let initial = parameters.flag("sendInitialEvents");
     match (parameters.text("resourceVersion"), initial) {
         ("" | "0", _) | (_, true) => watch.begin(initial),
         (revision, false) => {
-            watch.revision = revision.parse().map_err(|_| ApiStatus::bad_request(format!("Invalid value: {revision:?}: resourceVersion")))?;
+            watch.revision = revision.parse().map_err(|_| {
+                ApiStatus::bad_request(format!("Invalid value: {revision:?}: resourceVersion"))
+            })?;
         }
     }
-    let frames = stream::unfold(watch, |mut watch| async move { watch.next().await.map(|event| (event, watch)) });
-    let frames = futures::StreamExt::map(frames, |event: Value| Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n")))));
-    Ok(reply(StatusCode::OK, "application/json", StreamBody::new(frames).boxed_unsync()))
+    let frames = stream::unfold(watch, |mut watch| async move {
+        watch.next().await.map(|event| (event, watch))
+    });
+    let frames = futures::StreamExt::map(frames, |event: Value| {
+        Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n"))))
+    });
+    Ok(reply(
+        StatusCode::OK,
+        "application/json",
+        StreamBody::new(frames).boxed_unsync(),
+    ))
 }
 
 impl Watch {
@@ -123,13 +143,23 @@ impl Watch {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
         let Some(changes) = state.objects.since(self.revision) else {
-            let status = ApiStatus::expired(format!("too old resource version: {} ({})", self.revision, state.objects.revision()));
-            self.waiting.push_back(json!({"type": "ERROR", "object": status.object()}));
+            let status = ApiStatus::expired(format!(
+                "too old resource version: {} ({})",
+                self.revision,
+                state.objects.revision()
+            ));
+            self.waiting
+                .push_back(json!({"type": "ERROR", "object": status.object()}));
             self.ended = true;
             return true;
         };
-        let mine = |c: &&Change| c.key.kind == self.kind && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns);
-        let events: Vec<_> = changes.filter(mine).filter_map(|change| self.event(change)).collect();
+        let mine = |c: &&Change| {
+            c.key.kind == self.kind && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns)
+        };
+        let events: Vec<_> = changes
+            .filter(mine)
+            .filter_map(|change| self.event(change))
+            .collect();
         self.revision = state.objects.revision();
         drop(state);
         for (kind, object) in &events {
@@ -140,7 +170,10 @@ impl Watch {
 
     /// What a change is to this watch: an object that no longer fits the selectors is gone.
     fn event(&self, change: &Change) -> Option<(&'static str, Arc<Value>)> {
-        let before = change.old.as_ref().is_some_and(|old| self.filter.matches(old));
+        let before = change
+            .old
+            .as_ref()
+            .is_some_and(|old| self.filter.matches(old));
         let after = !change.deleted && self.filter.matches(&change.new);
         match (before, after) {
             (false, false) => None,
@@ -154,12 +187,19 @@ impl Watch {
         let shown = match &self.table {
             None => object.clone(),
             Some(include) => {
-                let mut table = table::table(self.kind.info(), std::slice::from_ref(object), self.shared.now(), include);
-                table["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
+                let mut table = table::table(
+                    self.kind.info(),
+                    std::slice::from_ref(object),
+                    self.shared.now(),
+                    include,
+                );
+                table["metadata"]["resourceVersion"] =
+                    object["metadata"]["resourceVersion"].clone();
                 table
             }
         };
-        self.waiting.push_back(json!({"type": kind, "object": shown}));
+        self.waiting
+            .push_back(json!({"type": kind, "object": shown}));
     }
 
     fn push_bookmark(&mut self, initial_end: bool) {
@@ -174,6 +214,7 @@ impl Watch {
                 object[field] = empty;
             }
         }
-        self.waiting.push_back(json!({"type": "BOOKMARK", "object": object}));
+        self.waiting
+            .push_back(json!({"type": "BOOKMARK", "object": object}));
     }
 }

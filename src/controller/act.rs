@@ -22,7 +22,14 @@ pub(super) struct Act {
 
 /// Whether the status that is wanted differs from the one that is there.
 pub(super) fn differs(present: &Value, wanted: &Value) -> bool {
-    let without_null = |v: &Value| v.as_object().map(|o| o.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect::<std::collections::BTreeMap<_, _>>());
+    let without_null = |v: &Value| {
+        v.as_object().map(|o| {
+            o.iter()
+                .filter(|(_, v)| !v.is_null())
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect::<std::collections::BTreeMap<_, _>>()
+        })
+    };
     without_null(present) != without_null(wanted)
 }
 
@@ -54,33 +61,45 @@ impl Act {
                 written.push((Kind::Revision, made));
             }
             Action::CreateClaim { claim, pod } => {
-                let name = claim["metadata"]["name"].as_str().unwrap_or_default().to_owned();
                 let made = self.create(Kind::Claim, &claim).await;
-                self.tell("Create", &made, format!("Create Claim {name} Pod {pod} in StatefulSet {}", self.name())).await;
+                let what = format!("Claim {} Pod {pod}", name_of(&claim));
+                self.tell("Create", &what, &made).await;
                 written.push((Kind::Claim, made?));
             }
             Action::CreatePod(pod) => {
-                let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
                 let made = self.create(Kind::Pod, &pod).await;
-                self.tell("Create", &made, format!("Create Pod {name} in StatefulSet {}", self.name())).await;
+                self.tell("Create", &format!("Pod {}", name_of(&pod)), &made)
+                    .await;
                 written.push((Kind::Pod, made?));
             }
             Action::DeletePod { name, uid } => {
-                let preconditions = Preconditions { uid: Some(uid), resource_version: None };
-                let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                let preconditions = Some(Preconditions {
+                    uid: Some(uid),
+                    resource_version: None,
+                });
+                let params = DeleteParams {
+                    preconditions,
+                    ..DeleteParams::default()
+                };
                 let deleted = self.api(Kind::Pod).delete(&name, &params).await;
-                self.tell("Delete", &deleted, format!("Delete Pod {name} in StatefulSet {}", self.name())).await;
+                self.tell("Delete", &format!("Pod {name}"), &deleted).await;
                 written.extend(deleted?.left().map(|pod| (Kind::Pod, pod)));
             }
             Action::DeleteRevision(name) => {
-                self.api(Kind::Revision).delete(&name, &DeleteParams::default()).await?;
+                self.api(Kind::Revision)
+                    .delete(&name, &DeleteParams::default())
+                    .await?;
             }
             Action::RaiseRevision { name, revision } => {
-                let raised = self.patch(Kind::Revision, &name, &json!({"revision": revision})).await?;
+                let raised = self
+                    .patch(Kind::Revision, &name, &json!({"revision": revision}))
+                    .await?;
                 written.push((Kind::Revision, raised));
             }
             Action::RepairPod { name, labels } => {
-                let repaired = self.patch(Kind::Pod, &name, &json!({"metadata": {"labels": labels}})).await?;
+                let repaired = self
+                    .patch(Kind::Pod, &name, &json!({"metadata": {"labels": labels}}))
+                    .await?;
                 written.push((Kind::Pod, repaired));
             }
         }
@@ -93,32 +112,59 @@ impl Act {
         }
         // The whole status, so that a count that fell to none goes; of the revision it was counted from.
         let mut object = json!({"metadata": {"resourceVersion": self.set["metadata"]["resourceVersion"]}, "status": status});
-        for field in self.set["status"].as_object().into_iter().flat_map(|s| s.keys()) {
+        for field in self.set["status"]
+            .as_object()
+            .into_iter()
+            .flat_map(|s| s.keys())
+        {
             if object["status"][field].is_null() {
                 object["status"][field] = Value::Null;
             }
         }
         let api = self.api(Kind::Set);
-        let new = api.patch_status(self.name(), &PatchParams::default(), &Patch::Merge(&object)).await?;
+        let new = api
+            .patch_status(self.name(), &PatchParams::default(), &Patch::Merge(&object))
+            .await?;
         Ok(Some((Kind::Set, new)))
     }
 
     async fn create(&self, kind: Kind, object: &Value) -> Result<DynamicObject, kube::Error> {
-        let object: DynamicObject = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+        let object: DynamicObject =
+            serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
         self.api(kind).create(&PostParams::default(), &object).await
     }
 
-    async fn patch(&self, kind: Kind, name: &str, patch: &Value) -> Result<DynamicObject, kube::Error> {
-        self.api(kind).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await
+    async fn patch(
+        &self,
+        kind: Kind,
+        name: &str,
+        patch: &Value,
+    ) -> Result<DynamicObject, kube::Error> {
+        self.api(kind)
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
     }
 
     /// Says on the set what was done, in upstream's words; a name that is taken is no news.
-    async fn tell<T>(&self, verb: &str, outcome: &Result<T, kube::Error>, what: String) {
+    async fn tell<T>(&self, verb: &str, what: &str, outcome: &Result<T, kube::Error>) {
+        let done = format!("{verb} {what} in StatefulSet {}", self.name());
         let (kind, reason, message) = match outcome {
-            Ok(_) if what.contains(" Claim ") => ("Normal", format!("Successful{verb}"), format!("{what} success")),
-            Ok(_) => ("Normal", format!("Successful{verb}"), format!("{what} successful")),
+            Ok(_) if what.starts_with("Claim") => (
+                "Normal",
+                format!("Successful{verb}"),
+                format!("{done} success"),
+            ),
+            Ok(_) => (
+                "Normal",
+                format!("Successful{verb}"),
+                format!("{done} successful"),
+            ),
             Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return,
-            Err(error) => ("Warning", format!("Failed{verb}"), format!("{what} failed error: {error}")),
+            Err(error) => (
+                "Warning",
+                format!("Failed{verb}"),
+                format!("{done} failed error: {error}"),
+            ),
         };
         let meta = &self.set["metadata"];
         let time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -132,7 +178,8 @@ impl Act {
             "reason": reason, "message": message, "type": kind, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
             "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
         });
-        let resource = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "Event"));
+        let resource =
+            kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "Event"));
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.ns(), &resource);
         let sent = match serde_json::from_value(event) {
             Ok(event) => api.create(&PostParams::default(), &event).await.map(drop),
@@ -152,6 +199,12 @@ impl Act {
     }
 
     fn ns(&self) -> &str {
-        self.set["metadata"]["namespace"].as_str().unwrap_or_default()
+        self.set["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
     }
+}
+
+fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
 }

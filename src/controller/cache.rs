@@ -35,7 +35,10 @@ impl Kind {
             Self::Revision => ("apps", "ControllerRevision", "controllerrevisions"),
             Self::Set => ("apps", "StatefulSet", "statefulsets"),
         };
-        ApiResource::from_gvk_with_plural(&kube::api::GroupVersionKind::gvk(group, "v1", kind), plural)
+        ApiResource::from_gvk_with_plural(
+            &kube::api::GroupVersionKind::gvk(group, "v1", kind),
+            plural,
+        )
     }
 }
 
@@ -58,7 +61,12 @@ impl Cache {
             let stream = watcher(api, watcher::Config::default()).default_backoff();
             events.push(stream.map_ok(move |event| (kind, event)).boxed());
         }
-        Self { events, objects: BTreeMap::new(), listing: BTreeMap::new(), synced: BTreeSet::new() }
+        Self {
+            events,
+            objects: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            synced: BTreeSet::new(),
+        }
     }
 
     /// Whether every cache has had its first list.
@@ -100,7 +108,10 @@ impl Cache {
             }
             watcher::Event::InitDone => {
                 let listed = self.listing.remove(&kind).unwrap_or_default();
-                self.objects.entry(kind).or_default().retain(|name, _| listed.contains(name));
+                self.objects
+                    .entry(kind)
+                    .or_default()
+                    .retain(|name, _| listed.contains(name));
                 self.synced.insert(kind);
                 self.all(Kind::Set).map(|(name, _)| name.clone()).collect()
             }
@@ -116,9 +127,15 @@ impl Cache {
 
     /// Keeps an object, unless what is there is newer.
     fn put(&mut self, kind: Kind, name: Name, value: Arc<Value>) -> Vec<Name> {
-        let revision = |v: &Value| v["metadata"]["resourceVersion"].as_str().and_then(|r| r.parse::<u64>().ok());
+        let revision = |v: &Value| {
+            v["metadata"]["resourceVersion"]
+                .as_str()
+                .and_then(|r| r.parse::<u64>().ok())
+        };
         let map = self.objects.entry(kind).or_default();
-        let newer = map.get(&name).is_some_and(|old| revision(old) > revision(&value));
+        let newer = map
+            .get(&name)
+            .is_some_and(|old| revision(old) > revision(&value));
         if !newer {
             map.insert(name.clone(), Arc::clone(&value));
         }
@@ -127,8 +144,18 @@ impl Cache {
 
     /// The sets that an object is about.
     fn concerned(&self, kind: Kind, name: &Name, object: &Value) -> Vec<Name> {
-        let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        let owner = |o: &Value| (o["kind"] == "StatefulSet").then(|| (name.0.clone(), o["name"].as_str().unwrap_or_default().to_owned()));
+        let owners = object["metadata"]["ownerReferences"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let owner = |o: &Value| {
+            (o["kind"] == "StatefulSet").then(|| {
+                (
+                    name.0.clone(),
+                    o["name"].as_str().unwrap_or_default().to_owned(),
+                )
+            })
+        };
         match kind {
             Kind::Set => vec![name.clone()],
             Kind::Pod | Kind::Revision => owners.into_iter().filter_map(owner).collect(),
@@ -145,10 +172,17 @@ impl Cache {
         self.objects.get(&kind).into_iter().flatten()
     }
 
-    fn inside<'a>(&'a self, kind: Kind, ns: &'a str) -> impl Iterator<Item = (&'a str, &'a Arc<Value>)> {
+    fn inside<'a>(
+        &'a self,
+        kind: Kind,
+        ns: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Arc<Value>)> {
         let from = (ns.to_owned(), String::new());
         let map = self.objects.get(&kind);
-        map.into_iter().flat_map(move |m| m.range(from.clone()..)).take_while(move |((n, _), _)| n == ns).map(|((_, name), v)| (name.as_str(), v))
+        map.into_iter()
+            .flat_map(move |m| m.range(from.clone()..))
+            .take_while(move |((n, _), _)| n == ns)
+            .map(|((_, name), v)| (name.as_str(), v))
     }
 
     /// What is known of a set; `None`: it is gone.
@@ -156,21 +190,60 @@ impl Cache {
         let set = self.objects.get(&Kind::Set)?.get(name)?;
         let uid = &set["metadata"]["uid"];
         let controlled = |object: &Value| {
-            let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-            owners.into_iter().any(|o| o["controller"] == true && o["uid"] == *uid)
+            let owners = object["metadata"]["ownerReferences"]
+                .as_array()
+                .into_iter()
+                .flatten();
+            owners
+                .into_iter()
+                .any(|o| o["controller"] == true && o["uid"] == *uid)
         };
-        let owned = |kind: Kind| self.inside(kind, &name.0).filter(|(_, v)| controlled(v)).map(|(_, v)| Arc::clone(v)).collect();
+        let owned = |kind: Kind| {
+            self.inside(kind, &name.0)
+                .filter(|(_, v)| controlled(v))
+                .map(|(_, v)| Arc::clone(v))
+                .collect()
+        };
         let pods: Vec<Arc<Value>> = owned(Kind::Pod);
-        let templates: Vec<String> = claims_of(set, "").iter().filter_map(|c| c["metadata"]["name"].as_str().map(str::to_owned)).collect();
-        let is_claim = |claim: &str| templates.iter().any(|t| claim.strip_prefix(t.as_str()).is_some_and(|pod| ordinal_of(&name.1, pod).is_some()));
-        let claims = self.inside(Kind::Claim, &name.0).filter(|(claim, _)| is_claim(claim));
-        let claims = claims.map(|(claim, v)| (claim.to_owned(), v["metadata"]["deletionTimestamp"].is_string())).collect();
-        Some(Observed { set: Arc::clone(set), pods, claims, revisions: owned(Kind::Revision) })
+        let templates: Vec<String> = claims_of(set, "")
+            .iter()
+            .filter_map(|c| c["metadata"]["name"].as_str().map(str::to_owned))
+            .collect();
+        let is_claim = |claim: &str| {
+            templates.iter().any(|t| {
+                claim
+                    .strip_prefix(t.as_str())
+                    .is_some_and(|pod| ordinal_of(&name.1, pod).is_some())
+            })
+        };
+        let claims = self
+            .inside(Kind::Claim, &name.0)
+            .filter(|(claim, _)| is_claim(claim));
+        let claims = claims
+            .map(|(claim, v)| {
+                (
+                    claim.to_owned(),
+                    v["metadata"]["deletionTimestamp"].is_string(),
+                )
+            })
+            .collect();
+        Some(Observed {
+            set: Arc::clone(set),
+            pods,
+            claims,
+            revisions: owned(Kind::Revision),
+        })
     }
 }
 
 fn read(object: DynamicObject) -> (Name, Arc<Value>) {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let name = (text(&object.metadata.namespace), text(&object.metadata.name));
-    (name, Arc::new(serde_json::to_value(object).unwrap_or_default()))
+    let name = (
+        text(&object.metadata.namespace),
+        text(&object.metadata.name),
+    );
+    (
+        name,
+        Arc::new(serde_json::to_value(object).unwrap_or_default()),
+    )
 }

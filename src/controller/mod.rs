@@ -96,7 +96,12 @@ fn is_done(observed: &Observed, plan: &Plan) -> bool {
     plan.actions.is_empty() && !act::differs(&observed.set["status"], &plan.status)
 }
 
-fn finish(queue: &mut Queue, cache: &mut Cache, name: Name, outcome: Result<Vec<act::Written>, kube::Error>) {
+fn finish(
+    queue: &mut Queue,
+    cache: &mut Cache,
+    name: Name,
+    outcome: Result<Vec<act::Written>, kube::Error>,
+) {
     queue.running.remove(&name);
     match outcome {
         Ok(written) => {
@@ -111,10 +116,13 @@ fn finish(queue: &mut Queue, cache: &mut Cache, name: Name, outcome: Result<Vec<
             let failures = queue.failures.entry(name.clone()).or_default();
             let wait = FIRST.saturating_mul(1 << (*failures).min(16)).min(LONGEST);
             *failures += 1;
-            match &error {
-                // Somebody was faster, or the cache lags: look again.
-                kube::Error::Api(status) if matches!(status.code, 404 | 409) => debug!(ns = %name.0, name = %name.1, %error, "look again"),
-                _ => warn!(ns = %name.0, name = %name.1, %error, "reconcile failed"),
+            // Somebody was faster, or the cache lags: look again.
+            let lags =
+                matches!(&error, kube::Error::Api(status) if matches!(status.code, 404 | 409));
+            if lags {
+                debug!(ns = %name.0, name = %name.1, %error, "look again");
+            } else {
+                warn!(ns = %name.0, name = %name.1, %error, "reconcile failed");
             }
             queue.later.insert(name, Instant::now() + wait);
         }
@@ -124,7 +132,11 @@ fn finish(queue: &mut Queue, cache: &mut Cache, name: Name, outcome: Result<Vec<
 impl Queue {
     /// A set that is ready to be worked on and is not worked on already.
     fn next(&mut self) -> Option<Name> {
-        let next = self.ready.iter().find(|name| !self.running.contains(*name))?.clone();
+        let next = self
+            .ready
+            .iter()
+            .find(|name| !self.running.contains(*name))?
+            .clone();
         self.ready.remove(&next);
         Some(next)
     }
@@ -136,7 +148,12 @@ impl Queue {
     /// Moves sets whose time has come.
     fn due(&mut self) {
         let now = Instant::now();
-        let due: Vec<Name> = self.later.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        let due: Vec<Name> = self
+            .later
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in due {
             self.later.remove(&name);
             self.ready.insert(name);

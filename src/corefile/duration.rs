@@ -17,7 +17,9 @@ pub fn go_duration(text: &str) -> Option<Duration> {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..end].parse().ok()?;
         rest = &rest[end..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         seconds += number
             * match &rest[..end] {
                 "ns" => 1e-9,
@@ -39,7 +41,14 @@ mod tests {
 
     #[test]
     fn go_durations_are_read_and_others_refused() {
-        for (text, ms) in [("5s", 5_000), ("1m30s", 90_000), ("300ms", 300), ("1.5h", 5_400_000), ("0", 0), ("0s", 0)] {
+        for (text, ms) in [
+            ("5s", 5_000),
+            ("1m30s", 90_000),
+            ("300ms", 300),
+            ("1.5h", 5_400_000),
+            ("0", 0),
+            ("0s", 0),
+        ] {
             assert_eq!(go_duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
         for text in ["", "5", "s", "-5s", "5 s", "5x", "1..5s"] {

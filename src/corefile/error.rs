@@ -23,8 +23,18 @@ pub struct CorefileError {
 }
 
 impl CorefileError {
-    pub(super) fn new(file: &Arc<File>, at: Range<usize>, problem: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self { file: Arc::clone(file), at, problem: problem.into(), expected: expected.into() }
+    pub(super) fn new(
+        file: &Arc<File>,
+        at: Range<usize>,
+        problem: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self {
+            file: Arc::clone(file),
+            at,
+            problem: problem.into(),
+            expected: expected.into(),
+        }
     }
 
     /// The position: line and column, both from 1; columns count characters.
@@ -32,7 +42,10 @@ impl CorefileError {
     pub fn position(&self) -> (usize, usize) {
         let before = &self.file.text[..self.at.start];
         let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
     }
 
     /// What is wrong, in one line.
@@ -44,9 +57,15 @@ impl CorefileError {
 
 impl fmt::Display for CorefileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let label = if self.expected.is_empty() { String::new() } else { format!("expected {}", self.expected) };
+        let label = if self.expected.is_empty() {
+            String::new()
+        } else {
+            format!("expected {}", self.expected)
+        };
         let annotation = AnnotationKind::Primary.span(self.at.clone()).label(&label);
-        let snippet = Snippet::source(&self.file.text).path(&self.file.name).annotation(annotation);
+        let snippet = Snippet::source(&self.file.text)
+            .path(&self.file.name)
+            .annotation(annotation);
         let report = [Level::ERROR.primary_title(&self.problem).element(snippet)];
         f.write_str(&Renderer::plain().render(&report))
     }

@@ -35,19 +35,33 @@ pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
         Some(("dns", rest)) => (Scheme::Dns, rest),
         Some(("tls" | "quic" | "grpc" | "https" | "https3", rest)) => (Scheme::Encrypted, rest),
         Some((other, _)) => {
-            return Err(token.error(format!("unknown scheme {other}://"), "dns://, tls://, quic://, grpc://, https:// or https3://"));
+            return Err(token.error(
+                format!("unknown scheme {other}://"),
+                "dns://, tls://, quic://, grpc://, https:// or https3://",
+            ));
         }
     };
     let (zone, port) = match rest.rsplit_once(':') {
         // An IPv6 CIDR has colons of its own.
         Some((zone, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => {
-            let port = port.parse().map_err(|_| token.error(format!("port {port} is out of range"), "a port up to 65535"))?;
+            let port = port.parse().map_err(|_| {
+                token.error(format!("port {port} is out of range"), "a port up to 65535")
+            })?;
             (zone, Some(port))
         }
         _ => (rest, None),
     };
-    let zones = zones_of(zone).map_err(|problem| token.error(problem, "a zone such as `cluster.local`, or a CIDR"))?;
-    Ok(zones.into_iter().map(|zone| Key { zone, scheme, port, token: token.clone() }).collect())
+    let zones = zones_of(zone)
+        .map_err(|problem| token.error(problem, "a zone such as `cluster.local`, or a CIDR"))?;
+    Ok(zones
+        .into_iter()
+        .map(|zone| Key {
+            zone,
+            scheme,
+            port,
+            token: token.clone(),
+        })
+        .collect())
 }
 
 /// The zones that a word of a Corefile names: itself, absolute and lower case, or the reverse zones of a CIDR.
@@ -78,12 +92,22 @@ fn reverse_zones(ip: IpAddr, bits: u8) -> Option<Vec<Name>> {
     }
     let whole = bits.div_ceil(step) * step;
     let labels_left_out = usize::from((width - whole) / step);
-    let mask = |bits: u8| if bits == 0 { 0 } else { u128::MAX << (width - bits) };
+    let mask = |bits: u8| {
+        if bits == 0 {
+            0
+        } else {
+            u128::MAX << (width - bits)
+        }
+    };
     let base = address & mask(bits);
     let zone = |i: u128| {
         let full = base | i.checked_shl(u32::from(width - whole)).unwrap_or_default();
         let ip = match ip {
-            IpAddr::V4(_) => IpAddr::from(u32::try_from(full & u128::from(u32::MAX)).unwrap_or_default().to_be_bytes()),
+            IpAddr::V4(_) => IpAddr::from(
+                u32::try_from(full & u128::from(u32::MAX))
+                    .unwrap_or_default()
+                    .to_be_bytes(),
+            ),
             IpAddr::V6(_) => IpAddr::from(full.to_be_bytes()),
         };
         let name = Name::from(ip);

@@ -1,6 +1,8 @@
 //! Text to tokens: words and quoted strings, each with its place.
 
+use std::iter::Peekable;
 use std::ops::Range;
+use std::str::CharIndices;
 use std::sync::Arc;
 
 use super::error::{CorefileError, File};
@@ -44,44 +46,77 @@ impl Token {
 /// A `#` outside quotes starts a comment, even inside a word; in quotes `\"` is a quote and any other backslash is itself.
 pub(super) fn lex(name: &str, text: &str) -> Result<Vec<Token>, CorefileError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file = Arc::new(File { name: name.into(), text: text.into() });
+    let file = Arc::new(File {
+        name: name.into(),
+        text: text.into(),
+    });
     let mut tokens = Vec::new();
     let mut chars = text.char_indices().peekable();
     let mut line = 1;
     while let Some((start, c)) = chars.next() {
-        let begun = line;
-        match c {
-            '\n' => line += 1,
-            c if c.is_whitespace() => {}
-            '#' => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
+        let (text, end, quoted) = match c {
+            '\n' => {
+                line += 1;
+                continue;
+            }
+            c if c.is_whitespace() => continue,
+            '#' => {
+                while chars.next_if(|(_, c)| *c != '\n').is_some() {}
+                continue;
+            }
             '"' => {
-                let mut word = String::new();
-                let end = loop {
-                    match chars.next() {
-                        None => return Err(CorefileError::new(&file, start..start + 1, "this quote is never closed", "a closing `\"`")),
-                        Some((end, '"')) => break end + 1,
-                        Some((_, '\\')) if chars.peek().is_some_and(|(_, c)| *c == '"') => {
-                            chars.next();
-                            word.push('"');
-                        }
-                        Some((_, c)) => {
-                            line += usize::from(c == '\n');
-                            word.push(c);
-                        }
-                    }
+                let Some((word, end)) = quoted_word(&mut chars) else {
+                    let problem = "this quote is never closed";
+                    return Err(CorefileError::new(
+                        &file,
+                        start..start + 1,
+                        problem,
+                        "a closing `\"`",
+                    ));
                 };
-                tokens.push(Token { text: word, file: Arc::clone(&file), at: start..end, line: begun, quoted: true });
+                (word, end, true)
             }
             c => {
-                let mut word = String::from(c);
-                let mut end = start + c.len_utf8();
-                while let Some((at, c)) = chars.next_if(|(_, c)| !c.is_whitespace() && *c != '#') {
-                    word.push(c);
-                    end = at + c.len_utf8();
-                }
-                tokens.push(Token { text: word, file: Arc::clone(&file), at: start..end, line: begun, quoted: false });
+                let (word, end) = plain_word(&mut chars, (start, c));
+                (word, end, false)
             }
-        }
+        };
+        let newlines = text.matches('\n').count();
+        tokens.push(Token {
+            text,
+            file: Arc::clone(&file),
+            at: start..end,
+            line,
+            quoted,
+        });
+        line += newlines;
     }
     Ok(tokens)
+}
+
+/// The text up to the closing quote, and where that ends; `None` where there is none.
+fn quoted_word(chars: &mut Peekable<CharIndices<'_>>) -> Option<(String, usize)> {
+    let mut word = String::new();
+    loop {
+        match chars.next()? {
+            (end, '"') => return Some((word, end + 1)),
+            (_, '\\') if chars.peek().is_some_and(|(_, c)| *c == '"') => {
+                chars.next();
+                word.push('"');
+            }
+            (_, c) => word.push(c),
+        }
+    }
+}
+
+fn plain_word(
+    chars: &mut Peekable<CharIndices<'_>>,
+    (start, first): (usize, char),
+) -> (String, usize) {
+    let mut word = String::from(first);
+    while let Some((_, c)) = chars.next_if(|(_, c)| !c.is_whitespace() && *c != '#') {
+        word.push(c);
+    }
+    let end = start + word.len();
+    (word, end)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::Source;
 use super::error::CorefileError;
 use super::keys::{Key, parse_key};
 use super::lexer::{Token, lex};
-use super::Source;
 
 /// `KEY [KEY...] { directives }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,8 +35,13 @@ impl Directive {
     pub fn one_arg(&self, expected: &str) -> Result<&Token, CorefileError> {
         match &self.args[..] {
             [arg] => Ok(arg),
-            [] => Err(self.name.error(format!("`{}` needs an argument", self.name.text), expected)),
-            [_, extra, ..] => Err(extra.error(format!("`{}` takes one argument", self.name.text), "the end of the line")),
+            [] => Err(self
+                .name
+                .error(format!("`{}` needs an argument", self.name.text), expected)),
+            [_, extra, ..] => Err(extra.error(
+                format!("`{}` takes one argument", self.name.text),
+                "the end of the line",
+            )),
         }
     }
 
@@ -46,7 +51,10 @@ impl Directive {
     /// Where there is one.
     pub fn no_args(&self) -> Result<(), CorefileError> {
         self.args.first().map_or(Ok(()), |extra| {
-            Err(extra.error(format!("`{}` takes no argument", self.name.text), "the end of the line"))
+            Err(extra.error(
+                format!("`{}` takes no argument", self.name.text),
+                "the end of the line",
+            ))
         })
     }
 
@@ -56,7 +64,9 @@ impl Directive {
     /// Where there is none.
     pub fn some_args(&self, expected: &str) -> Result<&[Token], CorefileError> {
         if self.args.is_empty() {
-            return Err(self.name.error(format!("`{}` needs an argument", self.name.text), expected));
+            return Err(self
+                .name
+                .error(format!("`{}` needs an argument", self.name.text), expected));
         }
         Ok(&self.args)
     }
@@ -67,14 +77,23 @@ impl Directive {
     /// Where there is one.
     pub fn no_body(&self) -> Result<(), CorefileError> {
         self.body.first().map_or(Ok(()), |line| {
-            Err(line.name.error(format!("`{}` takes no properties", self.name.text), "no body"))
+            Err(line.name.error(
+                format!("`{}` takes no properties", self.name.text),
+                "no body",
+            ))
         })
     }
 
     /// The error for a property that this directive does not have.
     #[must_use]
     pub fn unknown_property(&self, property: &Self, known: &str) -> CorefileError {
-        property.name.error(format!("unknown property '{}' of `{}`", property.name.text, self.name.text), known)
+        property.name.error(
+            format!(
+                "unknown property '{}' of `{}`",
+                property.name.text, self.name.text
+            ),
+            known,
+        )
     }
 }
 
@@ -85,9 +104,19 @@ const MAX_IMPORTS: usize = 10_000;
 ///
 /// # Errors
 /// Where it is none, with the place and what was expected.
-pub fn parse(name: &str, text: &str, source: &dyn Source) -> Result<Vec<ServerBlock>, CorefileError> {
+pub fn parse(
+    name: &str,
+    text: &str,
+    source: &dyn Source,
+) -> Result<Vec<ServerBlock>, CorefileError> {
     let tokens = lex(name, text)?.into();
-    let mut parser = Parser { tokens, source, snippets: HashMap::new(), imports: 0, last: None };
+    let mut parser = Parser {
+        tokens,
+        source,
+        snippets: HashMap::new(),
+        imports: 0,
+        last: None,
+    };
     let mut blocks = Vec::new();
     while parser.expand_import()? || !parser.tokens.is_empty() {
         if let Some(block) = parser.block()? {
@@ -123,7 +152,12 @@ impl Parser<'_> {
             }
             let mut token = self.take()?;
             more = token.text.ends_with(',');
-            let words: Vec<String> = token.text.split(',').filter(|w| !w.is_empty()).map(str::to_owned).collect();
+            let words: Vec<String> = token
+                .text
+                .split(',')
+                .filter(|w| !w.is_empty())
+                .map(str::to_owned)
+                .collect();
             for word in words {
                 token.text = word;
                 keys.push(token.clone());
@@ -131,12 +165,18 @@ impl Parser<'_> {
         };
         if braces {
             let open = self.take()?;
-            if let [key] = &keys[..] && key.text.starts_with('(') && key.text.ends_with(')') {
+            if let [key] = &keys[..]
+                && key.text.starts_with('(')
+                && key.text.ends_with(')')
+            {
                 let key = key.clone();
                 return self.snippet(&key, &open).map(|()| None);
             }
             if keys.is_empty() {
-                return Err(open.error("a server block without a key", "a zone before `{`, such as `.:53`"));
+                return Err(open.error(
+                    "a server block without a key",
+                    "a zone before `{`, such as `.:53`",
+                ));
             }
         }
         if keys.is_empty() {
@@ -147,7 +187,10 @@ impl Parser<'_> {
         for key in keys {
             parsed.extend(parse_key(&self.filled(key))?);
         }
-        Ok(Some(ServerBlock { keys: parsed, directives }))
+        Ok(Some(ServerBlock {
+            keys: parsed,
+            directives,
+        }))
     }
 
     /// Directives up to the closing brace, or to the end of a file without braces.
@@ -175,14 +218,20 @@ impl Parser<'_> {
             self.last = Some(token.clone());
             if token.is("{") {
                 if let Some(extra) = self.tokens.front().filter(|t| t.same_line(&name)) {
-                    return Err(extra.error("one property per line", "the end of the line after `{`"));
+                    return Err(
+                        extra.error("one property per line", "the end of the line after `{`")
+                    );
                 }
                 let body = self.directives(true)?;
                 return Ok(Directive { name, args, body });
             }
             args.push(self.filled(token));
         }
-        Ok(Directive { name, args, body: Vec::new() })
+        Ok(Directive {
+            name,
+            args,
+            body: Vec::new(),
+        })
     }
 
     fn snippet(&mut self, key: &Token, open: &Token) -> Result<(), CorefileError> {
@@ -199,7 +248,10 @@ impl Parser<'_> {
         }
         let name = key.text.trim_matches(['(', ')']).to_owned();
         if self.snippets.insert(name, tokens).is_some() {
-            return Err(key.error(format!("snippet {} is defined twice", key.text), "another name"));
+            return Err(key.error(
+                format!("snippet {} is defined twice", key.text),
+                "another name",
+            ));
         }
         Ok(())
     }
@@ -211,7 +263,10 @@ impl Parser<'_> {
         }
         let import = self.take()?;
         let Some(what) = self.tokens.pop_front_if(|token| token.same_line(&import)) else {
-            return Err(import.error("`import` needs an argument", "a snippet, a file or a pattern"));
+            return Err(import.error(
+                "`import` needs an argument",
+                "a snippet, a file or a pattern",
+            ));
         };
         let what = self.filled(what);
         if let Some(extra) = self.tokens.front().filter(|t| t.same_line(&import)) {
@@ -219,7 +274,10 @@ impl Parser<'_> {
         }
         self.imports += 1;
         if self.imports > MAX_IMPORTS {
-            return Err(what.error("too many imports: does it import itself?", format!("at most {MAX_IMPORTS}")));
+            return Err(what.error(
+                "too many imports: does it import itself?",
+                format!("at most {MAX_IMPORTS}"),
+            ));
         }
         let tokens = match self.snippets.get(&what.text) {
             Some(tokens) => tokens.clone(),
@@ -241,7 +299,10 @@ impl Parser<'_> {
         let mut tokens = Vec::new();
         for file in files {
             let text = self.source.read(from, &file).map_err(|error| {
-                what.error(format!("cannot import {file}: {error}"), "a snippet defined above, or a file that can be read")
+                what.error(
+                    format!("cannot import {file}: {error}"),
+                    "a snippet defined above, or a file that can be read",
+                )
             })?;
             tokens.extend(lex(&file, &text)?);
         }
@@ -250,7 +311,10 @@ impl Parser<'_> {
 
     fn take(&mut self) -> Result<Token, CorefileError> {
         let Some(token) = self.tokens.pop_front() else {
-            let last = self.last.clone().expect("a token was taken before the file could end too early");
+            let last = self
+                .last
+                .clone()
+                .expect("a token was taken before the file could end too early");
             return Err(last.error("the file ends inside a block", "a `}` after this"));
         };
         self.last = Some(token.clone());
@@ -266,7 +330,9 @@ impl Parser<'_> {
                 };
                 let name = &token.text[start + open.len()..start + length];
                 let value = self.source.env(name).unwrap_or_default();
-                token.text.replace_range(start..start + length + close.len(), &value);
+                token
+                    .text
+                    .replace_range(start..start + length + close.len(), &value);
             }
         }
         token

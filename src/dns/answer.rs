@@ -24,11 +24,18 @@ pub(super) enum Answered {
 }
 
 /// Answers a packet; what the zone knows is answered before this returns.
-pub(super) async fn answer(router: &Arc<Router>, packet: &[u8], transport: Transport, client: SocketAddr) -> Answered {
+pub(super) async fn answer(
+    router: &Arc<Router>,
+    packet: &[u8],
+    transport: Transport,
+    client: SocketAddr,
+) -> Answered {
     let query = match screen(packet, transport, client) {
         Screened::Ignore => return Answered::Nothing,
         Screened::Error(reply) => return Answered::Now(reply),
-        Screened::BadVersion(query) => return Answered::Now(message::bad_version(&query).unwrap_or_default()),
+        Screened::BadVersion(query) => {
+            return Answered::Now(message::bad_version(&query).unwrap_or_default());
+        }
         Screened::Query(query) => query,
     };
     let router = Arc::clone(router);

@@ -57,9 +57,19 @@ impl Bound {
     /// # Errors
     /// Which address and transport cannot be had, and why.
     pub fn bind(&mut self, address: SocketAddr, router: usize) -> Result<SocketAddr, BindError> {
-        let error = |address, transport| move |source| BindError { address, transport, source };
+        let error = |address, transport| {
+            move |source| BindError {
+                address,
+                transport,
+                source,
+            }
+        };
         let tcp = socket(address, Type::STREAM).map_err(error(address, "tcp"))?;
-        let bound = tcp.local_addr().map_err(error(address, "tcp"))?.as_socket().unwrap_or(address);
+        let bound = tcp
+            .local_addr()
+            .map_err(error(address, "tcp"))?
+            .as_socket()
+            .unwrap_or(address);
         let udp = socket(bound, Type::DGRAM).map_err(error(bound, "udp"))?;
         udp::want_destination(&udp, bound).map_err(error(bound, "udp"))?;
         let listener = Listener {
@@ -77,7 +87,10 @@ impl Bound {
     /// As [`Bound::bind`].
     pub fn bind_any(&mut self, port: u16, router: usize) -> Result<SocketAddr, BindError> {
         let v4 = self.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), router)?;
-        match self.bind(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port()), router) {
+        match self.bind(
+            SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port()),
+            router,
+        ) {
             Err(error) if !is_missing_family(&error.source) => Err(error),
             Ok(_) | Err(_) => Ok(v4),
         }
@@ -86,7 +99,10 @@ impl Bound {
     /// The addresses that are bound.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().map(|(listener, _)| listener.address).collect()
+        self.listeners
+            .iter()
+            .map(|(listener, _)| listener.address)
+            .collect()
     }
 
     /// Serves until `shutdown`, then answers what is at hand, for at most five seconds.
@@ -95,8 +111,19 @@ impl Bound {
         let tcp = Arc::new(tcp::Limits::default());
         for (listener, router) in self.listeners {
             let router = &routers[router];
-            tasks.spawn(udp::serve(listener.udp, Arc::clone(router), tasks.clone(), shutdown.clone()));
-            tasks.spawn(tcp::serve(listener.tcp, Arc::clone(router), Arc::clone(&tcp), tasks.clone(), shutdown.clone()));
+            tasks.spawn(udp::serve(
+                listener.udp,
+                Arc::clone(router),
+                tasks.clone(),
+                shutdown.clone(),
+            ));
+            tasks.spawn(tcp::serve(
+                listener.tcp,
+                Arc::clone(router),
+                Arc::clone(&tcp),
+                tasks.clone(),
+                shutdown.clone(),
+            ));
         }
         shutdown.cancelled().await;
         tasks.close();
@@ -127,7 +154,9 @@ fn socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
 /// Whether the machine has no such addresses at all.
 fn is_missing_family(error: &io::Error) -> bool {
     use nix::errno::Errno;
-    [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL].iter().any(|e| error.raw_os_error() == Some(*e as i32))
+    [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL]
+        .iter()
+        .any(|e| error.raw_os_error() == Some(*e as i32))
 }
 
 /// The addresses of this machine's interfaces, by interface.

@@ -39,7 +39,9 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) }
+        Self {
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        }
     }
 }
 
@@ -101,7 +103,10 @@ async fn connection(
     let slots = Arc::new(Semaphore::new(MAX_PIPELINED));
     let mut reader = BufReader::new(reader);
     loop {
-        let slot = Arc::clone(&slots).acquire_owned().await.map_err(io::Error::other)?;
+        let slot = Arc::clone(&slots)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let packet = tokio::select! {
             packet = tokio::time::timeout(IDLE, read(&mut reader)) => packet.map_err(|_| io::ErrorKind::TimedOut)??,
             () = shutdown.cancelled() => None,
@@ -146,7 +151,9 @@ async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -
             out.extend(size.to_be_bytes());
             out.extend(reply);
         }
-        tokio::time::timeout(WRITE, writer.write_all(&out)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        tokio::time::timeout(WRITE, writer.write_all(&out))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)??;
     }
     writer.shutdown().await
 }

@@ -6,7 +6,10 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use nix::libc;
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt,
+    sockopt,
+};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +49,12 @@ pub(super) fn want_destination(socket: &socket2::Socket, address: SocketAddr) ->
 }
 
 /// Answers datagrams until `shutdown`.
-pub(super) async fn serve(socket: UdpSocket, router: Arc<Router>, tasks: TaskTracker, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    socket: UdpSocket,
+    router: Arc<Router>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+) {
     let socket = Arc::new(socket);
     let waiting = Arc::new(tokio::sync::Semaphore::new(MAX_WAITING));
     let mut buffer = [0; MAX_REQUEST];
@@ -86,8 +94,21 @@ async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Pa
         .async_io(Interest::READABLE, || {
             let mut space = nix::cmsg_space!(libc::in6_pktinfo);
             let mut into = [IoSliceMut::new(buffer)];
-            let message = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut into, Some(&mut space), MsgFlags::empty())?;
-            let peer = message.address.as_ref().and_then(to_std).ok_or(io::ErrorKind::AddrNotAvailable)?;
+            let message = recvmsg::<SockaddrStorage>(
+                socket.as_raw_fd(),
+                &mut into,
+                Some(&mut space),
+                MsgFlags::empty(),
+            )?;
+            let peer = message
+                .address
+                .as_ref()
+                .and_then(to_std)
+                .ok_or(io::ErrorKind::AddrNotAvailable)?;
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "a foreign enum: nothing else was asked for"
+            )]
             let local = message.cmsgs()?.find_map(|control| match control {
                 ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local::V4(info)),
                 ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(info)),
@@ -108,12 +129,25 @@ async fn send(socket: &UdpSocket, reply: &[u8], path: Path) {
                 None => sendmsg(fd, &from, &[], MsgFlags::empty(), Some(&peer)),
                 // Index 0: the route decides the interface, as for any packet from this address.
                 Some(Local::V4(info)) => {
-                    let info = libc::in_pktinfo { ipi_ifindex: 0, ..info };
-                    sendmsg(fd, &from, &[ControlMessage::Ipv4PacketInfo(&info)], MsgFlags::empty(), Some(&peer))
+                    let info = libc::in_pktinfo {
+                        ipi_ifindex: 0,
+                        ..info
+                    };
+                    sendmsg(
+                        fd,
+                        &from,
+                        &[ControlMessage::Ipv4PacketInfo(&info)],
+                        MsgFlags::empty(),
+                        Some(&peer),
+                    )
                 }
-                Some(Local::V6(info)) => {
-                    sendmsg(fd, &from, &[ControlMessage::Ipv6PacketInfo(&info)], MsgFlags::empty(), Some(&peer))
-                }
+                Some(Local::V6(info)) => sendmsg(
+                    fd,
+                    &from,
+                    &[ControlMessage::Ipv6PacketInfo(&info)],
+                    MsgFlags::empty(),
+                    Some(&peer),
+                ),
             };
             Ok(sent?)
         })
@@ -124,6 +158,12 @@ async fn send(socket: &UdpSocket, reply: &[u8], path: Path) {
 }
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())))
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|a| SocketAddr::V4((*a).into()));
+    v4.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|a| SocketAddr::V6((*a).into()))
+    })
 }

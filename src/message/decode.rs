@@ -47,17 +47,28 @@ pub fn screen(packet: &[u8], transport: Transport, client: SocketAddr) -> Screen
     };
     let edns = message.edns.as_ref();
     let query = Query {
-        question: Question { qname: asked.name().clone(), qtype: asked.query_type(), qclass: asked.query_class() },
+        question: Question {
+            qname: asked.name().clone(),
+            qtype: asked.query_type(),
+            qclass: asked.query_class(),
+        },
         id: message.metadata.id,
         opcode: message.metadata.op_code,
         recursion_desired: message.metadata.recursion_desired,
         checking_disabled: message.metadata.checking_disabled,
-        edns: edns.map(|e| Edns { udp_size: e.max_payload(), dnssec_ok: e.flags().dnssec_ok }),
+        edns: edns.map(|e| Edns {
+            udp_size: e.max_payload(),
+            dnssec_ok: e.flags().dnssec_ok,
+        }),
         transport,
         client,
         size: packet.len(),
     };
-    if edns.is_some_and(|e| e.version() != 0) { Screened::BadVersion(query) } else { Screened::Query(query) }
+    if edns.is_some_and(|e| e.version() != 0) {
+        Screened::BadVersion(query)
+    } else {
+        Screened::Query(query)
+    }
 }
 
 /// An error reply of the header alone: id, opcode and RD of the request.
@@ -67,4 +78,21 @@ fn bare(packet: &[u8], rcode: ResponseCode) -> Vec<u8> {
     reply[2] = QR | packet[2] & 0x79;
     reply[3] = rcode.low();
     reply
+}
+
+/// Whether `wire` is a reply to this question with this id.
+#[must_use]
+pub fn answers(wire: &[u8], id: u16, question: &Question) -> bool {
+    if wire.len() < HEADER || wire[..2] != id.to_be_bytes() || wire[2] & QR == 0 {
+        return false;
+    }
+    let Ok(message) = Message::from_vec(wire) else {
+        return false;
+    };
+    // Errors may come without a question (RFC 1035 section 4.1.1 leaves it open).
+    message.queries.first().is_none_or(|q| {
+        *q.name() == question.qname
+            && q.query_type() == question.qtype
+            && q.query_class() == question.qclass
+    })
 }

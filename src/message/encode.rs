@@ -66,7 +66,14 @@ pub fn bad_version(query: &Query) -> Result<Vec<u8>, ProtoError> {
     let flags = QR | if query.recursion_desired { RD } else { 0 };
     let opt = opt(query, BADVERS_HIGH, None);
     let (id, question) = (query.id, &query.question);
-    write(&Parts { id, flags, question, sections: [&[]; 3], opt, limit: limit(query) })
+    write(&Parts {
+        id,
+        flags,
+        question,
+        sections: [&[]; 3],
+        opt,
+        limit: limit(query),
+    })
 }
 
 /// Encodes a question to an upstream, with RD, and with EDNS where the client has it.
@@ -76,7 +83,14 @@ pub fn bad_version(query: &Query) -> Result<Vec<u8>, ProtoError> {
 pub fn encode_query(id: u16, query: &Query) -> Result<Vec<u8>, ProtoError> {
     let flags = RD | if query.checking_disabled { CD } else { 0 };
     let opt = opt(query, 0, None);
-    write(&Parts { id, flags, question: &query.question, sections: [&[]; 3], opt, limit: u16::MAX })
+    write(&Parts {
+        id,
+        flags,
+        question: &query.question,
+        sections: [&[]; 3],
+        opt,
+        limit: u16::MAX,
+    })
 }
 
 /// Cuts a whole message of an upstream to what the client takes; one that fits is left as it is.
@@ -112,18 +126,31 @@ fn limit(query: &Query) -> u16 {
 fn opt(query: &Query, rcode_high: u8, reason: Option<&Reason>) -> Option<hickory_proto::op::Edns> {
     let edns = query.edns?;
     let mut opt = hickory_proto::op::Edns::new();
-    opt.set_max_payload(UDP_SIZE).set_version(0).set_dnssec_ok(edns.dnssec_ok).set_rcode_high(rcode_high);
+    opt.set_max_payload(UDP_SIZE)
+        .set_version(0)
+        .set_dnssec_ok(edns.dnssec_ok)
+        .set_rcode_high(rcode_high);
     if let Some(reason) = reason {
-        let code = if *reason == Reason::NotSynced { NOT_READY } else { OTHER_ERROR };
+        let code = if *reason == Reason::NotSynced {
+            NOT_READY
+        } else {
+            OTHER_ERROR
+        };
         let mut data = code.to_be_bytes().to_vec();
         data.extend(reason.to_string().bytes());
-        opt.options_mut().insert(EdnsOption::Unknown(EXTENDED_ERROR, data));
+        opt.options_mut()
+            .insert(EdnsOption::Unknown(EXTENDED_ERROR, data));
     }
     Some(opt)
 }
 
 fn write(parts: &Parts<'_>) -> Result<Vec<u8>, ProtoError> {
-    let opt = parts.opt.as_ref().map(|opt| Record::from(opt).to_bytes()).transpose()?.unwrap_or_default();
+    let opt = parts
+        .opt
+        .as_ref()
+        .map(|opt| Record::from(opt).to_bytes())
+        .transpose()?
+        .unwrap_or_default();
     let opt_size = u16::try_from(opt.len()).unwrap_or(u16::MAX);
     let mut buffer = Vec::with_capacity(usize::from(parts.limit.min(UDP_SIZE)));
     let mut encoder = BinEncoder::new(&mut buffer);
@@ -164,6 +191,10 @@ fn write(parts: &Parts<'_>) -> Result<Vec<u8>, ProtoError> {
 
 /// The rcode as the registry writes it.
 #[must_use]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: the rest is alike"
+)]
 pub fn rcode_name(rcode: ResponseCode) -> String {
     match rcode {
         ResponseCode::NoError => "NOERROR".into(),

@@ -34,7 +34,9 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     let mut except = Vec::new();
     for property in &directive.body {
         match property.name.text.as_str() {
-            "except" => except.extend(places(property.some_args("an address or the name of an interface")?)),
+            "except" => except.extend(places(
+                property.some_args("an address or the name of an interface")?,
+            )),
             _ => return Err(directive.unknown_property(property, "except")),
         }
     }
@@ -42,7 +44,10 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
 }
 
 fn place(token: &Token) -> Place {
-    token.text.parse().map_or_else(|_| Place::Interface(token.clone()), Place::Address)
+    token
+        .text
+        .parse()
+        .map_or_else(|_| Place::Interface(token.clone()), Place::Address)
 }
 
 impl Spec {
@@ -57,17 +62,28 @@ impl Spec {
     }
 }
 
-fn resolve(places: &[Place], interfaces: &[(String, IpAddr)]) -> Result<Vec<IpAddr>, CorefileError> {
+fn resolve(
+    places: &[Place],
+    interfaces: &[(String, IpAddr)],
+) -> Result<Vec<IpAddr>, CorefileError> {
     let mut addresses = Vec::new();
     for place in places {
         match place {
             Place::Address(ip) => addresses.push(*ip),
             Place::Interface(token) => {
                 let before = addresses.len();
-                addresses.extend(interfaces.iter().filter(|(name, _)| *name == token.text).map(|(_, ip)| *ip));
+                addresses.extend(
+                    interfaces
+                        .iter()
+                        .filter(|(name, _)| *name == token.text)
+                        .map(|(_, ip)| *ip),
+                );
                 if addresses.len() == before {
                     let known: Vec<_> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
-                    return Err(token.error(format!("no interface {}", token.text), format!("an address, or one of {}", known.join(", "))));
+                    return Err(token.error(
+                        format!("no interface {}", token.text),
+                        format!("an address, or one of {}", known.join(", ")),
+                    ));
                 }
             }
         }
@@ -78,19 +94,32 @@ fn resolve(places: &[Place], interfaces: &[(String, IpAddr)]) -> Result<Vec<IpAd
 #[cfg(test)]
 mod tests {
 
-    use crate::plugin::tests::{spec_error, specs};
     use crate::plugin::Spec as Any;
+    use crate::plugin::tests::{spec_error, specs};
 
     fn addresses(text: &str) -> Vec<String> {
-        let interfaces = [("lo", "127.0.0.1"), ("eth0", "10.0.0.5"), ("eth0", "fd00::5")];
+        let interfaces = [
+            ("lo", "127.0.0.1"),
+            ("eth0", "10.0.0.5"),
+            ("eth0", "fd00::5"),
+        ];
         let interfaces = interfaces.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
-        let Some(Any::Bind(spec)) = specs(text).pop() else { panic!("no bind") };
-        spec.addresses(&interfaces).unwrap().iter().map(ToString::to_string).collect()
+        let Some(Any::Bind(spec)) = specs(text).pop() else {
+            panic!("no bind")
+        };
+        spec.addresses(&interfaces)
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn addresses_and_interfaces_are_bound_but_for_exceptions() {
-        assert_eq!(addresses("bind 127.0.0.1 eth0"), ["127.0.0.1", "10.0.0.5", "fd00::5"]);
+        assert_eq!(
+            addresses("bind 127.0.0.1 eth0"),
+            ["127.0.0.1", "10.0.0.5", "fd00::5"]
+        );
         assert_eq!(addresses("bind eth0 {\n except fd00::5\n}"), ["10.0.0.5"]);
     }
 

@@ -30,7 +30,8 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             "lameduck" => {
                 let expected = "a duration such as `5s`";
                 let arg = property.one_arg(expected)?;
-                lameduck = go_duration(&arg.text).ok_or_else(|| arg.error("this is no duration", expected))?;
+                lameduck = go_duration(&arg.text)
+                    .ok_or_else(|| arg.error("this is no duration", expected))?;
             }
             _ => return Err(directive.unknown_property(property, "lameduck")),
         }

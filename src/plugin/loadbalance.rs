@@ -24,7 +24,10 @@ pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
     match &setup.directive.args[..] {
         [] => Ok(()),
         [policy] if policy.text == "round_robin" => Ok(()),
-        [policy, ..] => Err(policy.error(format!("the policy '{}' is not supported", policy.text), "round_robin, or nothing")),
+        [policy, ..] => Err(policy.error(
+            format!("the policy '{}' is not supported", policy.text),
+            "round_robin, or nothing",
+        )),
     }
 }
 
@@ -32,7 +35,10 @@ impl Plugin for Loadbalance {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let mut reply = next.handle(query).await?;
-            if let Reply::Composed(Composed { answer, additional, .. }) = &mut reply {
+            if let Reply::Composed(Composed {
+                answer, additional, ..
+            }) = &mut reply
+            {
                 shuffle(answer);
                 shuffle(additional);
             }
@@ -43,6 +49,10 @@ impl Plugin for Loadbalance {
 }
 
 /// Aliases first and in order, then what is no address in order, then addresses shuffled.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: every other type is alike"
+)]
 fn shuffle(records: &mut [Record]) {
     let rank = |record: &Record| match record.record_type() {
         RecordType::CNAME => 0,
@@ -64,13 +74,23 @@ mod tests {
     fn addresses_change_places_and_nothing_else_does() {
         let owner = absolute("redis.default.svc.cluster.local").unwrap();
         let alias = record::cname(owner.clone(), 5, absolute("example.com").unwrap());
-        let mut records: Vec<_> = (0..100).map(|i| record::address(owner.clone(), 5, [10, 0, 0, i].into())).collect();
+        let mut records: Vec<_> = (0..100)
+            .map(|i| record::address(owner.clone(), 5, [10, 0, 0, i].into()))
+            .collect();
         let before = records.clone();
         records.push(alias.clone());
         shuffle(&mut records);
         assert_eq!(records[0], alias);
         assert_ne!(records[1..], before);
-        records[1..].sort_by_key(|r| r.data.to_string().rsplit('.').next().unwrap().parse::<u8>().unwrap());
+        records[1..].sort_by_key(|r| {
+            r.data
+                .to_string()
+                .rsplit('.')
+                .next()
+                .unwrap()
+                .parse::<u8>()
+                .unwrap()
+        });
         assert_eq!(records[1..], before);
     }
 }

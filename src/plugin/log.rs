@@ -46,9 +46,16 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
         && last.text.contains('{')
     {
         args = names;
-        format = last.text.replace("{common}", COMMON).replace("{combined}", COMBINED);
+        format = last
+            .text
+            .replace("{common}", COMMON)
+            .replace("{combined}", COMBINED);
     }
-    let names = if args.is_empty() { vec![Name::root()] } else { setup.zones(args)? };
+    let names = if args.is_empty() {
+        vec![Name::root()]
+    } else {
+        setup.zones(args)?
+    };
     let mut classes = Vec::new();
     for property in &directive.body {
         match property.name.text.as_str() {
@@ -56,7 +63,11 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             _ => return Err(directive.unknown_property(property, "class")),
         }
     }
-    Ok(Spec { names, format, classes })
+    Ok(Spec {
+        names,
+        format,
+        classes,
+    })
 }
 
 fn parse_classes(property: &Directive) -> Result<Vec<Class>, CorefileError> {
@@ -86,9 +97,15 @@ impl Plugin for Log {
         async move {
             let start = tokio::time::Instant::now();
             let handled = next.handle(query).await;
-            let fits = |rule: &&Spec| rule.names.iter().any(|zone| zone.zone_of(&query.question.qname));
+            let fits = |rule: &&Spec| {
+                rule.names
+                    .iter()
+                    .any(|zone| zone.zone_of(&query.question.qname))
+            };
             if let Some(rule) = self.rules.iter().find(fits) {
-                let reply = handled.clone().unwrap_or_else(|failure| Reply::refusal(failure.rcode));
+                let reply = handled
+                    .clone()
+                    .unwrap_or_else(|failure| Reply::refusal(failure.rcode));
                 if rule.classes.is_empty() || rule.classes.contains(&class(&reply)) {
                     info!("{}", line(&rule.format, query, &reply, start.elapsed()));
                 }
@@ -136,34 +153,57 @@ fn line(format: &str, query: &Query, reply: &Reply, took: Duration) -> String {
         ("{proto}", transport.to_owned()),
         ("{size}", query.size.to_string()),
         ("{>do}", query.edns.is_some_and(|e| e.dnssec_ok).to_string()),
-        ("{>bufsize}", query.edns.map_or(512, |e| e.udp_size).to_string()),
+        (
+            "{>bufsize}",
+            query.edns.map_or(512, |e| e.udp_size).to_string(),
+        ),
         ("{rcode}", rcode_name(reply.rcode())),
         ("{>rflags}", flags(&wire)),
         ("{rsize}", wire.len().to_string()),
         ("{duration}", format!("{}s", took.as_secs_f64())),
         ("{>opcode}", u8::from(query.opcode).to_string()),
     ];
-    fields.iter().fold(format.to_owned(), |line, (name, value)| line.replace(name, value))
+    fields
+        .iter()
+        .fold(format.to_owned(), |line, (name, value)| {
+            line.replace(name, value)
+        })
 }
 
 fn flags(wire: &[u8]) -> String {
     let [high, low] = wire.get(2..4).map_or([0, 0], |b| [b[0], b[1]]);
-    let names = [(high, 0x80, "qr"), (high, 4, "aa"), (high, 2, "tc"), (high, 1, "rd"), (low, 0x80, "ra"), (low, 0x20, "ad"), (low, 0x10, "cd")];
-    let set: Vec<_> = names.iter().filter(|(byte, bit, _)| byte & bit != 0).map(|(.., name)| *name).collect();
+    let names = [
+        (high, 0x80, "qr"),
+        (high, 4, "aa"),
+        (high, 2, "tc"),
+        (high, 1, "rd"),
+        (low, 0x80, "ra"),
+        (low, 0x20, "ad"),
+        (low, 0x10, "cd"),
+    ];
+    let set: Vec<_> = names
+        .iter()
+        .filter(|(byte, bit, _)| byte & bit != 0)
+        .map(|(.., name)| *name)
+        .collect();
     set.join(",")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::Composed;
     use crate::plugin::tests::{query, spec_error, specs};
     use crate::question::RecordType;
+    use crate::reply::Composed;
 
     #[test]
     fn the_common_line_is_coredns_s() {
         let query = query("Redis.default.svc.cluster.local", RecordType::A);
-        let reply = Composed { authoritative: true, ..Composed::empty(ResponseCode::NXDomain) }.into();
+        let reply = Composed {
+            authoritative: true,
+            ..Composed::empty(ResponseCode::NXDomain)
+        }
+        .into();
         assert_eq!(
             line(COMMON, &query, &reply, Duration::from_micros(1500)),
             r#"127.0.0.1:5353 - 7 "A IN redis.default.svc.cluster.local. udp 0 false 512" NXDOMAIN qr,aa,rd 49 0.0015s"#
@@ -172,11 +212,19 @@ mod tests {
 
     #[test]
     fn names_format_and_classes_are_read() {
-        let Some(crate::plugin::Spec::Log(spec)) = specs("log example.org. \"{name} {rcode}\" {\n class denial error\n}").pop() else {
+        let Some(crate::plugin::Spec::Log(spec)) =
+            specs("log example.org. \"{name} {rcode}\" {\n class denial error\n}").pop()
+        else {
             panic!("no log");
         };
         assert_eq!(spec.names, [crate::name::absolute("example.org").unwrap()]);
-        assert_eq!((spec.format.as_str(), &spec.classes[..]), ("{name} {rcode}", &[Class::Denial, Class::Error][..]));
-        assert_eq!(spec_error("log {\n class nothing\n}"), "unknown class 'nothing'");
+        assert_eq!(
+            (spec.format.as_str(), &spec.classes[..]),
+            ("{name} {rcode}", &[Class::Denial, Class::Error][..])
+        );
+        assert_eq!(
+            spec_error("log {\n class nothing\n}"),
+            "unknown class 'nothing'"
+        );
     }
 }

@@ -25,7 +25,10 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             "monitor" => {
                 let arg = property.one_arg("until-ready or continuously")?;
                 if !["until-ready", "continuously"].contains(&arg.text.as_str()) {
-                    return Err(arg.error(format!("unknown way to monitor '{}'", arg.text), "until-ready or continuously"));
+                    return Err(arg.error(
+                        format!("unknown way to monitor '{}'", arg.text),
+                        "until-ready or continuously",
+                    ));
                 }
             }
             _ => return Err(directive.unknown_property(property, "monitor")),
@@ -40,7 +43,14 @@ pub(super) fn address(directive: &Directive, default: &str) -> Result<String, Co
         return Ok(default.into());
     }
     let arg = directive.one_arg("an address such as `:8080`")?;
-    let port = arg.text.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    port.map(|_| arg.text.clone())
-        .ok_or_else(|| arg.error(format!("{} has no port", arg.text), "an address such as `:8080` or `127.0.0.1:8080`"))
+    let port = arg
+        .text
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    port.map(|_| arg.text.clone()).ok_or_else(|| {
+        arg.error(
+            format!("{} has no port", arg.text),
+            "an address such as `:8080` or `127.0.0.1:8080`",
+        )
+    })
 }

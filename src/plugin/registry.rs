@@ -69,7 +69,10 @@ const NO_CACHE: &str = "answers come from memory, and upstreams cache for themse
 
 /// In the order of CoreDNS 1.14's chain.
 const PLUGINS: &[(&str, Fate)] = &[
-    ("root", Fate::WithoutEffect("no plugin here reads zone files")),
+    (
+        "root",
+        Fate::WithoutEffect("no plugin here reads zone files"),
+    ),
     ("metadata", Fate::WithoutEffect(LATER)),
     ("geoip", Fate::WithoutEffect(LATER)),
     ("cancel", Fate::WithoutEffect(BUILT_IN)),
@@ -78,23 +81,53 @@ const PLUGINS: &[(&str, Fate)] = &[
     ("multisocket", Fate::WithoutEffect(LATER)),
     ("reload", Fate::WithoutEffect(LATER)),
     ("nsid", Fate::WithoutEffect(LATER)),
-    ("bufsize", Fate::WithoutEffect("datagrams are never larger than 1232 octets")),
-    ("bind", Fate::Supported(|s| bind::parse(s).map(Spec::Bind), Repeat::Adds)),
-    ("debug", Fate::WithoutEffect("the log level comes from HEADLESS_DNS_LOG")),
+    (
+        "bufsize",
+        Fate::WithoutEffect("datagrams are never larger than 1232 octets"),
+    ),
+    (
+        "bind",
+        Fate::Supported(|s| bind::parse(s).map(Spec::Bind), Repeat::Adds),
+    ),
+    (
+        "debug",
+        Fate::WithoutEffect("the log level comes from HEADLESS_DNS_LOG"),
+    ),
     ("trace", Fate::WithoutEffect(LATER)),
-    ("ready", Fate::Supported(|s| ready::parse(s).map(Spec::Ready), Repeat::Error)),
-    ("health", Fate::Supported(|s| health::parse(s).map(Spec::Health), Repeat::LastWins)),
-    ("pprof", Fate::WithoutEffect("there is no Go runtime to profile")),
+    (
+        "ready",
+        Fate::Supported(|s| ready::parse(s).map(Spec::Ready), Repeat::Error),
+    ),
+    (
+        "health",
+        Fate::Supported(|s| health::parse(s).map(Spec::Health), Repeat::LastWins),
+    ),
+    (
+        "pprof",
+        Fate::WithoutEffect("there is no Go runtime to profile"),
+    ),
     ("shed", Fate::WithoutEffect(LATER)),
     ("prometheus", Fate::WithoutEffect(LATER)),
-    ("errors", Fate::Supported(|s| errors::parse(s).map(|()| Spec::Errors), Repeat::Error)),
-    ("log", Fate::Supported(|s| log::parse(s).map(Spec::Log), Repeat::Adds)),
+    (
+        "errors",
+        Fate::Supported(|s| errors::parse(s).map(|()| Spec::Errors), Repeat::Error),
+    ),
+    (
+        "log",
+        Fate::Supported(|s| log::parse(s).map(Spec::Log), Repeat::Adds),
+    ),
     ("dnstap", Fate::WithoutEffect(LATER)),
     ("local", Fate::WithoutEffect(LATER)),
     ("dns64", Fate::Refused),
     ("any", Fate::WithoutEffect("ANY is never expanded")),
     ("chaos", Fate::Refused),
-    ("loadbalance", Fate::Supported(|s| loadbalance::parse(s).map(|()| Spec::Loadbalance), Repeat::LastWins)),
+    (
+        "loadbalance",
+        Fate::Supported(
+            |s| loadbalance::parse(s).map(|()| Spec::Loadbalance),
+            Repeat::LastWins,
+        ),
+    ),
     ("tsig", Fate::Refused),
     ("rewrite", Fate::Refused),
     ("autopath", Fate::Refused),
@@ -110,13 +143,25 @@ const PLUGINS: &[(&str, Fate)] = &[
     ("azure", Fate::Refused),
     ("clouddns", Fate::Refused),
     ("k8s_external", Fate::Refused),
-    ("kubernetes", Fate::Supported(|s| kubernetes::parse(s).map(|k| Spec::Kubernetes(*k)), Repeat::Error)),
+    (
+        "kubernetes",
+        Fate::Supported(
+            |s| kubernetes::parse(s).map(|k| Spec::Kubernetes(*k)),
+            Repeat::Error,
+        ),
+    ),
     ("file", Fate::Refused),
     ("auto", Fate::Refused),
     ("secondary", Fate::Refused),
     ("etcd", Fate::Refused),
-    ("loop", Fate::WithoutEffect("an upstream that is this server itself is refused at start")),
-    ("forward", Fate::Supported(|s| forward::parse(s).map(Spec::Forward), Repeat::Adds)),
+    (
+        "loop",
+        Fate::WithoutEffect("an upstream that is this server itself is refused at start"),
+    ),
+    (
+        "forward",
+        Fate::Supported(|s| forward::parse(s).map(Spec::Forward), Repeat::Adds),
+    ),
     ("grpc", Fate::Refused),
     ("grpc_server", Fate::Refused),
     ("https", Fate::Refused),
@@ -134,8 +179,14 @@ const PLUGINS: &[(&str, Fate)] = &[
 ///
 /// # Errors
 /// A directive that is unknown, refused, repeated or wrong, with its place.
-pub fn read_blocks(blocks: &[ServerBlock], source: &dyn Source) -> Result<Vec<Block>, CorefileError> {
-    blocks.iter().map(|block| read_block(block, source)).collect()
+pub fn read_blocks(
+    blocks: &[ServerBlock],
+    source: &dyn Source,
+) -> Result<Vec<Block>, CorefileError> {
+    blocks
+        .iter()
+        .map(|block| read_block(block, source))
+        .collect()
 }
 
 fn read_block(block: &ServerBlock, source: &dyn Source) -> Result<Block, CorefileError> {
@@ -153,14 +204,24 @@ fn read_block(block: &ServerBlock, source: &dyn Source) -> Result<Block, Corefil
                 continue;
             }
             Fate::Refused => {
-                let problem = format!("the plugin `{}` is not supported, and leaving it out would change answers", name.text);
+                let problem = format!(
+                    "the plugin `{}` is not supported, and leaving it out would change answers",
+                    name.text
+                );
                 return Err(name.error(problem, supported()));
             }
         };
-        let spec = parse(&Setup { directive, keys: &block.keys, source })?;
+        let spec = parse(&Setup {
+            directive,
+            keys: &block.keys,
+            source,
+        })?;
         match (repeat, found.iter().position(|(p, _)| *p == position)) {
             (Repeat::Error, Some(_)) => {
-                return Err(name.error(format!("`{}` stands twice in this block", name.text), "one of them"));
+                return Err(name.error(
+                    format!("`{}` stands twice in this block", name.text),
+                    "one of them",
+                ));
             }
             (Repeat::LastWins, Some(at)) => found[at].1 = spec,
             (Repeat::Adds | Repeat::Error | Repeat::LastWins, _) => found.push((position, spec)),
@@ -168,12 +229,19 @@ fn read_block(block: &ServerBlock, source: &dyn Source) -> Result<Block, Corefil
     }
     found.sort_by_key(|(position, _)| *position);
     let specs = found.into_iter().map(|(_, spec)| spec).collect();
-    Ok(Block { keys: block.keys.clone(), specs, without_effect })
+    Ok(Block {
+        keys: block.keys.clone(),
+        specs,
+        without_effect,
+    })
 }
 
 /// The plugins that are supported, in the order of the chain.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    PLUGINS.iter().filter(|(_, fate)| matches!(fate, Fate::Supported(..))).map(|(name, _)| *name)
+    PLUGINS
+        .iter()
+        .filter(|(_, fate)| matches!(fate, Fate::Supported(..)))
+        .map(|(name, _)| *name)
 }
 
 fn supported() -> String {
@@ -185,14 +253,19 @@ impl Setup<'_> {
     ///
     /// # Errors
     /// An argument that is no zone.
-    pub fn zones(&self, args: &[crate::corefile::Token]) -> Result<Vec<crate::name::Name>, CorefileError> {
+    pub fn zones(
+        &self,
+        args: &[crate::corefile::Token],
+    ) -> Result<Vec<crate::name::Name>, CorefileError> {
         if args.is_empty() {
             return Ok(self.keys.iter().map(|key| key.zone.clone()).collect());
         }
         let mut zones = Vec::new();
         for arg in args {
             let named = crate::corefile::zones_of(&arg.text);
-            zones.extend(named.map_err(|problem| arg.error(problem, "a zone such as `cluster.local`, or a CIDR"))?);
+            zones.extend(named.map_err(|problem| {
+                arg.error(problem, "a zone such as `cluster.local`, or a CIDR")
+            })?);
         }
         Ok(zones)
     }

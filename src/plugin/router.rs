@@ -48,14 +48,22 @@ impl Router {
     fn ask<'a>(&'a self, query: &'a Query, depth: u8) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         let refused = |why: &str| {
-            let failure = Failure { rcode: ResponseCode::Refused, why: why.into() };
+            let failure = Failure {
+                rcode: ResponseCode::Refused,
+                why: why.into(),
+            };
             futures::future::ready(Err(failure)).boxed()
         };
         if question.qclass != DNSClass::IN && !self.any_class {
             return refused("only class IN is served");
         }
         match self.chain_of(question) {
-            Some(chain) if !chain.is_empty() => Next { router: self, rest: chain, depth }.handle(query),
+            Some(chain) if !chain.is_empty() => Next {
+                router: self,
+                rest: chain,
+                depth,
+            }
+            .handle(query),
             Some(_) | None => refused("no server block has this name"),
         }
     }
@@ -63,11 +71,17 @@ impl Router {
     /// The block with the longest zone. DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1): as in
     /// CoreDNS the topmost block other than the root's gets it.
     fn chain_of(&self, question: &Question) -> Option<&Chain> {
-        let mut fitting: Vec<_> = self.blocks.iter().filter(|(zone, _)| zone.zone_of(&question.qname)).collect();
+        let mut fitting: Vec<_> = self
+            .blocks
+            .iter()
+            .filter(|(zone, _)| zone.zone_of(&question.qname))
+            .collect();
         fitting.sort_by_key(|(zone, _)| zone.num_labels());
-        let found = match question.qtype {
-            RecordType::DS => fitting.iter().find(|(zone, _)| !zone.is_root()).or_else(|| fitting.first()),
-            _ => fitting.last(),
+        let topmost = fitting.iter().find(|(zone, _)| !zone.is_root());
+        let found = if question.qtype == RecordType::DS {
+            topmost.or_else(|| fitting.first())
+        } else {
+            fitting.last()
         };
         found.map(|(_, chain)| chain)
     }
@@ -87,7 +101,10 @@ impl<'a> Next<'a> {
         if self.depth >= MAX_DEPTH {
             return Err(Failure::servfail("too many aliases"));
         }
-        let query = Query { question, ..query.clone() };
+        let query = Query {
+            question,
+            ..query.clone()
+        };
         self.router.ask(&query, self.depth + 1).await
     }
 }
@@ -99,15 +116,26 @@ mod tests {
     use crate::plugin::tests::{Fixed, query};
 
     fn router(zones: &[&str]) -> Router {
-        let chain = |i: usize| Arc::from([Arc::new(Fixed::address([10, 0, 0, u8::try_from(i).unwrap()])) as Arc<dyn Plugin>]);
-        let blocks = zones.iter().enumerate().map(|(i, z)| (absolute(z).unwrap(), chain(i))).collect();
+        let chain = |i: usize| {
+            Arc::from([
+                Arc::new(Fixed::address([10, 0, 0, u8::try_from(i).unwrap()])) as Arc<dyn Plugin>,
+            ])
+        };
+        let blocks = zones
+            .iter()
+            .enumerate()
+            .map(|(i, z)| (absolute(z).unwrap(), chain(i)))
+            .collect();
         Router::new(blocks, false)
     }
 
     fn block(router: &Router, qname: &str, qtype: RecordType) -> Option<usize> {
         let question = Question::new(absolute(qname).unwrap(), qtype);
         let chain = router.chain_of(&question)?;
-        router.blocks.iter().position(|(_, c)| Arc::ptr_eq(c, chain))
+        router
+            .blocks
+            .iter()
+            .position(|(_, c)| Arc::ptr_eq(c, chain))
     }
 
     #[test]
@@ -120,7 +148,11 @@ mod tests {
             ("x.a.example.org", RecordType::DS, 1),
             ("com", RecordType::DS, 0),
         ] {
-            assert_eq!(block(&router, qname, qtype), Some(wanted), "{qname} {qtype}");
+            assert_eq!(
+                block(&router, qname, qtype),
+                Some(wanted),
+                "{qname} {qtype}"
+            );
         }
     }
 
@@ -128,10 +160,16 @@ mod tests {
     fn a_name_of_no_block_and_a_class_of_no_plugin_are_refused() {
         let router = router(&["example.org"]);
         let rcode = |query: &Query| futures::executor::block_on(router.answer(query)).rcode();
-        assert_eq!(rcode(&query("example.com", RecordType::A)), ResponseCode::Refused);
+        assert_eq!(
+            rcode(&query("example.com", RecordType::A)),
+            ResponseCode::Refused
+        );
         let mut chaos = query("example.org", RecordType::A);
         chaos.question.qclass = DNSClass::CH;
         assert_eq!(rcode(&chaos), ResponseCode::Refused);
-        assert_eq!(rcode(&query("example.org", RecordType::A)), ResponseCode::NoError);
+        assert_eq!(
+            rcode(&query("example.org", RecordType::A)),
+            ResponseCode::NoError
+        );
     }
 }

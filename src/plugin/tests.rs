@@ -18,7 +18,11 @@ impl Fixed {
     pub(super) fn address(ip: [u8; 4]) -> Self {
         let owner = absolute("fixed").unwrap();
         let answer = vec![record::address(owner, 5, ip.into())];
-        Self(Ok(Composed { answer, ..Composed::empty(ResponseCode::NoError) }.into()))
+        Self(Ok(Composed {
+            answer,
+            ..Composed::empty(ResponseCode::NoError)
+        }
+        .into()))
     }
 }
 
@@ -49,7 +53,9 @@ pub(super) struct Files;
 impl Source for Files {
     fn read(&self, _: &str, path: &str) -> io::Result<String> {
         match path {
-            "/etc/resolv.conf" => Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into()),
+            "/etc/resolv.conf" => {
+                Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into())
+            }
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }
@@ -80,17 +86,44 @@ pub(super) fn spec_error(directives: &str) -> String {
 
 #[test]
 fn a_block_s_plugins_come_in_coredns_s_order_whatever_the_file_s() {
-    let names: Vec<_> = specs("forward . 192.0.2.1\nkubernetes\nloadbalance\nready\nlog\nerrors\nhealth\nbind lo")
-        .iter()
-        .map(|spec| format!("{spec:?}").split(['(', ' ']).next().unwrap().to_owned())
-        .collect();
-    assert_eq!(names, ["Bind", "Ready", "Health", "Errors", "Log", "Loadbalance", "Kubernetes", "Forward"]);
+    let names: Vec<_> =
+        specs("forward . 192.0.2.1\nkubernetes\nloadbalance\nready\nlog\nerrors\nhealth\nbind lo")
+            .iter()
+            .map(|spec| {
+                format!("{spec:?}")
+                    .split(['(', ' '])
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect();
+    assert_eq!(
+        names,
+        [
+            "Bind",
+            "Ready",
+            "Health",
+            "Errors",
+            "Log",
+            "Loadbalance",
+            "Kubernetes",
+            "Forward"
+        ]
+    );
 }
 
 #[test]
 fn kubeadm_s_corefile_is_accepted_and_says_what_has_no_effect() {
-    let blocks = read_blocks(&corefile::parse("Corefile", corefile::KUBEADM, &Files).unwrap(), &Files).unwrap();
-    let names: Vec<_> = blocks[0].without_effect.iter().map(|(name, _)| name.as_str()).collect();
+    let blocks = read_blocks(
+        &corefile::parse("Corefile", corefile::KUBEADM, &Files).unwrap(),
+        &Files,
+    )
+    .unwrap();
+    let names: Vec<_> = blocks[0]
+        .without_effect
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(names, ["prometheus", "cache", "loop", "reload"]);
     assert_eq!(blocks[0].specs.len(), 6);
 }
@@ -99,12 +132,24 @@ fn kubeadm_s_corefile_is_accepted_and_says_what_has_no_effect() {
 fn no_directive_is_mistyped_and_ignored() {
     for (text, problem) in [
         ("forwrad . 192.0.2.1", "unknown directive 'forwrad'"),
-        ("rewrite name a b", "the plugin `rewrite` is not supported, and leaving it out would change answers"),
-        ("kubernetes\nkubernetes", "`kubernetes` stands twice in this block"),
-        ("health {\n lameduk 5s\n}", "unknown property 'lameduk' of `health`"),
+        (
+            "rewrite name a b",
+            "the plugin `rewrite` is not supported, and leaving it out would change answers",
+        ),
+        (
+            "kubernetes\nkubernetes",
+            "`kubernetes` stands twice in this block",
+        ),
+        (
+            "health {\n lameduk 5s\n}",
+            "unknown property 'lameduk' of `health`",
+        ),
         ("health {\n lameduck 5\n}", "this is no duration"),
         ("ready 8181", "8181 has no port"),
-        ("loadbalance weighted x", "the policy 'weighted' is not supported"),
+        (
+            "loadbalance weighted x",
+            "the policy 'weighted' is not supported",
+        ),
         ("errors file", "`errors` writes to the log only"),
     ] {
         assert_eq!(spec_error(text), problem, "{text}");
@@ -113,6 +158,8 @@ fn no_directive_is_mistyped_and_ignored() {
 
 #[test]
 fn the_last_of_several_health_directives_counts() {
-    let [Spec::Health(health)] = &specs("health :1\nhealth :2")[..] else { panic!("not one health") };
+    let [Spec::Health(health)] = &specs("health :1\nhealth :2")[..] else {
+        panic!("not one health")
+    };
     assert_eq!(health.address, ":2");
 }

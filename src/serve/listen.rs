@@ -9,25 +9,39 @@ use crate::dns::{BindError, Bound};
 use crate::name::Name;
 use crate::plugin::{Block, Chain, Router, Spec};
 
-/// The sockets, by address and port; no address is every address.
+/// Address and port; no address is every address.
+type Place = (Option<IpAddr>, u16);
+
+/// The sockets of a Corefile.
 pub(super) struct Listeners<'a> {
     port: u16,
     interfaces: &'a [(String, IpAddr)],
-    blocks: BTreeMap<(Option<IpAddr>, u16), Vec<(Name, Chain)>>,
+    blocks: BTreeMap<Place, Vec<(Name, Chain)>>,
 }
 
 impl<'a> Listeners<'a> {
     pub(super) fn new(port: u16, interfaces: &'a [(String, IpAddr)]) -> Self {
-        Self { port, interfaces, blocks: BTreeMap::new() }
+        Self {
+            port,
+            interfaces,
+            blocks: BTreeMap::new(),
+        }
     }
 
     /// Adds a block; returns what it serves, a line a key.
-    pub(super) fn add(&mut self, block: &Block, chain: &Chain) -> Result<Vec<String>, CorefileError> {
+    pub(super) fn add(
+        &mut self,
+        block: &Block,
+        chain: &Chain,
+    ) -> Result<Vec<String>, CorefileError> {
         let addresses = self.addresses(block)?;
         let mut lines = Vec::new();
         for key in &block.keys {
             if key.scheme == Scheme::Encrypted {
-                return Err(key.token.error("encrypted transports are not supported", "a key without scheme, or dns://"));
+                return Err(key.token.error(
+                    "encrypted transports are not supported",
+                    "a key without scheme, or dns://",
+                ));
             }
             let port = key.port.unwrap_or(self.port);
             for address in &addresses {
@@ -38,16 +52,32 @@ impl<'a> Listeners<'a> {
         Ok(lines)
     }
 
-    fn add_one(&mut self, key: &Key, at: (Option<IpAddr>, u16), chain: &Chain) -> Result<(), CorefileError> {
-        let serves = |other: &(Option<IpAddr>, u16)| {
-            other.1 == at.1 && self.blocks.get(other).is_some_and(|blocks| blocks.iter().any(|(zone, _)| *zone == key.zone))
+    fn add_one(
+        &mut self,
+        key: &Key,
+        at: (Option<IpAddr>, u16),
+        chain: &Chain,
+    ) -> Result<(), CorefileError> {
+        let serves = |other: &Place| {
+            other.1 == at.1
+                && self
+                    .blocks
+                    .get(other)
+                    .is_some_and(|blocks| blocks.iter().any(|(zone, _)| *zone == key.zone))
         };
-        let overlaps = |other: &&(Option<IpAddr>, u16)| serves(other) && (other.0 == at.0 || other.0.is_none() || at.0.is_none());
+        let overlaps = |other: &&Place| {
+            serves(other) && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
+        };
         if self.blocks.keys().any(|other| overlaps(&other)) && at.1 != 0 {
             let problem = format!("cannot serve {}:{} - it is already defined", key.zone, at.1);
-            return Err(key.token.error(problem, "each zone once for a port and address"));
+            return Err(key
+                .token
+                .error(problem, "each zone once for a port and address"));
         }
-        self.blocks.entry(at).or_default().push((key.zone.clone(), Arc::clone(chain)));
+        self.blocks
+            .entry(at)
+            .or_default()
+            .push((key.zone.clone(), Arc::clone(chain)));
         Ok(())
     }
 
@@ -59,7 +89,11 @@ impl<'a> Listeners<'a> {
                 addresses.extend(bind.addresses(self.interfaces)?.into_iter().map(Some));
             }
         }
-        Ok(if addresses.is_empty() { vec![None] } else { addresses })
+        Ok(if addresses.is_empty() {
+            vec![None]
+        } else {
+            addresses
+        })
     }
 
     /// The addresses by which others reach the block: those it is bound to, without loopback.

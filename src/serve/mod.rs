@@ -71,7 +71,8 @@ impl Program {
     /// # Errors
     /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
     pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
-        let blocks = corefile::parse(setup.name, setup.text, setup.source).and_then(|blocks| read_blocks(&blocks, setup.source));
+        let blocks = corefile::parse(setup.name, setup.text, setup.source)
+            .and_then(|blocks| read_blocks(&blocks, setup.source));
         let blocks = blocks.map_err(anyhow::Error::new)?;
         for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
             info!(plugin = %name, "accepted without effect: {why}");
@@ -89,10 +90,19 @@ impl Program {
         let (dns, routers) = listeners.bind()?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
         for spec in forwards(&blocks) {
-            spec.check_not_ourselves(&dns.addresses(), &local).map_err(anyhow::Error::new)?;
+            spec.check_not_ourselves(&dns.addresses(), &local)
+                .map_err(anyhow::Error::new)?;
         }
         let (admin, lameduck) = probes(&blocks, &readiness).await?;
-        Ok(Self { dns, routers, admin, stanzas, lameduck, serving, lines })
+        Ok(Self {
+            dns,
+            routers,
+            admin,
+            stanzas,
+            lameduck,
+            serving,
+            lines,
+        })
     }
 
     /// The DNS sockets' addresses.
@@ -110,7 +120,10 @@ impl Program {
     /// The zones of the stanzas, in the order of the file.
     #[must_use]
     pub fn zones(&self) -> Vec<Arc<Zone>> {
-        self.stanzas.iter().map(|stanza| Arc::clone(&stanza.watches.zone)).collect()
+        self.stanzas
+            .iter()
+            .map(|stanza| Arc::clone(&stanza.watches.zone))
+            .collect()
     }
 
     /// Serves until `shutdown`; then lame duck, drain, and last the watches end.
@@ -171,10 +184,19 @@ async fn wait_for_sync(stanzas: &[Stanza], shutdown: &CancellationToken) {
 }
 
 fn forwards(blocks: &[Block]) -> impl Iterator<Item = &crate::plugin::forward::Spec> {
-    blocks.iter().flat_map(|block| &block.specs).filter_map(|spec| match spec {
-        Spec::Forward(spec) => Some(spec),
-        Spec::Bind(_) | Spec::Errors | Spec::Health(_) | Spec::Kubernetes(_) | Spec::Loadbalance | Spec::Log(_) | Spec::Ready(_) => None,
-    })
+    blocks
+        .iter()
+        .flat_map(|block| &block.specs)
+        .filter_map(|spec| match spec {
+            Spec::Forward(spec) => Some(spec),
+            Spec::Bind(_)
+            | Spec::Errors
+            | Spec::Health(_)
+            | Spec::Kubernetes(_)
+            | Spec::Loadbalance
+            | Spec::Log(_)
+            | Spec::Ready(_) => None,
+        })
 }
 
 /// A block's handlers, in order; its watches, where it has a `kubernetes` stanza.
@@ -198,7 +220,11 @@ async fn chain(
                 view.local_addresses = listeners.local_addresses(block)?;
                 let stanza = stanza(spec, api, readiness).await?;
                 let zone = Arc::clone(&stanza.watches.zone);
-                plugins.push(Arc::new(Kubernetes { view, fallthrough: spec.fallthrough.clone(), zone }));
+                plugins.push(Arc::new(Kubernetes {
+                    view,
+                    fallthrough: spec.fallthrough.clone(),
+                    zone,
+                }));
                 found = Some(stanza);
             }
             Spec::Bind(_) | Spec::Health(_) | Spec::Ready(_) => {}
@@ -212,7 +238,11 @@ async fn chain(
     Ok((plugins.into(), found))
 }
 
-async fn stanza(spec: &kubernetes::Spec, api: &Ambient, readiness: &Readiness) -> anyhow::Result<Stanza> {
+async fn stanza(
+    spec: &kubernetes::Spec,
+    api: &Ambient,
+    readiness: &Readiness,
+) -> anyhow::Result<Stanza> {
     let client = match (&spec.api, api) {
         (Server::Ambient, Ambient::Client(client)) => client.clone(),
         (Server::Ambient, Ambient::Server(server)) => api::connect(server).await?,
@@ -221,17 +251,27 @@ async fn stanza(spec: &kubernetes::Spec, api: &Ambient, readiness: &Readiness) -
     let options = watch::Options {
         labels: spec.labels.clone(),
         namespace_labels: spec.namespace_labels.clone(),
-        shape: watch::wire::Shape { endpoint_pod_names: spec.endpoint_pod_names, zonal: spec.view.zonal },
+        shape: watch::wire::Shape {
+            endpoint_pod_names: spec.endpoint_pod_names,
+            zonal: spec.view.zonal,
+        },
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,
         multicluster: !spec.view.multicluster.is_empty(),
     };
     let watches = Watches::start(&client, &options);
-    Ok(Stanza { watches, startup_timeout: spec.startup_timeout, ready: readiness.token("kubernetes") })
+    Ok(Stanza {
+        watches,
+        startup_timeout: spec.startup_timeout,
+        ready: readiness.token("kubernetes"),
+    })
 }
 
 /// Binds the probes; an address that several blocks name is bound once. Also the longest lame duck.
-async fn probes(blocks: &[Block], readiness: &Readiness) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
+async fn probes(
+    blocks: &[Block],
+    readiness: &Readiness,
+) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
     let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
     for spec in blocks.iter().flat_map(|block| &block.specs) {
         match spec {
@@ -246,7 +286,13 @@ async fn probes(blocks: &[Block], readiness: &Readiness) -> anyhow::Result<(Vec<
                 bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
                 seen.push(("ready", ready.address.clone()));
             }
-            Spec::Ready(_) | Spec::Bind(_) | Spec::Errors | Spec::Forward(_) | Spec::Kubernetes(_) | Spec::Loadbalance | Spec::Log(_) => {}
+            Spec::Ready(_)
+            | Spec::Bind(_)
+            | Spec::Errors
+            | Spec::Forward(_)
+            | Spec::Kubernetes(_)
+            | Spec::Loadbalance
+            | Spec::Log(_) => {}
         }
     }
     Ok((bound, lameduck))

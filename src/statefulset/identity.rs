@@ -21,7 +21,10 @@ pub fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
 
 /// The Pod of this ordinal, from a revision's template.
 pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -> Value {
-    let name = format!("{}-{ordinal}", set["metadata"]["name"].as_str().unwrap_or_default());
+    let name = format!(
+        "{}-{ordinal}",
+        set["metadata"]["name"].as_str().unwrap_or_default()
+    );
     let mut spec = template["spec"].clone();
     spec["hostname"] = name.as_str().into();
     let service = set["spec"]["serviceName"].as_str().unwrap_or_default();
@@ -76,13 +79,19 @@ fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
     });
     let mut all: Vec<Value> = claims.collect();
     let others = template.as_array().into_iter().flatten();
-    let others: Vec<_> = others.filter(|volume| !all.iter().any(|claim| claim["name"] == volume["name"])).cloned().collect();
+    let others: Vec<_> = others
+        .filter(|volume| !all.iter().any(|claim| claim["name"] == volume["name"]))
+        .cloned()
+        .collect();
     all.extend(others);
     all
 }
 
 fn claim_templates(set: &Value) -> impl Iterator<Item = &Value> {
-    set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten()
+    set["spec"]["volumeClaimTemplates"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 /// The claims of the Pod of this name: `<template>-<pod>`, with the set's `matchLabels`, which win.
@@ -90,8 +99,16 @@ fn claim_templates(set: &Value) -> impl Iterator<Item = &Value> {
 pub fn claims_of(set: &Value, pod: &str) -> Vec<Value> {
     let claim = |template: &Value| {
         let name = template["metadata"]["name"].as_str().unwrap_or_default();
-        let mut labels = template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-        labels.extend(set["spec"]["selector"]["matchLabels"].as_object().cloned().unwrap_or_default());
+        let mut labels = template["metadata"]["labels"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        labels.extend(
+            set["spec"]["selector"]["matchLabels"]
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
+        );
         let mut meta = json!({"name": format!("{name}-{pod}"), "namespace": set["metadata"]["namespace"], "labels": labels});
         if !template["metadata"]["annotations"].is_null() {
             meta["annotations"] = template["metadata"]["annotations"].clone();

@@ -22,20 +22,42 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     let set = &*observed.set;
     let spec = Spec::of(set);
     let revisions = revision::of(set, &observed.revisions);
-    let mut members: Vec<Member<'_>> =
-        observed.pods.iter().filter_map(|pod| Member::of(spec.name, pod, (now, spec.min_ready))).collect();
+    let mut members: Vec<Member<'_>> = observed
+        .pods
+        .iter()
+        .filter_map(|pod| Member::of(spec.name, pod, (now, spec.min_ready)))
+        .collect();
     members.sort_by_key(|m| m.ordinal);
     let status = status::of(set, &spec, &members, &revisions);
     let wake = members.iter().filter_map(|m| m.due).min();
-    let mut sync = Sync { observed, spec: &spec, revisions: &revisions, members: &members, actions: revisions.actions.clone(), blocked: None };
+    let mut sync = Sync {
+        observed,
+        spec: &spec,
+        revisions: &revisions,
+        members: &members,
+        actions: revisions.actions.clone(),
+        blocked: None,
+    };
     if !spec.deleted {
         sync.run();
     }
-    let Sync { mut actions, blocked, .. } = sync;
+    let Sync {
+        mut actions,
+        blocked,
+        ..
+    } = sync;
     let mut live: Vec<&str> = members.iter().map(|m| m.revision).collect();
-    live.extend([revision::name(&revisions.update), revision::name(&revisions.current)]);
+    live.extend([
+        revision::name(&revisions.update),
+        revision::name(&revisions.current),
+    ]);
     actions.extend(revision::beyond(&observed.revisions, &live, spec.history));
-    Plan { actions, status, wake, blocked }
+    Plan {
+        actions,
+        status,
+        wake,
+        blocked,
+    }
 }
 
 struct Sync<'a> {
@@ -60,7 +82,9 @@ impl Sync<'_> {
         let last = self.spec.start + self.spec.replicas - 1;
         let longest = format!("{}-{last}", self.spec.name);
         if longest.len() > MAX_LABEL && self.spec.replicas > 0 {
-            self.blocked = Some(format!("pod name {longest} would be longer than {MAX_LABEL} characters"));
+            self.blocked = Some(format!(
+                "pod name {longest} would be longer than {MAX_LABEL} characters"
+            ));
             return;
         }
         if self.fill() == Pass::Done && self.condemn() == Pass::Done {
@@ -107,15 +131,26 @@ impl Sync<'_> {
         }
         if member.pod["metadata"]["labels"][identity::POD_NAME] != member.name {
             let labels = identity::repair(member.name, member.ordinal);
-            self.actions.push(Action::RepairPod { name: member.name.to_owned(), labels });
+            self.actions.push(Action::RepairPod {
+                name: member.name.to_owned(),
+                labels,
+            });
         }
         false
     }
 
     fn create(&mut self, ordinal: i64) {
         let revision = self.revision_for(ordinal);
-        let pod = identity::pod(&self.observed.set, revision::template(revision), revision::name(revision), ordinal);
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let pod = identity::pod(
+            &self.observed.set,
+            revision::template(revision),
+            revision::name(revision),
+            ordinal,
+        );
+        let name = pod["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         if self.create_claims(&name) {
             self.actions.push(Action::CreatePod(pod));
         }
@@ -129,7 +164,10 @@ impl Sync<'_> {
             match self.observed.claims.iter().find(|(n, _)| n == name) {
                 Some((_, ending)) if *ending => usable = false,
                 Some(_) => {}
-                None => self.actions.push(Action::CreateClaim { claim, pod: pod.to_owned() }),
+                None => self.actions.push(Action::CreateClaim {
+                    claim,
+                    pod: pod.to_owned(),
+                }),
             }
         }
         usable
@@ -140,19 +178,31 @@ impl Sync<'_> {
         let old = match self.spec.update {
             Update::Rolling(Some(partition)) => ordinal < self.spec.start + partition,
             Update::Rolling(None) => {
-                let current = self.observed.set["status"]["currentReplicas"].as_i64().unwrap_or_default();
+                let current = self.observed.set["status"]["currentReplicas"]
+                    .as_i64()
+                    .unwrap_or_default();
                 ordinal < self.spec.start + current
             }
             Update::OnDelete => false,
         };
-        if old { &self.revisions.current } else { &self.revisions.update }
+        if old {
+            &self.revisions.current
+        } else {
+            &self.revisions.update
+        }
     }
 
     /// Takes away Pods out of range, from the highest down.
     fn condemn(&mut self) -> Pass {
         let unavailable = self.members.iter().filter(|m| m.unavailable());
-        let first_bad = unavailable.min_by_key(|m| (!self.spec.holds(m.ordinal), m.ordinal)).map(|m| m.uid);
-        let condemned = self.members.iter().rev().filter(|m| !self.spec.holds(m.ordinal));
+        let first_bad = unavailable
+            .min_by_key(|m| (!self.spec.holds(m.ordinal), m.ordinal))
+            .map(|m| m.uid);
+        let condemned = self
+            .members
+            .iter()
+            .rev()
+            .filter(|m| !self.spec.holds(m.ordinal));
         let mut outcome = Pass::Done;
         for member in condemned.take(MAX_BATCH) {
             outcome = Pass::Stop;
@@ -177,7 +227,11 @@ impl Sync<'_> {
     /// Replaces Pods of an older revision one at a time, from the highest ordinal down to the partition.
     fn update(&mut self) {
         let update = revision::name(&self.revisions.update);
-        let touched = self.members.iter().rev().filter(|m| self.spec.holds(m.ordinal) && m.ordinal >= self.spec.first_updated());
+        let touched = self
+            .members
+            .iter()
+            .rev()
+            .filter(|m| self.spec.holds(m.ordinal) && m.ordinal >= self.spec.first_updated());
         for member in touched {
             if member.revision != update && !member.terminating {
                 self.delete(member);
@@ -190,6 +244,9 @@ impl Sync<'_> {
     }
 
     fn delete(&mut self, member: &Member<'_>) {
-        self.actions.push(Action::DeletePod { name: member.name.to_owned(), uid: member.uid.to_owned() });
+        self.actions.push(Action::DeletePod {
+            name: member.name.to_owned(),
+            uid: member.uid.to_owned(),
+        });
     }
 }

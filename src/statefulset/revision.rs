@@ -22,7 +22,11 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
     let mut sorted: Vec<&Value> = present.iter().map(|r| &**r).collect();
     sorted.sort_by_key(|r| {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-        (number(r), text(&r["metadata"]["creationTimestamp"]), text(&r["metadata"]["name"]))
+        (
+            number(r),
+            text(&r["metadata"]["creationTimestamp"]),
+            text(&r["metadata"]["name"]),
+        )
     });
     let newest = sorted.last().map_or(0, |r| number(r));
     let data = data(&set["spec"]["template"]);
@@ -33,8 +37,14 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
         Some(older) => {
             let mut raised = Value::clone(older);
             raised["revision"] = (newest + 1).into();
-            let name = raised["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            actions.push(Action::RaiseRevision { name, revision: newest + 1 });
+            let name = raised["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            actions.push(Action::RaiseRevision {
+                name,
+                revision: newest + 1,
+            });
             raised
         }
         None => {
@@ -44,17 +54,30 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
         }
     };
     let named = set["status"]["currentRevision"].as_str();
-    let current = sorted.iter().find(|r| r["metadata"]["name"].as_str() == named && named.is_some());
+    let current = sorted
+        .iter()
+        .find(|r| r["metadata"]["name"].as_str() == named && named.is_some());
     let current = current.map_or_else(|| update.clone(), |r| Value::clone(r));
-    Revisions { update, current, actions }
+    Revisions {
+        update,
+        current,
+        actions,
+    }
 }
 
 /// The oldest revisions that no Pod and no status names, beyond the limit.
 pub(super) fn beyond(present: &[Arc<Value>], live: &[&str], limit: usize) -> Vec<Action> {
-    let mut idle: Vec<&Value> = present.iter().map(|r| &**r).filter(|r| !live.contains(&name(r))).collect();
+    let mut idle: Vec<&Value> = present
+        .iter()
+        .map(|r| &**r)
+        .filter(|r| !live.contains(&name(r)))
+        .collect();
     idle.sort_by_key(|r| number(r));
     let gone = idle.len().saturating_sub(limit);
-    idle[..gone].iter().map(|r| Action::DeleteRevision(name(r).to_owned())).collect()
+    idle[..gone]
+        .iter()
+        .map(|r| Action::DeleteRevision(name(r).to_owned()))
+        .collect()
 }
 
 /// The template that a revision holds.
@@ -80,10 +103,18 @@ fn data(template: &Value) -> Value {
 fn make(set: &Value, data: Value, revision: i64) -> Value {
     let collisions = set["status"]["collisionCount"].as_i64().unwrap_or_default();
     let hash = hash(&data, collisions);
-    let mut labels = set["spec"]["template"]["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+    let mut labels = set["spec"]["template"]["metadata"]["labels"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     labels.insert(HASH.into(), hash.as_str().into());
     // Names may have 253 characters, hashes ten of them.
-    let prefix: String = set["metadata"]["name"].as_str().unwrap_or_default().chars().take(223).collect();
+    let prefix: String = set["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .chars()
+        .take(223)
+        .collect();
     json!({
         "apiVersion": "apps/v1", "kind": "ControllerRevision",
         "metadata": {
@@ -100,10 +131,22 @@ fn hash(data: &Value, collisions: i64) -> String {
     const OFFSET: u32 = 0x811c_9dc5;
     const PRIME: u32 = 0x0100_0193;
     // The API server writes JSON as Go does: fit for HTML.
-    let escapes = [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
-    let mut text = escapes.iter().fold(data.to_string(), |text, (raw, escaped)| text.replace(raw, escaped));
+    let escapes = [
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u{2028}", "\\u2028"),
+        ("\u{2029}", "\\u2029"),
+    ];
+    let mut text = escapes
+        .iter()
+        .fold(data.to_string(), |text, (raw, escaped)| {
+            text.replace(raw, escaped)
+        });
     let _infallible = write!(text, "{collisions}");
-    let sum = text.bytes().fold(OFFSET, |hash, byte| hash.wrapping_mul(PRIME) ^ u32::from(byte));
+    let sum = text.bytes().fold(OFFSET, |hash, byte| {
+        hash.wrapping_mul(PRIME) ^ u32::from(byte)
+    });
     let letter = |digit: u8| char::from(b"456789bcdf"[usize::from(digit - b'0')]);
     sum.to_string().bytes().map(letter).collect()
 }
@@ -114,7 +157,12 @@ fn canonical(value: &Value) -> Value {
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().filter(|(_, v)| !v.is_null()).collect();
             sorted.sort_by_key(|(key, _)| *key);
-            Value::Object(sorted.into_iter().map(|(k, v)| (k.clone(), canonical(v))).collect::<Map<_, _>>())
+            Value::Object(
+                sorted
+                    .into_iter()
+                    .map(|(k, v)| (k.clone(), canonical(v)))
+                    .collect::<Map<_, _>>(),
+            )
         }
         Value::Array(items) => items.iter().map(canonical).collect(),
         Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => value.clone(),
@@ -132,14 +180,22 @@ mod tests {
         let revisions = fixture["controllerRevisions"].as_array().unwrap();
         for revision in revisions {
             let wanted = revision["metadata"]["labels"][HASH].as_str().unwrap();
-            assert_eq!(hash(&canonical(&revision["data"]), 0), wanted, "{}", name(revision));
+            assert_eq!(
+                hash(&canonical(&revision["data"]), 0),
+                wanted,
+                "{}",
+                name(revision)
+            );
         }
         assert_eq!(revisions.len(), 9);
         for set in fixture["setsAsCreated"].as_array().unwrap() {
             let update = of(set, &[]).update;
             assert_eq!(update["metadata"]["name"], set["status"]["updateRevision"]);
             let made = revisions.iter().find(|r| name(r) == name(&update)).unwrap();
-            assert_eq!((&update["data"], &update["metadata"]["labels"]), (&made["data"], &made["metadata"]["labels"]));
+            assert_eq!(
+                (&update["data"], &update["metadata"]["labels"]),
+                (&made["data"], &made["metadata"]["labels"])
+            );
         }
     }
 }

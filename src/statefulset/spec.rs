@@ -38,9 +38,14 @@ impl<'a> Spec<'a> {
             min_ready: SignedDuration::from_secs(number(&spec["minReadySeconds"], 0)),
             update: match spec["updateStrategy"]["type"].as_str() {
                 Some("OnDelete") => Update::OnDelete,
-                _ => Update::Rolling(rolling.is_object().then(|| number(&rolling["partition"], 0))),
+                _ => Update::Rolling(
+                    rolling
+                        .is_object()
+                        .then(|| number(&rolling["partition"], 0)),
+                ),
             },
-            history: usize::try_from(number(&spec["revisionHistoryLimit"], 10)).unwrap_or(usize::MAX),
+            history: usize::try_from(number(&spec["revisionHistoryLimit"], 10))
+                .unwrap_or(usize::MAX),
             deleted: set["metadata"]["deletionTimestamp"].is_string(),
         }
     }
@@ -79,12 +84,22 @@ pub(super) struct Member<'a> {
 
 impl<'a> Member<'a> {
     /// `None` for a Pod whose name is not one of the set's.
-    pub(super) fn of(set: &str, pod: &'a Value, (now, min_ready): (Timestamp, SignedDuration)) -> Option<Self> {
+    pub(super) fn of(
+        set: &str,
+        pod: &'a Value,
+        (now, min_ready): (Timestamp, SignedDuration),
+    ) -> Option<Self> {
         let (meta, status) = (&pod["metadata"], &pod["status"]);
         let name = meta["name"].as_str()?;
-        let condition = status["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Ready");
-        let ready = status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
-        let since = condition.and_then(|c| c["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok());
+        let condition = status["conditions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|c| c["type"] == "Ready");
+        let ready =
+            status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
+        let since =
+            condition.and_then(|c| c["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok());
         // Without a time it is never available, but where none is asked for.
         let due = since.and_then(|since| since.checked_add(min_ready).ok());
         let available = ready && (min_ready.is_zero() || due.is_some_and(|due| due <= now));
@@ -98,7 +113,9 @@ impl<'a> Member<'a> {
             due: due.filter(|_| ready && !available),
             terminating: meta["deletionTimestamp"].is_string(),
             ended: matches!(status["phase"].as_str(), Some("Failed" | "Succeeded")),
-            revision: meta["labels"]["controller-revision-hash"].as_str().unwrap_or_default(),
+            revision: meta["labels"]["controller-revision-hash"]
+                .as_str()
+                .unwrap_or_default(),
         })
     }
 

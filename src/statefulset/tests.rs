@@ -24,14 +24,25 @@ fn set(name: &str, replicas: i64) -> Value {
 
 impl World {
     fn new(replicas: i64) -> Self {
-        Self { observed: Observed { set: set("redis", replicas).into(), ..Observed::default() }, uids: 0 }
+        Self {
+            observed: Observed {
+                set: set("redis", replicas).into(),
+                ..Observed::default()
+            },
+            uids: 0,
+        }
     }
 
     /// Plans, does it, and says what was done.
     fn sync(&mut self) -> Vec<String> {
-        let Plan { actions, status, .. } = plan(&self.observed, Timestamp::UNIX_EPOCH);
+        let Plan {
+            actions, status, ..
+        } = plan(&self.observed, Timestamp::UNIX_EPOCH);
         self.set()["status"] = status;
-        actions.into_iter().map(|action| self.perform(action)).collect()
+        actions
+            .into_iter()
+            .map(|action| self.perform(action))
+            .collect()
     }
 
     fn perform(&mut self, action: Action) -> String {
@@ -61,11 +72,18 @@ impl World {
                 format!("delete {name}")
             }
             Action::DeleteRevision(name) => {
-                self.observed.revisions.retain(|r| r["metadata"]["name"] != name.as_str());
+                self.observed
+                    .revisions
+                    .retain(|r| r["metadata"]["name"] != name.as_str());
                 "delete revision".into()
             }
             Action::RaiseRevision { name, revision } => {
-                let found = self.observed.revisions.iter_mut().find(|r| r["metadata"]["name"] == name.as_str()).unwrap();
+                let found = self
+                    .observed
+                    .revisions
+                    .iter_mut()
+                    .find(|r| r["metadata"]["name"] == name.as_str())
+                    .unwrap();
                 Arc::make_mut(found)["revision"] = revision.into();
                 format!("raise to {revision}")
             }
@@ -81,11 +99,18 @@ impl World {
     }
 
     fn pod(&mut self, name: &str) -> &mut Value {
-        Arc::make_mut(self.observed.pods.iter_mut().find(|p| p["metadata"]["name"] == name).unwrap())
+        Arc::make_mut(
+            self.observed
+                .pods
+                .iter_mut()
+                .find(|p| p["metadata"]["name"] == name)
+                .unwrap(),
+        )
     }
 
     fn is_current(&self) -> bool {
-        self.observed.set["status"]["currentRevision"] == self.observed.set["status"]["updateRevision"]
+        self.observed.set["status"]["currentRevision"]
+            == self.observed.set["status"]["updateRevision"]
     }
 
     fn ready(&mut self, name: &str) {
@@ -106,7 +131,10 @@ impl World {
         let mut world = Self::new(replicas);
         for _ in 0..replicas {
             world.sync();
-            let name = world.observed.pods.last().unwrap()["metadata"]["name"].as_str().unwrap().to_owned();
+            let name = world.observed.pods.last().unwrap()["metadata"]["name"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             world.ready(&name);
         }
         assert!(world.sync().is_empty());
@@ -117,15 +145,28 @@ impl World {
     fn run(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         loop {
-            let names: Vec<String> = self.observed.pods.iter().map(|p| p["metadata"]["name"].as_str().unwrap().to_owned()).collect();
+            let names: Vec<String> = self
+                .observed
+                .pods
+                .iter()
+                .map(|p| p["metadata"]["name"].as_str().unwrap().to_owned())
+                .collect();
             for name in names {
-                if self.pod(&name)["metadata"]["deletionTimestamp"].is_string() { self.gone(&name) } else { self.ready(&name) }
+                if self.pod(&name)["metadata"]["deletionTimestamp"].is_string() {
+                    self.gone(&name)
+                } else {
+                    self.ready(&name)
+                }
             }
             let actions = self.sync();
             if actions.is_empty() {
                 return done;
             }
-            done.extend(actions.into_iter().filter(|a| !a.contains("revision") && !a.starts_with("claim")));
+            done.extend(
+                actions
+                    .into_iter()
+                    .filter(|a| !a.contains("revision") && !a.starts_with("claim")),
+            );
         }
     }
 }
@@ -133,7 +174,10 @@ impl World {
 #[test]
 fn pods_are_made_in_order_each_after_its_predecessor_is_ready() {
     let mut world = World::new(3);
-    assert_eq!(world.sync(), ["revision 1", "claim data-redis-0", "create redis-0"]);
+    assert_eq!(
+        world.sync(),
+        ["revision 1", "claim data-redis-0", "create redis-0"]
+    );
     assert!(world.sync().is_empty(), "redis-0 is not Ready");
     world.ready("redis-0");
     assert_eq!(world.sync(), ["claim data-redis-1", "create redis-1"]);
@@ -142,8 +186,18 @@ fn pods_are_made_in_order_each_after_its_predecessor_is_ready() {
     world.ready("redis-2");
     assert!(world.sync().is_empty());
     let status = &world.set()["status"];
-    let counts = ["replicas", "readyReplicas", "availableReplicas", "currentReplicas", "updatedReplicas"].map(|f| status[f].as_i64());
-    assert_eq!((counts, &status["observedGeneration"]), ([Some(3); 5], &json!(1)));
+    let counts = [
+        "replicas",
+        "readyReplicas",
+        "availableReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+    ]
+    .map(|f| status[f].as_i64());
+    assert_eq!(
+        (counts, &status["observedGeneration"]),
+        ([Some(3); 5], &json!(1))
+    );
     assert_eq!(status["currentRevision"], status["updateRevision"]);
 }
 
@@ -157,8 +211,14 @@ fn a_pod_has_name_labels_hostname_subdomain_volume_and_one_owner() {
         pod["metadata"]["labels"],
         json!({"app": "redis", "statefulset.kubernetes.io/pod-name": "redis-0", "apps.kubernetes.io/pod-index": "0", "controller-revision-hash": revision})
     );
-    assert_eq!((&pod["spec"]["hostname"], &pod["spec"]["subdomain"]), (&json!("redis-0"), &json!("redis")));
-    assert_eq!(pod["spec"]["volumes"], json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-redis-0"}}]));
+    assert_eq!(
+        (&pod["spec"]["hostname"], &pod["spec"]["subdomain"]),
+        (&json!("redis-0"), &json!("redis"))
+    );
+    assert_eq!(
+        pod["spec"]["volumes"],
+        json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data-redis-0"}}])
+    );
     let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis", "uid": "set-uid", "controller": true, "blockOwnerDeletion": true}]);
     assert_eq!(pod["metadata"]["ownerReferences"], owner);
 }
@@ -168,7 +228,10 @@ fn a_pod_that_is_gone_comes_back_under_its_name_with_its_claim() {
     let mut world = World::settled(3);
     let old = world.pod("redis-1")["metadata"]["uid"].clone();
     world.pod("redis-1")["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into();
-    assert!(world.sync().is_empty(), "its name is taken until it is gone");
+    assert!(
+        world.sync().is_empty(),
+        "its name is taken until it is gone"
+    );
     world.gone("redis-1");
     assert_eq!(world.sync(), ["create redis-1"]);
     assert_ne!(world.pod("redis-1")["metadata"]["uid"], old);
@@ -203,7 +266,10 @@ fn a_lower_ordinal_comes_back_before_higher_ones_are_made() {
     let mut world = World::settled(3);
     world.set()["spec"]["replicas"] = 5.into();
     world.gone("redis-0");
-    assert_eq!(world.run(), ["create redis-0", "create redis-3", "create redis-4"]);
+    assert_eq!(
+        world.run(),
+        ["create redis-0", "create redis-3", "create redis-4"]
+    );
 }
 
 #[test]
@@ -230,7 +296,16 @@ fn ordinals_may_start_elsewhere_and_move() {
     let mut world = World::settled(2);
     world.set()["spec"]["ordinals"] = json!({"start": 2});
     world.set()["spec"]["replicas"] = 3.into();
-    assert_eq!(world.run(), ["create redis-2", "create redis-3", "create redis-4", "delete redis-1", "delete redis-0"]);
+    assert_eq!(
+        world.run(),
+        [
+            "create redis-2",
+            "create redis-3",
+            "create redis-4",
+            "delete redis-1",
+            "delete redis-0"
+        ]
+    );
 }
 
 #[test]
@@ -238,7 +313,15 @@ fn an_update_replaces_one_pod_at_a_time_down_to_the_partition() {
     let mut world = World::settled(3);
     world.set()["spec"]["template"]["spec"]["containers"][0]["image"] = "i:2".into();
     world.set()["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 1.into();
-    assert_eq!(world.run(), ["delete redis-2", "create redis-2", "delete redis-1", "create redis-1"]);
+    assert_eq!(
+        world.run(),
+        [
+            "delete redis-2",
+            "create redis-2",
+            "delete redis-1",
+            "create redis-1"
+        ]
+    );
     assert!(!world.is_current());
     world.set()["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = 0.into();
     assert_eq!(world.run(), ["delete redis-0", "create redis-0"]);
@@ -250,7 +333,15 @@ fn a_parallel_set_is_made_and_scaled_at_once() {
     let mut world = World::new(3);
     world.set()["spec"]["podManagementPolicy"] = "Parallel".into();
     world.set()["spec"]["volumeClaimTemplates"] = json!([]);
-    assert_eq!(world.sync(), ["revision 1", "create redis-0", "create redis-1", "create redis-2"]);
+    assert_eq!(
+        world.sync(),
+        [
+            "revision 1",
+            "create redis-0",
+            "create redis-1",
+            "create redis-2"
+        ]
+    );
     world.set()["spec"]["replicas"] = 1.into();
     assert_eq!(world.sync(), ["delete redis-2", "delete redis-1"]);
 }
@@ -264,7 +355,11 @@ fn availability_takes_min_ready_seconds_and_the_plan_says_when() {
     let at = |seconds| Timestamp::from_second(seconds).unwrap();
     let early = plan(&world.observed, at(10));
     assert_eq!((early.actions.len(), early.wake), (0, Some(at(30))));
-    assert_eq!(plan(&world.observed, at(30)).actions.len(), 2, "claim and Pod");
+    assert_eq!(
+        plan(&world.observed, at(30)).actions.len(),
+        2,
+        "claim and Pod"
+    );
 }
 
 #[test]
@@ -281,14 +376,28 @@ fn a_name_too_long_for_a_pod_is_said() {
     let mut world = World::new(1);
     world.set()["metadata"]["name"] = "x".repeat(62).into();
     let plan = plan(&world.observed, Timestamp::UNIX_EPOCH);
-    assert_eq!(plan.blocked, Some(format!("pod name {}-0 would be longer than 63 characters", "x".repeat(62))));
+    assert_eq!(
+        plan.blocked,
+        Some(format!(
+            "pod name {}-0 would be longer than 63 characters",
+            "x".repeat(62)
+        ))
+    );
 }
 
 #[test]
 fn only_the_canonical_spelling_is_an_ordinal() {
     let of = |pod| ordinal_of("web", pod);
     assert_eq!([of("web-0"), of("web-12")], [Some(0), Some(12)]);
-    for pod in ["web-01", "web-1-0", "web", "web-x", "web--1", "webb-1", "web-99999999999"] {
+    for pod in [
+        "web-01",
+        "web-1-0",
+        "web",
+        "web-x",
+        "web--1",
+        "webb-1",
+        "web-99999999999",
+    ] {
         assert_eq!(of(pod), None, "{pod}");
     }
 }

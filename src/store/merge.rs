@@ -30,18 +30,27 @@ pub(super) struct Merge {
 
 impl Merge {
     pub(super) fn new(set: Set) -> Self {
-        Self { set, parts: HashMap::default(), slice_of: HashMap::default() }
+        Self {
+            set,
+            parts: HashMap::default(),
+            slice_of: HashMap::default(),
+        }
     }
 
     /// Returns whether anything that an answer shows has changed.
     pub(super) fn apply_service(&mut self, zone: &Zone, epoch: Epoch, service: Service) -> bool {
         let key = service.key.clone();
         let parts = self.parts.entry(key.clone()).or_default();
-        let old = parts.service.replace(Kept { epoch, value: service.clone() });
+        let old = parts.service.replace(Kept {
+            epoch,
+            value: service.clone(),
+        });
         if old.as_ref().is_some_and(|kept| kept.value == service) {
             return false;
         }
-        let before = old.map(|kept| addresses_of(&kept.value)).unwrap_or_default();
+        let before = old
+            .map(|kept| addresses_of(&kept.value))
+            .unwrap_or_default();
         let after = addresses_of(&service);
         self.publish(zone, &key, &before, &after);
         true
@@ -49,7 +58,11 @@ impl Merge {
 
     pub(super) fn delete_service(&mut self, zone: &Zone, key: &ObjectKey) -> bool {
         let key = ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes());
-        let Some(old) = self.parts.get_mut(&key).and_then(|parts| parts.service.take()) else {
+        let Some(old) = self
+            .parts
+            .get_mut(&key)
+            .and_then(|parts| parts.service.take())
+        else {
             return false;
         };
         self.publish(zone, &key, &addresses_of(&old.value), &[]);
@@ -63,15 +76,24 @@ impl Merge {
         key: ObjectKey,
         (of, slice): (Option<ServiceKey>, Slice),
     ) -> bool {
-        let moved = self.slice_of.get(&key).is_some_and(|old| Some(old) != of.as_ref());
+        let moved = self
+            .slice_of
+            .get(&key)
+            .is_some_and(|old| Some(old) != of.as_ref());
         let mut changed = moved && self.delete_slice(zone, &key);
         let Some(of) = of else {
             return changed;
         };
         let slice = Arc::new(slice);
         let parts = self.parts.entry(of.clone()).or_default();
-        let kept = Kept { epoch, value: Arc::clone(&slice) };
-        let old = match parts.slices.binary_search_by(|(name, _)| name.cmp(&key.name)) {
+        let kept = Kept {
+            epoch,
+            value: Arc::clone(&slice),
+        };
+        let old = match parts
+            .slices
+            .binary_search_by(|(name, _)| name.cmp(&key.name))
+        {
             Ok(at) if parts.slices[at].1.value == slice => {
                 parts.slices[at].1.epoch = epoch;
                 return changed;
@@ -96,7 +118,10 @@ impl Merge {
         let Some(parts) = self.parts.get_mut(&of) else {
             return false;
         };
-        let Ok(at) = parts.slices.binary_search_by(|(name, _)| name.cmp(&key.name)) else {
+        let Ok(at) = parts
+            .slices
+            .binary_search_by(|(name, _)| name.cmp(&key.name))
+        else {
             return false;
         };
         let (_, old) = parts.slices.remove(at);
@@ -105,14 +130,30 @@ impl Merge {
     }
 
     pub(super) fn stale_services(&self, epoch: Epoch) -> Vec<ObjectKey> {
-        let stale = self.parts.iter().filter(|(_, p)| p.service.as_ref().is_some_and(|kept| kept.epoch != epoch));
-        stale.map(|(key, _)| ObjectKey { ns: label(key.ns()), name: label(key.svc()) }).collect()
+        let stale = self
+            .parts
+            .iter()
+            .filter(|(_, p)| p.service.as_ref().is_some_and(|kept| kept.epoch != epoch));
+        stale
+            .map(|(key, _)| ObjectKey {
+                ns: label(key.ns()),
+                name: label(key.svc()),
+            })
+            .collect()
     }
 
+    #[expect(
+        clippy::iter_over_hash_type,
+        reason = "what goes does not depend on the order"
+    )]
     pub(super) fn stale_slices(&self, epoch: Epoch) -> Vec<ObjectKey> {
         let mut stale = Vec::new();
         for (key, of) in &self.slice_of {
-            let slices = self.parts.get(of).map(|parts| &parts.slices[..]).unwrap_or_default();
+            let slices = self
+                .parts
+                .get(of)
+                .map(|parts| &parts.slices[..])
+                .unwrap_or_default();
             if let Ok(at) = slices.binary_search_by(|(name, _)| name.cmp(&key.name))
                 && slices[at].1.epoch != epoch
             {
@@ -130,7 +171,11 @@ impl Merge {
         let Some(parts) = self.parts.get(key) else {
             return;
         };
-        let slices: Box<[_]> = parts.slices.iter().map(|(_, kept)| Arc::clone(&kept.value)).collect();
+        let slices: Box<[_]> = parts
+            .slices
+            .iter()
+            .map(|(_, kept)| Arc::clone(&kept.value))
+            .collect();
         let service = parts.service.as_ref().map(|kept| kept.value.clone());
         let owned = |zone: &Zone, ip: &IpAddr, owns| {
             if self.set == Set::Services {
@@ -138,9 +183,16 @@ impl Merge {
             }
         };
         after.iter().for_each(|ip| owned(zone, ip, true));
-        zone.publish_service(self.set, key, service.map(|service| ServiceData::new(service, slices)));
+        zone.publish_service(
+            self.set,
+            key,
+            service.map(|service| ServiceData::new(service, slices)),
+        );
         let kept: AHashSet<IpAddr> = parts.addresses().collect();
-        before.iter().filter(|ip| !kept.contains(ip)).for_each(|ip| owned(zone, ip, false));
+        before
+            .iter()
+            .filter(|ip| !kept.contains(ip))
+            .for_each(|ip| owned(zone, ip, false));
         if parts.service.is_none() && parts.slices.is_empty() {
             self.parts.remove(key);
         }
@@ -149,8 +201,14 @@ impl Merge {
 
 impl Parts {
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let of_service = self.service.iter().flat_map(|kept| addresses_of(&kept.value));
-        let of_slices = self.slices.iter().flat_map(|(_, kept)| kept.value.endpoints().filter_map(|e| e.ip()));
+        let of_service = self
+            .service
+            .iter()
+            .flat_map(|kept| addresses_of(&kept.value));
+        let of_slices = self
+            .slices
+            .iter()
+            .flat_map(|(_, kept)| kept.value.endpoints().filter_map(|e| e.ip()));
         of_service.chain(of_slices)
     }
 }

@@ -139,14 +139,26 @@ impl Store {
                 self.publish_pod(&key, &old, &new);
                 old != new
             }
-            (Watched::Services, Fact::Service(service)) => self.services.apply_service(&self.zone, epoch, service),
-            (Watched::Imports, Fact::Service(service)) => self.imports.apply_service(&self.zone, epoch, service),
-            (Watched::Slices, Fact::Slice(of, slice)) => self.services.apply_slice(&self.zone, epoch, key, (of, slice)),
+            (Watched::Services, Fact::Service(service)) => {
+                self.services.apply_service(&self.zone, epoch, service)
+            }
+            (Watched::Imports, Fact::Service(service)) => {
+                self.imports.apply_service(&self.zone, epoch, service)
+            }
+            (Watched::Slices, Fact::Slice(of, slice)) => {
+                self.services
+                    .apply_slice(&self.zone, epoch, key, (of, slice))
+            }
             (Watched::ImportSlices, Fact::Slice(of, slice)) => {
-                self.imports.apply_slice(&self.zone, epoch, key, (of, slice))
+                self.imports
+                    .apply_slice(&self.zone, epoch, key, (of, slice))
             }
             (
-                Watched::Imports | Watched::ImportSlices | Watched::Pods | Watched::Services | Watched::Slices,
+                Watched::Imports
+                | Watched::ImportSlices
+                | Watched::Pods
+                | Watched::Services
+                | Watched::Slices,
                 Fact::Namespace | Fact::Pod(_) | Fact::Service(_) | Fact::Slice(..),
             ) => {
                 tracing::error!(?watched, name = %key.name, "a watch delivered a fact of another kind; it is left out");
@@ -163,7 +175,11 @@ impl Store {
                 false
             }
             Watched::Pods => {
-                let old = self.pods.remove(key).map(|kept| kept.value.addresses).unwrap_or_default();
+                let old = self
+                    .pods
+                    .remove(key)
+                    .map(|kept| kept.value.addresses)
+                    .unwrap_or_default();
                 self.publish_pod(key, &old, &[]);
                 !old.is_empty()
             }
@@ -179,8 +195,16 @@ impl Store {
         let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
         let stale = match watched {
             Watched::Namespaces => {
-                let stale = self.namespaces.iter().filter(|(_, kept)| kept.epoch != epoch);
-                stale.map(|(name, _)| ObjectKey { ns: "".into(), name: name.clone() }).collect()
+                let stale = self
+                    .namespaces
+                    .iter()
+                    .filter(|(_, kept)| kept.epoch != epoch);
+                stale
+                    .map(|(name, _)| ObjectKey {
+                        ns: "".into(),
+                        name: name.clone(),
+                    })
+                    .collect()
             }
             Watched::Pods => {
                 let stale = self.pods.iter().filter(|(_, kept)| kept.epoch != epoch);
@@ -208,7 +232,13 @@ impl Store {
     fn publish_pod(&self, key: &ObjectKey, old: &[IpAddr], new: &[IpAddr]) {
         let name = (key.ns.clone(), key.name.clone());
         for ip in old.iter().filter(|ip| !new.contains(ip)) {
-            let left = self.zone.pods_at(*ip).iter().filter(|pod| **pod != name).cloned().collect();
+            let left = self
+                .zone
+                .pods_at(*ip)
+                .iter()
+                .filter(|pod| **pod != name)
+                .cloned()
+                .collect();
             self.zone.publish_pods(*ip, left);
         }
         for ip in new {

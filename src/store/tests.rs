@@ -7,11 +7,18 @@ use crate::question::{Question, RecordType};
 use crate::zone::{Answer, View};
 
 fn key(name: &str) -> ObjectKey {
-    ObjectKey { ns: "default".into(), name: name.into() }
+    ObjectKey {
+        ns: "default".into(),
+        name: name.into(),
+    }
 }
 
 fn service(name: &str) -> Fact {
-    let port = Port { name: "redis".into(), protocol: "TCP".into(), number: Some(6379) };
+    let port = Port {
+        name: "redis".into(),
+        protocol: "TCP".into(),
+        number: Some(6379),
+    };
     Fact::Service(Service {
         key: ServiceKey::new(b"default", name.as_bytes()),
         kind: Kind::Headless,
@@ -26,11 +33,21 @@ fn slice(of: &str, endpoints: &[(&str, u8)]) -> Fact {
             address: Address::Ip(Ipv4Addr::new(10, 0, 0, *last).into()),
             label: Some(label),
             zone: "",
-            conditions: Conditions { ready: true, terminating: false },
+            conditions: Conditions {
+                ready: true,
+                terminating: false,
+            },
         })
         .collect();
-    let ports = Box::new([Port { name: "redis".into(), protocol: "TCP".into(), number: Some(6379) }]);
-    Fact::Slice(Some(ServiceKey::new(b"default", of.as_bytes())), Slice::new("", ports, &endpoints))
+    let ports = Box::new([Port {
+        name: "redis".into(),
+        protocol: "TCP".into(),
+        number: Some(6379),
+    }]);
+    Fact::Slice(
+        Some(ServiceKey::new(b"default", of.as_bytes())),
+        Slice::new("", ports, &endpoints),
+    )
 }
 
 struct Cluster {
@@ -41,9 +58,19 @@ struct Cluster {
 impl Cluster {
     fn new() -> Self {
         let zone = Arc::new(Zone::default());
-        let store = Store::new(Arc::clone(&zone), &[Watched::Namespaces, Watched::Services, Watched::Slices]);
+        let store = Store::new(
+            Arc::clone(&zone),
+            &[Watched::Namespaces, Watched::Services, Watched::Slices],
+        );
         let mut cluster = Self { store, zone };
-        cluster.handle(Event::Apply(Watched::Namespaces, ObjectKey { ns: "".into(), name: "default".into() }, Fact::Namespace));
+        cluster.handle(Event::Apply(
+            Watched::Namespaces,
+            ObjectKey {
+                ns: "".into(),
+                name: "default".into(),
+            },
+            Fact::Namespace,
+        ));
         cluster
     }
 
@@ -52,25 +79,37 @@ impl Cluster {
     }
 
     fn a(&self, name: &str) -> Answer {
-        let view = View { zones: vec![absolute("cluster.local").unwrap()], ..View::default() };
+        let view = View {
+            zones: vec![absolute("cluster.local").unwrap()],
+            ..View::default()
+        };
         let qname = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
-        self.zone.lookup(&view, &Question::new(qname, RecordType::A))
+        self.zone
+            .lookup(&view, &Question::new(qname, RecordType::A))
     }
 
     fn addresses(&self, name: &str) -> Vec<String> {
-        match self.a(name) {
-            Answer::Positive(records) => records.answer.iter().map(|r| r.data.to_string()).collect(),
-            other => panic!("{name}: {other:?}"),
-        }
+        let Answer::Positive(records) = self.a(name) else {
+            panic!("{name}: {:?}", self.a(name));
+        };
+        records.answer.iter().map(|r| r.data.to_string()).collect()
     }
 }
 
 #[test]
 fn a_slice_that_comes_before_its_service_is_shown_with_it() {
     let mut c = Cluster::new();
-    c.handle(Event::Apply(Watched::Slices, key("redis-a"), slice("redis", &[("redis-0", 1)])));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("redis-a"),
+        slice("redis", &[("redis-0", 1)]),
+    ));
     assert!(matches!(c.a("redis"), Answer::NotSynced(_)));
-    c.handle(Event::Apply(Watched::Services, key("redis"), service("redis")));
+    c.handle(Event::Apply(
+        Watched::Services,
+        key("redis"),
+        service("redis"),
+    ));
     assert_eq!(c.addresses("redis-0.redis"), ["10.0.0.1"]);
 }
 
@@ -80,21 +119,48 @@ fn a_slice_that_moves_to_another_service_leaves_the_first() {
     for name in ["a", "b"] {
         c.handle(Event::Apply(Watched::Services, key(name), service(name)));
     }
-    c.handle(Event::Apply(Watched::Slices, key("s"), slice("a", &[("p", 1)])));
-    c.handle(Event::Apply(Watched::Slices, key("s"), slice("b", &[("p", 1)])));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("s"),
+        slice("a", &[("p", 1)]),
+    ));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("s"),
+        slice("b", &[("p", 1)]),
+    ));
     assert!(matches!(c.a("a"), Answer::NotSynced(_)));
     assert_eq!(c.addresses("b"), ["10.0.0.1"]);
-    assert_eq!(c.zone.owners([10, 0, 0, 1].into()), [ServiceKey::new(b"default", b"b")]);
+    assert_eq!(
+        c.zone.owners([10, 0, 0, 1].into()),
+        [ServiceKey::new(b"default", b"b")]
+    );
 }
 
 #[test]
 fn a_relist_removes_what_it_does_not_list_and_only_at_its_end() {
     let mut c = Cluster::new();
-    c.handle(Event::Apply(Watched::Services, key("redis"), service("redis")));
-    c.handle(Event::Apply(Watched::Slices, key("x"), slice("redis", &[("redis-0", 1)])));
-    c.handle(Event::Apply(Watched::Slices, key("y"), slice("redis", &[("redis-1", 2)])));
+    c.handle(Event::Apply(
+        Watched::Services,
+        key("redis"),
+        service("redis"),
+    ));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("x"),
+        slice("redis", &[("redis-0", 1)]),
+    ));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("y"),
+        slice("redis", &[("redis-1", 2)]),
+    ));
     c.handle(Event::Reset(Watched::Slices));
-    c.handle(Event::Apply(Watched::Slices, key("y"), slice("redis", &[("redis-1", 3)])));
+    c.handle(Event::Apply(
+        Watched::Slices,
+        key("y"),
+        slice("redis", &[("redis-1", 3)]),
+    ));
     assert_eq!(c.addresses("redis"), ["10.0.0.1", "10.0.0.3"]);
     c.handle(Event::Synced(Watched::Slices));
     assert_eq!(c.addresses("redis"), ["10.0.0.3"]);
@@ -117,9 +183,17 @@ fn denials_wait_until_every_watch_has_delivered() {
 fn the_serial_rises_with_each_change_and_only_then() {
     let mut c = Cluster::new();
     assert_eq!(c.zone.serial(), 0);
-    c.handle(Event::Apply(Watched::Services, key("redis"), service("redis")));
+    c.handle(Event::Apply(
+        Watched::Services,
+        key("redis"),
+        service("redis"),
+    ));
     assert_eq!(c.zone.serial(), 100);
-    c.handle(Event::Apply(Watched::Services, key("redis"), service("redis")));
+    c.handle(Event::Apply(
+        Watched::Services,
+        key("redis"),
+        service("redis"),
+    ));
     assert_eq!(c.zone.serial(), 100);
     c.handle(Event::Delete(Watched::Services, key("redis")));
     assert_eq!(c.zone.serial(), 101);

@@ -17,7 +17,9 @@ pub(super) struct Backoff {
 impl Backoff {
     /// The next wait; `random` in 0..1, `asked`: what the server's `Retry-After` says.
     pub(super) fn next(&mut self, random: f64, asked: Option<Duration>) -> Duration {
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(16)).min(LONGEST);
+        let doubled = FIRST
+            .saturating_mul(1 << self.failures.min(16))
+            .min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         asked.unwrap_or_else(|| doubled.mul_f64(1.0 - random / 2.0))
     }
@@ -35,7 +37,9 @@ mod tests {
     #[test]
     fn waits_double_up_to_half_a_second_and_start_over_after_success() {
         let mut backoff = Backoff::default();
-        let waits: Vec<_> = (0..8).map(|_| backoff.next(0.0, None).as_millis()).collect();
+        let waits: Vec<_> = (0..8)
+            .map(|_| backoff.next(0.0, None).as_millis())
+            .collect();
         assert_eq!(waits, [10, 20, 40, 80, 160, 320, 500, 500]);
         assert_eq!(backoff.next(1.0, None).as_millis(), 250);
         assert_eq!(backoff.next(0.0, Some(Duration::from_secs(3))).as_secs(), 3);

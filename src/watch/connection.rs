@@ -17,7 +17,10 @@ pub(super) struct Connection {
 impl Connection {
     /// A watch has failed.
     pub(super) fn failed(&self, watched: Watched, error: &dyn Display) {
-        let mut failing = self.failing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failing = self
+            .failing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if failing.is_empty() {
             warn!(?watched, %error, "the API server cannot be watched; what is known stays served");
         }
@@ -26,7 +29,10 @@ impl Connection {
 
     /// A watch has delivered.
     pub(super) fn works(&self, watched: Watched) {
-        let mut failing = self.failing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failing = self
+            .failing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if failing.remove(&watched) && failing.is_empty() {
             info!("the API server is watched again");
         }

@@ -77,17 +77,34 @@ impl Watches {
         tasks.spawn(keep(store, Arc::clone(&zone), queue, synced));
         let connection = Arc::new(Connection::default());
         for watched in options.watches() {
-            let feed = stream::Feed { watched, shape: options.shape, events: events.clone(), connection: Arc::clone(&connection) };
+            let feed = stream::Feed {
+                watched,
+                shape: options.shape,
+                events: events.clone(),
+                connection: Arc::clone(&connection),
+            };
             let config = config(watched, options);
             match watched {
-                Watched::Namespaces => tasks.spawn(stream::run::<Namespace>(client.clone(), config, feed)),
-                Watched::Services => tasks.spawn(stream::run::<Service>(client.clone(), config, feed)),
-                Watched::Slices | Watched::ImportSlices => tasks.spawn(stream::run::<EndpointSlice>(client.clone(), config, feed)),
+                Watched::Namespaces => {
+                    tasks.spawn(stream::run::<Namespace>(client.clone(), config, feed))
+                }
+                Watched::Services => {
+                    tasks.spawn(stream::run::<Service>(client.clone(), config, feed))
+                }
+                Watched::Slices | Watched::ImportSlices => {
+                    tasks.spawn(stream::run::<EndpointSlice>(client.clone(), config, feed))
+                }
                 Watched::Pods => tasks.spawn(stream::run::<Pod>(client.clone(), config, feed)),
-                Watched::Imports => tasks.spawn(stream::run::<ServiceImport>(client.clone(), config, feed)),
+                Watched::Imports => {
+                    tasks.spawn(stream::run::<ServiceImport>(client.clone(), config, feed))
+                }
             };
         }
-        Self { zone, synced: is_synced, tasks }
+        Self {
+            zone,
+            synced: is_synced,
+            tasks,
+        }
     }
 
     /// Waits until the zone is synced.
@@ -107,7 +124,12 @@ impl Watches {
 }
 
 /// The one writer of the zone.
-async fn keep(mut store: Store, zone: Arc<Zone>, mut queue: mpsc::Receiver<Event>, synced: watch::Sender<bool>) {
+async fn keep(
+    mut store: Store,
+    zone: Arc<Zone>,
+    mut queue: mpsc::Receiver<Event>,
+    synced: watch::Sender<bool>,
+) {
     while let Some(event) = queue.recv().await {
         store.handle(unix_time(), event);
         synced.send_if_modified(|synced| !std::mem::replace(synced, zone.synced()) && *synced);
@@ -115,8 +137,13 @@ async fn keep(mut store: Store, zone: Arc<Zone>, mut queue: mpsc::Receiver<Event
 }
 
 fn unix_time() -> u32 {
-    #[expect(clippy::disallowed_methods, reason = "the clock enters here, for the zone's serial")]
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock enters here, for the zone's serial"
+    )]
+    let since = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
@@ -132,7 +159,8 @@ fn config(watched: Watched, options: &Options) -> watcher::Config {
     }
     if watched == Watched::Pods {
         // A Pod that has ended has given its address back.
-        config = config.fields("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");
+        config =
+            config.fields("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");
     }
     config
 }

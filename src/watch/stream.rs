@@ -50,7 +50,9 @@ where
         let stream = watcher::watcher(Api::<K>::all(client.clone()), config.clone()).boxed();
         match follow(stream, &config, &feed, &mut backoff).await {
             None => return,
-            Some(Remedy::ListInstead) => config.initial_list_strategy = InitialListStrategy::ListWatch,
+            Some(Remedy::ListInstead) => {
+                config.initial_list_strategy = InitialListStrategy::ListWatch
+            }
             Some(Remedy::Restart | Remedy::Retry(_)) => {}
         }
     }
@@ -103,9 +105,9 @@ fn translate<K: Wire + Resource>(feed: &Feed, event: watcher::Event<K>) -> Optio
         watcher::Event::Init => Some(Event::Reset(watched)),
         watcher::Event::InitDone => Some(Event::Synced(watched)),
         watcher::Event::Delete(object) => Some(Event::Delete(watched, key_of(object.meta()))),
-        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-            object.fact(watched, feed.shape).map(|(key, fact)| Event::Apply(watched, key, fact))
-        }
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => object
+            .fact(watched, feed.shape)
+            .map(|(key, fact)| Event::Apply(watched, key, fact)),
     }
 }
 
@@ -151,11 +153,25 @@ mod tests {
         let listing = watcher::Config::default();
         let start = watcher::Error::WatchStartFailed;
         for code in [400, 403, 422] {
-            assert_eq!(remedy(&start(api(code, 0)), &streaming), Remedy::ListInstead, "{code}");
-            assert_eq!(remedy(&start(api(code, 0)), &listing), Remedy::Retry(None), "{code}");
+            assert_eq!(
+                remedy(&start(api(code, 0)), &streaming),
+                Remedy::ListInstead,
+                "{code}"
+            );
+            assert_eq!(
+                remedy(&start(api(code, 0)), &listing),
+                Remedy::Retry(None),
+                "{code}"
+            );
         }
         assert_eq!(remedy(&start(api(410, 0)), &streaming), Remedy::Restart);
-        assert_eq!(remedy(&start(api(429, 2)), &streaming), Remedy::Retry(Some(Duration::from_secs(2))));
-        assert_eq!(remedy(&watcher::Error::NoResourceVersion, &listing), Remedy::Retry(None));
+        assert_eq!(
+            remedy(&start(api(429, 2)), &streaming),
+            Remedy::Retry(Some(Duration::from_secs(2)))
+        );
+        assert_eq!(
+            remedy(&watcher::Error::NoResourceVersion, &listing),
+            Remedy::Retry(None)
+        );
     }
 }

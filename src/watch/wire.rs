@@ -180,7 +180,10 @@ const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 #[must_use]
 pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
     let text = |field: &Option<String>| field.as_deref().unwrap_or_default().into();
-    ObjectKey { ns: text(&meta.namespace), name: text(&meta.name) }
+    ObjectKey {
+        ns: text(&meta.namespace),
+        name: text(&meta.name),
+    }
 }
 
 impl Wire for Namespace {
@@ -193,7 +196,11 @@ impl Wire for Service {
     fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let single = std::slice::from_ref(&spec.cluster_ip);
-        let ips = if spec.cluster_ips.is_empty() { single } else { &spec.cluster_ips };
+        let ips = if spec.cluster_ips.is_empty() {
+            single
+        } else {
+            &spec.cluster_ips
+        };
         let kind = if spec.kind == "ExternalName" {
             Kind::ExternalName(spec.external_name.as_str().into())
         } else if ips.first().is_some_and(|ip| ip == "None") {
@@ -202,7 +209,11 @@ impl Wire for Service {
             Kind::ClusterIp(addresses(ips))
         };
         let ports = ports(&spec.ports, true);
-        let service = endpoint::Service { key: service_key(&key.ns, &key.name), kind, ports };
+        let service = endpoint::Service {
+            key: service_key(&key.ns, &key.name),
+            kind,
+            ports,
+        };
         Some((key, Fact::Service(service)))
     }
 }
@@ -211,22 +222,43 @@ impl Wire for ServiceImport {
     fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let headless = spec.kind == "Headless";
-        let kind = if headless { Kind::Headless } else { Kind::ClusterIp(addresses(&spec.ips)) };
+        let kind = if headless {
+            Kind::Headless
+        } else {
+            Kind::ClusterIp(addresses(&spec.ips))
+        };
         // An import without ports has none that could stand for it, as in CoreDNS.
         let ports = ports(&spec.ports, false);
-        let service = endpoint::Service { key: service_key(&key.ns, &key.name), kind, ports };
+        let service = endpoint::Service {
+            key: service_key(&key.ns, &key.name),
+            kind,
+            ports,
+        };
         Some((key, Fact::Service(service)))
     }
 }
 
 impl Wire for EndpointSlice {
     fn fact(&self, watched: Watched, shape: Shape) -> Option<(ObjectKey, Fact)> {
-        let owner_label = if watched == Watched::ImportSlices { IMPORT_NAME } else { SERVICE_NAME };
+        let owner_label = if watched == Watched::ImportSlices {
+            IMPORT_NAME
+        } else {
+            SERVICE_NAME
+        };
         let key = key_of(&self.metadata);
-        let label = |name: &str| self.metadata.labels.as_ref().and_then(|labels| labels.get(name));
+        let label = |name: &str| {
+            self.metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(name))
+        };
         let of = label(owner_label).map(|name| service_key(&key.ns, name));
-        let endpoints: Vec<_> =
-            self.endpoints.iter().flatten().flat_map(|e| e.endpoints(shape, &self.address_type)).collect();
+        let endpoints: Vec<_> = self
+            .endpoints
+            .iter()
+            .flatten()
+            .flat_map(|e| e.endpoints(shape, &self.address_type))
+            .collect();
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
         let ports = ports(self.ports.as_deref().unwrap_or_default(), true);
         let cluster = label(SOURCE_CLUSTER).map_or("", |c| c);
@@ -241,8 +273,18 @@ impl Wire for Pod {
         }
         let key = key_of(&self.metadata);
         let mut ips: Vec<_> = self.status.pod_ip.iter().cloned().collect();
-        ips.extend(self.status.pod_ips.iter().map(|p| p.ip.clone()).filter(|ip| Some(ip) != self.status.pod_ip.as_ref()));
-        let pod = endpoint::Pod { ns: key.ns.clone(), name: key.name.clone(), addresses: addresses(&ips) };
+        ips.extend(
+            self.status
+                .pod_ips
+                .iter()
+                .map(|p| p.ip.clone())
+                .filter(|ip| Some(ip) != self.status.pod_ip.as_ref()),
+        );
+        let pod = endpoint::Pod {
+            ns: key.ns.clone(),
+            name: key.name.clone(),
+            addresses: addresses(&ips),
+        };
         Some((key, Fact::Pod(pod)))
     }
 }
@@ -257,16 +299,31 @@ struct OwnedEndpoint<'a> {
 
 impl OwnedEndpoint<'_> {
     fn borrow(&self) -> endpoint::Endpoint<'_> {
-        let Self { address, label, ref zone, conditions } = *self;
-        endpoint::Endpoint { address, label, zone, conditions }
+        let Self {
+            address,
+            label,
+            ref zone,
+            conditions,
+        } = *self;
+        endpoint::Endpoint {
+            address,
+            label,
+            zone,
+            conditions,
+        }
     }
 }
 
 impl WireEndpoint {
-    fn endpoints<'a>(&'a self, shape: Shape, address_type: &'a str) -> impl Iterator<Item = OwnedEndpoint<'a>> {
+    fn endpoints<'a>(
+        &'a self,
+        shape: Shape,
+        address_type: &'a str,
+    ) -> impl Iterator<Item = OwnedEndpoint<'a>> {
         let hostname = self.hostname.as_deref().filter(|h| !h.is_empty());
         let target = self.target_ref.as_ref().and_then(|t| t.name.as_deref());
-        let target = target.filter(|name| shape.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL);
+        let target = target
+            .filter(|name| shape.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL);
         let conditions = Conditions {
             ready: self.conditions.ready.unwrap_or(true),
             terminating: self.conditions.terminating.unwrap_or(false),
@@ -276,8 +333,18 @@ impl WireEndpoint {
                 "FQDN" => Address::Name(text),
                 _ => Address::Ip(text.parse().ok()?),
             };
-            let zone = self.zone.as_ref().filter(|_| shape.zonal).map(|z| z.to_ascii_lowercase()).unwrap_or_default();
-            Some(OwnedEndpoint { address, label: hostname.or(target), zone, conditions })
+            let zone = self
+                .zone
+                .as_ref()
+                .filter(|_| shape.zonal)
+                .map(|z| z.to_ascii_lowercase())
+                .unwrap_or_default();
+            Some(OwnedEndpoint {
+                address,
+                label: hostname.or(target),
+                zone,
+                conditions,
+            })
         })
     }
 }
@@ -294,10 +361,20 @@ fn addresses(texts: &[String]) -> Box<[IpAddr]> {
 /// The ports; where there are none and `stand_in`, one without number, so that the name exists.
 fn ports(ports: &[WirePort], stand_in: bool) -> Box<[Port]> {
     let text = |t: &Option<String>| t.as_deref().unwrap_or_default().into();
-    let mut all: Vec<_> =
-        ports.iter().map(|p| Port { name: text(&p.name), protocol: text(&p.protocol), number: p.port }).collect();
+    let mut all: Vec<_> = ports
+        .iter()
+        .map(|p| Port {
+            name: text(&p.name),
+            protocol: text(&p.protocol),
+            number: p.port,
+        })
+        .collect();
     if all.is_empty() && stand_in {
-        all.push(Port { name: "".into(), protocol: "".into(), number: None });
+        all.push(Port {
+            name: "".into(),
+            protocol: "".into(),
+            number: None,
+        });
     }
     all.into()
 }

@@ -29,7 +29,13 @@ impl Chain {
 
 impl Zone {
     /// A or AAAA: addresses of the family, each once, and what aliases lead to.
-    pub(super) fn addresses(&self, asked: &Asked<'_>, key: &ServiceKey, found: &[Candidate<'_>], chain: &mut Chain) -> Answer {
+    pub(super) fn addresses(
+        &self,
+        asked: &Asked<'_>,
+        key: &ServiceKey,
+        found: &[Candidate<'_>],
+        chain: &mut Chain,
+    ) -> Answer {
         let (qname, qtype, ttl) = (&asked.question.qname, asked.question.qtype, asked.view.ttl);
         let mut seen = ahash::AHashSet::new();
         let (mut records, mut targets) = (Records::default(), Vec::new());
@@ -61,13 +67,18 @@ impl Zone {
                     records.answer.push(alias);
                     records.answer.extend(more.answer);
                 }
-                Answer::Alias { records: more, targets: further } => {
+                Answer::Alias {
+                    records: more,
+                    targets: further,
+                } => {
                     records.answer.push(alias);
                     records.answer.extend(more.answer);
                     targets.extend(further);
                 }
                 Answer::Unanswerable(why) => return Answer::Unanswerable(why),
-                Answer::NoData(_) | Answer::NxDomain(_) | Answer::NotSynced(_) => reason = Reason::AliasWithoutData,
+                Answer::NoData(_) | Answer::NxDomain(_) | Answer::NotSynced(_) => {
+                    reason = Reason::AliasWithoutData
+                }
             }
         }
         match (records.answer.is_empty(), targets.is_empty()) {
@@ -78,12 +89,24 @@ impl Zone {
     }
 
     /// CNAME: the first candidate, if it is a name. Never followed.
-    pub(super) fn cname(&self, asked: &Asked<'_>, key: &ServiceKey, found: &[Candidate<'_>]) -> Answer {
+    pub(super) fn cname(
+        &self,
+        asked: &Asked<'_>,
+        key: &ServiceKey,
+        found: &[Candidate<'_>],
+    ) -> Answer {
         let Some(Value::Alias(alias)) = found.first().map(|c| c.value) else {
             return Answer::NoData(Reason::OtherType);
         };
         match absolute(alias) {
-            Ok(target) => positive(Some(record::cname(asked.question.qname.clone(), asked.view.ttl, target)), None),
+            Ok(target) => positive(
+                Some(record::cname(
+                    asked.question.qname.clone(),
+                    asked.view.ttl,
+                    target,
+                )),
+                None,
+            ),
             Err(_) => Answer::Unanswerable(Reason::BadExternalName(key.clone())),
         }
     }
@@ -94,7 +117,17 @@ impl Zone {
             return Answer::OutOfZone;
         }
         let typed = target.trim_to(usize::from(asked.zone.num_labels()));
-        let question = Question { qname: target.clone(), ..asked.question.clone() };
-        self.answer(&Asked { question: &question, typed: &typed, ..*asked }, chain)
+        let question = Question {
+            qname: target.clone(),
+            ..asked.question.clone()
+        };
+        self.answer(
+            &Asked {
+                question: &question,
+                typed: &typed,
+                ..*asked
+            },
+            chain,
+        )
     }
 }

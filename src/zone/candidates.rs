@@ -30,7 +30,12 @@ impl Candidate<'_> {
     /// The name an SRV record gives this candidate: labels of the objects, the zone as typed.
     pub(super) fn target(&self, key: &ServiceKey, zone: &Name) -> Option<Name> {
         // A Pod's name may have dots: as an endpoint name it is several labels.
-        let mut labels: Vec<&[u8]> = self.left.iter().flat_map(|l| l.split('.')).map(str::as_bytes).collect();
+        let mut labels: Vec<&[u8]> = self
+            .left
+            .iter()
+            .flat_map(|l| l.split('.'))
+            .map(str::as_bytes)
+            .collect();
         labels.extend([key.svc(), key.ns(), b"svc"]);
         below(&labels, zone)
     }
@@ -54,36 +59,66 @@ pub(super) fn candidates<'a>(
     }
     match &service.kind {
         Kind::ExternalName(name) => match below {
-            Below::Itself if name.parse::<IpAddr>().is_err() => {
-                Ok(vec![Candidate { value: Value::Alias(name), port: None, left: Vec::new() }])
-            }
+            Below::Itself if name.parse::<IpAddr>().is_err() => Ok(vec![Candidate {
+                value: Value::Alias(name),
+                port: None,
+                left: Vec::new(),
+            }]),
             Below::Itself => Err(Reason::BadExternalName(key())),
             Below::Port { .. } => Err(Reason::NoSuchPort(key())),
-            Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => Err(Reason::NoSuchEndpoint(key())),
+            Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {
+                Err(Reason::NoSuchEndpoint(key()))
+            }
         },
-        Kind::ClusterIp(_) if view.ignore_empty_service && !has_ready(data) => Err(none_ready(data)),
+        Kind::ClusterIp(_) if view.ignore_empty_service && !has_ready(data) => {
+            Err(none_ready(data))
+        }
         Kind::ClusterIp(addresses) => match below {
             Below::Itself | Below::Port { .. } => of_cluster_ip(data, addresses, below),
-            Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => of_endpoints(data, below, import),
+            Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {
+                of_endpoints(data, below, import)
+            }
         },
         Kind::Headless => of_endpoints(data, below, import),
     }
 }
 
-fn of_cluster_ip<'a>(data: &'a ServiceData, ips: &[IpAddr], below: &Below<'_>) -> Result<Vec<Candidate<'a>>, Reason> {
+fn of_cluster_ip<'a>(
+    data: &'a ServiceData,
+    ips: &[IpAddr],
+    below: &Below<'_>,
+) -> Result<Vec<Candidate<'a>>, Reason> {
     let service = data.service();
     let found: Vec<_> = matching(&service.ports, below)
         .flat_map(|port| ips.iter().map(move |ip| (*ip, port.number)))
-        .map(|(ip, port)| Candidate { value: Value::Address(ip), port, left: Vec::new() })
+        .map(|(ip, port)| Candidate {
+            value: Value::Address(ip),
+            port,
+            left: Vec::new(),
+        })
         .collect();
-    if found.is_empty() { Err(Reason::NoSuchPort(service.key.clone())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(Reason::NoSuchPort(service.key.clone()))
+    } else {
+        Ok(found)
+    }
 }
 
-fn of_endpoints<'a>(data: &'a ServiceData, below: &Below<'_>, import: bool) -> Result<Vec<Candidate<'a>>, Reason> {
+fn of_endpoints<'a>(
+    data: &'a ServiceData,
+    below: &Below<'_>,
+    import: bool,
+) -> Result<Vec<Candidate<'a>>, Reason> {
     let mut found = Vec::new();
     let mut add = |slice: &'a Slice, endpoint: Endpoint<'a>| {
         if endpoint.conditions.ready {
-            push(&mut found, slice, &endpoint, matching(&slice.ports, below), import);
+            push(
+                &mut found,
+                slice,
+                &endpoint,
+                matching(&slice.ports, below),
+                import,
+            );
         }
     };
     match below {
@@ -92,18 +127,31 @@ fn of_endpoints<'a>(data: &'a ServiceData, below: &Below<'_>, import: bool) -> R
             .named(endpoint)
             .filter(|(s, _)| s.cluster.as_bytes().eq_ignore_ascii_case(cluster))
             .for_each(|(s, e)| add(s, e)),
-        Below::Itself | Below::Port { .. } | Below::Zonal { .. } => data.endpoints().for_each(|(s, e)| add(s, e)),
+        Below::Itself | Below::Port { .. } | Below::Zonal { .. } => {
+            data.endpoints().for_each(|(s, e)| add(s, e))
+        }
     }
-    if found.is_empty() { Err(absence(data, below)) } else { Ok(found) }
+    if found.is_empty() {
+        Err(absence(data, below))
+    } else {
+        Ok(found)
+    }
 }
 
-fn zonal<'a>(data: &'a ServiceData, zone: &str, prefer: bool) -> Result<Vec<Candidate<'a>>, Reason> {
+fn zonal<'a>(
+    data: &'a ServiceData,
+    zone: &str,
+    prefer: bool,
+) -> Result<Vec<Candidate<'a>>, Reason> {
     if data.service().kind != Kind::Headless {
         return Err(Reason::NotAClusterName);
     }
     let mut found = Vec::new();
     let mut add = |all: bool| {
-        for (slice, endpoint) in data.endpoints().filter(|(_, e)| e.conditions.ready && (all || e.zone == zone)) {
+        for (slice, endpoint) in data
+            .endpoints()
+            .filter(|(_, e)| e.conditions.ready && (all || e.zone == zone))
+        {
             push(&mut found, slice, &endpoint, slice.ports.iter(), false);
         }
         found.is_empty()
@@ -129,16 +177,25 @@ fn push<'a, 'p>(
     if import {
         left.push(slice.cluster.to_ascii_lowercase());
     }
-    found.extend(ports.map(|port| Candidate { value, port: port.number, left: left.clone() }));
+    found.extend(ports.map(|port| Candidate {
+        value,
+        port: port.number,
+        left: left.clone(),
+    }));
 }
 
 fn matching<'p>(ports: &'p [Port], below: &Below<'_>) -> impl Iterator<Item = &'p Port> {
     let (name, protocol) = match below {
         Below::Port { name, protocol } => (*name, *protocol),
-        Below::Itself | Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => (&b""[..], &b""[..]),
+        Below::Itself | Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {
+            (&b""[..], &b""[..])
+        }
     };
-    let fits = |label: &[u8], text: &str| label.is_empty() || label.eq_ignore_ascii_case(text.as_bytes());
-    ports.iter().filter(move |p| fits(name, &p.name) && fits(protocol, &p.protocol))
+    let fits =
+        |label: &[u8], text: &str| label.is_empty() || label.eq_ignore_ascii_case(text.as_bytes());
+    ports
+        .iter()
+        .filter(move |p| fits(name, &p.name) && fits(protocol, &p.protocol))
 }
 
 fn has_ready(data: &ServiceData) -> bool {
@@ -157,7 +214,10 @@ fn none_ready(data: &ServiceData) -> Reason {
 fn absence(data: &ServiceData, below: &Below<'_>) -> Reason {
     let service = data.service().key.clone();
     match below {
-        Below::Endpoint(label) | Below::InCluster { endpoint: label, .. } => match data.named(label).count() {
+        Below::Endpoint(label)
+        | Below::InCluster {
+            endpoint: label, ..
+        } => match data.named(label).count() {
             0 => Reason::NoSuchEndpoint(service),
             endpoints => Reason::NotReady { service, endpoints },
         },

@@ -47,9 +47,15 @@ impl ServiceData {
         for slice in &slices {
             starts.push(position);
             for endpoint in slice.endpoints() {
-                by_name.push(Slot { hash: hash_of(endpoint.name().as_bytes()), position });
+                by_name.push(Slot {
+                    hash: hash_of(endpoint.name().as_bytes()),
+                    position,
+                });
                 if let Some(ip) = endpoint.ip() {
-                    by_address.push(Slot { hash: hash_of(&ip), position });
+                    by_address.push(Slot {
+                        hash: hash_of(&ip),
+                        position,
+                    });
                 }
                 position += 1;
             }
@@ -91,7 +97,9 @@ impl ServiceData {
 
     /// Every endpoint with its slice.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        self.slices.iter().flat_map(|s| s.endpoints().map(move |e| (&**s, e)))
+        self.slices
+            .iter()
+            .flat_map(|s| s.endpoints().map(move |e| (&**s, e)))
     }
 
     /// The endpoints whose name is `label`, in any case.
@@ -103,16 +111,24 @@ impl ServiceData {
 
     /// The endpoints with this address.
     pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        self.found(&self.by_address, hash_of(&ip)).filter(move |(_, e)| e.ip() == Some(ip))
+        self.found(&self.by_address, hash_of(&ip))
+            .filter(move |(_, e)| e.ip() == Some(ip))
     }
 
-    fn found<'a>(&'a self, index: &'a [Slot], hash: u32) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
+    fn found<'a>(
+        &'a self,
+        index: &'a [Slot],
+        hash: u32,
+    ) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
         let from = index.partition_point(|s| s.hash < hash);
-        index[from..].iter().take_while(move |s| s.hash == hash).map(|s| {
-            let slice = self.starts.partition_point(|start| *start <= s.position) - 1;
-            let within = (s.position - self.starts[slice]) as usize;
-            (&*self.slices[slice], self.slices[slice].endpoint(within))
-        })
+        index[from..]
+            .iter()
+            .take_while(move |s| s.hash == hash)
+            .map(|s| {
+                let slice = self.starts.partition_point(|start| *start <= s.position) - 1;
+                let within = (s.position - self.starts[slice]) as usize;
+                (&*self.slices[slice], self.slices[slice].endpoint(within))
+            })
     }
 }
 
@@ -130,7 +146,10 @@ mod tests {
                 address: Address::Ip(IpAddr::from([10, 0, 0, i])),
                 label: Some(label),
                 zone: "",
-                conditions: Conditions { ready: true, terminating: false },
+                conditions: Conditions {
+                    ready: true,
+                    terminating: false,
+                },
             })
             .collect();
         Arc::new(Slice::new("", Box::new([]), &endpoints))
@@ -139,12 +158,22 @@ mod tests {
     #[test]
     fn every_endpoint_of_every_slice_is_found_by_name_and_by_address() {
         let key = ServiceKey::new(b"default", b"redis");
-        let service = Service { key, kind: Kind::Headless, ports: Box::new([]) };
-        let data = ServiceData::new(service, Box::new([slice(0, 100), slice(100, 100), slice(100, 200)]));
+        let service = Service {
+            key,
+            kind: Kind::Headless,
+            ports: Box::new([]),
+        };
+        let data = ServiceData::new(
+            service,
+            Box::new([slice(0, 100), slice(100, 100), slice(100, 200)]),
+        );
         assert_eq!(data.len(), 200);
         for i in 0..200 {
             let ip = IpAddr::from([10, 0, 0, i]);
-            let by_name: Vec<_> = data.named(format!("REDIS-{i}").as_bytes()).map(|(_, e)| e.ip()).collect();
+            let by_name: Vec<_> = data
+                .named(format!("REDIS-{i}").as_bytes())
+                .map(|(_, e)| e.ip())
+                .collect();
             let by_address: Vec<_> = data.at(ip).map(|(_, e)| e.name()).collect();
             assert_eq!(by_name, [Some(ip)]);
             assert_eq!(by_address, [format!("redis-{i}")]);

@@ -72,28 +72,56 @@ impl Zone {
             return Answer::OutOfZone;
         };
         let typed = question.qname.trim_to(usize::from(zone.num_labels()));
-        let asked = Asked { view, question, zone, typed: &typed };
-        match self.answer(&asked, &mut Chain::default()) {
-            // What was never seen absent is not denied.
-            Answer::NxDomain(_) if !self.synced() => Answer::NotSynced(Reason::NotSynced),
-            answer => answer,
+        let asked = Asked {
+            view,
+            question,
+            zone,
+            typed: &typed,
+        };
+        let answer = self.answer(&asked, &mut Chain::default());
+        // What was never seen absent is not denied.
+        if matches!(answer, Answer::NxDomain(_)) && !self.synced() {
+            return Answer::NotSynced(Reason::NotSynced);
         }
+        answer
     }
 
     pub(super) fn answer(&self, asked: &Asked<'_>, chain: &mut Chain) -> Answer {
-        let Asked { view, question, zone, typed } = *asked;
+        let Asked {
+            view,
+            question,
+            zone,
+            typed,
+        } = *asked;
         let qtype = question.qtype;
-        let one = |record| Answer::Positive(Records { answer: vec![record], additional: Vec::new() });
+        let one = |record| {
+            Answer::Positive(Records {
+                answer: vec![record],
+                additional: Vec::new(),
+            })
+        };
         match parse(view, zone, &question.qname) {
-            Path::Node { apex: true } if qtype == RecordType::SOA => one(record::soa(typed, view.ttl, self.serial())),
+            Path::Node { apex: true } if qtype == RecordType::SOA => {
+                one(record::soa(typed, view.ttl, self.serial()))
+            }
             Path::Node { apex: true } if qtype == RecordType::NS => self.name_servers(view, typed),
-            Path::DnsVersion if qtype == RecordType::TXT => one(record::dns_version(question.qname.clone())),
+            Path::DnsVersion if qtype == RecordType::TXT => {
+                one(record::dns_version(question.qname.clone()))
+            }
             Path::Node { .. } | Path::DnsVersion => Answer::NoData(Reason::EmptyNonTerminal),
             Path::NameServer => self.name_server_addresses(asked),
-            Path::Namespace { ns } | Path::PodNamespace { ns } if !self.exposed(view, ns) => no_namespace(ns),
-            Path::PodNamespace { .. } if view.pods == PodMode::Disabled => Answer::NxDomain(Reason::NoSuchPod),
-            Path::Namespace { .. } | Path::PodNamespace { .. } => Answer::NoData(Reason::EmptyNonTerminal),
-            Path::Service { ns, svc, below } => self.service_answer(asked, (ns, svc, &below), chain),
+            Path::Namespace { ns } | Path::PodNamespace { ns } if !self.exposed(view, ns) => {
+                no_namespace(ns)
+            }
+            Path::PodNamespace { .. } if view.pods == PodMode::Disabled => {
+                Answer::NxDomain(Reason::NoSuchPod)
+            }
+            Path::Namespace { .. } | Path::PodNamespace { .. } => {
+                Answer::NoData(Reason::EmptyNonTerminal)
+            }
+            Path::Service { ns, svc, below } => {
+                self.service_answer(asked, (ns, svc, &below), chain)
+            }
             Path::Pod { ns, label } => self.pod_answer(asked, ns, label),
             Path::Address(ip) => self.reverse_answer(asked, ip),
             Path::Nothing => Answer::NxDomain(Reason::NotAClusterName),
@@ -106,14 +134,20 @@ impl Zone {
         view.shows(&ns) && self.has_namespace(&ns)
     }
 
-    fn service_answer(&self, asked: &Asked<'_>, path: (&[u8], &[u8], &Below<'_>), chain: &mut Chain) -> Answer {
+    fn service_answer(
+        &self,
+        asked: &Asked<'_>,
+        path: (&[u8], &[u8], &Below<'_>),
+        chain: &mut Chain,
+    ) -> Answer {
         let (ns, svc, below) = path;
         if !self.exposed(asked.view, ns) {
             return no_namespace(ns);
         }
         let import = asked.view.multicluster.contains(asked.zone);
         let key = ServiceKey::new(ns, svc);
-        let Some(data) = self.service(if import { Set::Imports } else { Set::Services }, &key) else {
+        let Some(data) = self.service(if import { Set::Imports } else { Set::Services }, &key)
+        else {
             return Answer::NxDomain(Reason::NoSuchService(key));
         };
         let found = match candidates(asked.view, &data, below, import) {
@@ -124,6 +158,10 @@ impl Zone {
         self.records(asked, found, chain)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum: every other type is alike"
+    )]
     fn records(&self, asked: &Asked<'_>, found: Found<'_>, chain: &mut Chain) -> Answer {
         let (key, found) = match found {
             Found::Node => return Answer::NoData(Reason::EmptyNonTerminal),
@@ -137,6 +175,10 @@ impl Zone {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a foreign enum: every other type is alike"
+    )]
     fn pod_answer(&self, asked: &Asked<'_>, ns: &[u8], label: &[u8]) -> Answer {
         let none = Answer::NxDomain(Reason::NoSuchPod);
         if asked.view.pods == PodMode::Disabled {
@@ -148,18 +190,32 @@ impl Zone {
         let Some(ip) = undashed(label) else {
             return none;
         };
-        let here = |zone: &Self| zone.pods_at(ip).iter().any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(ns));
+        let here = |zone: &Self| {
+            zone.pods_at(ip)
+                .iter()
+                .any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(ns))
+        };
         if asked.view.pods == PodMode::Verified && !here(self) {
             return none;
         }
         let (ttl, qname) = (asked.view.ttl, &asked.question.qname);
         match asked.question.qtype {
-            RecordType::A | RecordType::AAAA => positive(family(asked.question.qtype, ip).map(|ip| record::address(qname.clone(), ttl, ip)), None),
+            RecordType::A | RecordType::AAAA => positive(
+                family(asked.question.qtype, ip).map(|ip| record::address(qname.clone(), ttl, ip)),
+                None,
+            ),
             RecordType::SRV => {
-                let labels = [label.to_ascii_lowercase(), ns.to_ascii_lowercase(), b"pod".to_vec()];
+                let labels = [
+                    label.to_ascii_lowercase(),
+                    ns.to_ascii_lowercase(),
+                    b"pod".to_vec(),
+                ];
                 let target = below(&labels, asked.typed).unwrap_or_else(|| qname.clone());
                 let glue = record::address(target.clone(), ttl, ip);
-                positive(Some(record::srv(qname.clone(), ttl, 100, 0, target)), Some(glue))
+                positive(
+                    Some(record::srv(qname.clone(), ttl, 100, 0, target)),
+                    Some(glue),
+                )
             }
             _ => Answer::NoData(Reason::OtherType),
         }
@@ -176,19 +232,32 @@ pub(super) fn positive(
     answer: impl IntoIterator<Item = Record>,
     additional: impl IntoIterator<Item = Record>,
 ) -> Answer {
-    let records = Records { answer: answer.into_iter().collect(), additional: additional.into_iter().collect() };
-    if records.answer.is_empty() { Answer::NoData(Reason::OtherType) } else { Answer::Positive(records) }
+    let records = Records {
+        answer: answer.into_iter().collect(),
+        additional: additional.into_iter().collect(),
+    };
+    if records.answer.is_empty() {
+        Answer::NoData(Reason::OtherType)
+    } else {
+        Answer::Positive(records)
+    }
 }
 
 fn no_namespace(ns: &[u8]) -> Answer {
-    Answer::NxDomain(Reason::NoSuchNamespace(text(ns).to_ascii_lowercase().into()))
+    Answer::NxDomain(Reason::NoSuchNamespace(
+        text(ns).to_ascii_lowercase().into(),
+    ))
 }
 
 fn srv(asked: &Asked<'_>, key: &ServiceKey, found: &[Candidate<'_>]) -> Answer {
     let ttl = asked.view.ttl;
-    let addresses = found.iter().filter(|c| matches!(c.value, Value::Address(_)));
+    let addresses = found
+        .iter()
+        .filter(|c| matches!(c.value, Value::Address(_)));
     // Every address with every port counts, those that get no record too, as in CoreDNS.
-    let weight = u16::try_from(100 / addresses.clone().count().max(1)).unwrap_or(100).max(1);
+    let weight = u16::try_from(100 / addresses.clone().count().max(1))
+        .unwrap_or(100)
+        .max(1);
     let mut seen = (ahash::AHashSet::new(), ahash::AHashSet::new());
     let (mut answer, mut additional) = (Vec::new(), Vec::new());
     for candidate in addresses {
@@ -199,7 +268,13 @@ fn srv(asked: &Asked<'_>, key: &ServiceKey, found: &[Candidate<'_>]) -> Answer {
             continue;
         };
         if seen.0.insert((candidate.left.clone(), port)) {
-            answer.push(record::srv(asked.question.qname.clone(), ttl, weight, port, target.clone()));
+            answer.push(record::srv(
+                asked.question.qname.clone(),
+                ttl,
+                weight,
+                port,
+                target.clone(),
+            ));
         }
         if seen.1.insert((candidate.left.clone(), ip)) {
             additional.push(record::address(target, ttl, ip));

@@ -76,13 +76,18 @@ impl Zone {
     /// The Service of this key.
     #[must_use]
     pub fn service(&self, set: Set, key: &ServiceKey) -> Option<Arc<ServiceData>> {
-        self.set(set).get(key).map(|entry| Arc::clone(entry.value()))
+        self.set(set)
+            .get(key)
+            .map(|entry| Arc::clone(entry.value()))
     }
 
     /// Every Service, in no order.
     #[must_use]
     pub fn services(&self, set: Set) -> Vec<Arc<ServiceData>> {
-        self.set(set).iter().map(|entry| Arc::clone(entry.value())).collect()
+        self.set(set)
+            .iter()
+            .map(|entry| Arc::clone(entry.value()))
+            .collect()
     }
 
     /// The Services that have this address, for a cluster address or an endpoint.
@@ -98,7 +103,10 @@ impl Zone {
     /// The Pods at this address.
     #[must_use]
     pub fn pods_at(&self, ip: IpAddr) -> Arc<[PodName]> {
-        self.pods.get(&ip).map_or_else(|| Arc::new([]) as Arc<[PodName]>, |entry| Arc::clone(entry.value()))
+        self.pods.get(&ip).map_or_else(
+            || Arc::new([]) as Arc<[PodName]>,
+            |entry| Arc::clone(entry.value()),
+        )
     }
 
     /// Whether the namespace exists.
@@ -134,7 +142,10 @@ impl Zone {
 
     pub(crate) fn publish_owner(&self, ip: IpAddr, key: &ServiceKey, owns: bool) {
         if owns {
-            let mut entry = self.owners.entry(ip).or_insert_with(|| Owners::One(key.clone()));
+            let mut entry = self
+                .owners
+                .entry(ip)
+                .or_insert_with(|| Owners::One(key.clone()));
             let mut keys = entry.keys();
             if !keys.contains(key) {
                 keys.push(key.clone());
@@ -190,7 +201,11 @@ impl PartialEq for Zone {
 
 impl Zone {
     fn snapshot(&self) -> String {
-        let mut lines: Vec<String> = self.namespaces.iter().map(|e| format!("namespace {}", e.key())).collect();
+        let mut lines: Vec<String> = self
+            .namespaces
+            .iter()
+            .map(|e| format!("namespace {}", e.key()))
+            .collect();
         for (set, name) in [(Set::Services, "service"), (Set::Imports, "import")] {
             for data in self.services(set) {
                 let mut slices: Vec<_> = data.slices().iter().map(|s| format!("{s:?}")).collect();
@@ -198,7 +213,11 @@ impl Zone {
                 lines.push(format!("{name} {:?} {slices:?}", data.service()));
             }
         }
-        lines.extend(self.owners.iter().map(|e| format!("owner {} {:?}", e.key(), e.value())));
+        lines.extend(
+            self.owners
+                .iter()
+                .map(|e| format!("owner {} {:?}", e.key(), e.value())),
+        );
         for entry in &self.pods {
             let mut pods = entry.value().to_vec();
             pods.sort_unstable();

@@ -18,11 +18,17 @@ impl Zone {
         let mut names: Vec<&Name> = entries.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
         names.dedup();
-        let answer: Vec<_> = names.iter().map(|name| record::ns(zone.clone(), view.ttl, (*name).clone())).collect();
+        let answer: Vec<_> = names
+            .iter()
+            .map(|name| record::ns(zone.clone(), view.ttl, (*name).clone()))
+            .collect();
         if answer.is_empty() {
             return Answer::NoData(Reason::OtherType);
         }
-        let additional = entries.into_iter().map(|(name, ip)| record::address(name, view.ttl, ip)).collect();
+        let additional = entries
+            .into_iter()
+            .map(|(name, ip)| record::address(name, view.ttl, ip))
+            .collect();
         Answer::Positive(Records { answer, additional })
     }
 
@@ -33,10 +39,17 @@ impl Zone {
             return Answer::NoData(Reason::OtherType);
         }
         let entries = self.name_server_entries(asked.view, asked.typed);
-        let mut ips: Vec<_> = entries.into_iter().filter_map(|(_, ip)| family(qtype, ip)).collect();
+        let mut ips: Vec<_> = entries
+            .into_iter()
+            .filter_map(|(_, ip)| family(qtype, ip))
+            .collect();
         ips.sort_unstable();
         ips.dedup();
-        positive(ips.into_iter().map(|ip| record::address(asked.question.qname.clone(), asked.view.ttl, ip)), None)
+        positive(
+            ips.into_iter()
+                .map(|ip| record::address(asked.question.qname.clone(), asked.view.ttl, ip)),
+            None,
+        )
     }
 
     fn name_server_entries(&self, view: &View, zone: &Name) -> Vec<(Name, IpAddr)> {

@@ -19,7 +19,11 @@ pub(super) enum Path<'q> {
     /// `<ns>.pod.<zone>`.
     PodNamespace { ns: &'q [u8] },
     /// `<svc>.<ns>.svc.<zone>` and what stands below.
-    Service { ns: &'q [u8], svc: &'q [u8], below: Below<'q> },
+    Service {
+        ns: &'q [u8],
+        svc: &'q [u8],
+        below: Below<'q>,
+    },
     /// `<dashed address>.<ns>.pod.<zone>`.
     Pod { ns: &'q [u8], label: &'q [u8] },
     /// A whole address in a reverse zone.
@@ -36,7 +40,10 @@ pub(super) enum Below<'q> {
     /// `<endpoint>`.
     Endpoint(&'q [u8]),
     /// `<endpoint>.<cluster>`, in a multicluster zone.
-    InCluster { endpoint: &'q [u8], cluster: &'q [u8] },
+    InCluster {
+        endpoint: &'q [u8],
+        cluster: &'q [u8],
+    },
     /// `_<port>._<protocol>`; underscores are optional, an empty label matches all.
     Port { name: &'q [u8], protocol: &'q [u8] },
     /// `<topology zone>.pin._zone` or `.prefer._zone`.
@@ -63,7 +70,9 @@ pub(super) fn parse<'q>(view: &View, zone: &Name, qname: &'q Name) -> Path<'q> {
         [.., ns] if is(tree, "svc") => service(view, zone, ns, &rest[..rest.len() - 1]),
         [ns] if is(tree, "pod") => Path::PodNamespace { ns },
         // Up to two labels left of a Pod's address are ignored, as in CoreDNS.
-        [label, ns] | [_, label, ns] | [_, _, label, ns] if is(tree, "pod") => Path::Pod { ns, label },
+        [label, ns] | [_, label, ns] | [_, _, label, ns] if is(tree, "pod") => {
+            Path::Pod { ns, label }
+        }
         _ => Path::Nothing,
     }
 }
@@ -76,17 +85,30 @@ fn service<'q>(view: &View, zone: &Name, ns: &'q [u8], left: &[&'q [u8]]) -> Pat
     let below = match left {
         [] => Below::Itself,
         [endpoint] => Below::Endpoint(endpoint),
-        [endpoint, cluster] if multicluster && !endpoint.starts_with(b"_") && !cluster.starts_with(b"_") => {
+        [endpoint, cluster]
+            if multicluster && !endpoint.starts_with(b"_") && !cluster.starts_with(b"_") =>
+        {
             Below::InCluster { endpoint, cluster }
         }
-        [name, protocol] => Below::Port { name: bare(name), protocol: bare(protocol) },
-        [zone @ .., directive, marker] if view.zonal && !multicluster && marker.eq_ignore_ascii_case(b"_zone") => {
+        [name, protocol] => Below::Port {
+            name: bare(name),
+            protocol: bare(protocol),
+        },
+        [zone @ .., directive, marker]
+            if view.zonal && !multicluster && marker.eq_ignore_ascii_case(b"_zone") =>
+        {
             let prefer = directive.eq_ignore_ascii_case(b"prefer");
             if !prefer && !directive.eq_ignore_ascii_case(b"pin") {
                 return Path::Nothing;
             }
-            let labels: Vec<_> = zone.iter().map(|l| String::from_utf8_lossy(l).to_ascii_lowercase()).collect();
-            Below::Zonal { zone: labels.join("."), prefer }
+            let labels: Vec<_> = zone
+                .iter()
+                .map(|l| String::from_utf8_lossy(l).to_ascii_lowercase())
+                .collect();
+            Below::Zonal {
+                zone: labels.join("."),
+                prefer,
+            }
         }
         _ => return Path::Nothing,
     };
@@ -104,52 +126,112 @@ mod tests {
     use crate::name::absolute;
 
     fn parsed(qname: &str, check: impl FnOnce(Path<'_>)) {
-        let zones = ["cluster.local.", "clusterset.local.", "in-addr.arpa."].map(|z| absolute(z).unwrap());
-        let view = View { multicluster: vec![zones[1].clone()], zones: zones.to_vec(), zonal: true, ..View::default() };
+        let zones =
+            ["cluster.local.", "clusterset.local.", "in-addr.arpa."].map(|z| absolute(z).unwrap());
+        let view = View {
+            multicluster: vec![zones[1].clone()],
+            zones: zones.to_vec(),
+            zonal: true,
+            ..View::default()
+        };
         let qname = absolute(qname).unwrap();
         check(parse(&view, view.zone_of(&qname).unwrap(), &qname));
     }
 
     fn service<'q>(below: Below<'q>) -> Path<'q> {
-        Path::Service { ns: b"ns", svc: b"web", below }
+        Path::Service {
+            ns: b"ns",
+            svc: b"web",
+            below,
+        }
     }
 
     #[test]
     fn each_form_of_name_is_told_apart() {
-        parsed("cluster.local.", |p| assert_eq!(p, Path::Node { apex: true }));
-        parsed("SVC.cluster.local.", |p| assert_eq!(p, Path::Node { apex: false }));
-        parsed("ns.svc.cluster.local.", |p| assert_eq!(p, Path::Namespace { ns: b"ns" }));
-        parsed("web.ns.svc.cluster.local.", |p| assert_eq!(p, service(Below::Itself)));
-        parsed("web-0.web.ns.svc.cluster.local.", |p| assert_eq!(p, service(Below::Endpoint(b"web-0"))));
-        parsed("_http.tcp.web.ns.svc.cluster.local.", |p| {
-            assert_eq!(p, service(Below::Port { name: b"http", protocol: b"tcp" }));
+        parsed("cluster.local.", |p| {
+            assert_eq!(p, Path::Node { apex: true })
         });
-        parsed("a.b.c.web.ns.svc.cluster.local.", |p| assert_eq!(p, Path::Nothing));
-        parsed("x.y.10-0-0-1.ns.pod.cluster.local.", |p| assert_eq!(p, Path::Pod { ns: b"ns", label: b"10-0-0-1" }));
-        parsed("web.ns.example.cluster.local.", |p| assert_eq!(p, Path::Nothing));
+        parsed("SVC.cluster.local.", |p| {
+            assert_eq!(p, Path::Node { apex: false })
+        });
+        parsed("ns.svc.cluster.local.", |p| {
+            assert_eq!(p, Path::Namespace { ns: b"ns" })
+        });
+        parsed("web.ns.svc.cluster.local.", |p| {
+            assert_eq!(p, service(Below::Itself))
+        });
+        parsed("web-0.web.ns.svc.cluster.local.", |p| {
+            assert_eq!(p, service(Below::Endpoint(b"web-0")))
+        });
+        parsed("_http.tcp.web.ns.svc.cluster.local.", |p| {
+            assert_eq!(
+                p,
+                service(Below::Port {
+                    name: b"http",
+                    protocol: b"tcp"
+                })
+            );
+        });
+        parsed("a.b.c.web.ns.svc.cluster.local.", |p| {
+            assert_eq!(p, Path::Nothing)
+        });
+        parsed("x.y.10-0-0-1.ns.pod.cluster.local.", |p| {
+            assert_eq!(
+                p,
+                Path::Pod {
+                    ns: b"ns",
+                    label: b"10-0-0-1"
+                }
+            )
+        });
+        parsed("web.ns.example.cluster.local.", |p| {
+            assert_eq!(p, Path::Nothing)
+        });
     }
 
     #[test]
     fn a_multicluster_zone_reads_two_plain_labels_as_endpoint_and_cluster() {
         parsed("web-0.c1.web.ns.svc.clusterset.local.", |p| {
-            assert_eq!(p, service(Below::InCluster { endpoint: b"web-0", cluster: b"c1" }));
+            assert_eq!(
+                p,
+                service(Below::InCluster {
+                    endpoint: b"web-0",
+                    cluster: b"c1"
+                })
+            );
         });
         parsed("_http.tcp.web.ns.svc.clusterset.local.", |p| {
-            assert_eq!(p, service(Below::Port { name: b"http", protocol: b"tcp" }));
+            assert_eq!(
+                p,
+                service(Below::Port {
+                    name: b"http",
+                    protocol: b"tcp"
+                })
+            );
         });
     }
 
     #[test]
     fn a_topology_zone_may_have_dots() {
         parsed("A.b.pin._zone.web.ns.svc.cluster.local.", |p| {
-            assert_eq!(p, service(Below::Zonal { zone: "a.b".into(), prefer: false }));
+            assert_eq!(
+                p,
+                service(Below::Zonal {
+                    zone: "a.b".into(),
+                    prefer: false
+                })
+            );
         });
     }
 
     #[test]
     fn a_reverse_zone_has_addresses_and_its_own_nodes_only() {
-        parsed("1.0.0.10.in-addr.arpa.", |p| assert_eq!(p, Path::Address([10, 0, 0, 1].into())));
-        parsed("svc.in-addr.arpa.", |p| assert_eq!(p, Path::Node { apex: false }));
+        parsed("1.0.0.10.in-addr.arpa.", |p| {
+            assert_eq!(p, Path::Address([10, 0, 0, 1].into()))
+        });
+        parsed("svc.in-addr.arpa.", |p| {
+            assert_eq!(p, Path::Node { apex: false })
+        });
         parsed("web.ns.svc.in-addr.arpa.", |p| assert_eq!(p, Path::Nothing));
     }
 }

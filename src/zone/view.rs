@@ -56,14 +56,19 @@ impl View {
     /// The longest of the zones that `qname` is in.
     #[must_use]
     pub fn zone_of(&self, qname: &Name) -> Option<&Name> {
-        self.zones.iter().filter(|z| z.zone_of(qname)).max_by_key(|z| z.num_labels())
+        self.zones
+            .iter()
+            .filter(|z| z.zone_of(qname))
+            .max_by_key(|z| z.num_labels())
     }
 
     /// The zone that PTR targets are in: the first that is not below a reverse tree.
     #[must_use]
     pub fn primary(&self) -> Option<&Name> {
         // The bare `in-addr.arpa.` counts as forward, as in CoreDNS: list the cluster's domain first.
-        self.zones.iter().find(|z| !is_reverse(z) || z.num_labels() == 2)
+        self.zones
+            .iter()
+            .find(|z| !is_reverse(z) || z.num_labels() == 2)
     }
 
     /// Whether the stanza's `namespaces` lets `ns` through.

@@ -54,18 +54,32 @@ pub struct Ours {
 impl Case {
     /// The reply this project gives.
     pub fn wanted(&self) -> Expect {
-        let mut expect = self.ours.as_ref().map_or_else(|| self.expect.clone(), |ours| ours.expect.clone());
+        let mut expect = self
+            .ours
+            .as_ref()
+            .map_or_else(|| self.expect.clone(), |ours| ours.expect.clone());
         expect.sort(self.order_matters);
         expect
     }
 
     fn list(&self, key: &str) -> Vec<String> {
-        let items = self.config.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-        items.iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+        let items = self
+            .config
+            .get(key)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        items
+            .iter()
+            .map(|v| v.as_str().unwrap().to_owned())
+            .collect()
     }
 
     fn flag(&self, key: &str) -> bool {
-        self.config.get(key).and_then(Value::as_bool).unwrap_or(false)
+        self.config
+            .get(key)
+            .and_then(Value::as_bool)
+            .unwrap_or(false)
     }
 
     fn selector(&self, key: &str) -> Selector {
@@ -74,26 +88,55 @@ impl Case {
 
     /// Whether the zone and its stanza's options alone decide the reply.
     pub fn needs_only_the_zone(&self) -> bool {
-        let more = ["upstream", "transfer", "autopath", "k8s_external", "client_ip", "host_search"];
-        !more.iter().any(|key| self.config.contains_key(*key)) && self.qtype != "AXFR" && self.qtype != "IXFR"
+        let more = [
+            "upstream",
+            "transfer",
+            "autopath",
+            "k8s_external",
+            "client_ip",
+            "host_search",
+        ];
+        !more.iter().any(|key| self.config.contains_key(*key))
+            && self.qtype != "AXFR"
+            && self.qtype != "IXFR"
     }
 
     pub fn view(&self) -> View {
-        let names = |key| self.list(key).iter().map(|z| absolute(z).unwrap()).collect::<Vec<_>>();
-        let zones = if self.config.contains_key("zones") { names("zones") } else { vec![absolute("cluster.local").unwrap()] };
+        let names = |key| {
+            self.list(key)
+                .iter()
+                .map(|z| absolute(z).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let zones = if self.config.contains_key("zones") {
+            names("zones")
+        } else {
+            vec![absolute("cluster.local").unwrap()]
+        };
         View {
             zones,
             multicluster: names("multicluster"),
-            namespaces: self.list("namespaces").iter().map(|n| n.as_str().into()).collect(),
+            namespaces: self
+                .list("namespaces")
+                .iter()
+                .map(|n| n.as_str().into())
+                .collect(),
             pods: match self.config.get("pods").and_then(Value::as_str) {
                 Some("insecure") => PodMode::Insecure,
                 Some("verified") => PodMode::Verified,
                 _ => PodMode::Disabled,
             },
-            ttl: self.config.get("ttl").map_or(5, |t| u32::try_from(t.as_u64().unwrap()).unwrap()),
+            ttl: self
+                .config
+                .get("ttl")
+                .map_or(5, |t| u32::try_from(t.as_u64().unwrap()).unwrap()),
             ignore_empty_service: self.flag("ignore_empty_service"),
             zonal: self.flag("zonal"),
-            local_addresses: self.list("local_ips").iter().map(|ip| ip.parse().unwrap()).collect(),
+            local_addresses: self
+                .list("local_ips")
+                .iter()
+                .map(|ip| ip.parse().unwrap())
+                .collect(),
         }
     }
 
@@ -114,18 +157,33 @@ impl Case {
         for event in self.events(&watches) {
             store.handle(1_700_000_000, event);
         }
-        let late = if self.world == "empty" { watches.clone() } else { vec![Watched::Slices] };
+        let late = if self.world == "empty" {
+            watches.clone()
+        } else {
+            vec![Watched::Slices]
+        };
         let unsynced = self.config.get("synced") == Some(&Value::Bool(false));
-        for watched in watches.into_iter().filter(|w| !(unsynced && late.contains(w))) {
+        for watched in watches
+            .into_iter()
+            .filter(|w| !(unsynced && late.contains(w)))
+        {
             store.handle(1_700_000_000, Event::Synced(watched));
         }
         zone
     }
 
     fn events(&self, watches: &[Watched]) -> Vec<Event> {
-        let shape = Shape { endpoint_pod_names: self.flag("endpoint_pod_names"), zonal: self.flag("zonal") };
-        let path = format!("{}/tests/corpus/objects-{}.json", env!("CARGO_MANIFEST_DIR"), self.world);
-        let objects: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let shape = Shape {
+            endpoint_pod_names: self.flag("endpoint_pod_names"),
+            zonal: self.flag("zonal"),
+        };
+        let path = format!(
+            "{}/tests/corpus/objects-{}.json",
+            env!("CARGO_MANIFEST_DIR"),
+            self.world
+        );
+        let objects: Vec<Value> =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let mut events = Vec::new();
         let unsynced = self.config.get("synced") == Some(&Value::Bool(false));
         for object in &objects {
@@ -136,13 +194,20 @@ impl Case {
                 "Service" => &[(Watched::Services, "labels")],
                 "Pod" => &[(Watched::Pods, "labels")],
                 "ServiceImport" => &[(Watched::Imports, "namespace_labels")],
-                _ => &[(Watched::Slices, "labels"), (Watched::ImportSlices, "labels")],
+                _ => &[
+                    (Watched::Slices, "labels"),
+                    (Watched::ImportSlices, "labels"),
+                ],
             };
             for (watched, selector) in candidates {
                 let held = unsynced && slice;
                 let import = label("multicluster.kubernetes.io/service-name").is_some();
                 let other = slice && (*watched == Watched::ImportSlices) != import;
-                if held || other || !watches.contains(watched) || !self.selector(selector).matches(label) {
+                if held
+                    || other
+                    || !watches.contains(watched)
+                    || !self.selector(selector).matches(label)
+                {
                     continue;
                 }
                 events.extend(fact(*watched, object, shape));
@@ -154,18 +219,28 @@ impl Case {
 
 /// What the watch makes of an object.
 pub fn fact(watched: Watched, object: &Value, shape: Shape) -> Option<Event> {
-    fn of<T: Wire + for<'de> Deserialize<'de>>(watched: Watched, object: &Value, shape: Shape) -> Option<Event> {
+    fn of<T: Wire + for<'de> Deserialize<'de>>(
+        watched: Watched,
+        object: &Value,
+        shape: Shape,
+    ) -> Option<Event> {
         let object: T = serde_json::from_value(object.clone()).unwrap();
-        object.fact(watched, shape).map(|(key, fact)| Event::Apply(watched, key, fact))
+        object
+            .fact(watched, shape)
+            .map(|(key, fact)| Event::Apply(watched, key, fact))
     }
     match watched {
         Watched::Namespaces => of::<wire::Namespace>(watched, object, shape),
         Watched::Services => of::<wire::Service>(watched, object, shape),
-        Watched::Slices | Watched::ImportSlices => of::<wire::EndpointSlice>(watched, object, shape),
+        Watched::Slices | Watched::ImportSlices => {
+            of::<wire::EndpointSlice>(watched, object, shape)
+        }
         Watched::Pods => {
             let phase = object["status"]["phase"].as_str().unwrap_or("");
             let shown = !["Succeeded", "Failed", "Unknown"].contains(&phase);
-            shown.then(|| of::<wire::Pod>(watched, object, shape)).flatten()
+            shown
+                .then(|| of::<wire::Pod>(watched, object, shape))
+                .flatten()
         }
         Watched::Imports => of::<wire::ServiceImport>(watched, object, shape),
     }
@@ -195,6 +270,10 @@ impl Expect {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: the corpus has no other"
+)]
 pub fn rcode_text(rcode: ResponseCode) -> String {
     match rcode {
         ResponseCode::NoError => "NOERROR",
@@ -235,11 +314,17 @@ pub fn ask(case: &Case) -> Expect {
     let qtype: RecordType = case.qtype.parse().unwrap();
     let question = Question::new(absolute(&case.qname).unwrap(), qtype);
     let answer = zone.lookup(&view, &question);
-    let falls = case.list("fallthrough").iter().any(|z| absolute(z).unwrap().zone_of(&question.qname));
+    let falls = case
+        .list("fallthrough")
+        .iter()
+        .any(|z| absolute(z).unwrap().zone_of(&question.qname));
     match compose(&view, zone.serial(), &question, answer, falls) {
         Outcome::Reply(reply) => Expect::of(&reply, case.order_matters),
         // What nobody listed answers without records.
-        Outcome::Follow { records, .. } => Expect::of(&headless_dns::plugin::kubernetes::positive(records), case.order_matters),
+        Outcome::Follow { records, .. } => Expect::of(
+            &headless_dns::plugin::kubernetes::positive(records),
+            case.order_matters,
+        ),
         Outcome::Next => next(case),
         Outcome::Fail(failure) => Expect::of(&Composed::empty(failure.rcode), case.order_matters),
     }
@@ -259,5 +344,12 @@ fn next(case: &Case) -> Expect {
 }
 
 fn empty(rcode: &str) -> Expect {
-    Expect { rcode: rcode.into(), aa: false, tc: false, answer: vec![], authority: vec![], additional: vec![] }
+    Expect {
+        rcode: rcode.into(),
+        aa: false,
+        tc: false,
+        answer: vec![],
+        authority: vec![],
+        additional: vec![],
+    }
 }

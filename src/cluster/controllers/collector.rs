@@ -24,22 +24,38 @@ impl Collector {
         for change in step.changes {
             if change.deleted {
                 gone.extend(change.new["metadata"]["uid"].as_str());
-            } else if step.objects.get(&change.key).is_some_and(|present| is_orphan(step.objects, &change.key, present)) {
+            } else if step
+                .objects
+                .get(&change.key)
+                .is_some_and(|present| is_orphan(step.objects, &change.key, present))
+            {
                 actions.push(Action::Delete(change.key.clone(), None));
             }
             let ends = change.new["metadata"]["deletionTimestamp"].is_string();
-            if ends && (change.key.kind == namespaces || State::is_foreground_deleted(&change.new)) {
+            if ends && (change.key.kind == namespaces || State::is_foreground_deleted(&change.new))
+            {
                 self.ending.insert(change.key.clone());
             }
         }
         if !gone.is_empty() {
             let all = KindId::all().flat_map(|kind| step.objects.list(kind, None));
-            let left = all.filter(|(key, object)| owners(object).any(|o| gone.iter().any(|uid| o["uid"] == *uid)) && is_orphan(step.objects, key, object));
+            let left = all.filter(|(key, object)| {
+                owners(object).any(|o| gone.iter().any(|uid| o["uid"] == *uid))
+                    && is_orphan(step.objects, key, object)
+            });
             actions.extend(left.map(|(key, _)| Action::Delete(key.clone(), None)));
         }
-        self.ending.retain(|key| step.objects.get(key).is_some_and(|o| o["metadata"]["deletionTimestamp"].is_string()));
+        self.ending.retain(|key| {
+            step.objects
+                .get(key)
+                .is_some_and(|o| o["metadata"]["deletionTimestamp"].is_string())
+        });
         for key in &self.ending {
-            actions.extend(if key.kind == namespaces { empty(step.objects, key) } else { dependents_first(step.objects, key) });
+            actions.extend(if key.kind == namespaces {
+                empty(step.objects, key)
+            } else {
+                dependents_first(step.objects, key)
+            });
         }
         actions.dedup();
         actions
@@ -56,33 +72,54 @@ fn is_orphan(objects: &Objects, key: &Key, object: &Value) -> bool {
         let Some(kind) = KindId::of_object(owner) else {
             return true; // of a kind that this cluster does not have: not ours to judge
         };
-        let ns = if kind.info().namespaced { key.ns.clone() } else { String::new() };
+        let ns = if kind.info().namespaced {
+            key.ns.clone()
+        } else {
+            String::new()
+        };
         let name = owner["name"].as_str().unwrap_or_default().to_owned();
-        objects.get(&Key { kind, ns, name }).is_some_and(|present| present["metadata"]["uid"] == owner["uid"])
+        objects
+            .get(&Key { kind, ns, name })
+            .is_some_and(|present| present["metadata"]["uid"] == owner["uid"])
     })
 }
 
 /// Deletes what is left in a namespace, and the namespace when nothing is.
 fn empty(objects: &Objects, namespace: &Key) -> Vec<Action> {
-    let inside = KindId::all().filter(|kind| kind.info().namespaced).flat_map(|kind| objects.list(kind, Some(&namespace.name)));
+    let inside = KindId::all()
+        .filter(|kind| kind.info().namespaced)
+        .flat_map(|kind| objects.list(kind, Some(&namespace.name)));
     let inside: Vec<_> = inside.collect();
     if inside.is_empty() {
         return vec![Action::Remove(namespace.clone())];
     }
-    let staying = inside.into_iter().filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
-    staying.map(|(key, _)| Action::Delete(key.clone(), None)).collect()
+    let staying = inside
+        .into_iter()
+        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
+    staying
+        .map(|(key, _)| Action::Delete(key.clone(), None))
+        .collect()
 }
 
 /// Deletes what an owner waits for, and lets it go when nothing is left.
 fn dependents_first(objects: &Objects, owner: &Key) -> Vec<Action> {
-    let Some(uid) = objects.get(owner).and_then(|o| o["metadata"]["uid"].as_str()) else {
+    let Some(uid) = objects
+        .get(owner)
+        .and_then(|o| o["metadata"]["uid"].as_str())
+    else {
         return Vec::new();
     };
     let all = KindId::all().flat_map(|kind| objects.list(kind, None));
-    let owned: Vec<_> = all.filter(|(_, object)| owners(object).any(|o| o["uid"] == uid)).collect();
+    let owned: Vec<_> = all
+        .filter(|(_, object)| owners(object).any(|o| o["uid"] == uid))
+        .collect();
     if owned.is_empty() {
         return vec![Action::FinishForeground(owner.clone())];
     }
-    let staying = owned.into_iter().filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
-    staying.map(|(key, _)| Action::Delete(key.clone(), None)).collect()
+    let staying = owned
+        .into_iter()
+        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
+    staying
+        .map(|(key, _)| Action::Delete(key.clone(), None))
+        .collect()
 }

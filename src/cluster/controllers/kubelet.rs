@@ -46,20 +46,33 @@ pub(super) struct Kubelet {
 
 impl Kubelet {
     pub(super) fn new(delays: Delays) -> Self {
-        Self { delays, next: FIRST, busy: BTreeMap::new() }
+        Self {
+            delays,
+            next: FIRST,
+            busy: BTreeMap::new(),
+        }
     }
 
     pub(super) fn step(&mut self, step: &Step<'_>) -> (Vec<Action>, Option<Timestamp>) {
         let pods = KindId::named("Pod");
-        for change in step.changes.iter().filter(|c| c.key.kind == pods && !c.deleted) {
+        for change in step
+            .changes
+            .iter()
+            .filter(|c| c.key.kind == pods && !c.deleted)
+        {
             if let Some(state) = busy_state(&change.new) {
-                self.busy.entry((change.key.clone(), state)).or_insert(step.now);
+                self.busy
+                    .entry((change.key.clone(), state))
+                    .or_insert(step.now);
             }
         }
         let (mut actions, mut wake) = (Vec::new(), None::<Timestamp>);
         let mut done = BTreeSet::new();
         for ((key, state), since) in &self.busy {
-            let pod = step.objects.get(key).filter(|pod| busy_state(pod).as_ref() == Some(state));
+            let pod = step
+                .objects
+                .get(key)
+                .filter(|pod| busy_state(pod).as_ref() == Some(state));
             let Some(pod) = pod else {
                 done.insert((key.clone(), state.clone()));
                 continue;
@@ -93,7 +106,12 @@ enum Decision {
     Wait(Option<Timestamp>),
 }
 
-fn decide(step: &Step<'_>, key: &Key, pod: &Value, (since, delays): (Timestamp, Delays)) -> Decision {
+fn decide(
+    step: &Step<'_>,
+    key: &Key,
+    pod: &Value,
+    (since, delays): (Timestamp, Delays),
+) -> Decision {
     let due = |delay: Duration| since.saturating_add(delay).unwrap_or(since);
     let meta = &pod["metadata"];
     if meta["deletionTimestamp"].is_string() {
@@ -104,50 +122,97 @@ fn decide(step: &Step<'_>, key: &Key, pod: &Value, (since, delays): (Timestamp, 
         if step.now < due {
             return Decision::Wait(Some(due));
         }
-        return Decision::Act(vec![Action::Delete(key.clone(), meta["uid"].as_str().map(str::to_owned))]);
+        return Decision::Act(vec![Action::Delete(
+            key.clone(),
+            meta["uid"].as_str().map(str::to_owned),
+        )]);
     }
     if !pod["spec"]["nodeName"].is_string() {
-        return if volumes_bound(step.objects, key, pod) { Decision::Act(schedule(step.now, key, pod)) } else { Decision::Wait(None) };
+        return if volumes_bound(step.objects, key, pod) {
+            Decision::Act(schedule(step.now, key, pod))
+        } else {
+            Decision::Wait(None)
+        };
     }
     let due = due(delays.start);
-    if step.now < due { Decision::Wait(Some(due)) } else { Decision::Start }
+    if step.now < due {
+        Decision::Wait(Some(due))
+    } else {
+        Decision::Start
+    }
 }
 
 fn schedule(now: Timestamp, key: &Key, pod: &Value) -> Vec<Action> {
     let mut bound = pod.clone();
     bound["spec"]["nodeName"] = NODE.into();
     let message = format!("Successfully assigned {}/{} to {NODE}", key.ns, key.name);
-    vec![Action::Update(key.clone(), Part::Main, bound), event(now, pod, "default-scheduler", ("Scheduled", message))]
+    vec![
+        Action::Update(key.clone(), Part::Main, bound),
+        event(now, pod, "default-scheduler", ("Scheduled", message)),
+    ]
 }
 
 /// Whether every claim of the Pod is bound.
 fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
-    let claims = pod["spec"]["volumes"].as_array().into_iter().flatten().filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
+    let claims = pod["spec"]["volumes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
     let kind = KindId::named("PersistentVolumeClaim");
     claims.into_iter().all(|name| {
-        let claim = Key { kind, ns: key.ns.clone(), name: name.into() };
-        objects.get(&claim).is_some_and(|claim| claim["status"]["phase"] == "Bound")
+        let claim = Key {
+            kind,
+            ns: key.ns.clone(),
+            name: name.into(),
+        };
+        objects
+            .get(&claim)
+            .is_some_and(|claim| claim["status"]["phase"] == "Bound")
     })
 }
 
 /// Whether a slice still shows the Pod as ready; one of a Service that publishes what is not ready always does.
 fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
-    objects.list(KindId::named("EndpointSlice"), Some(&key.ns)).any(|(_, slice)| {
-        let service = slice["metadata"]["labels"]["kubernetes.io/service-name"].as_str().unwrap_or_default();
-        let service = Key { kind: KindId::named("Service"), ns: key.ns.clone(), name: service.into() };
-        let always = objects.get(&service).is_some_and(|s| s["spec"]["publishNotReadyAddresses"] == true);
-        let mine = |e: &&Value| e["targetRef"]["uid"] == pod["metadata"]["uid"] && e["conditions"]["ready"] == true;
-        !always && slice["endpoints"].as_array().into_iter().flatten().any(|e| mine(&e))
-    })
+    objects
+        .list(KindId::named("EndpointSlice"), Some(&key.ns))
+        .any(|(_, slice)| {
+            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"]
+                .as_str()
+                .unwrap_or_default();
+            let service = Key {
+                kind: KindId::named("Service"),
+                ns: key.ns.clone(),
+                name: service.into(),
+            };
+            let always = objects
+                .get(&service)
+                .is_some_and(|s| s["spec"]["publishNotReadyAddresses"] == true);
+            let mine = |e: &&Value| {
+                e["targetRef"]["uid"] == pod["metadata"]["uid"] && e["conditions"]["ready"] == true
+            };
+            !always
+                && slice["endpoints"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .any(|e| mine(&e))
+        })
 }
 
 /// The number of an address that no Pod has.
 fn free(objects: &Objects, next: &mut u32) -> u32 {
-    let taken: ahash::AHashSet<&str> =
-        objects.list(KindId::named("Pod"), None).filter_map(|(_, pod)| pod["status"]["podIP"].as_str()).collect();
+    let taken: ahash::AHashSet<&str> = objects
+        .list(KindId::named("Pod"), None)
+        .filter_map(|(_, pod)| pod["status"]["podIP"].as_str())
+        .collect();
     for _ in 0..SIZE {
         let number = *next;
-        *next = if number + 2 >= SIZE { FIRST } else { number + 1 };
+        *next = if number + 2 >= SIZE {
+            FIRST
+        } else {
+            number + 1
+        };
         if !taken.contains(Ipv4Addr::from(V4 + number).to_string().as_str()) {
             return number;
         }
@@ -157,7 +222,10 @@ fn free(objects: &Objects, next: &mut u32) -> u32 {
 
 fn start(now: Timestamp, key: &Key, pod: &Value, number: u32) -> Vec<Action> {
     let time = timestamp(now);
-    let ips = [Ipv4Addr::from(V4 + number).to_string(), Ipv6Addr::from(V6 + u128::from(number)).to_string()];
+    let ips = [
+        Ipv4Addr::from(V4 + number).to_string(),
+        Ipv6Addr::from(V6 + u128::from(number)).to_string(),
+    ];
     let mut running = pod.clone();
     let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
@@ -176,7 +244,16 @@ fn start(now: Timestamp, key: &Key, pod: &Value, number: u32) -> Vec<Action> {
     status["podIP"] = ips[0].as_str().into();
     status["podIPs"] = json!([{"ip": ips[0]}, {"ip": ips[1]}]);
     status["startTime"] = time.as_str().into();
-    status["conditions"] = json!(["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition));
+    status["conditions"] =
+        json!(["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition));
     status["containerStatuses"] = json!(statuses);
-    vec![Action::Update(key.clone(), Part::Status, running), event(now, pod, "kubelet", ("Started", format!("Started with address {}", ips[0])))]
+    vec![
+        Action::Update(key.clone(), Part::Status, running),
+        event(
+            now,
+            pod,
+            "kubelet",
+            ("Started", format!("Started with address {}", ips[0])),
+        ),
+    ]
 }

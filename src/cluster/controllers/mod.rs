@@ -58,8 +58,16 @@ pub(super) struct Controllers {
 
 impl Controllers {
     pub(super) fn new(delays: Delays) -> Self {
-        let (collector, endpoints) = (collector::Collector::default(), endpoints::Endpoints::default());
-        Self { kubelet: kubelet::Kubelet::new(delays), collector, endpoints, seen: 0 }
+        let (collector, endpoints) = (
+            collector::Collector::default(),
+            endpoints::Endpoints::default(),
+        );
+        Self {
+            kubelet: kubelet::Kubelet::new(delays),
+            collector,
+            endpoints,
+            seen: 0,
+        }
     }
 
     /// One round: what to do now, and when to look again if nothing changes.
@@ -69,7 +77,11 @@ impl Controllers {
             None => everything(objects),
         };
         self.seen = objects.revision();
-        let step = Step { now, objects, changes: &changes };
+        let step = Step {
+            now,
+            objects,
+            changes: &changes,
+        };
         let mut actions = volumes::step(&step);
         actions.extend(self.endpoints.step(&step));
         actions.extend(self.collector.step(&step));
@@ -100,10 +112,18 @@ pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
         let now = shared.now();
         let (actions, wake) = controllers.step(now, &shared.read().objects);
         if !actions.is_empty() {
-            shared.write(|state| actions.into_iter().for_each(|action| perform(state, now, action)));
+            shared.write(|state| {
+                actions
+                    .into_iter()
+                    .for_each(|action| perform(state, now, action))
+            });
             continue;
         }
-        let wait = wake.map(|at| at.duration_since(now).unsigned_abs().max(Duration::from_millis(1)));
+        let wait = wake.map(|at| {
+            at.duration_since(now)
+                .unsigned_abs()
+                .max(Duration::from_millis(1))
+        });
         tokio::select! {
             changed = changed.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
@@ -118,7 +138,17 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
         Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),
         Action::Delete(key, uid) => {
             let grace = uid.as_ref().map(|_| 0);
-            state.delete(now, &key, &DeleteOptions { grace, uid, ..DeleteOptions::default() }).map(drop)
+            state
+                .delete(
+                    now,
+                    &key,
+                    &DeleteOptions {
+                        grace,
+                        uid,
+                        ..DeleteOptions::default()
+                    },
+                )
+                .map(drop)
         }
         Action::Remove(key) => {
             state.remove(&key);
@@ -138,7 +168,12 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
 }
 
 /// An Event about an object.
-pub(super) fn event(now: Timestamp, about: &Value, component: &str, (reason, message): (&str, String)) -> Action {
+pub(super) fn event(
+    now: Timestamp,
+    about: &Value,
+    component: &str,
+    (reason, message): (&str, String),
+) -> Action {
     let meta = &about["metadata"];
     let ns = meta["namespace"].as_str().unwrap_or("default").to_owned();
     let time = timestamp(now);
@@ -158,7 +193,11 @@ pub(super) fn event(now: Timestamp, about: &Value, component: &str, (reason, mes
 /// Keys of changed objects of a kind, each once.
 fn touched(step: &Step<'_>, kind: &str) -> BTreeSet<Key> {
     let kind = KindId::named(kind);
-    step.changes.iter().filter(|c| c.key.kind == kind).map(|c| c.key.clone()).collect()
+    step.changes
+        .iter()
+        .filter(|c| c.key.kind == kind)
+        .map(|c| c.key.clone())
+        .collect()
 }
 
 #[cfg(test)]

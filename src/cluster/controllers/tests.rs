@@ -15,30 +15,68 @@ fn kind(name: &str) -> KindId {
 
 impl World {
     fn new(delays: Delays) -> Self {
-        let mut world = Self { state: State::default(), controllers: Controllers::new(delays), now: Timestamp::UNIX_EPOCH };
+        let mut world = Self {
+            state: State::default(),
+            controllers: Controllers::new(delays),
+            now: Timestamp::UNIX_EPOCH,
+        };
         for ns in ["default", "other"] {
-            world.state.create(world.now, kind("Namespace"), "", json!({"metadata": {"name": ns}}), false).unwrap();
+            world
+                .state
+                .create(
+                    world.now,
+                    kind("Namespace"),
+                    "",
+                    json!({"metadata": {"name": ns}}),
+                    false,
+                )
+                .unwrap();
         }
-        world.create("StorageClass", json!({"metadata": {"name": "demo"}, "provisioner": "example.com/p"}));
+        world.create(
+            "StorageClass",
+            json!({"metadata": {"name": "demo"}, "provisioner": "example.com/p"}),
+        );
         world
     }
 
     fn create(&mut self, of: &str, object: Value) -> Value {
-        let ns = if kind(of).info().namespaced { "default" } else { "" };
-        Value::clone(&self.state.create(self.now, kind(of), ns, object, false).unwrap())
+        let ns = if kind(of).info().namespaced {
+            "default"
+        } else {
+            ""
+        };
+        Value::clone(
+            &self
+                .state
+                .create(self.now, kind(of), ns, object, false)
+                .unwrap(),
+        )
     }
 
     fn key(of: &str, name: &str) -> Key {
-        let ns = if kind(of).info().namespaced { "default" } else { "" };
-        Key { kind: kind(of), ns: ns.into(), name: name.into() }
+        let ns = if kind(of).info().namespaced {
+            "default"
+        } else {
+            ""
+        };
+        Key {
+            kind: kind(of),
+            ns: ns.into(),
+            name: name.into(),
+        }
     }
 
     fn get(&self, of: &str, name: &str) -> Option<Value> {
-        self.state.objects.get(&Self::key(of, name)).map(|o| Value::clone(o))
+        self.state
+            .objects
+            .get(&Self::key(of, name))
+            .map(|o| Value::clone(o))
     }
 
     fn delete(&mut self, of: &str, name: &str, options: &DeleteOptions) {
-        self.state.delete(self.now, &Self::key(of, name), options).unwrap();
+        self.state
+            .delete(self.now, &Self::key(of, name), options)
+            .unwrap();
     }
 
     /// Steps until nothing is left to do; returns when the controllers want to look again.
@@ -48,7 +86,9 @@ impl World {
             if actions.is_empty() {
                 return wake.map(|at| at.duration_since(self.now).unsigned_abs());
             }
-            actions.into_iter().for_each(|action| perform(&mut self.state, self.now, action));
+            actions
+                .into_iter()
+                .for_each(|action| perform(&mut self.state, self.now, action));
         }
     }
 
@@ -58,13 +98,25 @@ impl World {
 
     /// The endpoints of a Service: `hostname=address!` where it is not ready.
     fn endpoints(&self, service: &str) -> Vec<String> {
-        let slices = self.state.objects.list(kind("EndpointSlice"), Some("default"));
-        let mine = slices.filter(|(_, s)| s["metadata"]["labels"]["kubernetes.io/service-name"] == service);
+        let slices = self
+            .state
+            .objects
+            .list(kind("EndpointSlice"), Some("default"));
+        let mine = slices
+            .filter(|(_, s)| s["metadata"]["labels"]["kubernetes.io/service-name"] == service);
         let mut all: Vec<_> = mine
             .flat_map(|(_, s)| s["endpoints"].as_array().cloned().unwrap_or_default())
             .map(|e| {
-                let mark = if e["conditions"]["ready"] == true { "" } else { "!" };
-                format!("{}={}{mark}", e["hostname"].as_str().unwrap_or("-"), e["addresses"][0].as_str().unwrap())
+                let mark = if e["conditions"]["ready"] == true {
+                    ""
+                } else {
+                    "!"
+                };
+                format!(
+                    "{}={}{mark}",
+                    e["hostname"].as_str().unwrap_or("-"),
+                    e["addresses"][0].as_str().unwrap()
+                )
             })
             .collect();
         all.sort();
@@ -92,7 +144,10 @@ fn a_pod_gets_a_node_and_an_address_and_its_service_shows_it() {
     world.create("Pod", pod("redis-0"));
     assert_eq!(world.settle(), None);
     let pod = world.get("Pod", "redis-0").unwrap();
-    assert_eq!((&pod["status"]["phase"], &pod["status"]["podIP"]), (&json!("Running"), &json!("10.244.0.2")));
+    assert_eq!(
+        (&pod["status"]["phase"], &pod["status"]["podIP"]),
+        (&json!("Running"), &json!("10.244.0.2"))
+    );
     assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.2"]);
 }
 
@@ -117,13 +172,19 @@ fn a_pod_leaves_its_slices_before_it_ends_and_its_successor_has_another_address(
 
 #[test]
 fn a_pod_takes_the_time_it_is_given() {
-    let delays = Delays { start: Duration::from_secs(5), stop: Duration::from_secs(3) };
+    let delays = Delays {
+        start: Duration::from_secs(5),
+        stop: Duration::from_secs(3),
+    };
     let mut world = World::new(delays);
     world.create("Pod", pod("redis-0"));
     assert_eq!(world.settle(), Some(Duration::from_secs(5)));
     world.pass(Duration::from_secs(5));
     world.settle();
-    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Running");
+    assert_eq!(
+        world.get("Pod", "redis-0").unwrap()["status"]["phase"],
+        "Running"
+    );
     world.delete("Pod", "redis-0", &DeleteOptions::default());
     assert_eq!(world.settle(), Some(Duration::from_secs(3)));
 }
@@ -132,39 +193,80 @@ fn a_pod_takes_the_time_it_is_given() {
 fn a_pod_waits_for_its_claim_and_the_claim_for_its_class() {
     let mut world = World::new(Delays::default());
     let mut with_volume = pod("redis-0");
-    with_volume["spec"]["volumes"] = json!([{"name": "d", "persistentVolumeClaim": {"claimName": "d-redis-0"}}]);
+    with_volume["spec"]["volumes"] =
+        json!([{"name": "d", "persistentVolumeClaim": {"claimName": "d-redis-0"}}]);
     world.create("Pod", with_volume);
     let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "later", "resources": {"requests": {"storage": "2Gi"}}});
-    world.create("PersistentVolumeClaim", json!({"metadata": {"name": "d-redis-0"}, "spec": spec}));
+    world.create(
+        "PersistentVolumeClaim",
+        json!({"metadata": {"name": "d-redis-0"}, "spec": spec}),
+    );
     world.settle();
-    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Pending");
-    world.create("StorageClass", json!({"metadata": {"name": "later"}, "provisioner": "example.com/p"}));
+    assert_eq!(
+        world.get("Pod", "redis-0").unwrap()["status"]["phase"],
+        "Pending"
+    );
+    world.create(
+        "StorageClass",
+        json!({"metadata": {"name": "later"}, "provisioner": "example.com/p"}),
+    );
     world.settle();
-    assert_eq!(world.get("Pod", "redis-0").unwrap()["status"]["phase"], "Running");
+    assert_eq!(
+        world.get("Pod", "redis-0").unwrap()["status"]["phase"],
+        "Running"
+    );
     let claim = world.get("PersistentVolumeClaim", "d-redis-0").unwrap();
-    assert_eq!(claim["status"], json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"}}));
+    assert_eq!(
+        claim["status"],
+        json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"}})
+    );
     let volume = claim["spec"]["volumeName"].as_str().unwrap();
-    assert_eq!(world.get("PersistentVolume", volume).unwrap()["status"]["phase"], "Bound");
-    world.delete("PersistentVolumeClaim", "d-redis-0", &DeleteOptions::default());
+    assert_eq!(
+        world.get("PersistentVolume", volume).unwrap()["status"]["phase"],
+        "Bound"
+    );
+    world.delete(
+        "PersistentVolumeClaim",
+        "d-redis-0",
+        &DeleteOptions::default(),
+    );
     world.settle();
     assert_eq!(world.get("PersistentVolume", volume), None);
 }
 
 #[test]
 fn named_ports_dual_stack_and_not_ready_addresses_are_as_kubernetes_has_them() {
-    let mut world = World::new(Delays { start: Duration::from_secs(1), ..Delays::default() });
+    let mut world = World::new(Delays {
+        start: Duration::from_secs(1),
+        ..Delays::default()
+    });
     let spec = json!({"publishNotReadyAddresses": true, "ipFamilyPolicy": "RequireDualStack", "ports": [{"name": "r", "port": 80, "targetPort": "redis"}, {"name": "x", "port": 81, "targetPort": "none"}]});
     world.create("Service", service(spec));
     world.create("Pod", pod("redis-0"));
     let wait = world.settle().unwrap();
     world.pass(wait);
     world.settle();
-    assert_eq!(world.endpoints("redis"), ["redis-0=10.244.0.2", "redis-0=fd00:10:244::2"]);
-    let slices: Vec<_> = world.state.objects.list(kind("EndpointSlice"), None).map(|(_, s)| s["ports"].clone()).collect();
-    assert_eq!(slices, vec![json!([{"name": "r", "port": 6379, "protocol": "TCP"}]); 2]);
+    assert_eq!(
+        world.endpoints("redis"),
+        ["redis-0=10.244.0.2", "redis-0=fd00:10:244::2"]
+    );
+    let slices: Vec<_> = world
+        .state
+        .objects
+        .list(kind("EndpointSlice"), None)
+        .map(|(_, s)| s["ports"].clone())
+        .collect();
+    assert_eq!(
+        slices,
+        vec![json!([{"name": "r", "port": 6379, "protocol": "TCP"}]); 2]
+    );
     world.delete("Pod", "redis-0", &DeleteOptions::default());
     world.settle();
-    assert_eq!(world.endpoints("redis").len(), 2, "published though it terminates");
+    assert_eq!(
+        world.endpoints("redis").len(),
+        2,
+        "published though it terminates"
+    );
 }
 
 #[test]
@@ -175,23 +277,46 @@ fn a_hundred_endpoints_fill_a_slice_and_the_next_opens_another() {
         world.create("Pod", pod(&format!("redis-{i}")));
     }
     world.settle();
-    let mut sizes: Vec<_> = world.state.objects.list(kind("EndpointSlice"), None).map(|(_, s)| s["endpoints"].as_array().unwrap().len()).collect();
+    let mut sizes: Vec<_> = world
+        .state
+        .objects
+        .list(kind("EndpointSlice"), None)
+        .map(|(_, s)| s["endpoints"].as_array().unwrap().len())
+        .collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 100]);
 }
 
 #[test]
 fn what_an_owner_leaves_behind_is_collected_but_orphans_stay() {
-    for (propagation, stays) in [("Background", false), ("Foreground", false), ("Orphan", true)] {
+    for (propagation, stays) in [
+        ("Background", false),
+        ("Foreground", false),
+        ("Orphan", true),
+    ] {
         let mut world = World::new(Delays::default());
         let owner = world.create("ConfigMap", json!({"metadata": {"name": "owner"}}));
         let refs = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}]);
-        world.create("Secret", json!({"metadata": {"name": "child", "ownerReferences": refs}}));
+        world.create(
+            "Secret",
+            json!({"metadata": {"name": "child", "ownerReferences": refs}}),
+        );
         world.settle();
-        let options = crate::cluster::request::delete_options(&crate::cluster::request::Parameters::default(), &json!({"propagationPolicy": propagation})).unwrap();
+        let options = crate::cluster::request::delete_options(
+            &crate::cluster::request::Parameters::default(),
+            &json!({"propagationPolicy": propagation}),
+        )
+        .unwrap();
         world.delete("ConfigMap", "owner", &options);
         world.settle();
-        assert_eq!((world.get("ConfigMap", "owner"), world.get("Secret", "child").is_some()), (None, stays), "{propagation}");
+        assert_eq!(
+            (
+                world.get("ConfigMap", "owner"),
+                world.get("Secret", "child").is_some()
+            ),
+            (None, stays),
+            "{propagation}"
+        );
     }
 }
 
@@ -206,5 +331,10 @@ fn a_namespace_ends_with_everything_in_it() {
         world.pass(wait);
     }
     assert_eq!(world.get("Namespace", "default"), None);
-    assert_eq!(KindId::all().flat_map(|k| world.state.objects.list(k, Some("default"))).count(), 0);
+    assert_eq!(
+        KindId::all()
+            .flat_map(|k| world.state.objects.list(k, Some("default")))
+            .count(),
+        0
+    );
 }

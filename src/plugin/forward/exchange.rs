@@ -4,12 +4,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use super::Spec;
-use crate::message::{HEADER, encode_query};
+use crate::message::{answers, encode_query};
 use crate::question::{Query, Transport};
 
 /// How long one upstream may take before the next is asked: CoreDNS's read timeout.
@@ -32,14 +31,20 @@ pub(super) async fn ask(upstream: SocketAddr, query: &Query, spec: &Spec) -> io:
         }
         tcp(upstream, query).await
     };
-    let mut reply = tokio::time::timeout(TIMEOUT, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    let mut reply = tokio::time::timeout(TIMEOUT, exchange)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     reply[..2].copy_from_slice(&query.id.to_be_bytes());
     Ok(reply)
 }
 
 /// Over a socket of its own: the kernel picks a random port, we a random id (RFC 5452 section 9).
 async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
-    let any = if upstream.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let any = if upstream.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
     socket.connect(upstream).await?;
     let (id, request) = request(query)?;
@@ -48,7 +53,7 @@ async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     loop {
         let size = socket.recv(&mut buffer).await?;
         // Anything else is somebody's guess, or late: the reply may still come.
-        if answers(&buffer[..size], id, query) {
+        if answers(&buffer[..size], id, &query.question) {
             buffer.truncate(size);
             return Ok(buffer);
         }
@@ -59,11 +64,16 @@ async fn tcp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(upstream).await?;
     let (id, request) = request(query)?;
     let length = u16::try_from(request.len()).map_err(io::Error::other)?;
-    stream.write_all(&[&length.to_be_bytes()[..], &request].concat()).await?;
+    stream
+        .write_all(&[&length.to_be_bytes()[..], &request].concat())
+        .await?;
     let mut reply = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut reply).await?;
-    if !answers(&reply, id, query) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the reply is to another question"));
+    if !answers(&reply, id, &query.question) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the reply is to another question",
+        ));
     }
     Ok(reply)
 }
@@ -72,20 +82,4 @@ fn request(query: &Query) -> io::Result<(u16, Vec<u8>)> {
     let id = rand::random();
     let wire = encode_query(id, query).map_err(io::Error::other)?;
     Ok((id, wire))
-}
-
-/// Whether `wire` is a reply to this question with this id.
-fn answers(wire: &[u8], id: u16, query: &Query) -> bool {
-    const QR: u8 = 0x80;
-    if wire.len() < HEADER || wire[..2] != id.to_be_bytes() || wire[2] & QR == 0 {
-        return false;
-    }
-    let Ok(message) = Message::from_vec(wire) else {
-        return false;
-    };
-    // Errors may come without a question (RFC 1035 section 4.1.1 leaves it open).
-    let question = &query.question;
-    message.queries.first().is_none_or(|q| {
-        *q.name() == question.qname && q.query_type() == question.qtype && q.query_class() == question.qclass
-    })
 }

@@ -36,9 +36,18 @@ impl Forward {
     /// A handler that asks the upstreams of `spec`.
     #[must_use]
     pub fn new(spec: Spec) -> Self {
-        let upstreams = spec.upstreams.iter().map(|(address, _)| Arc::new(Upstream::new(*address, spec.max_fails))).collect();
+        let upstreams = spec
+            .upstreams
+            .iter()
+            .map(|(address, _)| Arc::new(Upstream::new(*address, spec.max_fails)))
+            .collect();
         let slots = spec.max_concurrent.map(Semaphore::new);
-        Self { spec, upstreams, turn: AtomicUsize::new(0), slots }
+        Self {
+            spec,
+            upstreams,
+            turn: AtomicUsize::new(0),
+            slots,
+        }
     }
 
     /// The upstreams in the order to try, those that are down last.
@@ -46,7 +55,9 @@ impl Forward {
         let mut order: Vec<_> = self.upstreams.iter().collect();
         match self.spec.policy {
             Policy::Random => order.shuffle(&mut rand::rng()),
-            Policy::RoundRobin => order.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % self.upstreams.len().max(1)),
+            Policy::RoundRobin => order.rotate_left(
+                self.turn.fetch_add(1, Ordering::Relaxed) % self.upstreams.len().max(1),
+            ),
             Policy::Sequential => {}
         }
         order.sort_by_key(|upstream| upstream.is_down());
@@ -57,7 +68,10 @@ impl Forward {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => {
                 let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
-                return Err(Failure { rcode: ResponseCode::Refused, why: why.into() });
+                return Err(Failure {
+                    rcode: ResponseCode::Refused,
+                    why: why.into(),
+                });
             }
             Some(Ok(slot)) => Some(slot),
             None => None,
@@ -77,7 +91,9 @@ impl Forward {
         };
         match tokio::time::timeout(DEADLINE, attempts).await {
             Ok(Some(reply)) => Ok(reply),
-            Ok(None) | Err(_) => Err(Failure::servfail(format_args!("plugin/forward: no answer from any upstream, last: {last}"))),
+            Ok(None) | Err(_) => Err(Failure::servfail(format_args!(
+                "plugin/forward: no answer from any upstream, last: {last}"
+            ))),
         }
     }
 }
@@ -85,7 +101,8 @@ impl Forward {
 impl Plugin for Forward {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let qname = &query.question.qname;
-        if !self.spec.from.zone_of(qname) || self.spec.except.iter().any(|zone| zone.zone_of(qname)) {
+        if !self.spec.from.zone_of(qname) || self.spec.except.iter().any(|zone| zone.zone_of(qname))
+        {
             return next.handle(query);
         }
         self.ask(query).boxed()

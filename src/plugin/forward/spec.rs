@@ -42,8 +42,7 @@ pub enum Policy {
 /// As many as CoreDNS takes.
 const MAX_UPSTREAMS: usize = 15;
 
-const PROPERTIES: &str =
-    "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, health_check, expire, max_idle_conns or max_connect_attempts";
+const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, health_check, expire, max_idle_conns or max_connect_attempts";
 
 /// Reads the directive.
 ///
@@ -52,7 +51,9 @@ const PROPERTIES: &str =
 pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     let directive = setup.directive;
     let [from, to @ ..] = directive.some_args("a zone and upstreams")? else {
-        return Err(directive.name.error("`forward` needs arguments", "a zone and upstreams"));
+        return Err(directive
+            .name
+            .error("`forward` needs arguments", "a zone and upstreams"));
     };
     let mut zones = zones_of(&from.text).map_err(|problem| from.error(problem, "a zone"))?;
     if zones.len() != 1 {
@@ -64,11 +65,17 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     }
     if upstreams.is_empty() {
         let last = to.last().unwrap_or(from);
-        return Err(last.error("there is no upstream", "addresses, or a resolv.conf with a nameserver"));
+        return Err(last.error(
+            "there is no upstream",
+            "addresses, or a resolv.conf with a nameserver",
+        ));
     }
     if upstreams.len() > MAX_UPSTREAMS {
         let (_, token) = &upstreams[MAX_UPSTREAMS];
-        return Err(token.error("there are too many upstreams", format!("at most {MAX_UPSTREAMS}")));
+        return Err(token.error(
+            "there are too many upstreams",
+            format!("at most {MAX_UPSTREAMS}"),
+        ));
     }
     let mut spec = Spec {
         from: zones.remove(0),
@@ -86,11 +93,16 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     Ok(spec)
 }
 
-fn parse_property(spec: &mut Spec, directive: &Directive, property: &Directive) -> Result<(), CorefileError> {
+fn parse_property(
+    spec: &mut Spec,
+    directive: &Directive,
+    property: &Directive,
+) -> Result<(), CorefileError> {
     match property.name.text.as_str() {
         "except" => {
             for arg in property.some_args("zones")? {
-                spec.except.extend(zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?);
+                spec.except
+                    .extend(zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?);
             }
         }
         "force_tcp" => {
@@ -120,7 +132,8 @@ fn parse_property(spec: &mut Spec, directive: &Directive, property: &Directive) 
         "max_idle_conns" | "max_connect_attempts" => drop(number(property)?),
         "expire" | "health_check" => {
             let arg = &property.some_args("a duration")?[0];
-            go_duration(&arg.text).ok_or_else(|| arg.error("this is no duration", "a duration such as `10s`"))?;
+            go_duration(&arg.text)
+                .ok_or_else(|| arg.error("this is no duration", "a duration such as `10s`"))?;
         }
         _ => return Err(directive.unknown_property(property, PROPERTIES)),
     }
@@ -129,22 +142,38 @@ fn parse_property(spec: &mut Spec, directive: &Directive, property: &Directive) 
 
 fn number(property: &Directive) -> Result<u32, CorefileError> {
     let arg = property.one_arg("a number, 0 or more")?;
-    arg.text.parse().map_err(|_| arg.error(format!("'{}' is no number", arg.text), "a number, 0 or more"))
+    arg.text.parse().map_err(|_| {
+        arg.error(
+            format!("'{}' is no number", arg.text),
+            "a number, 0 or more",
+        )
+    })
 }
 
 /// An address with or without port, or the nameservers of a file like resolv.conf.
-fn parse_upstream(setup: &Setup<'_>, token: &Token) -> Result<Vec<(SocketAddr, Token)>, CorefileError> {
+fn parse_upstream(
+    setup: &Setup<'_>,
+    token: &Token,
+) -> Result<Vec<(SocketAddr, Token)>, CorefileError> {
     let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
     if let Some((scheme, _)) = text.split_once("://") {
-        return Err(token.error(format!("{scheme}:// is not supported"), "an address to ask over UDP and TCP"));
+        return Err(token.error(
+            format!("{scheme}:// is not supported"),
+            "an address to ask over UDP and TCP",
+        ));
     }
     if let Some(address) = address(text) {
         return Ok(vec![(address, token.clone())]);
     }
     let lines = setup.source.read("", text).map_err(|error| {
-        token.error(format!("{text} is no address, and cannot be read as a file: {error}"), "an address, or a file like /etc/resolv.conf")
+        token.error(
+            format!("{text} is no address, and cannot be read as a file: {error}"),
+            "an address, or a file like /etc/resolv.conf",
+        )
     })?;
-    let servers = lines.lines().filter_map(|line| line.trim().strip_prefix("nameserver"));
+    let servers = lines
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("nameserver"));
     let servers = servers.filter_map(|rest| rest.split_whitespace().next().and_then(address));
     Ok(servers.map(|address| (address, token.clone())).collect())
 }
@@ -152,7 +181,11 @@ fn parse_upstream(setup: &Setup<'_>, token: &Token) -> Result<Vec<(SocketAddr, T
 fn address(text: &str) -> Option<SocketAddr> {
     const DNS_PORT: u16 = 53;
     let bare = text.trim_start_matches('[').trim_end_matches(']');
-    text.parse().ok().or_else(|| bare.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, DNS_PORT)))
+    text.parse().ok().or_else(|| {
+        bare.parse::<IpAddr>()
+            .ok()
+            .map(|ip| SocketAddr::new(ip, DNS_PORT))
+    })
 }
 
 impl Spec {
@@ -160,12 +193,21 @@ impl Spec {
     ///
     /// # Errors
     /// The upstream, with its place in the file.
-    pub fn check_not_ourselves(&self, bound: &[SocketAddr], local: &[IpAddr]) -> Result<(), CorefileError> {
+    pub fn check_not_ourselves(
+        &self,
+        bound: &[SocketAddr],
+        local: &[IpAddr],
+    ) -> Result<(), CorefileError> {
         for (upstream, token) in &self.upstreams {
             let ours = |ip: IpAddr| ip.is_loopback() || local.contains(&ip);
-            let hit = |b: &&SocketAddr| b.port() == upstream.port() && (b.ip() == upstream.ip() || b.ip().is_unspecified() && ours(upstream.ip()));
+            let hit = |b: &&SocketAddr| {
+                b.port() == upstream.port()
+                    && (b.ip() == upstream.ip() || b.ip().is_unspecified() && ours(upstream.ip()))
+            };
             if let Some(socket) = bound.iter().find(hit) {
-                let problem = format!("the upstream {upstream} is this server itself, which listens on {socket}");
+                let problem = format!(
+                    "the upstream {upstream} is this server itself, which listens on {socket}"
+                );
                 return Err(token.error(problem, "another server"));
             }
         }

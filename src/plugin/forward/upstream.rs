@@ -25,7 +25,12 @@ pub(super) struct Upstream {
 
 impl Upstream {
     pub(super) fn new(address: SocketAddr, max_fails: u32) -> Self {
-        Self { address, max_fails, fails: AtomicU32::new(0), checking: AtomicBool::new(false) }
+        Self {
+            address,
+            max_fails,
+            fails: AtomicU32::new(0),
+            checking: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn is_down(&self) -> bool {

@@ -1,11 +1,9 @@
 //! From a look-up's outcome to a reply. The SOA of a negative is added here and nowhere else.
 
-use hickory_proto::op::ResponseCode;
-
 use crate::name::Name;
 use crate::question::Question;
 use crate::record;
-use crate::reply::{Composed, Failure, Reason};
+use crate::reply::{Composed, Failure, Reason, ResponseCode};
 use crate::zone::{Answer, Records, View};
 
 /// What becomes of a question after the look-up.
@@ -28,9 +26,17 @@ pub enum Outcome {
 
 /// Turns `answer` into what the client gets. `falls_through`: whether a name that does not exist goes to the next plugin.
 #[must_use]
-pub fn compose(view: &View, serial: u32, question: &Question, answer: Answer, falls_through: bool) -> Outcome {
+pub fn compose(
+    view: &View,
+    serial: u32,
+    question: &Question,
+    answer: Answer,
+    falls_through: bool,
+) -> Outcome {
     let soa = || {
-        let zone = view.zone_of(&question.qname).map_or(0, |z| usize::from(z.num_labels()));
+        let zone = view
+            .zone_of(&question.qname)
+            .map_or(0, |z| usize::from(z.num_labels()));
         record::soa(&question.qname.trim_to(zone), view.ttl, serial)
     };
     let negative = |rcode, reason: Reason| {

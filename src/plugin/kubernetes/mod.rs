@@ -40,10 +40,16 @@ impl Kubernetes {
             return next.handle(query).await;
         }
         if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
-            return Err(Failure { rcode: ResponseCode::Refused, why: "plugin/kubernetes: no transfers".into() });
+            return Err(Failure {
+                rcode: ResponseCode::Refused,
+                why: "plugin/kubernetes: no transfers".into(),
+            });
         }
         let answer = self.zone.lookup(&self.view, question);
-        let falls = self.fallthrough.iter().any(|zone| zone.zone_of(&question.qname));
+        let falls = self
+            .fallthrough
+            .iter()
+            .any(|zone| zone.zone_of(&question.qname));
         match compose(&self.view, self.zone.serial(), question, answer, falls) {
             Outcome::Reply(reply) => Ok(reply.into()),
             Outcome::Next => next.handle(query).await,
@@ -57,10 +63,18 @@ impl Kubernetes {
 ///
 /// An answer that holds nothing leaves the bare alias, as in CoreDNS; no answer at all is SERVFAIL, so that nobody
 /// takes an upstream's absence for the name's.
-async fn follow(query: &Query, next: Next<'_>, mut records: Records, targets: Vec<Name>) -> Handled {
+async fn follow(
+    query: &Query,
+    next: Next<'_>,
+    mut records: Records,
+    targets: Vec<Name>,
+) -> Handled {
     let mut truncated = false;
     for target in targets {
-        let question = Question { qname: target, ..query.question.clone() };
+        let question = Question {
+            qname: target,
+            ..query.question.clone()
+        };
         let reply = match next.ask(query, question).await {
             Ok(reply) => reply,
             Err(failure) if failure.rcode == ResponseCode::Refused => Reply::refusal(failure.rcode),

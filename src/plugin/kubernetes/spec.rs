@@ -45,12 +45,25 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Where it is wrong.
 pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
     let directive = setup.directive;
-    let zones: Vec<_> = setup.zones(&directive.args)?.into_iter().map(|zone| zone.to_lowercase()).collect();
-    if zones.iter().all(|zone| is_reverse(zone) && zone.num_labels() > 2) {
-        return Err(directive.name.error("every zone is a reverse zone", "the cluster's domain among the zones"));
+    let zones: Vec<_> = setup
+        .zones(&directive.args)?
+        .into_iter()
+        .map(|zone| zone.to_lowercase())
+        .collect();
+    if zones
+        .iter()
+        .all(|zone| is_reverse(zone) && zone.num_labels() > 2)
+    {
+        return Err(directive.name.error(
+            "every zone is a reverse zone",
+            "the cluster's domain among the zones",
+        ));
     }
     let mut spec = Box::new(Spec {
-        view: View { zones, ..View::default() },
+        view: View {
+            zones,
+            ..View::default()
+        },
         fallthrough: Vec::new(),
         api: Server::default(),
         labels: Selector::default(),
@@ -64,7 +77,9 @@ pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
         match property.name.text.as_str() {
             "tls" => tls = Some(parse_tls(property)?),
             "endpoint" | "kubeconfig" => parse_api(&mut spec, property)?,
-            "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => check_limit(property)?,
+            "apiserver_qps" | "apiserver_burst" | "apiserver_max_inflight" => {
+                check_limit(property)?
+            }
             "labels" => spec.labels = parse_selector(property)?,
             "namespace_labels" => spec.namespace_labels = parse_selector(property)?,
             "startup_timeout" => spec.startup_timeout = parse_timeout(property)?,
@@ -79,11 +94,17 @@ pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
 }
 
 /// The properties that change answers.
-fn parse_answers(spec: &mut Spec, directive: &Directive, property: &Directive) -> Result<(), CorefileError> {
+fn parse_answers(
+    spec: &mut Spec,
+    directive: &Directive,
+    property: &Directive,
+) -> Result<(), CorefileError> {
     match property.name.text.as_str() {
         "namespaces" => {
             let names = property.some_args("names of namespaces")?;
-            spec.view.namespaces.extend(names.iter().map(|t| Box::from(t.text.to_ascii_lowercase())));
+            spec.view
+                .namespaces
+                .extend(names.iter().map(|t| Box::from(t.text.to_ascii_lowercase())));
         }
         "pods" => {
             const EXPECTED: &str = "disabled, insecure or verified";
@@ -95,38 +116,43 @@ fn parse_answers(spec: &mut Spec, directive: &Directive, property: &Directive) -
                 other => return Err(arg.error(format!("unknown mode '{other}'"), EXPECTED)),
             };
         }
-        "endpoint_pod_names" => {
+        flag @ ("endpoint_pod_names" | "noendpoints" | "zonal") => {
             property.no_args()?;
-            spec.endpoint_pod_names = true;
-        }
-        "noendpoints" => {
-            property.no_args()?;
-            spec.noendpoints = true;
-        }
-        "zonal" => {
-            property.no_args()?;
-            spec.view.zonal = true;
+            spec.endpoint_pod_names |= flag == "endpoint_pod_names";
+            spec.noendpoints |= flag == "noendpoints";
+            spec.view.zonal |= flag == "zonal";
         }
         "ttl" => {
             let arg = &property.some_args("seconds")?[0];
             let ttl = arg.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
-            spec.view.ttl = ttl.ok_or_else(|| arg.error(format!("'{}' is no TTL", arg.text), "seconds from 0 to 3600"))?;
+            spec.view.ttl = ttl.ok_or_else(|| {
+                arg.error(
+                    format!("'{}' is no TTL", arg.text),
+                    "seconds from 0 to 3600",
+                )
+            })?;
         }
         "fallthrough" => spec.fallthrough = parse_zones(&property.args, vec![Name::root()])?,
         "ignore" => {
             if let Some(arg) = property.args.first() {
                 if arg.text != "empty_service" {
-                    return Err(arg.error(format!("'{}' cannot be ignored", arg.text), "empty_service"));
+                    return Err(
+                        arg.error(format!("'{}' cannot be ignored", arg.text), "empty_service")
+                    );
                 }
                 spec.view.ignore_empty_service = true;
             }
         }
         "multicluster" => {
             spec.view.multicluster = parse_zones(&property.args, Vec::new())?;
-            if let Some(arg) = property.args.iter().find(|arg| {
-                !zones_of(&arg.text).is_ok_and(|zones| zones.iter().all(|z| spec.view.zones.contains(z)))
-            }) {
-                return Err(arg.error(format!("{} is no zone of this stanza", arg.text), "one of the stanza's zones"));
+            let ours = |zones: Vec<Name>| zones.iter().all(|z| spec.view.zones.contains(z));
+            if let Some(arg) = property
+                .args
+                .iter()
+                .find(|arg| !zones_of(&arg.text).is_ok_and(ours))
+            {
+                let problem = format!("{} is no zone of this stanza", arg.text);
+                return Err(arg.error(problem, "one of the stanza's zones"));
             }
         }
         _ => return Err(directive.unknown_property(property, PROPERTIES)),
@@ -140,18 +166,34 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
         ("kubeconfig", _) => {
             let file = first("a file, and a context if it is not the current one")?.text;
             if let Some(extra) = property.args.get(2) {
-                return Err(extra.error("`kubeconfig` takes a file and a context", "the end of the line"));
+                return Err(extra.error(
+                    "`kubeconfig` takes a file and a context",
+                    "the end of the line",
+                ));
             }
-            spec.api = Server::Kubeconfig { file: file.into(), context: property.args.get(1).map(|t| t.text.clone()) };
+            spec.api = Server::Kubeconfig {
+                file: file.into(),
+                context: property.args.get(1).map(|t| t.text.clone()),
+            };
         }
         // As in CoreDNS a kubeconfig wins over an endpoint.
         ("endpoint", Server::Kubeconfig { .. }) => drop(first("a URL")?),
         _ => {
             let url = first("a URL")?;
-            url.text.parse::<http::Uri>().ok().filter(|uri| uri.host().is_some()).ok_or_else(|| {
-                url.error(format!("{} is no URL", url.text), "a URL such as https://10.96.0.1:443")
-            })?;
-            spec.api = Server::Endpoint { url: url.text, tls: None };
+            url.text
+                .parse::<http::Uri>()
+                .ok()
+                .filter(|uri| uri.host().is_some())
+                .ok_or_else(|| {
+                    url.error(
+                        format!("{} is no URL", url.text),
+                        "a URL such as https://10.96.0.1:443",
+                    )
+                })?;
+            spec.api = Server::Endpoint {
+                url: url.text,
+                tls: None,
+            };
         }
     }
     Ok(())
@@ -159,21 +201,45 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
 
 fn parse_tls(property: &Directive) -> Result<[String; 3], CorefileError> {
     let files: Vec<_> = property.args.iter().map(|t| t.text.clone()).collect();
-    files.try_into().map_err(|_| property.name.error("`tls` takes three files", "CERT KEY CA"))
+    files.try_into().map_err(|_| {
+        property
+            .name
+            .error("`tls` takes three files", "CERT KEY CA")
+    })
 }
 
 /// `apiserver_*`: checked and without effect, as a few watches need no limit.
 fn check_limit(property: &Directive) -> Result<(), CorefileError> {
     let arg = property.one_arg("a number, 0 or more")?;
     let whole = property.name.text != "apiserver_qps";
-    let good = if whole { arg.text.parse::<u32>().is_ok() } else { arg.text.parse().is_ok_and(|n: f64| n >= 0.0) };
-    if good { Ok(()) } else { Err(arg.error(format!("'{}' is no number", arg.text), "a number, 0 or more")) }
+    let good = if whole {
+        arg.text.parse::<u32>().is_ok()
+    } else {
+        arg.text.parse().is_ok_and(|n: f64| n >= 0.0)
+    };
+    if good {
+        Ok(())
+    } else {
+        Err(arg.error(
+            format!("'{}' is no number", arg.text),
+            "a number, 0 or more",
+        ))
+    }
 }
 
 fn parse_selector(property: &Directive) -> Result<Selector, CorefileError> {
     let args = property.some_args("a label selector such as `app in (a, b)`")?;
-    let text = args.iter().map(|t| t.text.as_str()).collect::<Vec<_>>().join(" ");
-    Selector::parse(&text).map_err(|error| args[0].error(error.to_string(), "a label selector such as `app in (a, b)`"))
+    let text = args
+        .iter()
+        .map(|t| t.text.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
+    Selector::parse(&text).map_err(|error| {
+        args[0].error(
+            error.to_string(),
+            "a label selector such as `app in (a, b)`",
+        )
+    })
 }
 
 fn parse_timeout(property: &Directive) -> Result<Duration, CorefileError> {
@@ -196,12 +262,24 @@ fn parse_zones(args: &[Token], none: Vec<Name>) -> Result<Vec<Name>, CorefileErr
 
 /// Properties that exclude each other.
 fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
-    let at = |name: &str| directive.body.iter().find(|p| p.name.text == name).map_or(&directive.name, |p| &p.name);
+    let at = |name: &str| {
+        directive
+            .body
+            .iter()
+            .find(|p| p.name.text == name)
+            .map_or(&directive.name, |p| &p.name)
+    };
     if !spec.view.namespaces.is_empty() && !spec.namespace_labels.is_empty() {
-        return Err(at("namespace_labels").error("`namespaces` and `namespace_labels` exclude each other", "one of them"));
+        return Err(at("namespace_labels").error(
+            "`namespaces` and `namespace_labels` exclude each other",
+            "one of them",
+        ));
     }
     if spec.noendpoints && spec.view.zonal {
-        return Err(at("zonal").error("`zonal` needs the endpoints that `noendpoints` leaves out", "one of them"));
+        return Err(at("zonal").error(
+            "`zonal` needs the endpoints that `noendpoints` leaves out",
+            "one of them",
+        ));
     }
     Ok(())
 }
@@ -228,11 +306,32 @@ mod tests {
         let zones: Vec<_> = spec.view.zones.iter().map(ToString::to_string).collect();
         assert_eq!(zones, ["cluster.local.", "10.in-addr.arpa."]);
         assert_eq!(spec.view.namespaces, ["a", "b", "c"].map(Box::from));
-        assert_eq!((spec.view.pods, spec.view.ttl, spec.labels.to_string().as_str()), (PodMode::Verified, 60, "app in (x,y)"));
-        assert!(spec.endpoint_pod_names && spec.view.zonal && spec.view.ignore_empty_service && !spec.noendpoints);
-        assert_eq!((spec.fallthrough, spec.view.multicluster), (vec![Name::root()], spec.view.zones[..1].to_vec()));
+        assert_eq!(
+            (
+                spec.view.pods,
+                spec.view.ttl,
+                spec.labels.to_string().as_str()
+            ),
+            (PodMode::Verified, 60, "app in (x,y)")
+        );
+        assert!(
+            spec.endpoint_pod_names
+                && spec.view.zonal
+                && spec.view.ignore_empty_service
+                && !spec.noendpoints
+        );
+        assert_eq!(
+            (spec.fallthrough, spec.view.multicluster),
+            (vec![Name::root()], spec.view.zones[..1].to_vec())
+        );
         let tls = Some(["c", "k", "ca"].map(str::to_owned));
-        assert_eq!(spec.api, Server::Endpoint { url: "https://10.0.0.1".into(), tls });
+        assert_eq!(
+            spec.api,
+            Server::Endpoint {
+                url: "https://10.0.0.1".into(),
+                tls
+            }
+        );
         assert_eq!(spec.startup_timeout, Duration::from_secs(1));
     }
 
@@ -240,7 +339,13 @@ mod tests {
     fn without_zones_those_of_the_block_are_served_and_a_kubeconfig_wins() {
         let spec = spec("kubernetes {\n kubeconfig f ctx\n endpoint http://x\n}");
         assert_eq!(spec.view.zones[0].to_string(), "cluster.local.");
-        assert_eq!(spec.api, Server::Kubeconfig { file: "f".into(), context: Some("ctx".into()) });
+        assert_eq!(
+            spec.api,
+            Server::Kubeconfig {
+                file: "f".into(),
+                context: Some("ctx".into())
+            }
+        );
     }
 
     #[test]
@@ -252,14 +357,26 @@ mod tests {
             ("tls a b", "`tls` takes three files"),
             ("ignore all", "'all' cannot be ignored"),
             ("startup_timeout 0s", "'0s' is no time to wait"),
-            ("multicluster example.org", "example.org is no zone of this stanza"),
+            (
+                "multicluster example.org",
+                "example.org is no zone of this stanza",
+            ),
             ("upstream", "unknown property 'upstream' of `kubernetes`"),
             ("apiserver_burst -1", "'-1' is no number"),
-            ("namespaces a\n namespace_labels b", "`namespaces` and `namespace_labels` exclude each other"),
-            ("zonal\n noendpoints", "`zonal` needs the endpoints that `noendpoints` leaves out"),
+            (
+                "namespaces a\n namespace_labels b",
+                "`namespaces` and `namespace_labels` exclude each other",
+            ),
+            (
+                "zonal\n noendpoints",
+                "`zonal` needs the endpoints that `noendpoints` leaves out",
+            ),
         ] {
             assert_eq!(spec_error(&format!("kubernetes {{\n {body}\n}}")), problem);
         }
-        assert_eq!(spec_error("kubernetes 10.0.0.0/8"), "every zone is a reverse zone");
+        assert_eq!(
+            spec_error("kubernetes 10.0.0.0/8"),
+            "every zone is a reverse zone"
+        );
     }
 }

@@ -1,0 +1,367 @@
+//! `sandbox`: an embedded cluster, the reconciler and the DNS server in one process.
+//!
+//! As a library, for tests of programs that want names:
+//!
+//! ```no_run
+//! # async fn test() -> anyhow::Result<()> {
+//! use headless_dns::sandbox::{Options, Sandbox};
+//! let sandbox = Sandbox::start(Options::default()).await?;
+//! sandbox.ready().await;
+//! println!("{} answers redis-0.redis.default.svc.cluster.local", sandbox.dns());
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio::net::UdpSocket;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Client;
+use crate::cluster::{Cluster, Delays, TemporaryFile, kubeconfig};
+use crate::controller;
+use crate::corefile::Source;
+use crate::message::{self, HEADER};
+use crate::name::absolute;
+use crate::question::{OpCode, Query, Question, RecordType, Transport};
+use crate::serve::files::Files;
+use crate::serve::{Ambient, Program, Setup};
+use crate::zone::Zone;
+
+/// The manifest that is applied where none is given.
+pub const REDIS: &str = include_str!("../config/redis.yaml");
+
+const COREFILE: &str = include_str!("../config/sandbox.Corefile");
+
+/// What a sandbox is made from.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What to apply: a name for errors, and the text.
+    pub manifests: Vec<(String, String)>,
+    /// Where DNS is answered; port 0 is any free one.
+    pub dns: SocketAddr,
+    /// Where the API is served; port 0 is any free one.
+    pub api: SocketAddr,
+    /// How long Pods take.
+    pub delays: Delays,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        Self {
+            manifests: vec![("redis.yaml".into(), REDIS.into())],
+            dns: any,
+            api: any,
+            delays: Delays::default(),
+        }
+    }
+}
+
+/// A sandbox that runs; dropping it ends it.
+pub struct Sandbox {
+    cluster: Cluster,
+    applied: Vec<Value>,
+    dns: SocketAddr,
+    api: SocketAddr,
+    zone: Arc<Zone>,
+    shutdown: CancellationToken,
+    reconciler: JoinHandle<()>,
+    server: JoinHandle<anyhow::Result<()>>,
+}
+
+/// How often a name that does not answer yet is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
+
+/// How long a reply may take before the question counts as lost.
+const LOST: Duration = Duration::from_secs(1);
+
+impl Sandbox {
+    /// Binds every socket, then applies the manifests.
+    ///
+    /// # Errors
+    /// An address that cannot be had; a manifest that is refused, with file, line and field.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let mut cluster = Cluster::start(options.delays);
+        let api = cluster.listen(options.api).await?;
+        let setup = Setup {
+            name: "config/sandbox.Corefile",
+            text: COREFILE,
+            source: &Addresses(options.dns),
+            port: options.dns.port(),
+            api: Ambient::Client(cluster.client()),
+        };
+        let program = Program::bind(setup).await?;
+        let dns = *program
+            .addresses()
+            .first()
+            .context("the sandbox's Corefile listens on nothing")?;
+        let zone = program
+            .zones()
+            .pop()
+            .context("the sandbox's Corefile has no kubernetes stanza")?;
+        let mut applied = Vec::new();
+        for (file, text) in &options.manifests {
+            applied.extend(cluster.apply(file, text)?);
+        }
+        let shutdown = CancellationToken::new();
+        let reconciler = tokio::spawn(controller::run(cluster.client(), cluster.clock()));
+        let server = tokio::spawn(program.run(shutdown.clone()));
+        Ok(Self {
+            cluster,
+            applied,
+            dns,
+            api,
+            zone,
+            shutdown,
+            reconciler,
+            server,
+        })
+    }
+
+    /// Where DNS is answered, over UDP and TCP.
+    #[must_use]
+    pub fn dns(&self) -> SocketAddr {
+        self.dns
+    }
+
+    /// Where the API is served.
+    #[must_use]
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// A client of the API, in this process.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.cluster.client()
+    }
+
+    /// The names.
+    #[must_use]
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Waits until every Pod of the manifests is Ready and its name answers on the socket. Returns the names.
+    ///
+    /// # Errors
+    /// The server's socket cannot be asked.
+    pub async fn ready(&self) -> io::Result<Vec<String>> {
+        for object in &self.applied {
+            self.cluster
+                .wait_until(|cluster| {
+                    cluster
+                        .present(object)
+                        .is_none_or(|present| is_ready(&present))
+                })
+                .await;
+        }
+        let names: Vec<String> = self
+            .applied
+            .iter()
+            .flat_map(|object| self.names(object))
+            .collect();
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        socket.connect(self.dns).await?;
+        for name in &names {
+            while !answers(&socket, name).await? {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+        Ok(names)
+    }
+
+    /// The names that a StatefulSet's Pods have, where the Service that gives them is there.
+    fn names(&self, object: &Value) -> Vec<String> {
+        let Some(set) = self
+            .cluster
+            .present(object)
+            .filter(|set| set["kind"] == "StatefulSet")
+        else {
+            return Vec::new();
+        };
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (name, ns, service) = (
+            text(&set["metadata"]["name"]),
+            text(&set["metadata"]["namespace"]),
+            text(&set["spec"]["serviceName"]),
+        );
+        let key = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": service, "namespace": ns}});
+        if self.cluster.present(&key).is_none() {
+            return Vec::new();
+        }
+        let start = set["spec"]["ordinals"]["start"]
+            .as_i64()
+            .unwrap_or_default();
+        let ordinals = start..start + set["spec"]["replicas"].as_i64().unwrap_or_default();
+        ordinals
+            .map(|ordinal| format!("{name}-{ordinal}.{service}.{ns}.svc.cluster.local"))
+            .collect()
+    }
+
+    /// Ends everything: queries at hand are answered, then the sockets are free.
+    ///
+    /// # Errors
+    /// What broke meanwhile.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        (&mut self.server).await.context("the DNS server broke")?
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.reconciler.abort();
+        self.server.abort();
+    }
+}
+
+/// Whether an applied object is where it shall be: only sets and Pods take time.
+fn is_ready(object: &Value) -> bool {
+    match object["kind"].as_str() {
+        Some("StatefulSet") => {
+            let status = &object["status"];
+            status["observedGeneration"] == object["metadata"]["generation"]
+                && status["readyReplicas"].as_i64().unwrap_or_default()
+                    == object["spec"]["replicas"].as_i64().unwrap_or(1)
+        }
+        Some("Pod") => object["status"]["phase"] == "Running",
+        _ => true,
+    }
+}
+
+/// Whether the server answers this name with a record, now.
+async fn answers(socket: &UdpSocket, name: &str) -> io::Result<bool> {
+    let query = Query {
+        question: Question::new(absolute(name).map_err(io::Error::other)?, RecordType::A),
+        id: 0,
+        opcode: OpCode::Query,
+        recursion_desired: false,
+        checking_disabled: false,
+        edns: None,
+        transport: Transport::Udp,
+        client: socket.local_addr()?,
+        size: 0,
+    };
+    let id = rand::random();
+    socket
+        .send(&message::encode_query(id, &query).map_err(io::Error::other)?)
+        .await?;
+    let mut reply = [0; 512];
+    let Ok(size) = tokio::time::timeout(LOST, socket.recv(&mut reply)).await else {
+        return Ok(false);
+    };
+    let answered = u16::from_be_bytes([reply[6], reply[7]]) > 0;
+    Ok(size? >= HEADER && reply[..2] == id.to_be_bytes() && answered)
+}
+
+/// The addresses that the sandbox's Corefile asks for as variables.
+struct Addresses(SocketAddr);
+
+impl Source for Addresses {
+    fn read(&self, _: &str, path: &str) -> io::Result<String> {
+        if path != "forward" {
+            return Files.read("", path);
+        }
+        // A machine without resolvers has nobody to ask about other names.
+        let resolvers = Files.read("", "/etc/resolv.conf").unwrap_or_default();
+        let own = self.0.port() == 53;
+        let usable = resolvers
+            .lines()
+            .any(|line| line.trim_start().starts_with("nameserver"))
+            && !own;
+        Ok(if usable {
+            "forward . /etc/resolv.conf {\n max_concurrent 1000\n}\n".into()
+        } else {
+            String::new()
+        })
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        match name {
+            "SANDBOX_ADDRESS" => Some(self.0.ip().to_string()),
+            "SANDBOX_PORT" => Some(self.0.port().to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Runs a sandbox for a person: tells what happens until `stop`.
+///
+/// # Errors
+/// As [`Sandbox::start`]; a kubeconfig that is there already or cannot be written.
+pub async fn narrate(
+    options: Options,
+    kubeconfig_path: Option<PathBuf>,
+    stop: CancellationToken,
+    tell: impl Fn(&str),
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let sandbox = Sandbox::start(options).await?;
+    let path = kubeconfig_path.unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
+    });
+    anyhow::ensure!(
+        !path.exists(),
+        "{} exists already: give --kubeconfig another path",
+        path.display()
+    );
+    let config = serde_saphyr::to_string(&kubeconfig(sandbox.api))?;
+    let file = TemporaryFile::create(path.clone(), &config)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    tell(&format!("dns   {} (udp and tcp)", sandbox.dns));
+    tell(&format!("api   http://{}", sandbox.api));
+    tell(&format!("export KUBECONFIG={}", file.path().display()));
+    tell_until(&sandbox, started, &stop, &tell).await?;
+    drop(file);
+    sandbox.stop().await
+}
+
+async fn tell_until(
+    sandbox: &Sandbox,
+    started: Instant,
+    stop: &CancellationToken,
+    tell: &impl Fn(&str),
+) -> anyhow::Result<()> {
+    let mut story = sandbox.cluster.story();
+    let ready = sandbox.ready();
+    tokio::pin!(ready);
+    let mut is_ready = false;
+    loop {
+        tokio::select! {
+            // What happened is told before what it led to.
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
+            names = &mut ready, if !is_ready => {
+                is_ready = true;
+                let names = names?;
+                if let Some(name) = names.first() {
+                    tell(&format!("try   dig @{} -p {} {name}", sandbox.dns.ip(), sandbox.dns.port()));
+                }
+                tell("try   kubectl get pods -o wide");
+                tell(&format!("ready in {} ms", started.elapsed().as_millis()));
+            }
+        }
+    }
+}
