@@ -76,10 +76,15 @@ fn of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kin
 fn resources(group: &str, version: &str) -> Value {
     let mut list = Vec::new();
     for kind in of(group, version) {
-        list.push(json!({
+        let mut entry = json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], "shortNames": kind.short,
-        }));
+        });
+        // What `kubectl get all` means.
+        if matches!(kind.kind, "Pod" | "Service" | "StatefulSet") {
+            entry["categories"] = json!(["all"]);
+        }
+        list.push(entry);
         for sub in kind.subresources {
             let mut entry = json!({
                 "name": format!("{}/{sub}", kind.plural), "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind,

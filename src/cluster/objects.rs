@@ -33,8 +33,9 @@ pub struct Change {
     pub deleted: bool,
 }
 
-/// How many changes a watch may lag behind before it must list again: some minutes of a busy test cluster.
-const HISTORY: usize = 20_000;
+/// How many changes a watch may lag behind before it must list again. Each holds an object, a slice of a hundred
+/// endpoints at times, so this is what bounds memory while a large set starts.
+const HISTORY: usize = 2_000;
 
 /// Every object.
 #[derive(Debug, Default)]

@@ -11,15 +11,24 @@ pub(super) type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
 /// The table of some objects.
 #[must_use]
 pub(super) fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &str) -> Value {
-    let mut columns = vec![
-        json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0}),
-    ];
-    columns.extend(kind.columns.iter().map(|(name, wide, _)| {
-        json!({"name": name, "type": "string", "format": "", "description": "", "priority": i32::from(*wide)})
-    }));
+    let name: Column = ("Name", false, |object, _| {
+        object["metadata"]["name"].clone()
+    });
+    let mut columns = kind.columns.to_vec();
+    // An Event is known by what it is about, not by its name.
+    let at = if kind.kind == "Event" {
+        columns.len()
+    } else {
+        0
+    };
+    columns.insert(at, (name.0, kind.kind == "Event", name.2));
+    let heading = |(name, wide, _): &Column| {
+        let format = if *name == "Name" { "name" } else { "" };
+        json!({"name": name, "type": "string", "format": format, "description": "", "priority": i32::from(*wide)})
+    };
+    let headings: Vec<Value> = columns.iter().map(heading).collect();
     let rows = objects.iter().map(|object| {
-        let mut cells = vec![object["metadata"]["name"].clone()];
-        cells.extend(kind.columns.iter().map(|(_, _, cell)| cell(object, now)));
+        let cells: Vec<Value> = columns.iter().map(|(_, _, cell)| cell(object, now)).collect();
         let shown = match include {
             "None" => Value::Null,
             "Object" => object.clone(),
@@ -28,7 +37,7 @@ pub(super) fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &st
         json!({"cells": cells, "object": shown})
     });
     let rows: Vec<_> = rows.collect();
-    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": columns, "rows": rows})
+    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": headings, "rows": rows})
 }
 
 /// How long ago, as kubectl shows it: `5s`, `2m10s`, `3h`, `4d`.

@@ -96,7 +96,8 @@ impl Sync<'_> {
     fn fill(&mut self) -> Pass {
         let mut outcome = Pass::Done;
         for ordinal in self.spec.start..self.spec.start + self.spec.replicas {
-            let member = self.members.iter().find(|m| m.ordinal == ordinal);
+            let at = self.members.binary_search_by_key(&ordinal, |m| m.ordinal);
+            let member = at.ok().map(|at| &self.members[at]);
             let stop = match member {
                 None => {
                     self.create(ordinal);

@@ -98,10 +98,12 @@ impl<'a> Member<'a> {
             .find(|c| c["type"] == "Ready");
         let ready =
             status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
-        let since =
-            condition.and_then(|c| c["lastTransitionTime"].as_str()?.parse::<Timestamp>().ok());
+        let since = || {
+            let time = condition?["lastTransitionTime"].as_str()?;
+            time.parse::<Timestamp>().ok()?.checked_add(min_ready).ok()
+        };
         // Without a time it is never available, but where none is asked for.
-        let due = since.and_then(|since| since.checked_add(min_ready).ok());
+        let due = if min_ready.is_zero() { None } else { since() };
         let available = ready && (min_ready.is_zero() || due.is_some_and(|due| due <= now));
         Some(Self {
             pod,

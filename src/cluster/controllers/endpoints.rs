@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Step};
 use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Key, Objects};
+use crate::cluster::objects::{Change, Key, Objects};
 use crate::cluster::state::Part;
 use crate::cluster::validate::label_selector;
 use crate::selector::Selector;
@@ -19,57 +19,170 @@ const MANAGER: &str = "endpointslice-controller.k8s.io";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// Services with what they select, so that a Pod's change finds them.
+/// Services with what they select, so that a Pod's change costs what that Pod costs.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
-    selectors: BTreeMap<Key, Selector>,
+    services: BTreeMap<Key, Selected>,
+}
+
+/// A Service's selector, and the endpoints its Pods are.
+#[derive(Debug)]
+struct Selected {
+    selector: Selector,
+    families: Vec<String>,
+    /// By Pod; one for each family the Pod has an address of.
+    endpoints: BTreeMap<Key, Vec<Wanted>>,
+    /// What this controller last wrote: a change of a slice to anything else is somebody else's.
+    written: BTreeMap<Key, Value>,
+}
+
+/// An endpoint with the ports its Pod resolves them to.
+#[derive(Clone, Debug, PartialEq)]
+struct Wanted {
+    family: String,
+    ports: Value,
+    endpoint: Value,
 }
 
 impl Endpoints {
     pub(super) fn step(&mut self, step: &Step<'_>) -> Vec<Action> {
-        let (services, pods, slices) = (
-            KindId::named("Service"),
-            KindId::named("Pod"),
-            KindId::named("EndpointSlice"),
-        );
+        let kinds = ["Service", "Pod", "EndpointSlice"].map(KindId::named);
         let mut dirty = BTreeSet::new();
         for change in step.changes {
-            if change.key.kind == services {
-                let selector = service_selector(&change.new).filter(|_| !change.deleted);
-                match selector {
-                    Some(selector) => drop(self.selectors.insert(change.key.clone(), selector)),
-                    None => drop(self.selectors.remove(&change.key)),
-                }
+            if change.key.kind == kinds[0] {
+                self.service(
+                    step.objects,
+                    &change.key,
+                    (!change.deleted).then_some(&*change.new),
+                );
                 dirty.insert(change.key.clone());
-            } else if change.key.kind == pods {
-                let states = change.old.iter().chain([&change.new]);
-                let labels: Vec<&Value> = states.map(|pod| &pod["metadata"]["labels"]).collect();
-                let selects = |selector: &Selector| {
-                    labels
-                        .iter()
-                        .any(|labels| selector.matches(|key| labels[key].as_str()))
-                };
-                let here = self
-                    .selectors
-                    .iter()
-                    .filter(|(service, selector)| service.ns == change.key.ns && selects(selector));
-                dirty.extend(here.map(|(service, _)| service.clone()));
-            } else if change.key.kind == slices {
-                // Somebody else may have changed or removed one of ours.
-                if let Some(name) = change.new["metadata"]["labels"][SERVICE_NAME].as_str() {
-                    dirty.insert(Key {
-                        kind: services,
-                        ns: change.key.ns.clone(),
-                        name: name.into(),
-                    });
-                }
+            } else if change.key.kind == kinds[1] {
+                dirty.extend(self.pod(step.objects, change));
+            } else if change.key.kind == kinds[2] {
+                dirty.extend(self.slice(change));
             }
         }
-        dirty
-            .iter()
-            .filter(|service| self.selectors.contains_key(service))
-            .flat_map(|service| sync(step.objects, service))
-            .collect()
+        let mut actions = Vec::new();
+        for key in dirty {
+            if let (Some(selected), Some(service)) =
+                (self.services.get_mut(&key), step.objects.get(&key))
+            {
+                actions.extend(selected.sync(step.objects, &key, service));
+            }
+        }
+        actions
+    }
+
+    /// A Service is new, changed or gone.
+    fn service(&mut self, objects: &Objects, key: &Key, service: Option<&Value>) {
+        let Some((service, selector)) = service.and_then(|s| Some((s, service_selector(s)?)))
+        else {
+            self.services.remove(key);
+            return;
+        };
+        let families = service["spec"]["ipFamilies"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let families = families
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let mut selected = Selected {
+            selector,
+            families,
+            endpoints: BTreeMap::new(),
+            written: BTreeMap::new(),
+        };
+        for (pod_key, pod) in objects.list(KindId::named("Pod"), Some(&key.ns)) {
+            selected.take(service, pod_key, Some(pod));
+        }
+        self.services.insert(key.clone(), selected);
+    }
+
+    /// The Services that a Pod's change concerns.
+    fn pod(&mut self, objects: &Objects, change: &Change) -> Vec<Key> {
+        let pod = (!change.deleted).then_some(&*change.new);
+        let here = self
+            .services
+            .iter_mut()
+            .filter(|(key, _)| key.ns == change.key.ns);
+        let changed = here.filter_map(|(key, selected)| {
+            let service = objects.get(key)?;
+            selected
+                .take(service, &change.key, pod)
+                .then(|| key.clone())
+        });
+        changed.collect()
+    }
+
+    /// The Service of a slice that somebody else has changed or removed.
+    fn slice(&self, change: &Change) -> Option<Key> {
+        let name = change.new["metadata"]["labels"][SERVICE_NAME].as_str()?;
+        let service = Key {
+            kind: KindId::named("Service"),
+            ns: change.key.ns.clone(),
+            name: name.into(),
+        };
+        let selected = self.services.get(&service)?;
+        let ours =
+            !change.deleted && selected.written.get(&change.key) == Some(&change.new["endpoints"]);
+        (!ours).then_some(service)
+    }
+}
+
+impl Selected {
+    /// Takes a Pod's present state in; whether its endpoints are other ones now.
+    fn take(&mut self, service: &Value, key: &Key, pod: Option<&Value>) -> bool {
+        let selects = |pod: &&Value| {
+            self.selector
+                .matches(|key| pod["metadata"]["labels"][key].as_str())
+        };
+        let wanted: Vec<Wanted> = match pod.filter(selects) {
+            Some(pod) => self
+                .families
+                .iter()
+                .filter_map(|family| endpoint(service, pod, family))
+                .collect(),
+            None => Vec::new(),
+        };
+        let old = if wanted.is_empty() {
+            self.endpoints.remove(key)
+        } else {
+            self.endpoints.insert(key.clone(), wanted)
+        };
+        old.as_ref() != self.endpoints.get(key)
+    }
+
+    /// What to do so that the Service's slices say what its Pods are.
+    fn sync(&mut self, objects: &Objects, key: &Key, service: &Value) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for family in &self.families {
+            let mine = |slice: &Value| {
+                let labels = &slice["metadata"]["labels"];
+                labels[SERVICE_NAME] == key.name.as_str()
+                    && labels[MANAGED_BY] == MANAGER
+                    && slice["addressType"] == family.as_str()
+            };
+            let slices = objects.list(KindId::named("EndpointSlice"), Some(&key.ns));
+            let present: Vec<(&Key, &Value)> = slices
+                .filter(|(_, slice)| mine(slice))
+                .map(|(key, slice)| (key, &**slice))
+                .collect();
+            let wanted = self
+                .endpoints
+                .values()
+                .flatten()
+                .filter(|w| w.family == *family);
+            actions.extend(distribute(service, family, wanted, &present));
+        }
+        self.written.clear();
+        for action in &actions {
+            if let Action::Update(key, _, slice) = action {
+                self.written.insert(key.clone(), slice["endpoints"].clone());
+            }
+        }
+        actions
     }
 }
 
@@ -79,50 +192,6 @@ fn service_selector(service: &Value) -> Option<Selector> {
         .filter(|s| !s.is_empty())?;
     label_selector(&json!({"matchLabels": labels}))
         .filter(|_| service["spec"]["type"] != "ExternalName")
-}
-
-/// An endpoint with the ports its Pod resolves them to.
-struct Wanted {
-    ports: Value,
-    endpoint: Value,
-}
-
-/// What to do so that a Service's slices say what its Pods are.
-fn sync(objects: &Objects, service_key: &Key) -> Vec<Action> {
-    let Some(service) = objects.get(service_key) else {
-        return Vec::new();
-    };
-    let Some(selector) = service_selector(service) else {
-        return Vec::new();
-    };
-    let families: Vec<&str> = service["spec"]["ipFamilies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let mut actions = Vec::new();
-    for family in families {
-        let pods = objects.list(KindId::named("Pod"), Some(&service_key.ns));
-        let selected =
-            pods.filter(|(_, pod)| selector.matches(|key| pod["metadata"]["labels"][key].as_str()));
-        let wanted: Vec<Wanted> = selected
-            .filter_map(|(_, pod)| endpoint(service, pod, family))
-            .collect();
-        let mine = |slice: &Value| {
-            let labels = &slice["metadata"]["labels"];
-            labels[SERVICE_NAME] == service_key.name.as_str()
-                && labels[MANAGED_BY] == MANAGER
-                && slice["addressType"] == family
-        };
-        let slices = objects.list(KindId::named("EndpointSlice"), Some(&service_key.ns));
-        let present: Vec<(&Key, &Value)> = slices
-            .filter(|(_, slice)| mine(slice))
-            .map(|(key, slice)| (key, &**slice))
-            .collect();
-        actions.extend(distribute(service, family, wanted, &present));
-    }
-    actions
 }
 
 fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
@@ -154,7 +223,9 @@ fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
     if let (Some(hostname), true) = (hostname, spec["subdomain"] == service["metadata"]["name"]) {
         endpoint["hostname"] = hostname.into();
     }
+    let family = family.to_owned();
     Some(Wanted {
+        family,
         ports: ports(service, pod),
         endpoint,
     })
@@ -192,40 +263,45 @@ fn ports(service: &Value, pod: &Value) -> Value {
 type Filled<'a> = (Option<&'a (&'a Key, &'a Value)>, Value, Vec<Value>);
 
 /// Puts endpoints into slices: each stays where its Pod is, new ones fill what has room.
-fn distribute(
+fn distribute<'a>(
     service: &Value,
     family: &str,
-    mut wanted: Vec<Wanted>,
+    wanted: impl Iterator<Item = &'a Wanted>,
     present: &[(&Key, &Value)],
 ) -> Vec<Action> {
+    let uid = |endpoint: &Value| {
+        endpoint["targetRef"]["uid"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let mut wanted: BTreeMap<String, &Wanted> = wanted.map(|w| (uid(&w.endpoint), w)).collect();
     let mut actions = Vec::new();
     let mut filled: Vec<Filled<'_>> = Vec::new();
     for slice in present {
-        let kept = slice.1["endpoints"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|old| {
-                let same = |w: &Wanted| {
-                    w.endpoint["targetRef"]["uid"] == old["targetRef"]["uid"]
-                        && w.ports == slice.1["ports"]
-                };
-                let at = wanted.iter().position(same)?;
-                Some(wanted.remove(at).endpoint)
-            });
-        let kept: Vec<Value> = kept.collect();
-        filled.push((Some(slice), slice.1["ports"].clone(), kept));
-    }
-    for Wanted { ports, endpoint } in wanted {
-        let room = filled.iter_mut().find(|(_, p, endpoints)| {
-            (*p == ports || endpoints.is_empty()) && endpoints.len() < MAX_ENDPOINTS
+        let ports = &slice.1["ports"];
+        let old = slice.1["endpoints"].as_array().into_iter().flatten();
+        let kept = old.filter_map(|old| {
+            let uid = uid(old);
+            wanted.get(&uid).filter(|w| w.ports == *ports)?;
+            wanted.remove(&uid).map(|w| w.endpoint.clone())
         });
-        match room {
+        let kept: Vec<Value> = kept.collect();
+        filled.push((Some(slice), ports.clone(), kept));
+    }
+    for Wanted {
+        ports, endpoint, ..
+    } in wanted.into_values()
+    {
+        let has_room = |(_, p, endpoints): &&mut Filled<'_>| {
+            (p == ports || endpoints.is_empty()) && endpoints.len() < MAX_ENDPOINTS
+        };
+        match filled.iter_mut().find(has_room) {
             Some((_, p, endpoints)) => {
-                *p = ports;
-                endpoints.push(endpoint);
+                p.clone_from(ports);
+                endpoints.push(endpoint.clone());
             }
-            None => filled.push((None, ports, vec![endpoint])),
+            None => filled.push((None, ports.clone(), vec![endpoint.clone()])),
         }
     }
     if filled.is_empty() {
