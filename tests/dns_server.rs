@@ -1,0 +1,263 @@
+//! The DNS server on real sockets.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use headless_dns::api::Client;
+use headless_dns::cluster::{Cluster, Delays};
+use headless_dns::serve::files::Files;
+use headless_dns::serve::{Ambient, Program, Setup};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use support::dns::{ask, data, exchange, question, receive, send, udp};
+use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.96.0.50, ports: [{name: http, port: 80}]}\n";
+const WEB: &str = "web.default.svc.cluster.local.";
+
+struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+    _cluster: Cluster,
+}
+
+async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
+    let setup = Setup {
+        name: "Corefile",
+        text: corefile,
+        source: &Files,
+        port: 0,
+        api: Ambient::Client(client),
+    };
+    Program::bind(setup).await
+}
+
+/// A server with this Corefile over a cluster with one Service.
+async fn server(corefile: &str) -> Server {
+    let cluster = Cluster::start(Delays::default());
+    cluster.apply("web.yaml", SERVICE).unwrap();
+    let program = bind(corefile, cluster.client()).await.unwrap();
+    let address = program.addresses()[0];
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(program.run(stop.clone()));
+    Server {
+        address,
+        stop,
+        task,
+        _cluster: cluster,
+    }
+}
+
+const LOOPBACK: &str = ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n}";
+
+#[tokio::test]
+async fn malformed_packets_get_an_error_or_silence_and_the_server_goes_on() {
+    let server = server(LOOPBACK).await;
+    let socket = udp(server.address).await;
+    let good = question(7, WEB, RecordType::A);
+    let header = |at: usize, value: u8| {
+        let mut packet = good.clone();
+        packet[at] = value;
+        packet
+    };
+    let with_name = |name: &[u8]| [&good[..12], name, &[0, 1, 0, 1]].concat();
+    let formerr = [
+        header(5, 0),
+        header(5, 2),
+        [&header(4, 0xff)[..4], &[0xff, 0xff], &good[6..]].concat(),
+        good[..12].to_vec(),
+        good[..good.len() - 3].to_vec(),
+        with_name(&[0xc0, 12]),
+        with_name(&[0xc0, 0xff]),
+        with_name(&[&[64][..], &[b'a'; 64], &[0]].concat()),
+    ];
+    for packet in &formerr {
+        let reply = exchange(&socket, packet).await;
+        assert_eq!(reply, [0, 7, 0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0], "{packet:?}");
+    }
+    // Silence: the next reply is that to the next question.
+    for packet in [&good[..11], &header(2, 0x81), &[0xff; 12], &[]] {
+        socket.send(packet).await.unwrap();
+        let reply = Message::from_vec(&exchange(&socket, &good).await).unwrap();
+        assert_eq!(
+            (reply.metadata.id, data(&reply)),
+            (7, vec!["10.96.0.50".to_owned()])
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reply_leaves_from_the_address_that_was_asked() {
+    let server = server(".:0 {\n kubernetes cluster.local\n}").await;
+    let port = server.address.port();
+    for ip in ["127.0.0.1", "127.0.0.2", "127.1.2.3", "::1"] {
+        let ip: IpAddr = ip.parse().unwrap();
+        if ip.is_ipv6() && std::net::UdpSocket::bind((ip, 0)).is_err() {
+            continue; // a machine without IPv6
+        }
+        assert_eq!(
+            data(&ask((ip, port).into(), WEB, RecordType::A).await),
+            ["10.96.0.50"],
+            "{ip}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn udp_and_tcp_answer_alike_on_every_address_bound() {
+    let server = server(".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n}").await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    for (qname, qtype, rcode, wanted) in [
+        (
+            WEB,
+            RecordType::A,
+            ResponseCode::NoError,
+            vec!["10.96.0.50"],
+        ),
+        (WEB, RecordType::AAAA, ResponseCode::NoError, vec![]),
+        (
+            "nobody.default.svc.cluster.local.",
+            RecordType::A,
+            ResponseCode::NXDomain,
+            vec![],
+        ),
+        (
+            "example.com.",
+            RecordType::A,
+            ResponseCode::ServFail,
+            vec![],
+        ),
+    ] {
+        send(&mut stream, &question(1, qname, qtype)).await;
+        let tcp = receive(&mut stream).await.unwrap();
+        let udp = ask(server.address, qname, qtype).await;
+        assert_eq!(
+            (udp.metadata.response_code, data(&udp)),
+            (rcode, wanted.iter().map(|s| (*s).to_owned()).collect())
+        );
+        assert_eq!(udp, tcp);
+    }
+}
+
+#[tokio::test]
+async fn pipelined_queries_do_not_wait_for_each_other() {
+    // An upstream that takes questions and never answers.
+    let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let corefile = format!(
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n forward . {} {{\n prefer_udp\n }}\n}}",
+        upstream.local_addr().unwrap()
+    );
+    let server = server(&corefile).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    send(
+        &mut stream,
+        &question(1, "slow.example.com.", RecordType::A),
+    )
+    .await;
+    send(&mut stream, &question(2, WEB, RecordType::A)).await;
+    assert_eq!(receive(&mut stream).await.unwrap().metadata.id, 2);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_blocks_nobody() {
+    let server = server(LOOPBACK).await;
+    let mut greedy = TcpStream::connect(server.address).await.unwrap();
+    // More questions than replies fit into the sockets' buffers, as far as the client can write them.
+    let packet = question(1, WEB, RecordType::A);
+    let framed = [
+        &u16::try_from(packet.len()).unwrap().to_be_bytes()[..],
+        &packet,
+    ]
+    .concat()
+    .repeat(64);
+    for _ in 0..2_000 {
+        if greedy.try_write(&framed).is_err() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    let mut other = TcpStream::connect(server.address).await.unwrap();
+    send(&mut other, &packet).await;
+    assert_eq!(data(&receive(&mut other).await.unwrap()), ["10.96.0.50"]);
+    assert_eq!(
+        data(&ask(server.address, WEB, RecordType::A).await),
+        ["10.96.0.50"]
+    );
+    drop(greedy);
+}
+
+#[tokio::test]
+async fn what_was_asked_before_the_end_is_answered_before_the_end() {
+    let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let corefile = format!(
+        ".:0 {{\n bind 127.0.0.1\n forward . {}\n}}",
+        upstream.local_addr().unwrap()
+    );
+    let server = server(&corefile).await;
+    let client = udp(server.address).await;
+    client
+        .send(&question(9, "example.com.", RecordType::A))
+        .await
+        .unwrap();
+    let mut request = [0; 512];
+    let (size, peer) = upstream.recv_from(&mut request).await.unwrap();
+    server.stop.cancel();
+    request[2] |= 0x80;
+    upstream.send_to(&request[..size], peer).await.unwrap();
+    let mut reply = [0; 512];
+    let size = client.recv(&mut reply).await.unwrap();
+    assert_eq!(Message::from_vec(&reply[..size]).unwrap().metadata.id, 9);
+    server.task.await.unwrap().unwrap();
+    assert!(
+        std::net::TcpListener::bind(server.address).is_ok(),
+        "the port is free again"
+    );
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let holder = std::net::TcpListener::bind(taken).unwrap();
+    let cluster = Cluster::start(Delays::default());
+    let corefile = format!(
+        ".:{} {{\n bind 127.0.0.1\n kubernetes cluster.local\n}}",
+        taken.port()
+    );
+    let Err(error) = bind(&corefile, cluster.client()).await else {
+        panic!("bound twice")
+    };
+    assert_eq!(
+        error.to_string(),
+        format!("cannot listen on {taken} (tcp): Address already in use (os error 98)")
+    );
+    drop(holder);
+}
+
+#[tokio::test]
+async fn a_zone_is_served_once_for_a_port_and_an_upstream_is_not_ourselves() {
+    let cluster = Cluster::start(Delays::default());
+    for (corefile, problem) in [
+        (
+            "a:5300 {\n bind 127.0.0.1\n}\na:5300 {\n bind 127.0.0.1\n}",
+            "cannot serve a.:5300 - it is already defined",
+        ),
+        (
+            "a:5300 {\n bind 127.0.0.1\n}\na:5300 {\n}",
+            "cannot serve a.:5300 - it is already defined",
+        ),
+        ("tls://a {\n}", "encrypted transports are not supported"),
+    ] {
+        let Err(error) = bind(corefile, cluster.client()).await else {
+            panic!("{corefile} was taken")
+        };
+        assert!(error.to_string().contains(problem), "{error}");
+    }
+}
