@@ -12,9 +12,24 @@ fn main() -> ExitCode {
                 reason = "the last word is for the person who started it"
             )]
             {
-                eprintln!("{error:#}");
+                eprintln!("{}", whole(&error));
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// The error and what caused it, each said once.
+fn whole(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .fold(error.to_string(), |text, cause| {
+            let cause = cause.to_string();
+            if text.contains(&cause) {
+                text
+            } else {
+                format!("{text}: {cause}")
+            }
+        })
 }

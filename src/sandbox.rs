@@ -220,7 +220,10 @@ impl Sandbox {
     /// What broke meanwhile.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.shutdown.cancel();
-        (&mut self.server).await.context("the DNS server broke")?
+        let served = (&mut self.server).await.context("the DNS server broke")?;
+        self.reconciler.abort();
+        self.cluster.stop().await;
+        served
     }
 }
 

@@ -166,7 +166,7 @@ async fn pipelined_queries_do_not_wait_for_each_other() {
 #[tokio::test]
 async fn a_client_that_reads_nothing_blocks_nobody() {
     let server = server(LOOPBACK).await;
-    let mut greedy = TcpStream::connect(server.address).await.unwrap();
+    let greedy = TcpStream::connect(server.address).await.unwrap();
     // More questions than replies fit into the sockets' buffers, as far as the client can write them.
     let packet = question(1, WEB, RecordType::A);
     let framed = [

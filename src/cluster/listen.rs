@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use super::server::{Api, failure};
@@ -42,8 +43,14 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError
 }
 
 pub(super) async fn serve(listener: TcpListener, api: Api) {
+    // They end with the cluster.
+    let mut connections = JoinSet::new();
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 warn!(%error, "accept failed");
@@ -52,7 +59,7 @@ pub(super) async fn serve(listener: TcpListener, api: Api) {
             }
         };
         let api = api.clone();
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let answer = service_fn(move |request: Request<Incoming>| {
                 let api = api.clone();
                 async move {

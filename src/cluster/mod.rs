@@ -70,6 +70,12 @@ impl Cluster {
         kube::Client::new(self.api.clone(), "default")
     }
 
+    /// The API, as a `tower::Service`.
+    #[must_use]
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
     /// Serves the API over HTTP too; only on loopback. Returns the address.
     ///
     /// # Errors
@@ -161,6 +167,11 @@ impl Cluster {
             // An error would mean that the cluster has ended; it is ours.
             let _ended = changed.changed().await;
         }
+    }
+
+    /// Ends the cluster and waits until its sockets are free.
+    pub async fn stop(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Forgets the history, as etcd's compaction does: watches from before get 410.

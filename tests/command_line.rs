@@ -1,0 +1,206 @@
+//! The program as a person starts it: what it says, where it says it, how it ends.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_headless-dns");
+
+/// A folder of its own, which goes at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("headless-dns-test-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+/// Runs the program to its end: exit code, standard error without log lines.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .args(["--log", "off"])
+        .env_remove("KUBECONFIG")
+        .env_remove("KUBERNETES_SERVICE_HOST")
+        .env("HOME", "/nonexistent");
+    let Output { status, stderr, .. } = command.output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn a_corefile_that_is_wrong_is_shown_with_a_caret() {
+    let folder = Folder::new("corefile");
+    let file = folder.file(
+        "Corefile",
+        ".:0 {\n    errors\n    kubernetes cluster.local {\n        ttl 9999\n    }\n}\n",
+    );
+    let (code, said) = run(&["serve", "-conf", &file]);
+    let wanted = format!(
+        "error: '9999' is no TTL\n --> {file}:4:13\n  |\n4 |         ttl 9999\n  |             ^^^^ expected seconds from 0 to 3600\n"
+    );
+    assert_eq!((code, said), (Some(1), wanted));
+}
+
+#[test]
+fn a_manifest_that_is_wrong_is_refused_with_its_line() {
+    let folder = Folder::new("manifest");
+    let file = folder.file(
+        "m.yaml",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n",
+    );
+    let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", &file]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with(&format!(
+            "{file}:2: the sandbox has no Deployment of apps/v1; it has ConfigMap (v1), "
+        )),
+        "{said}"
+    );
+    let missing = folder.0.join("none.yaml").display().to_string();
+    let (code, said) = run(&["sandbox", &missing]);
+    assert_eq!(
+        (code, said),
+        (
+            Some(1),
+            format!("cannot read {missing}: No such file or directory (os error 2)\n")
+        )
+    );
+}
+
+#[test]
+fn a_busy_port_is_named_and_an_api_for_everybody_is_refused() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = holder.local_addr().unwrap().to_string();
+    let (code, said) = run(&["sandbox", "--dns", &taken]);
+    assert_eq!(
+        (code, said),
+        (
+            Some(1),
+            format!("cannot listen on {taken} (tcp): Address already in use (os error 98)\n")
+        )
+    );
+    let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", "--api", "0.0.0.0:0"]);
+    let wanted = "the embedded API has neither TLS nor authentication and is served on loopback only, not on 0.0.0.0:0\n";
+    assert_eq!((code, said.as_str()), (Some(1), wanted));
+}
+
+#[test]
+fn without_an_api_server_serve_says_how_to_name_one() {
+    let folder = Folder::new("noapi");
+    let file = folder.file("Corefile", ".:0 {\n kubernetes cluster.local\n}\n");
+    let (code, said) = run(&["-conf", &file]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("no API server is configured: give --kubeconfig, or run in a cluster ("),
+        "{said}"
+    );
+    let (code, said) = run(&[
+        "serve",
+        "--conf",
+        &file,
+        "--kubeconfig",
+        "/nonexistent/config",
+    ]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("kubeconfig /nonexistent/config: "),
+        "{said}"
+    );
+}
+
+#[test]
+fn version_and_plugins_are_printed_for_coredns_s_flags() {
+    let stdout = |arguments: &[&str]| {
+        String::from_utf8(
+            Command::new(PROGRAM)
+                .args(arguments)
+                .output()
+                .unwrap()
+                .stdout,
+        )
+        .unwrap()
+    };
+    assert_eq!(
+        stdout(&["-version"]),
+        format!("headless-dns {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert_eq!(
+        stdout(&["-plugins"]),
+        "bind\nready\nhealth\nerrors\nlog\nloadbalance\nkubernetes\nforward\n"
+    );
+}
+
+#[test]
+fn a_sandbox_tells_what_happens_and_leaves_nothing_behind() {
+    let folder = Folder::new("sandbox");
+    let kubeconfig = folder.0.join("config").display().to_string();
+    let mut child = Command::new(PROGRAM)
+        .args([
+            "sandbox",
+            "--dns",
+            "127.0.0.1:0",
+            "--kubeconfig",
+            &kubeconfig,
+            "--log",
+            "off",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        lines.push(line.unwrap());
+        if lines.last().unwrap().starts_with("ready in ") {
+            break;
+        }
+    }
+    let has = |wanted: &str| {
+        assert!(
+            lines.iter().any(|line| line == wanted),
+            "no {wanted:?} in {lines:#?}"
+        )
+    };
+    has(&format!("export KUBECONFIG={kubeconfig}"));
+    has("claim default/redis-data-redis-0 is bound, 2Gi");
+    has("pod   default/redis-2 is ready at 10.244.0.4");
+    has("name  redis-1.redis.default  → 10.244.0.3");
+    let order: Vec<usize> = (0..3)
+        .map(|i| {
+            lines
+                .iter()
+                .position(|l| l.contains(&format!("redis-{i} is ready")))
+                .unwrap()
+        })
+        .collect();
+    assert!(order.is_sorted(), "{order:?}");
+    assert!(
+        std::fs::read_to_string(&kubeconfig)
+            .unwrap()
+            .contains("http://127.0.0.1:")
+    );
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()),
+        nix::sys::signal::SIGINT,
+    )
+    .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!std::path::Path::new(&kubeconfig).exists());
+}
