@@ -253,11 +253,54 @@ async fn a_zone_is_served_once_for_a_port_and_an_upstream_is_not_ourselves() {
             "a:5300 {\n bind 127.0.0.1\n}\na:5300 {\n}",
             "cannot serve a.:5300 - it is already defined",
         ),
-        ("tls://a {\n}", "encrypted transports are not supported"),
+        ("tls://a {\n}", "this transport needs a certificate"),
+        ("quic://a {\n}", "this transport is not supported"),
+        ("tls://a {\n tls none none\n}", "none: "),
     ] {
         let Err(error) = bind(corefile, cluster.client()).await else {
             panic!("{corefile} was taken")
         };
         assert!(error.to_string().contains(problem), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_same_answers_come_over_tls() {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["dns.example".into()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("headless-dns-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name).display().to_string()
+    };
+    let (chain, key) = (
+        file("cert.pem", cert.pem()),
+        file("key.pem", signing_key.serialize_pem()),
+    );
+    let server = server(&format!(
+        "tls://.:0 {{\n bind 127.0.0.1\n tls {chain} {key}\n kubernetes cluster.local\n}}"
+    ))
+    .await;
+    std::fs::remove_dir_all(&folder).unwrap();
+
+    let mut roots = RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("dns.example").unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    for (qname, wanted) in [(WEB, vec!["10.96.0.50".to_owned()]), ("x.", vec![])] {
+        send(&mut stream, &question(5, qname, RecordType::A)).await;
+        let reply = receive(&mut stream).await.unwrap();
+        assert_eq!((reply.metadata.id, data(&reply)), (5, wanted));
     }
 }

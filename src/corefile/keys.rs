@@ -11,8 +11,24 @@ use crate::name::{Name, absolute};
 pub enum Scheme {
     /// UDP and TCP.
     Dns,
-    /// One of those that need a certificate: `tls`, `quic`, `grpc`, `https`, `https3`.
-    Encrypted,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// One that is not spoken: `quic`, `grpc`, `https3`.
+    Other,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+}
+
+impl Scheme {
+    /// The port of a key that names none; `dns`: that of the schemes without encryption.
+    #[must_use]
+    pub fn port(self, dns: u16) -> u16 {
+        match self {
+            Self::Dns => dns,
+            Self::Tls | Self::Other => 853,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// What a server block serves.
@@ -33,7 +49,9 @@ pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
     let (scheme, rest) = match token.text.split_once("://") {
         None => (Scheme::Dns, token.text.as_str()),
         Some(("dns", rest)) => (Scheme::Dns, rest),
-        Some(("tls" | "quic" | "grpc" | "https" | "https3", rest)) => (Scheme::Encrypted, rest),
+        Some(("tls", rest)) => (Scheme::Tls, rest),
+        Some(("https", rest)) => (Scheme::Https, rest),
+        Some(("quic" | "grpc" | "https3", rest)) => (Scheme::Other, rest),
         Some((other, _)) => {
             return Err(token.error(
                 format!("unknown scheme {other}://"),

@@ -3,6 +3,7 @@
 //! Bind everything first, then serve; one shutdown signal ends it, after the queries at hand are answered.
 
 mod answer;
+mod encrypted;
 mod tcp;
 mod udp;
 
@@ -14,6 +15,8 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use encrypted::{CertificateError, Inside, certificate};
 
 use crate::plugin::Router;
 
@@ -49,6 +52,7 @@ struct Listener {
 #[derive(Default)]
 pub struct Bound {
     listeners: Vec<(Listener, usize)>,
+    encrypted: Vec<(encrypted::Encrypted, usize)>,
 }
 
 impl Bound {
@@ -64,13 +68,13 @@ impl Bound {
                 source,
             }
         };
-        let tcp = socket(address, Type::STREAM).map_err(error(address, "tcp"))?;
+        let tcp = socket(address, Type::STREAM, true).map_err(error(address, "tcp"))?;
         let bound = tcp
             .local_addr()
             .map_err(error(address, "tcp"))?
             .as_socket()
             .unwrap_or(address);
-        let udp = socket(bound, Type::DGRAM).map_err(error(bound, "udp"))?;
+        let udp = socket(bound, Type::DGRAM, true).map_err(error(bound, "udp"))?;
         udp::want_destination(&udp, bound).map_err(error(bound, "udp"))?;
         let listener = Listener {
             address: bound,
@@ -96,12 +100,46 @@ impl Bound {
         }
     }
 
-    /// The addresses that are bound.
+    /// Binds an encrypted transport at `address` for the router number `router`.
+    ///
+    /// # Errors
+    /// As [`Bound::bind`].
+    pub fn bind_encrypted(
+        &mut self,
+        address: SocketAddr,
+        router: usize,
+        (inside, tls): (Inside, rustls::ServerConfig),
+    ) -> Result<SocketAddr, BindError> {
+        let error = |source| BindError {
+            address,
+            transport: "tls",
+            source,
+        };
+        let socket = socket(address, Type::STREAM, false).map_err(error)?;
+        let bound = socket
+            .local_addr()
+            .map_err(error)?
+            .as_socket()
+            .unwrap_or(address);
+        let listener = tokio::net::TcpListener::from_std(socket.into()).map_err(error)?;
+        self.encrypted.push((
+            encrypted::Encrypted {
+                address: bound,
+                listener,
+                inside,
+                tls,
+            },
+            router,
+        ));
+        Ok(bound)
+    }
+
+    /// The addresses that are bound, those without encryption first.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .map(|(listener, _)| listener.address)
+        let plain = self.listeners.iter().map(|(listener, _)| listener.address);
+        plain
+            .chain(self.encrypted.iter().map(|(socket, _)| socket.address))
             .collect()
     }
 
@@ -125,6 +163,21 @@ impl Bound {
                 shutdown.clone(),
             ));
         }
+        for (socket, router) in self.encrypted {
+            let mut server =
+                hickory_server::Server::new(encrypted::Handler(Arc::clone(&routers[router])));
+            if let Err(error) = encrypted::register(&mut server, socket) {
+                tracing::error!(%error, "an encrypted transport cannot be served");
+                continue;
+            }
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                shutdown.cancelled().await;
+                if let Err(error) = server.shutdown_gracefully().await {
+                    tracing::debug!(%error, "an encrypted transport broke at its end");
+                }
+            });
+        }
         shutdown.cancelled().await;
         tasks.close();
         if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
@@ -133,10 +186,11 @@ impl Bound {
     }
 }
 
-fn socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+fn socket(address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, None::<Protocol>)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?; // IPv4 has a socket of its own
+        // IPv4 has a socket of its own where replies must say which address was asked; connections know it.
+        socket.set_only_v6(only_v6)?;
     }
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?; // a restart need not wait for old connections to time out

@@ -12,6 +12,7 @@ pub mod log;
 pub mod ready;
 mod registry;
 mod router;
+pub mod tls;
 
 use futures::future::BoxFuture;
 

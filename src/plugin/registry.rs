@@ -2,7 +2,7 @@
 
 use crate::corefile::{CorefileError, Directive, Key, ServerBlock, Source};
 
-use super::{bind, errors, forward, health, kubernetes, loadbalance, log, ready};
+use super::{bind, errors, forward, health, kubernetes, loadbalance, log, ready, tls};
 
 /// A supported plugin's directive, parsed.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub enum Spec {
     Log(log::Spec),
     /// Readiness over HTTP.
     Ready(ready::Spec),
+    /// The certificate of encrypted transports.
+    Tls(tls::Spec),
 }
 
 /// A server block, parsed.
@@ -76,7 +78,10 @@ const PLUGINS: &[(&str, Fate)] = &[
     ("metadata", Fate::WithoutEffect(LATER)),
     ("geoip", Fate::WithoutEffect(LATER)),
     ("cancel", Fate::WithoutEffect(BUILT_IN)),
-    ("tls", Fate::Refused),
+    (
+        "tls",
+        Fate::Supported(|s| tls::parse(s).map(Spec::Tls), Repeat::Error),
+    ),
     ("timeouts", Fate::WithoutEffect(BUILT_IN)),
     ("multisocket", Fate::WithoutEffect(LATER)),
     ("reload", Fate::WithoutEffect(LATER)),

@@ -1,22 +1,31 @@
 //! Which sockets a Corefile asks for, and which server blocks answer on each.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme};
-use crate::dns::{BindError, Bound};
+use crate::dns::{Bound, Inside, certificate};
 use crate::name::Name;
-use crate::plugin::{Block, Chain, Router, Spec};
+use crate::plugin::{Block, Chain, Router, Spec, tls};
 
 /// Address and port; no address is every address.
 type Place = (Option<IpAddr>, u16);
+
+/// What is served at a place.
+#[derive(Default)]
+struct Socket {
+    blocks: Vec<(Name, Chain)>,
+    /// A block forwards, and what is forwarded may be of any class.
+    any_class: bool,
+    encrypted: Option<(Inside, tls::Spec)>,
+}
 
 /// The sockets of a Corefile.
 pub(super) struct Listeners<'a> {
     port: u16,
     interfaces: &'a [(String, IpAddr)],
-    blocks: BTreeMap<Place, Vec<(Name, Chain)>>,
+    sockets: BTreeMap<Place, Socket>,
 }
 
 impl<'a> Listeners<'a> {
@@ -24,7 +33,7 @@ impl<'a> Listeners<'a> {
         Self {
             port,
             interfaces,
-            blocks: BTreeMap::new(),
+            sockets: BTreeMap::new(),
         }
     }
 
@@ -37,48 +46,52 @@ impl<'a> Listeners<'a> {
         let addresses = self.addresses(block)?;
         let mut lines = Vec::new();
         for key in &block.keys {
-            if key.scheme == Scheme::Encrypted {
-                return Err(key.token.error(
-                    "encrypted transports are not supported",
-                    "a key without scheme, or dns://",
-                ));
-            }
-            let port = key.port.unwrap_or(self.port);
+            let encrypted = encrypted(block, key)?;
+            let port = key.port.unwrap_or_else(|| key.scheme.port(self.port));
             for address in &addresses {
-                self.add_one(key, (*address, port), chain)?;
+                let socket = self.socket(key, (*address, port), encrypted.clone())?;
+                socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
+                socket.any_class |= block
+                    .specs
+                    .iter()
+                    .any(|spec| matches!(spec, Spec::Forward(_)));
             }
             lines.push(format!("{}:{port}", key.zone));
         }
         Ok(lines)
     }
 
-    fn add_one(
+    /// The socket at a place, which must not serve the key's zone yet, nor speak another protocol.
+    fn socket(
         &mut self,
         key: &Key,
-        at: (Option<IpAddr>, u16),
-        chain: &Chain,
-    ) -> Result<(), CorefileError> {
-        let serves = |other: &Place| {
-            other.1 == at.1
-                && self
-                    .blocks
-                    .get(other)
-                    .is_some_and(|blocks| blocks.iter().any(|(zone, _)| *zone == key.zone))
+        at: Place,
+        encrypted: Option<(Inside, tls::Spec)>,
+    ) -> Result<&mut Socket, CorefileError> {
+        let overlaps = |other: &Place| {
+            other.1 == at.1 && at.1 != 0 && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
         };
-        let overlaps = |other: &&Place| {
-            serves(other) && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
-        };
-        if self.blocks.keys().any(|other| overlaps(&other)) && at.1 != 0 {
-            let problem = format!("cannot serve {}:{} - it is already defined", key.zone, at.1);
-            return Err(key
-                .token
-                .error(problem, "each zone once for a port and address"));
+        let here = self.sockets.iter().filter(|(other, _)| overlaps(other));
+        for (_, socket) in here {
+            if socket.blocks.iter().any(|(zone, _)| *zone == key.zone) {
+                let problem = format!("cannot serve {}:{} - it is already defined", key.zone, at.1);
+                return Err(key
+                    .token
+                    .error(problem, "each zone once for a port and address"));
+            }
+            if socket.encrypted != encrypted {
+                let problem = format!(
+                    "port {} is served with another protocol or certificate",
+                    at.1
+                );
+                return Err(key
+                    .token
+                    .error(problem, "one scheme and certificate for a port"));
+            }
         }
-        self.blocks
-            .entry(at)
-            .or_default()
-            .push((key.zone.clone(), Arc::clone(chain)));
-        Ok(())
+        let socket = self.sockets.entry(at).or_default();
+        socket.encrypted = encrypted;
+        Ok(socket)
     }
 
     /// What the block listens on.
@@ -109,17 +122,54 @@ impl<'a> Listeners<'a> {
     }
 
     /// Binds every socket.
-    pub(super) fn bind(self) -> Result<(Bound, Vec<Arc<Router>>), BindError> {
+    pub(super) fn bind(self) -> anyhow::Result<(Bound, Vec<Arc<Router>>)> {
         let (mut bound, mut routers) = (Bound::default(), Vec::new());
-        for ((address, port), blocks) in self.blocks {
+        for ((address, port), socket) in self.sockets {
             let router = routers.len();
-            match address {
-                Some(ip) => bound.bind(SocketAddr::new(ip, port), router)?,
-                None => bound.bind_any(port, router)?,
+            match (address, socket.encrypted) {
+                (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router)?,
+                (None, None) => bound.bind_any(port, router)?,
+                (ip, Some((inside, spec))) => {
+                    let tls = certificate(&spec.certificate.text, &spec.key.text)?;
+                    let ip = ip.unwrap_or_else(|| Ipv6Addr::UNSPECIFIED.into());
+                    bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))?
+                }
             };
-            // Every chain may forward, and a forwarded question may be of any class.
-            routers.push(Arc::new(Router::new(blocks, false)));
+            routers.push(Arc::new(Router::new(socket.blocks, socket.any_class)));
         }
         Ok((bound, routers))
+    }
+}
+
+/// How a key's transport is encrypted, where it is.
+fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, tls::Spec)>, CorefileError> {
+    let inside = match key.scheme {
+        Scheme::Dns => return Ok(None),
+        Scheme::Tls => Inside::Dns,
+        Scheme::Https => Inside::Http,
+        Scheme::Other => {
+            return Err(key.token.error(
+                "this transport is not supported",
+                "dns://, tls:// or https://",
+            ));
+        }
+    };
+    let spec = block.specs.iter().find_map(|spec| match spec {
+        Spec::Tls(spec) => Some(spec.clone()),
+        Spec::Bind(_)
+        | Spec::Errors
+        | Spec::Forward(_)
+        | Spec::Health(_)
+        | Spec::Kubernetes(_)
+        | Spec::Loadbalance
+        | Spec::Log(_)
+        | Spec::Ready(_) => None,
+    });
+    match spec {
+        Some(spec) => Ok(Some((inside, spec))),
+        None => Err(key.token.error(
+            "this transport needs a certificate",
+            "`tls CERT KEY` in the block",
+        )),
     }
 }

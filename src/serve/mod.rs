@@ -195,7 +195,8 @@ fn forwards(blocks: &[Block]) -> impl Iterator<Item = &crate::plugin::forward::S
             | Spec::Kubernetes(_)
             | Spec::Loadbalance
             | Spec::Log(_)
-            | Spec::Ready(_) => None,
+            | Spec::Ready(_)
+            | Spec::Tls(_) => None,
         })
 }
 
@@ -227,7 +228,7 @@ async fn chain(
                 }));
                 found = Some(stanza);
             }
-            Spec::Bind(_) | Spec::Health(_) | Spec::Ready(_) => {}
+            Spec::Bind(_) | Spec::Health(_) | Spec::Ready(_) | Spec::Tls(_) => {}
         }
     }
     if !log.is_empty() {
@@ -292,7 +293,8 @@ async fn probes(
             | Spec::Forward(_)
             | Spec::Kubernetes(_)
             | Spec::Loadbalance
-            | Spec::Log(_) => {}
+            | Spec::Log(_)
+            | Spec::Tls(_) => {}
         }
     }
     Ok((bound, lameduck))

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::UdpSocket;
 
 /// What a reply may take before a test gives up: never reached where there is a reply.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,7 +57,7 @@ pub async fn ask(server: SocketAddr, qname: &str, qtype: RecordType) -> Message 
 }
 
 /// Sends a packet over TCP.
-pub async fn send(stream: &mut TcpStream, packet: &[u8]) {
+pub async fn send(stream: &mut (impl AsyncWrite + Unpin), packet: &[u8]) {
     stream
         .write_u16(u16::try_from(packet.len()).unwrap())
         .await
@@ -66,7 +66,7 @@ pub async fn send(stream: &mut TcpStream, packet: &[u8]) {
 }
 
 /// Reads a message over TCP; `None` where the server has closed.
-pub async fn receive(stream: &mut TcpStream) -> Option<Message> {
+pub async fn receive(stream: &mut (impl AsyncRead + Unpin)) -> Option<Message> {
     let read = async {
         let size = stream.read_u16().await.ok()?;
         let mut reply = vec![0; usize::from(size)];

@@ -1,0 +1,143 @@
+//! DNS over TLS (RFC 7858) and over HTTPS (RFC 8484): hickory-server speaks them, the same call answers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::op::{Header, HeaderCounts, Message};
+use hickory_server::Server;
+use hickory_server::net::runtime::Time;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tracing::debug;
+
+use super::answer::{Answered, answer};
+use crate::plugin::Router;
+use crate::question::Transport;
+
+/// How long a handshake, and silence on a connection, may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where DNS over HTTPS is asked (RFC 8484 section 4.1.1's example, which everybody uses).
+const HTTP_PATH: &str = "/dns-query";
+
+/// A certificate that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {problem}")]
+pub struct CertificateError {
+    file: String,
+    problem: String,
+}
+
+/// Which protocol is spoken inside TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// Messages with their length (RFC 7858).
+    Dns,
+    /// HTTP/2 (RFC 8484).
+    Http,
+}
+
+/// A socket of an encrypted transport.
+pub(super) struct Encrypted {
+    pub(super) address: SocketAddr,
+    pub(super) listener: TcpListener,
+    pub(super) inside: Inside,
+    pub(super) tls: ServerConfig,
+}
+
+/// Reads a certificate chain and its key, both PEM.
+///
+/// # Errors
+/// Which file cannot be used, and why.
+pub fn certificate(certificate: &str, key: &str) -> Result<ServerConfig, CertificateError> {
+    let error = |file: &str, problem: String| CertificateError {
+        file: file.into(),
+        problem,
+    };
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
+    let chain: Vec<_> = chain.map_err(|e| error(certificate, e.to_string()))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| error(key, e.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let built = versions.and_then(|builder| {
+        builder
+            .with_no_client_auth()
+            .with_single_cert(chain, private)
+    });
+    built.map_err(|e| error(certificate, e.to_string()))
+}
+
+/// Registers a socket with hickory's server.
+pub(super) fn register(server: &mut Server<Handler>, socket: Encrypted) -> io::Result<()> {
+    let Encrypted {
+        listener,
+        inside,
+        mut tls,
+        ..
+    } = socket;
+    match inside {
+        Inside::Dns => {
+            tls.alpn_protocols = vec![b"dot".to_vec()];
+            server.register_tls_listener_with_tls_config(listener, TIMEOUT, Arc::new(tls))
+        }
+        Inside::Http => {
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+            server.register_https_listener_with_tls_config(
+                listener,
+                TIMEOUT,
+                Arc::new(tls),
+                None,
+                HTTP_PATH.into(),
+            )
+        }
+    }
+}
+
+/// The answer call, in the shape of hickory-server.
+pub(super) struct Handler(pub(super) Arc<Router>);
+
+#[async_trait::async_trait]
+impl RequestHandler for Handler {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut response_handle: R,
+    ) -> ResponseInfo {
+        let wire = match answer(&self.0, request.as_slice(), Transport::Tcp, request.src()).await {
+            Answered::Nothing => None,
+            Answered::Now(wire) => Some(wire),
+            Answered::Later(wire) => Some(wire.await),
+        };
+        let Some(message) = wire.and_then(|wire| Message::from_vec(&wire).ok()) else {
+            return ResponseInfo::from(Header {
+                metadata: request.metadata,
+                counts: HeaderCounts::default(),
+            });
+        };
+        let builder = MessageResponseBuilder::new(&request.queries, message.edns.as_ref());
+        let response = builder.build(
+            message.metadata,
+            &message.answers,
+            &message.authorities,
+            [],
+            &message.additionals,
+        );
+        response_handle
+            .send_response(response)
+            .await
+            .unwrap_or_else(|error| {
+                debug!(%error, client = %request.src(), "send failed");
+                ResponseInfo::from(Header {
+                    metadata: message.metadata,
+                    counts: HeaderCounts::default(),
+                })
+            })
+    }
+}
