@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::Server;
 use crate::cluster::Delays;
 use crate::corefile::go_duration;
+use crate::dns::interface_addresses;
 use crate::plugin;
 use crate::sandbox;
 use crate::serve::{self, Ambient, files};
@@ -180,6 +181,7 @@ impl Serve {
             text: &text,
             source: &files::Files,
             port: self.dns_port,
+            interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server),
         };
         let program = serve::Program::bind(setup).await?;

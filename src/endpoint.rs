@@ -26,6 +26,15 @@ pub enum Kind {
     Headless,
 }
 
+/// Where a Service is reached from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum External {
+    /// One of `spec.externalIPs`, or of a load balancer.
+    Address(IpAddr),
+    /// A load balancer's hostname.
+    Name(Box<str>),
+}
+
 /// A Service, or in a multicluster zone a ServiceImport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -33,6 +42,8 @@ pub struct Service {
     pub key: ServiceKey,
     /// What its name stands for.
     pub kind: Kind,
+    /// Addresses and names by which it is reached from outside; only `k8s_external` shows them.
+    pub external: Box<[External]>,
     /// The Service's ports; never empty: one without number stands in for none, so that the name exists.
     pub ports: Box<[Port]>,
 }

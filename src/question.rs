@@ -69,4 +69,6 @@ pub struct Query {
     pub client: SocketAddr,
     /// Size of the request, in octets.
     pub size: usize,
+    /// The serial that the client has, where it asks what has changed since (RFC 1995 section 3).
+    pub ixfr_serial: Option<u32>,
 }

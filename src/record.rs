@@ -62,6 +62,14 @@ pub fn dns_version(owner: Name) -> Record {
 pub fn soa(zone: &Name, ttl: u32, serial: u32) -> Record {
     let mname = below(&[&b"ns"[..], b"dns"], zone).unwrap_or_else(|| zone.clone());
     let rname = below(&[b"hostmaster"], zone).unwrap_or_else(|| zone.clone());
+    let mut soa = soa_of(zone, ttl, (mname, rname), serial);
+    soa.ttl = ttl.min(SOA_MAX_TTL);
+    soa
+}
+
+/// A SOA with these names (RFC 1035 section 3.3.13) and CoreDNS's times.
+#[must_use]
+pub fn soa_of(zone: &Name, ttl: u32, (mname, rname): (Name, Name), serial: u32) -> Record {
     let data = SOA::new(mname, rname, serial, 7200, 1800, 86_400, ttl);
-    Record::from_rdata(zone.clone(), ttl.min(SOA_MAX_TTL), RData::SOA(data))
+    Record::from_rdata(zone.clone(), ttl, RData::SOA(data))
 }

@@ -16,6 +16,8 @@ pub enum Reply {
     Composed(Composed),
     /// A message of an upstream, passed on as it came but for its id.
     Raw(Vec<u8>),
+    /// The messages of a zone transfer (RFC 5936), whole.
+    Transfer(Vec<Vec<u8>>),
 }
 
 /// The sections of a reply.
@@ -25,6 +27,8 @@ pub struct Composed {
     pub rcode: ResponseCode,
     /// AA: the reply is from a zone of ours (RFC 1035 section 4.1.1).
     pub authoritative: bool,
+    /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
+    pub recursion_available: bool,
     /// TC, where the reply is known to be incomplete before it is encoded.
     pub truncated: bool,
     /// Answer section.
@@ -44,6 +48,7 @@ impl Composed {
         Self {
             rcode,
             authoritative: false,
+            recursion_available: false,
             truncated: false,
             answer: Vec::new(),
             authority: Vec::new(),
@@ -60,16 +65,25 @@ impl From<Composed> for Reply {
 }
 
 impl Reply {
-    /// The answer section and TC, decoded where the reply is an upstream's; `None` where that cannot be read.
+    /// The sections, decoded where the reply is an upstream's; `None` where that cannot be read.
     #[must_use]
-    pub fn into_answer(self) -> Option<(Vec<Record>, bool)> {
-        match self {
-            Self::Composed(composed) => Some((composed.answer, composed.truncated)),
-            Self::Raw(wire) => {
-                let message = hickory_proto::op::Message::from_vec(&wire).ok()?;
-                Some((message.answers, message.metadata.truncation))
-            }
-        }
+    pub fn into_composed(self) -> Option<Composed> {
+        let wire = match self {
+            Self::Composed(composed) => return Some(composed),
+            Self::Transfer(_) => return None,
+            Self::Raw(wire) => wire,
+        };
+        let message = hickory_proto::op::Message::from_vec(&wire).ok()?;
+        Some(Composed {
+            rcode: message.metadata.response_code,
+            authoritative: message.metadata.authoritative,
+            recursion_available: message.metadata.recursion_available,
+            truncated: message.metadata.truncation,
+            answer: message.answers,
+            authority: message.authorities,
+            additional: message.additionals,
+            reason: None,
+        })
     }
 
     /// A reply without records, SOA or AA: SERVFAIL, REFUSED and their kin.
@@ -83,6 +97,7 @@ impl Reply {
     pub fn rcode(&self) -> ResponseCode {
         match self {
             Self::Composed(c) => c.rcode,
+            Self::Transfer(_) => ResponseCode::NoError,
             Self::Raw(wire) => ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f),
         }
     }
@@ -116,6 +131,8 @@ pub enum Reason {
     },
     /// The Service has no endpoints.
     NoEndpoints(ServiceKey),
+    /// The Service has no address outside the cluster.
+    NoExternalAddress(ServiceKey),
     /// The name has records, but none of this type.
     OtherType,
     /// The name has no form that a cluster name can have.
@@ -141,6 +158,7 @@ impl fmt::Display for Reason {
                 write!(f, "{endpoints} endpoints of {service}, none ready")
             }
             Self::NoEndpoints(key) => write!(f, "{key} has no endpoints"),
+            Self::NoExternalAddress(key) => write!(f, "{key} has no external address"),
             Self::OtherType => write!(f, "no records of this type"),
             Self::NotAClusterName => write!(f, "not a name that the cluster can have"),
             Self::BadExternalName(key) => write!(f, "the external name of {key} is not a DNS name"),

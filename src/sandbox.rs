@@ -29,6 +29,7 @@ use crate::api::Client;
 use crate::cluster::{Cluster, Delays, TemporaryFile, kubeconfig};
 use crate::controller;
 use crate::corefile::Source;
+use crate::dns::interface_addresses;
 use crate::message::{self, HEADER};
 use crate::name::absolute;
 use crate::question::{OpCode, Query, Question, RecordType, Transport};
@@ -97,6 +98,7 @@ impl Sandbox {
             text: COREFILE,
             source: &Addresses(options.dns),
             port: options.dns.port(),
+            interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Client(cluster.client()),
         };
         let program = Program::bind(setup).await?;
@@ -261,6 +263,7 @@ async fn answers(socket: &UdpSocket, name: &str) -> io::Result<bool> {
         transport: Transport::Udp,
         client: socket.local_addr()?,
         size: 0,
+        ixfr_serial: None,
     };
     let id = rand::random();
     socket

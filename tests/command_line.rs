@@ -144,7 +144,7 @@ fn version_and_plugins_are_printed_for_coredns_s_flags() {
     );
     assert_eq!(
         stdout(&["-plugins"]),
-        "tls\nbind\nready\nhealth\nerrors\nlog\nloadbalance\nkubernetes\nforward\n"
+        "tls\nbind\nready\nhealth\nerrors\nlog\nloadbalance\nautopath\ntransfer\nk8s_external\nkubernetes\nforward\n"
     );
 }
 

@@ -32,6 +32,7 @@ async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
         text: corefile,
         source: &Files,
         port: 0,
+        interfaces: headless_dns::dns::interface_addresses().unwrap(),
         api: Ambient::Client(client),
     };
     Program::bind(setup).await

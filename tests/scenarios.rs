@@ -63,6 +63,7 @@ impl World {
                 let fact = Fact::Service(Service {
                     key: service_key(name),
                     kind: parse_kind(kind),
+                    external: Box::new([]),
                     ports: parse_ports(ports),
                 });
                 self.handle(Event::Apply(Watched::Services, key(name), fact));

@@ -62,6 +62,7 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
             Fact::Service(Service {
                 key: service_key(key),
                 kind,
+                external: Box::new([]),
                 ports: ports(),
             })
         }

@@ -150,6 +150,7 @@ mod tests {
             vec!["apis", "apps", "v1"],
             vec!["apis", "coordination.k8s.io", "v1"],
             vec!["apis", "discovery.k8s.io", "v1"],
+            vec!["apis", "multicluster.x-k8s.io", "v1alpha1"],
             vec!["apis", "storage.k8s.io", "v1"],
         ] {
             let list = document(&path).unwrap();
@@ -166,7 +167,7 @@ mod tests {
                 .as_array()
                 .unwrap()
                 .len(),
-            4
+            5
         );
         assert!(document(&["apis", "batch", "v1"]).is_none());
     }

@@ -205,6 +205,14 @@ pub const KINDS: &[Kind] = &[
         ..CORE
     },
     Kind {
+        group: "multicluster.x-k8s.io",
+        version: "v1alpha1",
+        kind: "ServiceImport",
+        plural: "serviceimports",
+        columns: table::AGE_ONLY,
+        ..CORE
+    },
+    Kind {
         group: "storage.k8s.io",
         kind: "StorageClass",
         plural: "storageclasses",

@@ -64,6 +64,40 @@ impl Cluster {
         }
     }
 
+    /// A cluster that holds these objects as they are, and in which nothing else happens: no defaults, no checks, no
+    /// controllers. For tests of what reads objects.
+    ///
+    /// # Panics
+    /// An object of a kind that this cluster does not have.
+    #[must_use]
+    pub fn holding(objects: &[Value]) -> Self {
+        let mut state = State::default();
+        for object in objects {
+            let kind =
+                KindId::of_object(object).expect("the objects are of kinds that the table has");
+            let text = |field: &str| {
+                object["metadata"][field]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            state.objects.put(
+                Key {
+                    kind,
+                    ns: text("namespace"),
+                    name: text("name"),
+                },
+                object.clone(),
+            );
+        }
+        Self {
+            api: Api {
+                shared: Arc::new(Shared::new(state)),
+            },
+            tasks: JoinSet::new(),
+        }
+    }
+
     /// A client in this process.
     #[must_use]
     pub fn client(&self) -> kube::Client {

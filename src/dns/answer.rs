@@ -18,9 +18,34 @@ pub(super) enum Answered {
     /// No reply.
     Nothing,
     /// This reply.
-    Now(Vec<u8>),
+    Now(Wire),
     /// A reply that waits for somebody else, an upstream mostly.
-    Later(BoxFuture<'static, Vec<u8>>),
+    Later(BoxFuture<'static, Wire>),
+}
+
+/// A reply as bytes: one message, or those of a transfer.
+#[derive(Debug)]
+pub(super) enum Wire {
+    One(Vec<u8>),
+    Many(Vec<Vec<u8>>),
+}
+
+impl Wire {
+    /// The only message, or the first.
+    pub(super) fn into_first(self) -> Vec<u8> {
+        match self {
+            Self::One(message) => message,
+            Self::Many(messages) => messages.into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// Every message.
+    pub(super) fn into_all(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::One(message) => vec![message],
+            Self::Many(messages) => messages,
+        }
+    }
 }
 
 /// Answers a packet; what the zone knows is answered before this returns.
@@ -32,9 +57,9 @@ pub(super) async fn answer(
 ) -> Answered {
     let query = match screen(packet, transport, client) {
         Screened::Ignore => return Answered::Nothing,
-        Screened::Error(reply) => return Answered::Now(reply),
+        Screened::Error(reply) => return Answered::Now(Wire::One(reply)),
         Screened::BadVersion(query) => {
-            return Answered::Now(message::bad_version(&query).unwrap_or_default());
+            return Answered::Now(Wire::One(message::bad_version(&query).unwrap_or_default()));
         }
         Screened::Query(query) => query,
     };
@@ -54,15 +79,29 @@ pub(super) async fn answer(
     }
 }
 
-fn encode(query: &Query, reply: Reply) -> Vec<u8> {
+/// The messages that answer a packet, without a socket; none where there is no reply.
+pub async fn respond(
+    router: &Arc<Router>,
+    packet: &[u8],
+    transport: Transport,
+    client: SocketAddr,
+) -> Vec<Vec<u8>> {
+    match answer(router, packet, transport, client).await {
+        Answered::Nothing => Vec::new(),
+        Answered::Now(wire) => wire.into_all(),
+        Answered::Later(wire) => wire.await.into_all(),
+    }
+}
+
+fn encode(query: &Query, reply: Reply) -> Wire {
     let composed = match reply {
-        Reply::Raw(wire) => return wire,
+        Reply::Raw(wire) => return Wire::One(wire),
+        Reply::Transfer(messages) => return Wire::Many(messages),
         Reply::Composed(composed) => composed,
     };
-    message::encode(query, &composed)
-        .or_else(|why| {
-            error!(qname = %query.question.qname, qtype = %query.question.qtype, error = %why, "the reply cannot be encoded");
-            message::encode(query, &Composed::empty(ResponseCode::ServFail))
-        })
-        .unwrap_or_default()
+    let encoded = message::encode(query, &composed).or_else(|why| {
+        error!(qname = %query.question.qname, qtype = %query.question.qtype, error = %why, "the reply cannot be encoded");
+        message::encode(query, &Composed::empty(ResponseCode::ServFail))
+    });
+    Wire::One(encoded.unwrap_or_default())
 }

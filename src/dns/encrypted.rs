@@ -112,8 +112,8 @@ impl RequestHandler for Handler {
     ) -> ResponseInfo {
         let wire = match answer(&self.0, request.as_slice(), Transport::Tcp, request.src()).await {
             Answered::Nothing => None,
-            Answered::Now(wire) => Some(wire),
-            Answered::Later(wire) => Some(wire.await),
+            Answered::Now(wire) => Some(wire.into_first()),
+            Answered::Later(wire) => Some(wire.await.into_first()),
         };
         let Some(message) = wire.and_then(|wire| Message::from_vec(&wire).ok()) else {
             return ResponseInfo::from(Header {

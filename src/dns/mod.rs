@@ -16,6 +16,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use answer::respond;
 pub use encrypted::{CertificateError, Inside, certificate};
 
 use crate::plugin::Router;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::answer::{Answered, answer};
+use super::answer::{Answered, Wire, answer};
 use crate::plugin::Router;
 use crate::question::Transport;
 
@@ -117,14 +117,23 @@ async fn connection(
         };
         match answer(router, &packet, Transport::Tcp, client).await {
             Answered::Nothing => {}
-            Answered::Now(reply) => drop(replies.send(reply).await),
+            Answered::Now(reply) => send(&replies, reply).await,
             Answered::Later(reply) => {
                 let replies = replies.clone();
                 tasks.spawn(async move {
-                    let _gone_client = replies.send(reply.await).await;
+                    send(&replies, reply.await).await;
                     drop(slot);
                 });
             }
+        }
+    }
+}
+
+/// Queues a reply; a client that is gone gets none.
+async fn send(replies: &mpsc::Sender<Vec<u8>>, reply: Wire) {
+    for message in reply.into_all() {
+        if replies.send(message).await.is_err() {
+            return;
         }
     }
 }

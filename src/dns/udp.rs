@@ -73,7 +73,7 @@ pub(super) async fn serve(
         };
         match answer(&router, &buffer[..size], Transport::Udp, path.peer).await {
             Answered::Nothing => {}
-            Answered::Now(reply) => send(&socket, &reply, path).await,
+            Answered::Now(reply) => send(&socket, &reply.into_first(), path).await,
             Answered::Later(reply) => {
                 let Ok(slot) = Arc::clone(&waiting).try_acquire_owned() else {
                     warn!("too many questions wait for upstreams; one is dropped");
@@ -81,7 +81,7 @@ pub(super) async fn serve(
                 };
                 let socket = Arc::clone(&socket);
                 tasks.spawn(async move {
-                    send(&socket, &reply.await, path).await;
+                    send(&socket, &reply.await.into_first(), path).await;
                     drop(slot);
                 });
             }

@@ -6,6 +6,7 @@ use hickory_proto::op::{Message, OpCode, ResponseCode};
 
 use super::HEADER;
 use crate::question::{Edns, Query, Question, Transport};
+use crate::record::RData;
 
 /// What a packet turns out to be.
 #[derive(Debug)]
@@ -63,6 +64,13 @@ pub fn screen(packet: &[u8], transport: Transport, client: SocketAddr) -> Screen
         transport,
         client,
         size: packet.len(),
+        ixfr_serial: message.authorities.iter().find_map(|record| {
+            if let RData::SOA(soa) = &record.data {
+                Some(soa.serial)
+            } else {
+                None
+            }
+        }),
     };
     if edns.is_some_and(|e| e.version() != 0) {
         Screened::BadVersion(query)

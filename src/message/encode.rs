@@ -14,6 +14,7 @@ const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;
 const TC: u16 = 0x0200;
 const RD: u16 = 0x0100;
+const RA: u16 = 0x0080;
 const CD: u16 = 0x0010;
 
 /// EDNS option of an extended error (RFC 8914 section 2).
@@ -45,6 +46,7 @@ pub fn encode(query: &Query, reply: &Composed) -> Result<Vec<u8>, ProtoError> {
     let mut set = |bit, on| flags |= if on { bit } else { 0 };
     set(AA, reply.authoritative);
     set(TC, reply.truncated);
+    set(RA, reply.recursion_available);
     // As CoreDNS: a NOTIFY is answered like a query, but its RD bit is not copied.
     set(RD, query.recursion_desired && query.opcode == OpCode::Query);
     set(CD, query.checking_disabled);
@@ -56,6 +58,29 @@ pub fn encode(query: &Query, reply: &Composed) -> Result<Vec<u8>, ProtoError> {
         opt: opt(query, 0, reply.reason.as_ref()),
         limit: limit(query),
     })
+}
+
+/// Records of one message of a transfer: whatever they are, these fit into 64 KiB (names have at most 255 octets).
+const TRANSFER_CHUNK: usize = 100;
+
+/// Encodes the messages of a zone transfer (RFC 5936 section 2.2).
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_transfer(
+    query: &Query,
+    records: &[Record],
+    authoritative: bool,
+) -> Result<Vec<Vec<u8>>, ProtoError> {
+    let message = |answer: &[Record]| {
+        let reply = Composed {
+            authoritative,
+            answer: answer.to_vec(),
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        encode(query, &reply)
+    };
+    records.chunks(TRANSFER_CHUNK).map(message).collect()
 }
 
 /// The reply to a query of an EDNS version that is not spoken: BADVERS, version 0, DO copied.

@@ -120,6 +120,7 @@ fn class(reply: &Reply) -> Class {
     let answers = match reply {
         Reply::Composed(composed) => composed.answer.len(),
         Reply::Raw(wire) => usize::from(wire.get(7).copied().unwrap_or_default()),
+        Reply::Transfer(messages) => messages.len(),
     };
     match (reply.rcode(), answers) {
         (ResponseCode::NoError, 0) | (ResponseCode::NXDomain, _) => Class::Denial,
@@ -133,6 +134,7 @@ fn line(format: &str, query: &Query, reply: &Reply, took: Duration) -> String {
     let wire = match reply {
         Reply::Composed(composed) => encode(query, composed).unwrap_or_default(),
         Reply::Raw(wire) => wire.clone(),
+        Reply::Transfer(messages) => messages.concat(),
     };
     let question = &query.question;
     let remote = match query.client {

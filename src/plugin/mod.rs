@@ -2,10 +2,12 @@
 //!
 //! A plugin's directive is parsed to a spec; the wiring starts what the spec needs and builds the handler from both.
 
+pub mod autopath;
 pub mod bind;
 pub mod errors;
 pub mod forward;
 pub mod health;
+pub mod k8s_external;
 pub mod kubernetes;
 pub mod loadbalance;
 pub mod log;
@@ -13,6 +15,7 @@ pub mod ready;
 mod registry;
 mod router;
 pub mod tls;
+pub mod transfer;
 
 use futures::future::BoxFuture;
 

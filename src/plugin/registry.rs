@@ -2,11 +2,16 @@
 
 use crate::corefile::{CorefileError, Directive, Key, ServerBlock, Source};
 
-use super::{bind, errors, forward, health, kubernetes, loadbalance, log, ready, tls};
+use super::{
+    autopath, bind, errors, forward, health, k8s_external, kubernetes, loadbalance, log, ready,
+    tls, transfer,
+};
 
 /// A supported plugin's directive, parsed.
 #[derive(Clone, Debug)]
 pub enum Spec {
+    /// Search lists walked for the client.
+    Autopath(autopath::Spec),
     /// Addresses to listen on.
     Bind(bind::Spec),
     /// Failures are logged.
@@ -15,6 +20,8 @@ pub enum Spec {
     Forward(forward::Spec),
     /// Liveness over HTTP.
     Health(health::Spec),
+    /// Names of external addresses.
+    K8sExternal(k8s_external::Spec),
     /// The cluster's names.
     Kubernetes(kubernetes::Spec),
     /// Shuffled answers.
@@ -25,6 +32,8 @@ pub enum Spec {
     Ready(ready::Spec),
     /// The certificate of encrypted transports.
     Tls(tls::Spec),
+    /// Zone transfers.
+    Transfer(transfer::Spec),
 }
 
 /// A server block, parsed.
@@ -135,19 +144,31 @@ const PLUGINS: &[(&str, Fate)] = &[
     ),
     ("tsig", Fate::Refused),
     ("rewrite", Fate::Refused),
-    ("autopath", Fate::Refused),
+    (
+        "autopath",
+        Fate::Supported(|s| autopath::parse(s).map(Spec::Autopath), Repeat::LastWins),
+    ),
     ("acl", Fate::Refused),
     ("cache", Fate::WithoutEffect(NO_CACHE)),
     ("header", Fate::Refused),
     ("dnssec", Fate::Refused),
     ("minimal", Fate::WithoutEffect("replies are whole")),
     ("template", Fate::Refused),
-    ("transfer", Fate::Refused),
+    (
+        "transfer",
+        Fate::Supported(|s| transfer::parse(s).map(Spec::Transfer), Repeat::Adds),
+    ),
     ("hosts", Fate::Refused),
     ("route53", Fate::Refused),
     ("azure", Fate::Refused),
     ("clouddns", Fate::Refused),
-    ("k8s_external", Fate::Refused),
+    (
+        "k8s_external",
+        Fate::Supported(
+            |s| k8s_external::parse(s).map(Spec::K8sExternal),
+            Repeat::Error,
+        ),
+    ),
     (
         "kubernetes",
         Fate::Supported(

@@ -44,6 +44,7 @@ pub(super) fn query(qname: &str, qtype: RecordType) -> Query {
         transport: Transport::Udp,
         client: "127.0.0.1:5353".parse().unwrap(),
         size: 0,
+        ixfr_serial: None,
     }
 }
 

@@ -154,17 +154,14 @@ fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, tls::Spec)>, Co
             ));
         }
     };
-    let spec = block.specs.iter().find_map(|spec| match spec {
-        Spec::Tls(spec) => Some(spec.clone()),
-        Spec::Bind(_)
-        | Spec::Errors
-        | Spec::Forward(_)
-        | Spec::Health(_)
-        | Spec::Kubernetes(_)
-        | Spec::Loadbalance
-        | Spec::Log(_)
-        | Spec::Ready(_) => None,
-    });
+    let tls = |spec: &Spec| {
+        if let Spec::Tls(spec) = spec {
+            Some(spec.clone())
+        } else {
+            None
+        }
+    };
+    let spec = block.specs.iter().find_map(tls);
     match spec {
         Some(spec) => Ok(Some((inside, spec))),
         None => Err(key.token.error(

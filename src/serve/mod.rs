@@ -1,8 +1,10 @@
 //! The server's life: bind everything, run, drain.
 
+mod chain;
 pub mod files;
 mod listen;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +14,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{self, Readiness, Token};
-use crate::api::{self, Client, Server};
+use crate::api::{Client, Server};
 use crate::corefile::{self, Source};
 use crate::dns;
-use crate::plugin::errors::Errors;
-use crate::plugin::forward::Forward;
-use crate::plugin::kubernetes::{self, Kubernetes};
-use crate::plugin::loadbalance::Loadbalance;
-use crate::plugin::log::Log;
-use crate::plugin::{Block, Chain, Plugin, Router, Spec, read_blocks};
-use crate::watch::{self, Watches};
-use crate::zone::{PodMode, Zone};
+use crate::plugin::{Block, Router, Spec, read_blocks};
+use crate::watch::Watches;
+use crate::zone::Zone;
 use listen::Listeners;
 
 /// What a server is made from.
@@ -35,6 +32,8 @@ pub struct Setup<'a> {
     pub source: &'a dyn Source,
     /// The port of keys without one.
     pub port: u16,
+    /// The machine's interfaces: each one's name with one of its addresses.
+    pub interfaces: Vec<(String, IpAddr)>,
     /// The API server of stanzas that name none.
     pub api: Ambient,
 }
@@ -77,13 +76,13 @@ impl Program {
         for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
             info!(plugin = %name, "accepted without effect: {why}");
         }
-        let interfaces = dns::interface_addresses().context("cannot list the interfaces")?;
+        let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token("dns");
         let mut listeners = Listeners::new(setup.port, &interfaces);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
         for block in &blocks {
-            let (chain, stanza) = chain(block, &setup.api, &listeners, &readiness).await?;
+            let (chain, stanza) = chain::chain(block, &setup.api, &listeners, &readiness).await?;
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
@@ -109,6 +108,12 @@ impl Program {
     #[must_use]
     pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
         self.dns.addresses()
+    }
+
+    /// What answers on each of the sockets, to be asked in this process.
+    #[must_use]
+    pub fn routers(&self) -> &[Arc<Router>] {
+        &self.routers
     }
 
     /// What is served, a line per zone and port, as CoreDNS prints it.
@@ -184,87 +189,13 @@ async fn wait_for_sync(stanzas: &[Stanza], shutdown: &CancellationToken) {
 }
 
 fn forwards(blocks: &[Block]) -> impl Iterator<Item = &crate::plugin::forward::Spec> {
-    blocks
-        .iter()
-        .flat_map(|block| &block.specs)
-        .filter_map(|spec| match spec {
-            Spec::Forward(spec) => Some(spec),
-            Spec::Bind(_)
-            | Spec::Errors
-            | Spec::Health(_)
-            | Spec::Kubernetes(_)
-            | Spec::Loadbalance
-            | Spec::Log(_)
-            | Spec::Ready(_)
-            | Spec::Tls(_) => None,
-        })
-}
-
-/// A block's handlers, in order; its watches, where it has a `kubernetes` stanza.
-async fn chain(
-    block: &Block,
-    api: &Ambient,
-    listeners: &Listeners<'_>,
-    readiness: &Readiness,
-) -> anyhow::Result<(Chain, Option<Stanza>)> {
-    let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
-    let mut log = Vec::new();
-    let mut found = None;
-    for spec in &block.specs {
-        match spec {
-            Spec::Errors => plugins.push(Arc::new(Errors)),
-            Spec::Log(rule) => log.push(rule.clone()),
-            Spec::Loadbalance => plugins.push(Arc::new(Loadbalance)),
-            Spec::Forward(spec) => plugins.push(Arc::new(Forward::new(spec.clone()))),
-            Spec::Kubernetes(spec) => {
-                let mut view = spec.view.clone();
-                view.local_addresses = listeners.local_addresses(block)?;
-                let stanza = stanza(spec, api, readiness).await?;
-                let zone = Arc::clone(&stanza.watches.zone);
-                plugins.push(Arc::new(Kubernetes {
-                    view,
-                    fallthrough: spec.fallthrough.clone(),
-                    zone,
-                }));
-                found = Some(stanza);
-            }
-            Spec::Bind(_) | Spec::Health(_) | Spec::Ready(_) | Spec::Tls(_) => {}
+    let specs = blocks.iter().flat_map(|block| &block.specs);
+    specs.filter_map(|spec| {
+        if let Spec::Forward(spec) = spec {
+            Some(spec)
+        } else {
+            None
         }
-    }
-    if !log.is_empty() {
-        // `log` comes right behind `errors`, which comes first of all handlers.
-        let at = usize::from(block.specs.iter().any(|spec| matches!(spec, Spec::Errors)));
-        plugins.insert(at, Arc::new(Log { rules: log }));
-    }
-    Ok((plugins.into(), found))
-}
-
-async fn stanza(
-    spec: &kubernetes::Spec,
-    api: &Ambient,
-    readiness: &Readiness,
-) -> anyhow::Result<Stanza> {
-    let client = match (&spec.api, api) {
-        (Server::Ambient, Ambient::Client(client)) => client.clone(),
-        (Server::Ambient, Ambient::Server(server)) => api::connect(server).await?,
-        (named, _) => api::connect(named).await?,
-    };
-    let options = watch::Options {
-        labels: spec.labels.clone(),
-        namespace_labels: spec.namespace_labels.clone(),
-        shape: watch::wire::Shape {
-            endpoint_pod_names: spec.endpoint_pod_names,
-            zonal: spec.view.zonal,
-        },
-        noendpoints: spec.noendpoints,
-        pods: spec.view.pods == PodMode::Verified,
-        multicluster: !spec.view.multicluster.is_empty(),
-    };
-    let watches = Watches::start(&client, &options);
-    Ok(Stanza {
-        watches,
-        startup_timeout: spec.startup_timeout,
-        ready: readiness.token("kubernetes"),
     })
 }
 
@@ -275,26 +206,18 @@ async fn probes(
 ) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
     let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
     for spec in blocks.iter().flat_map(|block| &block.specs) {
-        match spec {
-            Spec::Health(health) => {
-                lameduck = lameduck.max(health.lameduck);
-                if !seen.contains(&("health", health.address.clone())) {
-                    bound.push(admin::Bound::health(&health.address).await?);
-                    seen.push(("health", health.address.clone()));
-                }
+        if let Spec::Health(health) = spec {
+            lameduck = lameduck.max(health.lameduck);
+            if !seen.contains(&("health", health.address.clone())) {
+                bound.push(admin::Bound::health(&health.address).await?);
+                seen.push(("health", health.address.clone()));
             }
-            Spec::Ready(ready) if !seen.contains(&("ready", ready.address.clone())) => {
-                bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
-                seen.push(("ready", ready.address.clone()));
-            }
-            Spec::Ready(_)
-            | Spec::Bind(_)
-            | Spec::Errors
-            | Spec::Forward(_)
-            | Spec::Kubernetes(_)
-            | Spec::Loadbalance
-            | Spec::Log(_)
-            | Spec::Tls(_) => {}
+        }
+        if let Spec::Ready(ready) = spec
+            && !seen.contains(&("ready", ready.address.clone()))
+        {
+            bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
+            seen.push(("ready", ready.address.clone()));
         }
     }
     Ok((bound, lameduck))

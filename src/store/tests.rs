@@ -22,6 +22,7 @@ fn service(name: &str) -> Fact {
     Fact::Service(Service {
         key: ServiceKey::new(b"default", name.as_bytes()),
         kind: Kind::Headless,
+        external: Box::new([]),
         ports: Box::new([port]),
     })
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use kube::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 
-use crate::endpoint::{self, Address, Conditions, Kind, Port, Slice};
+use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
 use crate::name::ServiceKey;
 use crate::store::{Fact, ObjectKey, Watched};
 
@@ -39,6 +39,27 @@ pub struct Service {
     metadata: ObjectMeta,
     #[serde(default)]
     spec: ServiceSpec,
+    #[serde(default)]
+    status: ServiceStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ServiceStatus {
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct LoadBalancer {
+    ingress: Vec<Ingress>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct Ingress {
+    ip: String,
+    hostname: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -51,6 +72,8 @@ struct ServiceSpec {
     #[serde(rename = "clusterIPs")]
     cluster_ips: Vec<String>,
     external_name: String,
+    #[serde(rename = "externalIPs")]
+    external_ips: Vec<String>,
     ports: Vec<WirePort>,
 }
 
@@ -176,6 +199,25 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 
+impl Service {
+    fn external(&self) -> Box<[External]> {
+        let mut external: Vec<_> = addresses(&self.spec.external_ips)
+            .into_iter()
+            .map(External::Address)
+            .collect();
+        for ingress in &self.status.load_balancer.ingress {
+            match ingress.ip.parse() {
+                Ok(ip) => external.push(External::Address(ip)),
+                Err(_) if !ingress.hostname.is_empty() => {
+                    external.push(External::Name(ingress.hostname.as_str().into()))
+                }
+                Err(_) => {}
+            }
+        }
+        external.into()
+    }
+}
+
 /// The key of an object with this metadata.
 #[must_use]
 pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
@@ -212,6 +254,7 @@ impl Wire for Service {
         let service = endpoint::Service {
             key: service_key(&key.ns, &key.name),
             kind,
+            external: self.external(),
             ports,
         };
         Some((key, Fact::Service(service)))
@@ -232,6 +275,7 @@ impl Wire for ServiceImport {
         let service = endpoint::Service {
             key: service_key(&key.ns, &key.name),
             kind,
+            external: Box::new([]),
             ports,
         };
         Some((key, Fact::Service(service)))

@@ -138,6 +138,14 @@ fn of_endpoints<'a>(
     }
 }
 
+/// The ready endpoints of a name, whatever kind of Service it is.
+pub(super) fn endpoint_candidates<'a>(
+    data: &'a ServiceData,
+    below: &Below<'_>,
+) -> Result<Vec<Candidate<'a>>, Reason> {
+    of_endpoints(data, below, false)
+}
+
 fn zonal<'a>(
     data: &'a ServiceData,
     zone: &str,
@@ -184,7 +192,7 @@ fn push<'a, 'p>(
     }));
 }
 
-fn matching<'p>(ports: &'p [Port], below: &Below<'_>) -> impl Iterator<Item = &'p Port> {
+pub(super) fn matching<'p>(ports: &'p [Port], below: &Below<'_>) -> impl Iterator<Item = &'p Port> {
     let (name, protocol) = match below {
         Below::Port { name, protocol } => (*name, *protocol),
         Below::Itself | Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {

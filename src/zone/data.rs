@@ -161,6 +161,7 @@ mod tests {
         let service = Service {
             key,
             kind: Kind::Headless,
+            external: Box::new([]),
             ports: Box::new([]),
         };
         let data = ServiceData::new(

@@ -5,10 +5,12 @@
 mod aliases;
 mod candidates;
 mod data;
+mod external;
 mod lookup;
 mod nameservers;
 mod path;
 mod reverse;
+mod transfer;
 mod view;
 
 use std::net::IpAddr;
@@ -19,6 +21,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 pub use data::ServiceData;
+pub use external::ExternalView;
 pub use lookup::{Answer, Records};
 pub use view::{PodMode, View};
 

@@ -116,7 +116,7 @@ fn service<'q>(view: &View, zone: &Name, ns: &'q [u8], left: &[&'q [u8]]) -> Pat
 }
 
 /// A port or protocol label without its underscore (RFC 2782).
-fn bare(label: &[u8]) -> &[u8] {
+pub(super) fn bare(label: &[u8]) -> &[u8] {
     label.strip_prefix(b"_").unwrap_or(label)
 }
 

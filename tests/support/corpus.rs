@@ -31,6 +31,7 @@ pub struct Case {
     pub ours: Option<Ours>,
     #[serde(default)]
     pub transport: Option<String>,
+    pub ixfr_serial: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -62,7 +63,7 @@ impl Case {
         expect
     }
 
-    fn list(&self, key: &str) -> Vec<String> {
+    pub fn list(&self, key: &str) -> Vec<String> {
         let items = self
             .config
             .get(key)
@@ -75,7 +76,7 @@ impl Case {
             .collect()
     }
 
-    fn flag(&self, key: &str) -> bool {
+    pub fn flag(&self, key: &str) -> bool {
         self.config
             .get(key)
             .and_then(Value::as_bool)
@@ -285,6 +286,25 @@ pub fn rcode_text(rcode: ResponseCode) -> String {
         other => panic!("{other}"),
     }
     .to_owned()
+}
+
+/// The response code of this name.
+pub fn rcode_of(name: &str) -> ResponseCode {
+    let all = [
+        ResponseCode::NoError,
+        ResponseCode::NXDomain,
+        ResponseCode::ServFail,
+        ResponseCode::Refused,
+    ];
+    all.into_iter()
+        .find(|rcode| rcode_text(*rcode) == name)
+        .unwrap()
+}
+
+/// The strings of a list.
+pub fn strings(list: &Value) -> Vec<String> {
+    let items = list.as_array().into_iter().flatten();
+    items.map(|v| v.as_str().unwrap().to_owned()).collect()
 }
 
 /// A record as the corpus writes it: escapes and the serial are normalised.

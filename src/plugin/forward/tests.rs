@@ -75,8 +75,8 @@ fn forward(directive: &str) -> Router {
 async fn ask(router: &Router, query: &Query) -> (ResponseCode, usize, bool) {
     let reply = router.answer(query).await;
     let rcode = reply.rcode();
-    let (answer, truncated) = reply.into_answer().unwrap();
-    (rcode, answer.len(), truncated)
+    let reply = reply.into_composed().unwrap();
+    (rcode, reply.answer.len(), reply.truncated)
 }
 
 #[tokio::test]

@@ -77,6 +77,7 @@ fn probe(address: SocketAddr) -> (Query, Spec) {
         transport: Transport::Udp,
         client: address,
         size: 0,
+        ixfr_serial: None,
     };
     let spec = Spec {
         from: Name::root(),

@@ -2,7 +2,7 @@
 
 use crate::name::Name;
 use crate::question::Question;
-use crate::record;
+use crate::record::{self, Record};
 use crate::reply::{Composed, Failure, Reason, ResponseCode};
 use crate::zone::{Answer, Records, View};
 
@@ -39,6 +39,11 @@ pub fn compose(
             .map_or(0, |z| usize::from(z.num_labels()));
         record::soa(&question.qname.trim_to(zone), view.ttl, serial)
     };
+    compose_with(soa, answer, falls_through)
+}
+
+/// The same for a zone with this SOA.
+pub fn compose_with(soa: impl Fn() -> Record, answer: Answer, falls_through: bool) -> Outcome {
     let negative = |rcode, reason: Reason| {
         Outcome::Reply(Composed {
             authoritative: true,

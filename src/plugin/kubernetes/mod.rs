@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-pub use compose::{Outcome, compose, positive};
+pub use compose::{Outcome, compose, compose_with, positive};
 pub use spec::{Spec, parse};
 
 use super::{Handled, Next, Plugin};
@@ -63,7 +63,7 @@ impl Kubernetes {
 ///
 /// An answer that holds nothing leaves the bare alias, as in CoreDNS; no answer at all is SERVFAIL, so that nobody
 /// takes an upstream's absence for the name's.
-async fn follow(
+pub(super) async fn follow(
     query: &Query,
     next: Next<'_>,
     mut records: Records,
@@ -80,9 +80,9 @@ async fn follow(
             Err(failure) if failure.rcode == ResponseCode::Refused => Reply::refusal(failure.rcode),
             Err(failure) => return Err(failure),
         };
-        if let Some((answer, cut)) = reply.into_answer() {
-            records.answer.extend(answer);
-            truncated |= cut;
+        if let Some(reply) = reply.into_composed() {
+            records.answer.extend(reply.answer);
+            truncated |= reply.truncated;
         }
     }
     let mut reply = positive(records);

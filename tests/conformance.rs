@@ -1,0 +1,470 @@
+//! The whole corpus through everything: the objects over the embedded API and the watch, a Corefile for each
+//! configuration, the questions over real sockets, the whole reply compared.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::FutureExt;
+use headless_dns::cluster::Cluster;
+use headless_dns::cluster::server::{Api, Body};
+use headless_dns::corefile::Source;
+use headless_dns::dns::respond;
+use headless_dns::question::Transport;
+use headless_dns::serve::{Ambient, Program, Setup};
+use hickory_proto::op::{Message, MessageType};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use serde_json::Value;
+use support::corpus::{Case, Expect, cases, rcode_text, row};
+use support::dns::{exchange, question, receive, send, udp};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio_util::sync::CancellationToken;
+
+/// The API server, which never completes some of its lists.
+#[derive(Clone)]
+struct Holding {
+    api: Api,
+    held: Vec<&'static str>,
+}
+
+impl tower::Service<http::Request<kube::client::Body>> for Holding {
+    type Response = http::Response<Body>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<kube::client::Body>) -> Self::Future {
+        if self
+            .held
+            .iter()
+            .any(|plural| request.uri().path().ends_with(plural))
+        {
+            return futures::future::pending().boxed();
+        }
+        let api = self.api.clone();
+        async move { Ok(api.call(request).await) }.boxed()
+    }
+}
+
+/// The machine's resolv.conf, with the search list of the case.
+struct ResolvConf(String);
+
+impl Source for ResolvConf {
+    fn read(&self, _: &str, path: &str) -> io::Result<String> {
+        assert_eq!(path, "/etc/resolv.conf");
+        Ok(self.0.clone())
+    }
+
+    fn glob(&self, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn env(&self, _: &str) -> Option<String> {
+        None
+    }
+}
+
+/// The upstream of a configuration: what is listed, else `next`.
+#[derive(Clone)]
+struct Upstream {
+    listed: Vec<Value>,
+    next: Value,
+}
+
+impl Upstream {
+    fn reply(&self, packet: &[u8]) -> Vec<u8> {
+        let mut message = Message::from_vec(packet).unwrap();
+        let asked = message.queries[0].clone();
+        let is_asked = |entry: &&Value| {
+            let name = entry["qname"].as_str().unwrap();
+            name.eq_ignore_ascii_case(&asked.name().to_ascii())
+                && entry["qtype"] == asked.query_type().to_string()
+        };
+        let found = self.listed.iter().find(is_asked).unwrap_or(&self.next);
+        let rcode = found["rcode"].as_str().or(found.as_str()).unwrap();
+        message.metadata.message_type = MessageType::Response;
+        message.metadata.authoritative = found["aa"] == true;
+        message.metadata.truncation = found["tc"] == true;
+        message.metadata.response_code = support::corpus::rcode_of(rcode);
+        for record in found["answer"].as_array().into_iter().flatten() {
+            let text = |i: usize| record[i].as_str().unwrap();
+            let data = match text(2) {
+                "A" => RData::A(A(text(3).parse().unwrap())),
+                "AAAA" => RData::AAAA(AAAA(text(3).parse().unwrap())),
+                "CNAME" => RData::CNAME(CNAME(Name::from_ascii(text(3)).unwrap())),
+                "PTR" => RData::PTR(PTR(Name::from_ascii(text(3)).unwrap())),
+                other => unimplemented!("{other} in an upstream's answer"),
+            };
+            let ttl = u32::try_from(record[1].as_u64().unwrap()).unwrap();
+            message.add_answer(Record::from_rdata(
+                Name::from_ascii(text(0)).unwrap(),
+                ttl,
+                data,
+            ));
+        }
+        message.to_vec().unwrap()
+    }
+
+    async fn start(self) -> SocketAddr {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let udp = UdpSocket::bind(address).await.unwrap();
+        let over_tcp = self.clone();
+        tokio::spawn(async move {
+            let mut packet = [0; 4096];
+            loop {
+                let (size, peer) = udp.recv_from(&mut packet).await.unwrap();
+                udp.send_to(&self.reply(&packet[..size]), peer)
+                    .await
+                    .unwrap();
+            }
+        });
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = tcp.accept().await.unwrap();
+                let mut packet = vec![0; usize::from(stream.read_u16().await.unwrap())];
+                stream.read_exact(&mut packet).await.unwrap();
+                let reply = over_tcp.reply(&packet);
+                stream
+                    .write_u16(u16::try_from(reply.len()).unwrap())
+                    .await
+                    .unwrap();
+                stream.write_all(&reply).await.unwrap();
+            }
+        });
+        address
+    }
+}
+
+/// The Corefile of a configuration.
+fn corefile(case: &Case, upstream: Option<SocketAddr>) -> String {
+    let text = |key: &str| {
+        case.config
+            .get(key)
+            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+    };
+    let mut lines = vec![".:0 {".to_owned()];
+    if let Some(autopath) = text("autopath") {
+        lines.push(format!("autopath {autopath}"));
+    }
+    if let Some(transfer) = case.config.get("transfer") {
+        let of = |key: &str| support::corpus::strings(&transfer[key]).join(" ");
+        lines.push(format!("transfer {} {{\n to {}\n}}", of("zones"), of("to")));
+    }
+    if let Some(external) = case.config.get("k8s_external") {
+        let flag = if external["headless"] == true {
+            "headless\n"
+        } else {
+            ""
+        };
+        let option = |key: &str| {
+            if external[key].is_null() {
+                String::new()
+            } else {
+                format!("{key} {}\n", external[key].to_string().trim_matches('"'))
+            }
+        };
+        let zones = support::corpus::strings(&external["zones"]).join(" ");
+        lines.push(format!(
+            "k8s_external {zones} {{\n{flag}{}{}}}",
+            option("apex"),
+            option("ttl")
+        ));
+    }
+    let zones = case.list("zones");
+    let zones = if zones.is_empty() {
+        "cluster.local.".to_owned()
+    } else {
+        zones.join(" ")
+    };
+    lines.push(format!("kubernetes {zones} {{"));
+    for key in ["pods", "ttl", "labels", "namespace_labels"] {
+        lines.extend(text(key).map(|value| format!("{key} {value}")));
+    }
+    for (key, property) in [
+        ("endpoint_pod_names", "endpoint_pod_names"),
+        ("noendpoints", "noendpoints"),
+        ("zonal", "zonal"),
+        ("ignore_empty_service", "ignore empty_service"),
+    ] {
+        lines.extend(case.flag(key).then(|| property.to_owned()));
+    }
+    for key in ["namespaces", "multicluster"] {
+        let list = case.list(key);
+        lines.extend((!list.is_empty()).then(|| format!("{key} {}", list.join(" "))));
+    }
+    if case.config.contains_key("fallthrough") {
+        lines.push(format!(
+            "fallthrough {}",
+            case.list("fallthrough").join(" ")
+        ));
+    }
+    if case.config.get("synced") == Some(&Value::Bool(false)) {
+        lines.push("startup_timeout 1ms".into());
+    }
+    lines.push("}".into());
+    lines.extend(upstream.map(|address| format!("forward . {address}")));
+    lines.push("}".into());
+    lines.join("\n")
+}
+
+/// A server for one world and configuration.
+struct Server {
+    address: SocketAddr,
+    router: Arc<headless_dns::plugin::Router>,
+    stop: CancellationToken,
+    _cluster: Cluster,
+}
+
+async fn serve(case: &Case) -> Server {
+    let path = format!(
+        "{}/tests/corpus/objects-{}.json",
+        env!("CARGO_MANIFEST_DIR"),
+        case.world
+    );
+    let objects: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let cluster = Cluster::holding(&objects);
+    let unsynced = case.config.get("synced") == Some(&Value::Bool(false));
+    let held = match (unsynced, case.world.as_str()) {
+        (false, _) => vec![],
+        (true, "empty") => vec!["namespaces", "services", "endpointslices"],
+        (true, _) => vec!["endpointslices"],
+    };
+    let client = kube::Client::new(
+        Holding {
+            api: cluster.api().clone(),
+            held,
+        },
+        "default",
+    );
+    let listed = case
+        .config
+        .get("upstream")
+        .and_then(Value::as_array)
+        .cloned();
+    let next = case.config.get("next").cloned();
+    let upstream = match (listed, next) {
+        (None, None) => None,
+        (listed, next) => {
+            let next = next.unwrap_or_else(|| "SERVFAIL".into());
+            Some(
+                Upstream {
+                    listed: listed.unwrap_or_default(),
+                    next,
+                }
+                .start()
+                .await,
+            )
+        }
+    };
+    let search = case.list("host_search").join(" ");
+    let local = case
+        .list("local_ips")
+        .iter()
+        .map(|ip| ("lo".to_owned(), ip.parse().unwrap()))
+        .collect();
+    let setup = Setup {
+        name: "Corefile",
+        text: &corefile(case, upstream),
+        source: &ResolvConf(format!("nameserver 127.0.0.1\nsearch {search}\n")),
+        port: 0,
+        interfaces: local,
+        api: Ambient::Client(client),
+    };
+    let program = Program::bind(setup).await.unwrap();
+    let (zone, router) = (
+        Arc::clone(&program.zones()[0]),
+        Arc::clone(&program.routers()[0]),
+    );
+    let port = program.addresses()[0].port();
+    let stop = CancellationToken::new();
+    tokio::spawn(program.run(stop.clone()));
+    // Whoever waits for all lists waits for the zone; whoever shall not have them waits for what there is.
+    let services = objects.iter().filter(|o| o["kind"] == "Service").count();
+    let filtered = case.config.contains_key("labels");
+    while !zone.synced()
+        && !(unsynced
+            && (held_all(case)
+                || filtered
+                || zone.services(headless_dns::zone::Set::Services).len() == services))
+    {
+        tokio::task::yield_now().await;
+    }
+    Server {
+        address: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
+        router,
+        stop,
+        _cluster: cluster,
+    }
+}
+
+fn held_all(case: &Case) -> bool {
+    case.world == "empty"
+}
+
+/// The request of a case.
+fn request(case: &Case, current: u32) -> Vec<u8> {
+    let qtype = match case.qtype.as_str() {
+        "AXFR" => RecordType::AXFR,
+        "IXFR" => RecordType::IXFR,
+        other => other.parse().unwrap(),
+    };
+    let mut packet = question(0x1234, &case.qname, qtype);
+    if let Some(serial) = &case.ixfr_serial {
+        let mut message = Message::from_vec(&packet).unwrap();
+        let serial = if serial == "CURRENT" {
+            current
+        } else {
+            current.wrapping_sub(1)
+        };
+        let soa = SOA::new(Name::root(), Name::root(), serial, 0, 0, 0, 0);
+        message.add_authority(Record::from_rdata(
+            Name::from_ascii(&case.qname).unwrap(),
+            0,
+            RData::SOA(soa),
+        ));
+        packet = message.to_vec().unwrap();
+    }
+    packet
+}
+
+/// Reads replies up to the end of a transfer; one for anything else.
+async fn over_tcp(server: &Server, packet: &[u8], transfer: bool) -> Vec<Message> {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    send(&mut stream, packet).await;
+    let mut messages = vec![receive(&mut stream).await.unwrap()];
+    let answers = |messages: &[Message]| messages.iter().map(|m| m.answers.len()).sum::<usize>();
+    let is_soa = |messages: &[Message]| {
+        messages
+            .last()
+            .unwrap()
+            .answers
+            .last()
+            .is_some_and(|r| r.record_type() == RecordType::SOA)
+    };
+    while transfer && answers(&messages) > 1 && !is_soa(&messages) {
+        messages.push(receive(&mut stream).await.unwrap());
+    }
+    messages
+}
+
+/// The reply as the corpus has it; header bits that are the same for all are checked here.
+fn expect_of(case: &Case, messages: &[Message]) -> Expect {
+    let first = &messages[0];
+    let m = first.metadata;
+    assert!(
+        m.recursion_desired && !m.recursion_available && !m.authentic_data && !m.checking_disabled,
+        "{}: {m:?}",
+        case.id
+    );
+    assert_eq!((m.id, first.edns.as_ref()), (0x1234, None), "{}", case.id);
+    assert_eq!(
+        first.queries[0].name().to_ascii(),
+        case.qname,
+        "{}: the question's case",
+        case.id
+    );
+    let rows = |section: fn(&Message) -> &Vec<Record>| {
+        messages
+            .iter()
+            .flat_map(|m| section(m).iter().map(row))
+            .collect()
+    };
+    let mut expect = Expect {
+        rcode: rcode_text(m.response_code),
+        aa: m.authoritative,
+        tc: m.truncation,
+        answer: rows(|m| &m.answers),
+        authority: rows(|m| &m.authorities),
+        additional: rows(|m| &m.additionals),
+    };
+    expect.sort(case.order_matters);
+    expect
+}
+
+/// Every reply to a case: over TCP, and over UDP where it is not cut there.
+async fn replies(server: &Server, case: &Case, current: u32) -> Vec<Expect> {
+    let packet = request(case, current);
+    let transfer = matches!(case.qtype.as_str(), "AXFR" | "IXFR");
+    if let Some(ip) = case.config.get("client_ip").and_then(Value::as_str) {
+        let client = SocketAddr::new(ip.parse().unwrap(), 5353);
+        let wire = respond(&server.router, &packet, Transport::Tcp, client).await;
+        let messages: Vec<_> = wire
+            .iter()
+            .map(|wire| Message::from_vec(wire).unwrap())
+            .collect();
+        return vec![expect_of(case, &messages)];
+    }
+    let mut seen = Vec::new();
+    if case.transport.as_deref() != Some("udp") {
+        seen.push(expect_of(case, &over_tcp(server, &packet, transfer).await));
+    }
+    if !transfer || case.transport.as_deref() == Some("udp") {
+        let reply =
+            Message::from_vec(&exchange(&udp(server.address).await, &packet).await).unwrap();
+        if !reply.metadata.truncation || case.wanted().tc {
+            seen.push(expect_of(case, &[reply]));
+        }
+    }
+    seen
+}
+
+#[tokio::test]
+async fn every_case_of_the_corpus_is_answered_as_it_says_over_real_sockets() {
+    let mut groups: BTreeMap<String, Vec<Case>> = BTreeMap::new();
+    for case in cases() {
+        groups
+            .entry(format!("{} {:?}", case.world, case.config))
+            .or_default()
+            .push(case);
+    }
+    let (mut asked, mut compared, mut failed) = (0, 0, Vec::new());
+    for group in groups.values() {
+        let server = serve(&group[0]).await;
+        let soa = over_tcp(
+            &server,
+            &question(0x1234, "cluster.local.", RecordType::SOA),
+            false,
+        )
+        .await;
+        let current = soa[0].answers.first().and_then(|r| {
+            if let RData::SOA(soa) = &r.data {
+                Some(soa.serial)
+            } else {
+                None
+            }
+        });
+        for case in group {
+            asked += 1;
+            let wanted = case.wanted();
+            for got in replies(&server, case, current.unwrap_or_default()).await {
+                compared += 1;
+                if got != wanted {
+                    failed.push(format!(
+                        "{} {} {} {:?}\n  wanted {wanted:?}\n  got    {got:?}",
+                        case.id, case.qname, case.qtype, case.config
+                    ));
+                }
+            }
+        }
+        server.stop.cancel();
+    }
+    println!(
+        "{asked} cases, {compared} replies compared, {} differ",
+        failed.len()
+    );
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert!(asked >= 397, "the corpus has shrunk to {asked}");
+}

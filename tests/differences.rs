@@ -1,0 +1,77 @@
+//! The table of differences from CoreDNS in `docs/differences.md` is what the corpus says, no more and no less.
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+
+mod support;
+
+use std::fmt::Write as _;
+
+use support::corpus::{Expect, cases};
+
+const HEAD: &str = "\
+# Differences from CoreDNS 1.14.7
+
+Made from the cases of `tests/corpus` that say `ours`; everywhere else the reply is CoreDNS's, and `cargo test --test conformance`
+holds it to that. To make this file anew: `UPDATE_DOCS=1 cargo test --test differences`.
+
+The rules behind them:
+
+* the rcode depends on the name alone, never on the type: what has any record, or is a name of the zone's own tree, is NODATA for
+  other types; what does not exist is NXDOMAIN for SOA too;
+* names compare without case everywhere, addresses compare as addresses, and every address of a Pod counts;
+* a PTR exists exactly when the name it gives resolves to that address under the same options; no labels are ignored left of a
+  reverse name;
+* while a zone is not synced, a name it cannot decide is SERVFAIL, before any `fallthrough`; `autopath` never turns an answerable
+  question into SERVFAIL.
+
+| question | options | CoreDNS | headless-dns |
+|---|---|---|---|
+";
+
+fn short(expect: &Expect) -> String {
+    let data: Vec<_> = expect
+        .answer
+        .iter()
+        .map(|(.., data)| data.as_str())
+        .collect();
+    match (expect.rcode.as_str(), data.is_empty()) {
+        ("NOERROR", true) => "NODATA".into(),
+        ("NOERROR", false) => format!("`{}`", data.join("`, `")),
+        (rcode, _) => rcode.into(),
+    }
+}
+
+#[test]
+fn the_documented_differences_are_those_of_the_corpus() {
+    let mut table = HEAD.to_owned();
+    for case in cases() {
+        let Some(ours) = &case.ours else {
+            continue;
+        };
+        let options: Vec<String> = case
+            .config
+            .iter()
+            .map(|(key, value)| format!("{key} {value}"))
+            .collect();
+        let options = options.join("; ").replace('"', "");
+        writeln!(
+            table,
+            "| `{} {}` | {options} | {} | {} |",
+            case.qname,
+            case.qtype,
+            short(&case.expect),
+            short(&ours.expect)
+        )
+        .unwrap();
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differences.md");
+    #[expect(clippy::disallowed_methods, reason = "how the file is made anew")]
+    if std::env::var("UPDATE_DOCS").is_ok() {
+        std::fs::write(path, &table).unwrap();
+        println!("wrote {path}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(path).unwrap(),
+        table,
+        "run UPDATE_DOCS=1 cargo test --test differences"
+    );
+}
