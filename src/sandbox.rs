@@ -366,8 +366,20 @@ async fn tell_until(
                     tell(&format!("try   dig @{} -p {} {name}", sandbox.dns.ip(), sandbox.dns.port()));
                 }
                 tell("try   kubectl get pods -o wide");
+                if let Some(kib) = resident_memory() {
+                    tell(&format!("      {} names, {} MiB of memory", names.len(), kib / 1024));
+                }
                 tell(&format!("ready in {} ms", started.elapsed().as_millis()));
             }
         }
     }
+}
+
+/// What this process holds in memory, in KiB, where the system says so (proc_pid_status(5)).
+fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }

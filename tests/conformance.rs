@@ -18,11 +18,12 @@ use headless_dns::corefile::Source;
 use headless_dns::dns::respond;
 use headless_dns::question::Transport;
 use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::zone::Set;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use serde_json::Value;
-use support::corpus::{Case, Expect, cases, rcode_text, row};
+use support::corpus::{Case, Expect, cases, rcode_of, rcode_text, row, strings};
 use support::dns::{exchange, question, receive, send, udp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -96,7 +97,7 @@ impl Upstream {
         message.metadata.message_type = MessageType::Response;
         message.metadata.authoritative = found["aa"] == true;
         message.metadata.truncation = found["tc"] == true;
-        message.metadata.response_code = support::corpus::rcode_of(rcode);
+        message.metadata.response_code = rcode_of(rcode);
         for record in found["answer"].as_array().into_iter().flatten() {
             let text = |i: usize| record[i].as_str().unwrap();
             let data = match text(2) {
@@ -149,48 +150,62 @@ impl Upstream {
 
 /// The Corefile of a configuration.
 fn corefile(case: &Case, upstream: Option<SocketAddr>) -> String {
-    let text = |key: &str| {
-        case.config
-            .get(key)
-            .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
-    };
-    let mut lines = vec![".:0 {".to_owned()];
-    if let Some(autopath) = text("autopath") {
-        lines.push(format!("autopath {autopath}"));
-    }
-    if let Some(transfer) = case.config.get("transfer") {
-        let of = |key: &str| support::corpus::strings(&transfer[key]).join(" ");
-        lines.push(format!("transfer {} {{\n to {}\n}}", of("zones"), of("to")));
-    }
-    if let Some(external) = case.config.get("k8s_external") {
-        let flag = if external["headless"] == true {
-            "headless\n"
-        } else {
-            ""
-        };
-        let option = |key: &str| {
-            if external[key].is_null() {
-                String::new()
-            } else {
-                format!("{key} {}\n", external[key].to_string().trim_matches('"'))
-            }
-        };
-        let zones = support::corpus::strings(&external["zones"]).join(" ");
-        lines.push(format!(
-            "k8s_external {zones} {{\n{flag}{}{}}}",
-            option("apex"),
-            option("ttl")
-        ));
-    }
     let zones = case.list("zones");
     let zones = if zones.is_empty() {
         "cluster.local.".to_owned()
     } else {
         zones.join(" ")
     };
-    lines.push(format!("kubernetes {zones} {{"));
+    let forward = upstream
+        .map(|address| format!("forward . {address}"))
+        .unwrap_or_default();
+    format!(
+        ".:0 {{\n{}\nkubernetes {zones} {{\n{}\n}}\n{forward}\n}}",
+        beside(case),
+        stanza(case)
+    )
+}
+
+/// A configuration value as the Corefile has it.
+fn text(case: &Case, key: &str) -> Option<String> {
+    case.config
+        .get(key)
+        .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
+}
+
+/// The plugins beside `kubernetes`.
+fn beside(case: &Case) -> String {
+    let mut lines = Vec::new();
+    lines.extend(text(case, "autopath").map(|value| format!("autopath {value}")));
+    if let Some(transfer) = case.config.get("transfer") {
+        let of = |key: &str| strings(&transfer[key]).join(" ");
+        lines.push(format!("transfer {} {{\n to {}\n}}", of("zones"), of("to")));
+    }
+    if let Some(external) = case.config.get("k8s_external") {
+        lines.push(format!(
+            "k8s_external {} {{",
+            strings(&external["zones"]).join(" ")
+        ));
+        lines.extend((external["headless"] == true).then(|| "headless".to_owned()));
+        for key in ["apex", "ttl"]
+            .into_iter()
+            .filter(|key| !external[*key].is_null())
+        {
+            lines.push(format!(
+                "{key} {}",
+                external[key].to_string().trim_matches('"')
+            ));
+        }
+        lines.push("}".into());
+    }
+    lines.join("\n")
+}
+
+/// The lines of the `kubernetes` stanza.
+fn stanza(case: &Case) -> String {
+    let mut lines = Vec::new();
     for key in ["pods", "ttl", "labels", "namespace_labels"] {
-        lines.extend(text(key).map(|value| format!("{key} {value}")));
+        lines.extend(text(case, key).map(|value| format!("{key} {value}")));
     }
     for (key, property) in [
         ("endpoint_pod_names", "endpoint_pod_names"),
@@ -210,13 +225,13 @@ fn corefile(case: &Case, upstream: Option<SocketAddr>) -> String {
             case.list("fallthrough").join(" ")
         ));
     }
-    if case.config.get("synced") == Some(&Value::Bool(false)) {
-        lines.push("startup_timeout 1ms".into());
-    }
-    lines.push("}".into());
-    lines.extend(upstream.map(|address| format!("forward . {address}")));
-    lines.push("}".into());
+    lines.extend(is_held(case).then(|| "startup_timeout 1ms".to_owned()));
     lines.join("\n")
+}
+
+/// Whether some lists never complete.
+fn is_held(case: &Case) -> bool {
+    case.config.get("synced") == Some(&Value::Bool(false))
 }
 
 /// A server for one world and configuration.
@@ -225,6 +240,28 @@ struct Server {
     router: Arc<headless_dns::plugin::Router>,
     stop: CancellationToken,
     _cluster: Cluster,
+}
+
+/// The upstream that a configuration needs.
+async fn upstream(case: &Case) -> Option<SocketAddr> {
+    let listed = case
+        .config
+        .get("upstream")
+        .and_then(Value::as_array)
+        .cloned();
+    let next = case.config.get("next").cloned();
+    if listed.is_none() && next.is_none() {
+        return None;
+    }
+    let next = next.unwrap_or_else(|| "SERVFAIL".into());
+    Some(
+        Upstream {
+            listed: listed.unwrap_or_default(),
+            next,
+        }
+        .start()
+        .await,
+    )
 }
 
 async fn serve(case: &Case) -> Server {
@@ -236,82 +273,49 @@ async fn serve(case: &Case) -> Server {
     let objects: Vec<Value> =
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let cluster = Cluster::holding(&objects);
-    let unsynced = case.config.get("synced") == Some(&Value::Bool(false));
-    let held = match (unsynced, case.world.as_str()) {
+    let held = match (is_held(case), case.world.as_str()) {
         (false, _) => vec![],
         (true, "empty") => vec!["namespaces", "services", "endpointslices"],
         (true, _) => vec!["endpointslices"],
     };
-    let client = kube::Client::new(
-        Holding {
-            api: cluster.api().clone(),
-            held,
-        },
-        "default",
-    );
-    let listed = case
-        .config
-        .get("upstream")
-        .and_then(Value::as_array)
-        .cloned();
-    let next = case.config.get("next").cloned();
-    let upstream = match (listed, next) {
-        (None, None) => None,
-        (listed, next) => {
-            let next = next.unwrap_or_else(|| "SERVFAIL".into());
-            Some(
-                Upstream {
-                    listed: listed.unwrap_or_default(),
-                    next,
-                }
-                .start()
-                .await,
-            )
-        }
+    let api = Holding {
+        api: cluster.api().clone(),
+        held,
     };
-    let search = case.list("host_search").join(" ");
     let local = case
         .list("local_ips")
         .iter()
         .map(|ip| ("lo".to_owned(), ip.parse().unwrap()))
         .collect();
+    let search = case.list("host_search").join(" ");
     let setup = Setup {
         name: "Corefile",
-        text: &corefile(case, upstream),
+        text: &corefile(case, upstream(case).await),
         source: &ResolvConf(format!("nameserver 127.0.0.1\nsearch {search}\n")),
         port: 0,
         interfaces: local,
-        api: Ambient::Client(client),
+        api: Ambient::Client(kube::Client::new(api, "default")),
     };
     let program = Program::bind(setup).await.unwrap();
     let (zone, router) = (
         Arc::clone(&program.zones()[0]),
         Arc::clone(&program.routers()[0]),
     );
-    let port = program.addresses()[0].port();
+    let address = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), program.addresses()[0].port());
     let stop = CancellationToken::new();
     tokio::spawn(program.run(stop.clone()));
-    // Whoever waits for all lists waits for the zone; whoever shall not have them waits for what there is.
+    // Where some lists are held, what the others have is waited for.
     let services = objects.iter().filter(|o| o["kind"] == "Service").count();
-    let filtered = case.config.contains_key("labels");
-    while !zone.synced()
-        && !(unsynced
-            && (held_all(case)
-                || filtered
-                || zone.services(headless_dns::zone::Set::Services).len() == services))
-    {
+    let has_all = || is_held(case) && zone.services(Set::Services).len() == services;
+    while !zone.synced() && !has_all() {
         tokio::task::yield_now().await;
     }
     Server {
-        address: SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port),
+        address,
         router,
         stop,
         _cluster: cluster,
     }
-}
-
-fn held_all(case: &Case) -> bool {
-    case.world == "empty"
 }
 
 /// The request of a case.

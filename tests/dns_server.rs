@@ -12,7 +12,7 @@ use headless_dns::serve::{Ambient, Program, Setup};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +23,7 @@ struct Server {
     address: SocketAddr,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
-    _cluster: Cluster,
+    cluster: Cluster,
 }
 
 async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
@@ -50,7 +50,7 @@ async fn server(corefile: &str) -> Server {
         address,
         stop,
         task,
-        _cluster: cluster,
+        cluster,
     }
 }
 
@@ -304,4 +304,67 @@ async fn the_same_answers_come_over_tls() {
         let reply = receive(&mut stream).await.unwrap();
         assert_eq!((reply.metadata.id, data(&reply)), (5, wanted));
     }
+}
+
+#[tokio::test]
+async fn an_alias_whose_upstream_is_dead_is_servfail() {
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = dead.local_addr().unwrap();
+    drop(dead);
+    let server = server(&format!(
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n forward . {address}\n}}"
+    ))
+    .await;
+    let alias = "apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec: {type: ExternalName, externalName: example.com}\n";
+    server.cluster.apply("alias.yaml", alias).unwrap();
+    let mut reply = ask(
+        server.address,
+        "alias.default.svc.cluster.local.",
+        RecordType::A,
+    )
+    .await;
+    // Until the watch has delivered the Service.
+    while reply.metadata.response_code == ResponseCode::NXDomain {
+        reply = ask(
+            server.address,
+            "alias.default.svc.cluster.local.",
+            RecordType::A,
+        )
+        .await;
+    }
+    assert_eq!(
+        (reply.metadata.response_code, data(&reply)),
+        (ResponseCode::ServFail, vec![])
+    );
+}
+
+#[tokio::test]
+async fn data_moves_while_the_duck_is_lame() {
+    let corefile = "a.local:0 {\n bind 127.0.0.1\n ready 127.0.0.1:0\n health 127.0.0.1:0 {\n lameduck 1s\n }\n kubernetes a.local\n}";
+    let server = server(corefile).await;
+    let name = "late.default.svc.a.local.";
+    assert_eq!(
+        ask(server.address, name, RecordType::A)
+            .await
+            .metadata
+            .response_code,
+        ResponseCode::NXDomain
+    );
+    server.stop.cancel();
+    // Still serving, still watching: a Service made after the stop signal is answered.
+    server
+        .cluster
+        .apply(
+            "late.yaml",
+            &SERVICE
+                .replace("web", "late")
+                .replace("10.96.0.50", "10.96.0.51"),
+        )
+        .unwrap();
+    let mut reply = ask(server.address, name, RecordType::A).await;
+    while data(&reply).is_empty() {
+        reply = ask(server.address, name, RecordType::A).await;
+    }
+    assert_eq!(data(&reply), ["10.96.0.51"]);
+    server.task.await.unwrap().unwrap();
 }

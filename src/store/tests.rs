@@ -199,3 +199,38 @@ fn the_serial_rises_with_each_change_and_only_then() {
     c.handle(Event::Delete(Watched::Services, key("redis")));
     assert_eq!(c.zone.serial(), 101);
 }
+
+#[test]
+fn a_change_of_the_cluster_address_raises_the_serial() {
+    let mut c = Cluster::new();
+    for (ip, serial) in [([10, 96, 0, 1], 100), ([10, 96, 0, 2], 101)] {
+        let Fact::Service(mut service) = service("web") else {
+            panic!("not a service");
+        };
+        service.kind = Kind::ClusterIp(Box::new([ip.into()]));
+        let event = Event::Apply(Watched::Services, key("web"), Fact::Service(service));
+        c.handle(event);
+        assert_eq!(c.zone.serial(), serial);
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_sent_costs_its_own_record_and_not_the_transfer() {
+    let mut c = Cluster::new();
+    for (name, target) in [("bad", "a".repeat(64)), ("good", "example.com".into())] {
+        let Fact::Service(mut service) = service(name) else {
+            panic!("not a service");
+        };
+        service.kind = Kind::ExternalName(target.into());
+        let event = Event::Apply(Watched::Services, key(name), Fact::Service(service));
+        c.handle(event);
+    }
+    let apex = absolute("cluster.local").unwrap();
+    let types: Vec<_> = c
+        .zone
+        .transfer(&View::default(), &apex)
+        .iter()
+        .map(|r| r.record_type())
+        .collect();
+    assert_eq!(types, [RecordType::SOA, RecordType::CNAME, RecordType::SOA]);
+}
