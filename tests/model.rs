@@ -5,198 +5,22 @@
 //! it is 300 clusters. A failure names its seed: `MODEL_SEED=… cargo test --test model` runs that one alone.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+mod support;
 
-use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use headless_dns::endpoint::{Kind, Port, Service};
 use headless_dns::name::{Name, ServiceKey, absolute};
 use headless_dns::question::{Question, RecordType};
-use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
 use headless_dns::zone::{Answer, PodMode, View, Zone};
 use rand::rngs::StdRng;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use support::clusters::{GenCluster, GenSlice, Host, generate, ns, pick, svc, zone};
 
 const QUESTIONS: usize = 100;
 const APEX: &str = "cluster.local.";
-
-/// An endpoint as the generator makes it: hostname, address, ready.
-type Host = (Option<String>, IpAddr, bool);
-
-#[derive(Debug)]
-struct GenSlice {
-    ns: usize,
-    service: usize,
-    ports: Vec<Port>,
-    hosts: Vec<Host>,
-}
-
-#[derive(Debug)]
-struct GenCluster {
-    /// Namespaces that are there.
-    namespaces: BTreeSet<usize>,
-    services: Vec<(usize, usize, Service)>,
-    slices: Vec<GenSlice>,
-    pods: bool,
-}
-
-fn ns(i: usize) -> String {
-    ["default", "prod", "svc", "x1"][i].into()
-}
-
-fn svc(i: usize) -> String {
-    ["redis", "web", "pod", "a-b", "dns"][i].into()
-}
-
-fn pick<T: Clone>(rng: &mut StdRng, from: &[T]) -> T {
-    from.choose(rng).unwrap().clone()
-}
-
-fn port(rng: &mut StdRng) -> Port {
-    let name = pick(rng, &["", "http", "redis", "Metrics"]);
-    let protocol = pick(rng, &["TCP", "UDP", "SCTP"]);
-    let number = pick(rng, &[Some(80), Some(80), Some(6379), None]);
-    Port {
-        name: name.into(),
-        protocol: protocol.into(),
-        number,
-    }
-}
-
-fn ports(rng: &mut StdRng) -> Vec<Port> {
-    let n = rng.random_range(1..4);
-    (0..n).map(|_| port(rng)).collect()
-}
-
-fn address(rng: &mut StdRng, v6: bool) -> IpAddr {
-    let last = rng.random_range(0..12u8);
-    if v6 {
-        Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, last.into()).into()
-    } else {
-        Ipv4Addr::new(10, 0, 0, last).into()
-    }
-}
-
-fn generate(rng: &mut StdRng) -> GenCluster {
-    let namespaces = (0..4).filter(|_| rng.random_bool(0.8)).collect();
-    let mut services = Vec::new();
-    for n in 0..4 {
-        for s in 0..5 {
-            if rng.random_bool(0.5) {
-                let key = ServiceKey::new(ns(n).as_bytes(), svc(s).as_bytes());
-                let kind = match rng.random_range(0..5) {
-                    0 | 1 => Kind::Headless,
-                    2 => Kind::ClusterIp(Box::new([address(rng, false), address(rng, true)])),
-                    3 => Kind::ClusterIp(Box::new([Ipv4Addr::new(
-                        10,
-                        96,
-                        u8::try_from(n).unwrap(),
-                        u8::try_from(s).unwrap(),
-                    )
-                    .into()])),
-                    _ => Kind::ExternalName(
-                        pick(rng, &["example.com", "a.example.org.", "192.0.2.1"]).into(),
-                    ),
-                };
-                services.push((
-                    n,
-                    s,
-                    Service {
-                        key,
-                        kind,
-                        external: Box::new([]),
-                        ports: ports(rng).into(),
-                    },
-                ));
-            }
-        }
-    }
-    let mut slices = Vec::new();
-    for _ in 0..rng.random_range(0..14) {
-        let v6 = rng.random_bool(0.3);
-        let host = |rng: &mut StdRng| {
-            let label = pick(
-                rng,
-                &[None, None, Some("redis-0"), Some("redis-1"), Some("Web-0")],
-            );
-            (
-                label.map(str::to_owned),
-                address(rng, v6),
-                rng.random_bool(0.75),
-            )
-        };
-        let hosts = (0..rng.random_range(0..5)).map(|_| host(rng)).collect();
-        slices.push(GenSlice {
-            ns: rng.random_range(0..4),
-            service: rng.random_range(0..5),
-            ports: ports(rng),
-            hosts,
-        });
-    }
-    GenCluster {
-        namespaces,
-        services,
-        slices,
-        pods: rng.random_bool(0.5),
-    }
-}
-
-/// The zone, fed in any order.
-fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
-    let mut events = Vec::new();
-    let object = |ns: String, name: String| ObjectKey {
-        ns: ns.into(),
-        name: name.into(),
-    };
-    for n in &cluster.namespaces {
-        events.push(Event::Apply(
-            Watched::Namespaces,
-            object(String::new(), ns(*n)),
-            Fact::Namespace,
-        ));
-    }
-    for (n, s, service) in &cluster.services {
-        events.push(Event::Apply(
-            Watched::Services,
-            object(ns(*n), svc(*s)),
-            Fact::Service(service.clone()),
-        ));
-    }
-    for (i, slice) in cluster.slices.iter().enumerate() {
-        let endpoint = |(label, ip, ready): &'_ Host| (label.clone(), *ip, *ready);
-        let hosts: Vec<Host> = slice.hosts.iter().map(endpoint).collect();
-        let endpoints: Vec<_> = hosts
-            .iter()
-            .map(|(label, ip, ready)| Endpoint {
-                address: Address::Ip(*ip),
-                label: label.as_deref(),
-                zone: "",
-                conditions: Conditions {
-                    ready: *ready,
-                    terminating: false,
-                },
-            })
-            .collect();
-        let of = ServiceKey::new(ns(slice.ns).as_bytes(), svc(slice.service).as_bytes());
-        let fact = Fact::Slice(
-            Some(of),
-            Slice::new("", slice.ports.clone().into(), &endpoints),
-        );
-        events.push(Event::Apply(
-            Watched::Slices,
-            object(ns(slice.ns), format!("slice-{i}")),
-            fact,
-        ));
-    }
-    events.shuffle(rng);
-    let zone = Arc::new(Zone::default());
-    let watches = [Watched::Namespaces, Watched::Services, Watched::Slices];
-    let mut store = Store::new(Arc::clone(&zone), &watches);
-    events.extend(watches.map(Event::Synced));
-    events.into_iter().for_each(|event| store.handle(1, event));
-    zone
-}
 
 /// Every name, lower case, with its records: type and data. A name without records is an empty non-terminal.
 type Model = BTreeMap<String, BTreeSet<(String, String)>>;
@@ -234,7 +58,11 @@ fn port_labels(port: &Port) -> Vec<String> {
 /// One way to reach a Service: address, port, the name that SRV gives.
 type Way = (IpAddr, Option<u16>, String);
 
+/// Enters a name; one without ways does not exist.
 fn add(model: &mut Model, name: &str, ways: &[Way]) {
+    if ways.is_empty() {
+        return;
+    }
     let records = model.entry(name.to_owned()).or_default();
     let weight = (100 / ways.len()).max(1);
     for (ip, port, target) in ways {
@@ -243,32 +71,49 @@ fn add(model: &mut Model, name: &str, ways: &[Way]) {
     }
 }
 
-/// The model of a Service's own name and everything below it.
-fn add_service(model: &mut Model, owner: &str, service: &Service, slices: &[&GenSlice]) {
-    let own =
-        |ports: &[Port], ips: &[IpAddr], target: &str, fits: &dyn Fn(&Port) -> bool| -> Vec<Way> {
-            let ports = ports.iter().filter(|p| fits(p));
-            ports
-                .flat_map(|p| ips.iter().map(|ip| (*ip, p.number, target.to_owned())))
-                .collect()
-        };
-    let of_endpoints = |label: Option<&str>, fits: &dyn Fn(&Port) -> bool| -> Vec<Way> {
-        let mut ways = Vec::new();
-        for slice in slices {
-            for (host, ip, _) in slice.hosts.iter().filter(|(.., ready)| *ready) {
-                let name = host
-                    .as_ref()
-                    .map_or_else(|| dashed(*ip), |h| h.to_lowercase());
-                if label.is_none_or(|label| label == name) {
-                    ways.extend(own(&slice.ports, &[*ip], &format!("{name}.{owner}"), fits));
-                }
+/// A label by which an endpoint is known.
+fn host_label((host, ip, _): &Host) -> String {
+    host.as_ref()
+        .map_or_else(|| dashed(*ip), |h| h.to_lowercase())
+}
+
+/// The ways of these addresses over the ports that fit.
+fn over(ports: &[Port], ips: &[IpAddr], target: &str, fits: &dyn Fn(&Port) -> bool) -> Vec<Way> {
+    let ports = ports.iter().filter(|p| fits(p));
+    ports
+        .flat_map(|p| ips.iter().map(|ip| (*ip, p.number, target.to_owned())))
+        .collect()
+}
+
+/// The ways to the ready endpoints, all or those of one label.
+fn of_endpoints(
+    owner: &str,
+    slices: &[&GenSlice],
+    label: Option<&str>,
+    fits: &dyn Fn(&Port) -> bool,
+) -> Vec<Way> {
+    let mut ways = Vec::new();
+    for slice in slices {
+        for host in slice.hosts.iter().filter(|(.., ready)| *ready) {
+            let name = host_label(host);
+            if label.is_none_or(|label| label == name) {
+                ways.extend(over(
+                    &slice.ports,
+                    &[host.1],
+                    &format!("{name}.{owner}"),
+                    fits,
+                ));
             }
         }
-        ways
-    };
+    }
+    ways
+}
+
+/// The model of a Service's own name and everything below it.
+fn add_service(model: &mut Model, owner: &str, service: &Service, slices: &[&GenSlice]) {
     let here = |fits: &dyn Fn(&Port) -> bool| match &service.kind {
-        Kind::ClusterIp(ips) => own(&service.ports, ips, owner, fits),
-        Kind::Headless => of_endpoints(None, fits),
+        Kind::ClusterIp(ips) => over(&service.ports, ips, owner, fits),
+        Kind::Headless => of_endpoints(owner, slices, None, fits),
         Kind::ExternalName(_) => Vec::new(),
     };
     if let Kind::ExternalName(target) = &service.kind {
@@ -281,37 +126,25 @@ fn add_service(model: &mut Model, owner: &str, service: &Service, slices: &[&Gen
         }
         return;
     }
-    let all = here(&|_| true);
-    if !all.is_empty() {
-        add(model, owner, &all);
-    }
-    let ports: Vec<&Port> = service
+    add(model, owner, &here(&|_| true));
+    let ports = service
         .ports
         .iter()
-        .chain(slices.iter().flat_map(|s| &s.ports))
-        .collect();
-    for labels in ports
-        .iter()
-        .flat_map(|p| port_labels(p))
-        .collect::<BTreeSet<_>>()
-    {
-        let ways = here(&|p| port_labels(p).contains(&labels));
-        if !ways.is_empty() {
-            add(model, &format!("{labels}.{owner}"), &ways);
-        }
+        .chain(slices.iter().flat_map(|s| &s.ports));
+    for labels in ports.flat_map(port_labels).collect::<BTreeSet<_>>() {
+        add(
+            model,
+            &format!("{labels}.{owner}"),
+            &here(&|p| port_labels(p).contains(&labels)),
+        );
     }
     let hosts = slices.iter().flat_map(|s| &s.hosts);
-    for name in hosts
-        .map(|(host, ip, _)| {
-            host.as_ref()
-                .map_or_else(|| dashed(*ip), |h| h.to_lowercase())
-        })
-        .collect::<BTreeSet<_>>()
-    {
-        let ways = of_endpoints(Some(&name), &|_| true);
-        if !ways.is_empty() {
-            add(model, &format!("{name}.{owner}"), &ways);
-        }
+    for name in hosts.map(host_label).collect::<BTreeSet<_>>() {
+        add(
+            model,
+            &format!("{name}.{owner}"),
+            &of_endpoints(owner, slices, Some(&name), &|_| true),
+        );
     }
 }
 
@@ -424,10 +257,9 @@ fn ask_model(
 ) -> (String, BTreeSet<String>) {
     let lower = qname.to_lowercase();
     let nodata = || ("NODATA".to_owned(), BTreeSet::new());
-    if let Some(pod) = lower.strip_suffix(&format!(".pod.{APEX}")) {
-        if let Some(found) = ask_pod(cluster, pod, qtype) {
-            return found;
-        }
+    let pod = lower.strip_suffix(&format!(".pod.{APEX}"));
+    if let Some(found) = pod.and_then(|pod| ask_pod(cluster, pod, qtype)) {
+        return found;
     }
     let Some(records) = model.get(&lower) else {
         return ("NXDOMAIN".into(), BTreeSet::new());
@@ -469,10 +301,12 @@ fn ask_pod(
     let Some(ip) = ip.filter(|ip| ip.is_ipv4() == v4) else {
         return nx;
     };
-    let data = match qtype {
-        RecordType::SRV => vec![format!("0 100 0 {address}.{ns_label}.pod.{APEX}")],
-        RecordType::A | RecordType::AAAA if family(ip) == qtype.to_string() => vec![ip.to_string()],
-        _ => vec![],
+    let data = if qtype == RecordType::SRV {
+        vec![format!("0 100 0 {address}.{ns_label}.pod.{APEX}")]
+    } else if family(ip) == qtype.to_string() {
+        vec![ip.to_string()]
+    } else {
+        vec![]
     };
     let rcode = if data.is_empty() { "NODATA" } else { "NOERROR" };
     Some((rcode.into(), data.into_iter().collect()))

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::candidates::{Candidate, Value, endpoint_candidates, matching};
 use super::lookup::{Answer, Records, family, positive};
 use super::path::{Below, bare};
-use super::view::View;
+use super::view::{View, longest};
 use super::{ServiceData, Set, Zone};
 use crate::endpoint::{External, Kind};
 use crate::name::{Name, ServiceKey, absolute, below, is_reverse, reverse_address, text};
@@ -32,10 +32,7 @@ impl ExternalView {
     /// The longest of the zones that `qname` is in.
     #[must_use]
     pub fn zone_of(&self, qname: &Name) -> Option<&Name> {
-        self.zones
-            .iter()
-            .filter(|z| z.zone_of(qname))
-            .max_by_key(|z| z.num_labels())
+        longest(&self.zones, qname)
     }
 
     /// The SOA of `zone`, which keeps the client's case.

@@ -56,10 +56,7 @@ impl View {
     /// The longest of the zones that `qname` is in.
     #[must_use]
     pub fn zone_of(&self, qname: &Name) -> Option<&Name> {
-        self.zones
-            .iter()
-            .filter(|z| z.zone_of(qname))
-            .max_by_key(|z| z.num_labels())
+        longest(&self.zones, qname)
     }
 
     /// The zone that PTR targets are in: the first that is not below a reverse tree.
@@ -76,4 +73,12 @@ impl View {
     pub fn shows(&self, ns: &str) -> bool {
         self.namespaces.is_empty() || self.namespaces.iter().any(|n| n.eq_ignore_ascii_case(ns))
     }
+}
+
+/// The longest of `zones` that `qname` is in.
+pub(super) fn longest<'z>(zones: &'z [Name], qname: &Name) -> Option<&'z Name> {
+    zones
+        .iter()
+        .filter(|z| z.zone_of(qname))
+        .max_by_key(|z| z.num_labels())
 }

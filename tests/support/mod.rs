@@ -5,5 +5,6 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod clusters;
 pub mod corpus;
 pub mod dns;
