@@ -368,3 +368,53 @@ async fn data_moves_while_the_duck_is_lame() {
     assert_eq!(data(&reply), ["10.96.0.51"]);
     server.task.await.unwrap().unwrap();
 }
+
+/// The status code of `GET /ready`.
+async fn ready(address: SocketAddr) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = "GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn ready_only_when_every_stanza_is_synced_and_no_more_at_the_end() {
+    let cluster = Cluster::start(Delays::default());
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = dead.local_addr().unwrap();
+    drop(dead);
+    for (endpoint, wanted) in [
+        (format!("endpoint http://{nobody}"), 503),
+        (String::new(), 200),
+    ] {
+        let corefile = format!(
+            "a.local:0 {{\n bind 127.0.0.1\n ready 127.0.0.1:0\n health 127.0.0.1:0 {{\n lameduck 1s\n }}\n kubernetes a.local {{\n {endpoint}\n startup_timeout 1ms\n }}\n}}\n\
+             b.local:0 {{\n bind 127.0.0.1\n kubernetes b.local\n}}"
+        );
+        let program = bind(&corefile, cluster.client()).await.unwrap();
+        let (probe, dns) = (program.probes().unwrap()[0], program.addresses()[0]);
+        let (zones, stop) = (program.zones(), CancellationToken::new());
+        let task = tokio::spawn(program.run(stop.clone()));
+        // The second stanza is synced in any case; the first only where it has an API server.
+        while !zones[1].synced() || wanted == 200 && ready(probe).await != 200 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ready(probe).await, wanted);
+        let reply = ask(dns, "x.a.local.", RecordType::A).await;
+        let rcode = if wanted == 200 {
+            ResponseCode::NXDomain
+        } else {
+            ResponseCode::ServFail
+        };
+        assert_eq!(reply.metadata.response_code, rcode);
+        stop.cancel();
+        while ready(probe).await == 200 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ready(probe).await, 503, "said, not refused");
+        task.await.unwrap().unwrap();
+    }
+}

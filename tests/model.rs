@@ -3,7 +3,7 @@
 //!
 //! `MODEL_CLUSTERS=10000 cargo test --release --test model` asks 10,000 clusters 100 questions each; without the variable
 //! it is 300 clusters. A failure names its seed: `MODEL_SEED=… cargo test --test model` runs that one alone.
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 
@@ -456,10 +456,10 @@ fn the_zone_answers_as_the_naive_model_does() {
         differ.extend(more);
         positive += answered;
     }
-    println!(
+    support::report(&format!(
         "{clusters} clusters, {QUESTIONS} questions each, {positive} with records, {} differences",
         differ.len()
-    );
+    ));
     assert!(positive > 10, "the questions miss every name");
     let shown = differ.len().min(10);
     assert!(differ.is_empty(), "{}", differ[..shown].join("\n"));

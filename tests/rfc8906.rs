@@ -98,7 +98,7 @@ const PROBES: &[Probe] = &[
         qtype: RecordType::Unknown(1000),
         ..PLAIN
     },
-    // CD, AD and the reserved bit.
+    // CD, AD, the reserved bit, RD.
     Probe {
         section: "8.1.3.1",
         flags: [0, 0x10],
@@ -106,12 +106,12 @@ const PROBES: &[Probe] = &[
     },
     Probe {
         section: "8.1.3.2",
-        flags: [0, 0x40],
+        flags: [0, AD],
         ..PLAIN
     },
     Probe {
         section: "8.1.3.3",
-        flags: [0, AD],
+        flags: [0, 0x40],
         ..PLAIN
     },
     Probe {
@@ -266,7 +266,7 @@ async fn every_probe_of_section_8_is_answered_as_it_must_be() {
                     &exchange(&udp(address).await, &packet).await,
                 );
                 let mut stream = TcpStream::connect(address).await.unwrap();
-                // 8.3: DNS is answered over TCP.
+                // 8.1.5: DNS is answered over TCP.
                 stream
                     .write_u16(u16::try_from(packet.len()).unwrap())
                     .await

@@ -116,8 +116,7 @@ impl K8sExternal {
                 why: "plugin/k8s_external: no transfers".into(),
             });
         }
-        let typed = question.qname.trim_to(usize::from(zone.num_labels()));
-        let soa = || self.view.soa(&typed, self.zone.serial());
+        let soa = || self.view.soa(zone, self.zone.serial());
         let falls = self
             .fallthrough
             .iter()

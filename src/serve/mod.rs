@@ -53,6 +53,7 @@ pub struct Program {
     admin: Vec<admin::Bound>,
     stanzas: Vec<Stanza>,
     lameduck: Duration,
+    readiness: Readiness,
     serving: Token,
     lines: Vec<String>,
 }
@@ -99,6 +100,7 @@ impl Program {
             admin,
             stanzas,
             lameduck,
+            readiness,
             serving,
             lines,
         })
@@ -108,6 +110,14 @@ impl Program {
     #[must_use]
     pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
         self.dns.addresses()
+    }
+
+    /// The probes' addresses, in the order of the file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn probes(&self) -> std::io::Result<Vec<std::net::SocketAddr>> {
+        self.admin.iter().map(admin::Bound::address).collect()
     }
 
     /// What answers on each of the sockets, to be asked in this process.
@@ -156,6 +166,8 @@ impl Program {
             Some(ended) = tasks.join_next() => ended.context("a probe's server broke").flatten().and_then(|()| anyhow::bail!("a probe's server ended")),
             ended = &mut dns => Err(anyhow::anyhow!("the DNS server ended: {ended:?}")),
         };
+        // From here on probes hear that this server is leaving, though it still answers.
+        let _leaving = self.readiness.token("shutdown");
         if outcome.is_ok() {
             tokio::time::sleep(self.lameduck).await;
             stop_dns.cancel();

@@ -20,7 +20,7 @@ pub struct ExternalView {
     pub zones: Vec<Name>,
     /// The label of the zone's own names: `ns1.<apex>.<zone>`.
     pub apex: String,
-    /// TTL of everything but SRV, in seconds.
+    /// TTL of everything but SRV and CNAME, in seconds.
     pub ttl: u32,
     /// Headless Services without external addresses show their endpoints.
     pub headless: bool,
@@ -35,7 +35,7 @@ impl ExternalView {
         longest(&self.zones, qname)
     }
 
-    /// The SOA of `zone`, which keeps the client's case.
+    /// The SOA of `zone`.
     #[must_use]
     pub fn soa(&self, zone: &Name, serial: u32) -> Record {
         let server = below(&["ns1", &self.apex], zone).unwrap_or_else(|| zone.clone());
@@ -48,7 +48,8 @@ impl ExternalView {
 struct Asked<'q> {
     view: &'q ExternalView,
     question: &'q Question,
-    typed: Name,
+    /// As configured: unlike `kubernetes`, CoreDNS does not keep the client's case here.
+    zone: &'q Name,
 }
 
 impl Zone {
@@ -58,14 +59,13 @@ impl Zone {
         let Some(zone) = view.zone_of(&question.qname) else {
             return Answer::OutOfZone;
         };
-        let typed = question.qname.trim_to(usize::from(zone.num_labels()));
         let base = usize::from(question.qname.num_labels() - zone.num_labels());
         let labels: Vec<&[u8]> = question.qname.iter().take(base).collect();
         let reverse = is_reverse(zone);
         let asked = Asked {
             view,
             question,
-            typed,
+            zone,
         };
         let answer = if reverse && base > 0 {
             self.external_reverse(&asked)
@@ -98,7 +98,7 @@ impl Zone {
             [_] => Answer::NoData(Reason::EmptyNonTerminal),
             [svc, ns] => self.external_service(asked, (ns, svc), &Below::Itself),
             [endpoint, svc, ns] => {
-                self.external_service(asked, (ns, svc), &Below::Endpoint(endpoint))
+                self.external_service(asked, (ns, svc), &Below::Endpoint(bare(endpoint)))
             }
             [name, protocol, svc, ns] => {
                 let below = Below::Port {
@@ -116,12 +116,15 @@ impl Zone {
         reason = "a foreign enum: every other type is alike"
     )]
     fn external_apex(&self, asked: &Asked<'_>) -> Answer {
-        let (zone, ttl) = (&asked.typed, asked.view.ttl);
+        let (zone, ttl) = (asked.zone, asked.view.ttl);
         match asked.question.qtype {
             RecordType::SOA => positive(Some(asked.view.soa(zone, self.serial())), None),
             RecordType::NS => match below(&["ns1", &asked.view.apex], zone) {
                 Some(server) => {
-                    let glue = self.glue(asked, &server);
+                    let as_typed = below(&["ns1", &asked.view.apex], &asked.question.qname);
+                    let glue = as_typed
+                        .map(|name| self.glue(asked, &name))
+                        .unwrap_or_default();
                     positive(Some(record::ns(zone.clone(), ttl, server)), glue)
                 }
                 None => Answer::NoData(Reason::OtherType),
@@ -130,13 +133,34 @@ impl Zone {
         }
     }
 
-    /// The external addresses of the Services through which this server is reached.
+    /// The external addresses of the Services through which this server is reached, else its own.
     fn glue(&self, asked: &Asked<'_>, server: &Name) -> Vec<Record> {
-        let local = asked.view.kubernetes.local_addresses.iter();
-        let services = local
-            .flat_map(|ip| self.owners(*ip))
-            .filter_map(|key| self.service(Set::Services, &key));
-        let ips: Vec<IpAddr> = services.flat_map(|data| addresses(&data)).collect();
+        let local = &asked.view.kubernetes.local_addresses;
+        let mut reached = false;
+        let mut ips = Vec::new();
+        for ip in local {
+            for data in self
+                .owners(*ip)
+                .iter()
+                .filter_map(|key| self.service(Set::Services, key))
+            {
+                let headless = asked.view.headless && data.service().kind == Kind::Headless;
+                for (slice, _) in data.at(*ip).filter(|(_, e)| e.conditions.ready) {
+                    reached = true;
+                    if headless {
+                        ips.extend(
+                            slice
+                                .endpoints()
+                                .filter(|e| e.conditions.ready)
+                                .filter_map(|e| e.ip()),
+                        );
+                    } else {
+                        ips.extend(addresses(&data));
+                    }
+                }
+            }
+        }
+        let ips = if reached { ips } else { local.clone() };
         ips.into_iter()
             .map(|ip| record::address(server.clone(), asked.view.ttl, ip))
             .collect()
@@ -214,13 +238,15 @@ fn candidates<'a>(
     below: &Below<'_>,
 ) -> Result<Vec<Candidate<'a>>, Reason> {
     let service = data.service();
-    let of_endpoints = matches!(below, Below::Endpoint(_)) || service.kind == Kind::Headless;
-    if service.external.is_empty() || matches!(below, Below::Endpoint(_)) {
-        return match of_endpoints && view.headless {
-            true => endpoint_candidates(data, below),
-            false => Err(Reason::NoExternalAddress(service.key.clone())),
+    if service.external.is_empty() {
+        let of_endpoints = matches!(below, Below::Endpoint(_)) || service.kind == Kind::Headless;
+        return if of_endpoints && view.headless {
+            endpoint_candidates(data, below)
+        } else {
+            Err(Reason::NoExternalAddress(service.key.clone()))
         };
     }
+    // As in CoreDNS a Service with external addresses has them under any endpoint's name too.
     let value = |external: &'a External| match external {
         External::Address(ip) => Value::Address(*ip),
         External::Name(name) => Value::Alias(name),
@@ -265,9 +291,11 @@ fn external_addresses(asked: &Asked<'_>, found: &[Candidate<'_>], key: &ServiceK
                 let Ok(target) = absolute(name) else {
                     return Answer::Unanswerable(Reason::BadExternalName(key.clone()));
                 };
-                records
-                    .answer
-                    .push(record::cname(qname.clone(), ttl, target.clone()));
+                records.answer.push(record::cname(
+                    qname.clone(),
+                    asked.view.kubernetes.ttl,
+                    target.clone(),
+                ));
                 targets.push(target);
             }
         }
@@ -288,7 +316,7 @@ fn external_srv(asked: &Asked<'_>, found: &[Candidate<'_>], key: &ServiceKey) ->
         let mut labels: Vec<&[u8]> = candidate.left.iter().map(String::as_bytes).collect();
         labels.extend([key.svc(), key.ns()]);
         let target = match candidate.value {
-            Value::Address(_) => below(&labels, &asked.typed),
+            Value::Address(_) => below(&labels, asked.zone),
             Value::Alias(name) => absolute(name).ok(),
         };
         let (Some(port), Some(target)) = (candidate.port, target) else {
@@ -297,7 +325,7 @@ fn external_srv(asked: &Asked<'_>, found: &[Candidate<'_>], key: &ServiceKey) ->
         if let Value::Address(ip) = candidate.value {
             additional.push(record::address(target.clone(), asked.view.ttl, ip));
         }
-        // Quirk of CoreDNS: SRV has the TTL of the `kubernetes` stanza.
+        // As in CoreDNS, SRV and CNAME have the TTL of the `kubernetes` stanza.
         let ttl = asked.view.kubernetes.ttl;
         answer.push(record::srv(
             asked.question.qname.clone(),

@@ -53,10 +53,11 @@ impl Zone {
     }
 
     fn name_server_entries(&self, view: &View, zone: &Name) -> Vec<(Name, IpAddr)> {
-        let mut entries = Vec::new();
+        let (mut entries, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
             for key in self.owners(*local) {
                 let Some(data) = self.service(Set::Services, &key) else {
+                    reached = true; // by a slice whose Service is gone
                     continue;
                 };
                 let mut add = |left: &[&[u8]], ip| {
@@ -64,6 +65,7 @@ impl Zone {
                     entries.extend(below(&labels, zone).map(|name| (name, ip)));
                 };
                 for (slice, _) in data.at(*local).filter(|(_, e)| e.conditions.ready) {
+                    reached = true;
                     match &data.service().kind {
                         Kind::ClusterIp(ips) => ips.iter().for_each(|ip| add(&[], *ip)),
                         Kind::Headless => slice
@@ -76,7 +78,7 @@ impl Zone {
                 }
             }
         }
-        if entries.is_empty() {
+        if !reached {
             let name = below(&[&b"ns"[..], b"dns"], zone).unwrap_or_else(|| zone.clone());
             entries.extend(view.local_addresses.iter().map(|ip| (name.clone(), *ip)));
         }

@@ -8,3 +8,14 @@
 pub mod clusters;
 pub mod corpus;
 pub mod dns;
+
+/// Says what was done, also where the test runner keeps what tests print to itself.
+#[expect(
+    clippy::explicit_write,
+    clippy::unwrap_used,
+    reason = "eprintln is what the runner keeps"
+)]
+pub fn report(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
