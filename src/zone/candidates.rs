@@ -74,7 +74,10 @@ pub(super) fn candidates<'a>(
             Err(none_ready(data))
         }
         Kind::ClusterIp(addresses) => match below {
-            Below::Itself | Below::Port { .. } => of_cluster_ip(data, addresses, below),
+            Below::Itself | Below::Port { .. } => {
+                let values: Vec<_> = addresses.iter().map(|ip| Value::Address(*ip)).collect();
+                of_ports(data, &values, below)
+            }
             Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {
                 of_endpoints(data, below, import)
             }
@@ -83,16 +86,17 @@ pub(super) fn candidates<'a>(
     }
 }
 
-fn of_cluster_ip<'a>(
+/// Each of these values over each of the Service's ports that fit.
+pub(super) fn of_ports<'a>(
     data: &'a ServiceData,
-    ips: &[IpAddr],
+    values: &[Value<'a>],
     below: &Below<'_>,
 ) -> Result<Vec<Candidate<'a>>, Reason> {
     let service = data.service();
     let found: Vec<_> = matching(&service.ports, below)
-        .flat_map(|port| ips.iter().map(move |ip| (*ip, port.number)))
-        .map(|(ip, port)| Candidate {
-            value: Value::Address(ip),
+        .flat_map(|port| values.iter().map(move |value| (*value, port.number)))
+        .map(|(value, port)| Candidate {
+            value,
             port,
             left: Vec::new(),
         })
@@ -192,7 +196,7 @@ fn push<'a, 'p>(
     }));
 }
 
-pub(super) fn matching<'p>(ports: &'p [Port], below: &Below<'_>) -> impl Iterator<Item = &'p Port> {
+fn matching<'p>(ports: &'p [Port], below: &Below<'_>) -> impl Iterator<Item = &'p Port> {
     let (name, protocol) = match below {
         Below::Port { name, protocol } => (*name, *protocol),
         Below::Itself | Below::Endpoint(_) | Below::InCluster { .. } | Below::Zonal { .. } => {

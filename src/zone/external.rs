@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::candidates::{Candidate, Value, endpoint_candidates, matching};
+use super::candidates::{Candidate, Value, endpoint_candidates, of_ports};
 use super::lookup::{Answer, Records, family, positive};
 use super::path::{Below, bare};
 use super::view::{View, longest};
@@ -251,24 +251,8 @@ fn candidates<'a>(
         External::Address(ip) => Value::Address(*ip),
         External::Name(name) => Value::Alias(name),
     };
-    let found: Vec<_> = matching(&service.ports, below)
-        .flat_map(|port| {
-            service
-                .external
-                .iter()
-                .map(move |external| (external, port.number))
-        })
-        .map(|(external, port)| Candidate {
-            value: value(external),
-            port,
-            left: Vec::new(),
-        })
-        .collect();
-    if found.is_empty() {
-        Err(Reason::NoSuchPort(service.key.clone()))
-    } else {
-        Ok(found)
-    }
+    let values: Vec<_> = service.external.iter().map(value).collect();
+    of_ports(data, &values, below)
 }
 
 fn external_addresses(asked: &Asked<'_>, found: &[Candidate<'_>], key: &ServiceKey) -> Answer {
