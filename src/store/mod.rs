@@ -60,6 +60,8 @@ pub enum Fact {
 pub enum Event {
     /// The object is there, and is this.
     Apply(Watched, ObjectKey, Fact),
+    /// The object is still there, and says nothing new: a Pod on its way out.
+    Confirm(Watched, ObjectKey),
     /// The object is gone.
     Delete(Watched, ObjectKey),
     /// A full list begins.
@@ -112,6 +114,7 @@ impl Store {
     pub fn handle(&mut self, now: u32, event: Event) {
         let changed = match event {
             Event::Apply(watched, key, fact) => self.apply(watched, key, fact),
+            Event::Confirm(watched, key) => self.confirm(watched, &key),
             Event::Delete(watched, key) => self.delete(watched, &key),
             Event::Reset(watched) => {
                 *self.epochs.entry(watched).or_default() += 1;
@@ -165,6 +168,15 @@ impl Store {
                 false
             }
         }
+    }
+
+    /// Keeps what is known of an object beyond the end of the present list. Only Pods are ever confirmed.
+    fn confirm(&mut self, watched: Watched, key: &ObjectKey) -> bool {
+        let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
+        if let Some(kept) = self.pods.get_mut(key).filter(|_| watched == Watched::Pods) {
+            kept.epoch = epoch;
+        }
+        false
     }
 
     fn delete(&mut self, watched: Watched, key: &ObjectKey) -> bool {

@@ -234,3 +234,23 @@ fn a_name_that_cannot_be_sent_costs_its_own_record_and_not_the_transfer() {
         .collect();
     assert_eq!(types, [RecordType::SOA, RecordType::CNAME, RecordType::SOA]);
 }
+
+#[test]
+fn a_pod_on_its_way_out_keeps_its_address_through_a_relist() {
+    let mut c = Cluster::new();
+    let ip = [10, 0, 0, 1].into();
+    let pod = Pod {
+        ns: "default".into(),
+        name: "a".into(),
+        addresses: Box::new([ip]),
+    };
+    c.handle(Event::Apply(Watched::Pods, key("a"), Fact::Pod(pod)));
+    c.handle(Event::Reset(Watched::Pods));
+    c.handle(Event::Confirm(Watched::Pods, key("a")));
+    c.handle(Event::Confirm(Watched::Pods, key("never-seen")));
+    c.handle(Event::Synced(Watched::Pods));
+    assert_eq!(c.zone.pods_at(ip).len(), 1);
+    c.handle(Event::Reset(Watched::Pods));
+    c.handle(Event::Synced(Watched::Pods));
+    assert!(c.zone.pods_at(ip).is_empty());
+}

@@ -105,9 +105,12 @@ fn translate<K: Wire + Resource>(feed: &Feed, event: watcher::Event<K>) -> Optio
         watcher::Event::Init => Some(Event::Reset(watched)),
         watcher::Event::InitDone => Some(Event::Synced(watched)),
         watcher::Event::Delete(object) => Some(Event::Delete(watched, key_of(object.meta()))),
-        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => object
-            .fact(watched, feed.shape)
-            .map(|(key, fact)| Event::Apply(watched, key, fact)),
+        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+            Some(match object.fact(watched, feed.shape) {
+                Some((key, fact)) => Event::Apply(watched, key, fact),
+                None => Event::Confirm(watched, key_of(object.meta())),
+            })
+        }
     }
 }
 
