@@ -1,5 +1,6 @@
 //! The command line: ours, and CoreDNS's own flags in both of their forms.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,10 @@ use crate::plugin;
 use crate::sandbox;
 use crate::serve::{self, Ambient, files};
 
+/// What is logged by default. Kube's own lines repeat at every try what is logged once here.
+const DEFAULT_LOG: &str =
+    "info,kube_client=off,kube_runtime=off,hickory_server=warn,hyper=warn,tower=warn";
+
 /// A name that follows each Pod: DNS from Kubernetes state.
 #[derive(Debug, Parser)]
 #[command(name = "headless-dns", version, about)]
@@ -26,7 +31,7 @@ pub struct Args {
         long,
         global = true,
         env = "HEADLESS_DNS_LOG",
-        default_value = "info,kube=error,hyper=warn,tower=warn,hickory_proto=warn"
+        default_value = DEFAULT_LOG
     )]
     log: String,
     /// Log lines as JSON.
@@ -143,6 +148,7 @@ impl Args {
             EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr);
         if self.log_json {
             subscriber.json().init()
