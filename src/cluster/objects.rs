@@ -109,10 +109,11 @@ impl Objects {
         Some(new)
     }
 
-    /// The changes after `revision`; `None` where some of them are gone.
+    /// The changes after `revision`; `None` where some of them are gone, or where this cluster never was there: the
+    /// client knows one that ran here before.
     #[must_use]
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Change>> {
-        if revision < self.compacted {
+        if revision < self.compacted || revision > self.revision {
             return None;
         }
         let start = self
@@ -175,6 +176,7 @@ mod tests {
         objects.compact();
         objects.put(key("b"), json!({"metadata": {}}));
         assert!(objects.since(0).is_none());
+        assert!(objects.since(3).is_none(), "from a cluster before this one");
         assert_eq!(objects.since(1).unwrap().count(), 1);
     }
 

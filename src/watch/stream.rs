@@ -28,6 +28,9 @@ pub(super) struct Feed {
 /// How long the server may leave a watch open. A connection that died in silence is noticed five seconds after this.
 const WATCH_TIMEOUT: u32 = 60;
 
+/// Silence that no failed connection keeps: longer than one may take to be made.
+const QUIET: Duration = Duration::from_secs(6);
+
 /// What an error asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
@@ -68,7 +71,7 @@ async fn follow<K>(
 where
     K: Wire + Resource<DynamicType = ()>,
 {
-    while let Some(next) = stream.next().await {
+    while let Some(next) = next_or_quiet(&mut stream, feed).await {
         let error = match next {
             Ok(event) => {
                 // A list that begins has delivered nothing yet.
@@ -97,6 +100,16 @@ where
         }
     }
     Some(Remedy::Restart)
+}
+
+/// The watcher's next event. One that is silent for a while has its connection: kube says nothing of a watch that was
+/// opened again.
+async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &Feed) -> Option<T> {
+    if let Ok(next) = tokio::time::timeout(QUIET, stream.next()).await {
+        return next;
+    }
+    feed.connection.works(feed.watched);
+    stream.next().await
 }
 
 fn translate<K: Wire + Resource>(feed: &Feed, event: watcher::Event<K>) -> Option<Event> {
