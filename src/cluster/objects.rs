@@ -76,6 +76,17 @@ impl Objects {
             .take_while(move |(key, _)| key.kind == kind && ns.is_none_or(|ns| key.ns == ns))
     }
 
+    /// The objects that one of these UIDs owns.
+    pub fn owned_by<'a>(
+        &'a self,
+        uids: &'a [&str],
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let owned =
+            |object: &Value| owners(object).any(|o| uids.iter().any(|uid| o["uid"] == *uid));
+        let all = KindId::all().flat_map(|kind| self.list(kind, None));
+        all.filter(move |(_, object)| owned(object))
+    }
+
     /// Writes an object; sets its `resourceVersion`.
     pub fn put(&mut self, key: Key, mut object: Value) -> Arc<Value> {
         self.revision += 1;
@@ -136,6 +147,14 @@ impl Objects {
         }
         self.history.push_back(change);
     }
+}
+
+/// The `ownerReferences` of an object.
+pub fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object["metadata"]["ownerReferences"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

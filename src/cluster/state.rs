@@ -282,27 +282,22 @@ impl State {
             .is_some_and(|f| f.iter().any(|f| f == FOREGROUND))
     }
 
-    /// The objects that this one owns.
-    #[must_use]
-    pub fn dependents(&self, uid: &str) -> Vec<Key> {
-        let owned = |object: &Value| owners(object).any(|owner| owner["uid"] == uid);
-        let all = KindId::all().flat_map(|kind| self.objects.list(kind, None));
-        all.filter(|(_, object)| owned(object))
-            .map(|(key, _)| key.clone())
-            .collect()
-    }
-
     fn has_dependents(&self, owner: &Value) -> bool {
         owner["metadata"]["uid"]
             .as_str()
-            .is_some_and(|uid| !self.dependents(uid).is_empty())
+            .is_some_and(|uid| self.objects.owned_by(&[uid]).next().is_some())
     }
 
     fn orphan_dependents(&mut self, owner: &Value) {
         let Some(uid) = owner["metadata"]["uid"].as_str() else {
             return;
         };
-        for key in self.dependents(uid) {
+        let owned: Vec<Key> = self
+            .objects
+            .owned_by(&[uid])
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in owned {
             if let Some(mut object) = self.objects.get(&key).map(|o| Value::clone(o)) {
                 if let Some(refs) = object["metadata"]["ownerReferences"].as_array_mut() {
                     refs.retain(|r| r["uid"] != uid);
@@ -355,14 +350,6 @@ impl State {
             _ => Ok(()),
         }
     }
-}
-
-/// The `ownerReferences` of an object.
-pub fn owners(object: &Value) -> impl Iterator<Item = &Value> {
-    object["metadata"]["ownerReferences"]
-        .as_array()
-        .into_iter()
-        .flatten()
 }
 
 /// RFC 3339 to the second, as objects have it.

@@ -1,13 +1,14 @@
 //! Garbage collection: dependents of owners that are gone, the contents of namespaces that end.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Action, Step};
 use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Key, Objects};
-use crate::cluster::state::{State, owners};
+use crate::cluster::objects::{Key, Objects, owners};
+use crate::cluster::state::State;
 
 /// What is on its way out.
 #[derive(Debug, Default)]
@@ -38,11 +39,8 @@ impl Collector {
             }
         }
         if !gone.is_empty() {
-            let all = KindId::all().flat_map(|kind| step.objects.list(kind, None));
-            let left = all.filter(|(key, object)| {
-                owners(object).any(|o| gone.iter().any(|uid| o["uid"] == *uid))
-                    && is_orphan(step.objects, key, object)
-            });
+            let left = step.objects.owned_by(&gone);
+            let left = left.filter(|(key, object)| is_orphan(step.objects, key, object));
             actions.extend(left.map(|(key, _)| Action::Delete(key.clone(), None)));
         }
         self.ending.retain(|key| {
@@ -93,12 +91,7 @@ fn empty(objects: &Objects, namespace: &Key) -> Vec<Action> {
     if inside.is_empty() {
         return vec![Action::Remove(namespace.clone())];
     }
-    let staying = inside
-        .into_iter()
-        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
-    staying
-        .map(|(key, _)| Action::Delete(key.clone(), None))
-        .collect()
+    delete_staying(inside)
 }
 
 /// Deletes what an owner waits for, and lets it go when nothing is left.
@@ -109,14 +102,17 @@ fn dependents_first(objects: &Objects, owner: &Key) -> Vec<Action> {
     else {
         return Vec::new();
     };
-    let all = KindId::all().flat_map(|kind| objects.list(kind, None));
-    let owned: Vec<_> = all
-        .filter(|(_, object)| owners(object).any(|o| o["uid"] == uid))
-        .collect();
+    let uids = [uid];
+    let owned: Vec<_> = objects.owned_by(&uids).collect();
     if owned.is_empty() {
         return vec![Action::FinishForeground(owner.clone())];
     }
-    let staying = owned
+    delete_staying(owned)
+}
+
+/// Deletes those that are not on their way out already.
+fn delete_staying(objects: Vec<(&Key, &Arc<Value>)>) -> Vec<Action> {
+    let staying = objects
         .into_iter()
         .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
     staying
