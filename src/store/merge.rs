@@ -188,11 +188,13 @@ impl Merge {
             key,
             service.map(|service| ServiceData::new(service, slices)),
         );
-        let kept: AHashSet<IpAddr> = parts.addresses().collect();
-        before
-            .iter()
-            .filter(|ip| !kept.contains(ip))
-            .for_each(|ip| owned(zone, ip, false));
+        let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();
+        // Only a part that lost an address needs to know who else has it.
+        if gone.peek().is_some() {
+            let kept: AHashSet<IpAddr> = parts.addresses().collect();
+            gone.filter(|ip| !kept.contains(ip))
+                .for_each(|ip| owned(zone, ip, false));
+        }
         if parts.service.is_none() && parts.slices.is_empty() {
             self.parts.remove(key);
         }

@@ -67,15 +67,11 @@ impl Zone {
             question,
             zone,
         };
-        let answer = if reverse && base > 0 {
+        self.decided(if reverse && base > 0 {
             self.external_reverse(&asked)
         } else {
             self.external(&asked, &labels)
-        };
-        if matches!(answer, Answer::NxDomain(_)) && !self.synced() {
-            return Answer::NotSynced(Reason::NotSynced);
-        }
-        answer
+        })
     }
 
     fn external(&self, asked: &Asked<'_>, labels: &[&[u8]]) -> Answer {

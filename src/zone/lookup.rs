@@ -56,14 +56,6 @@ pub(super) struct Asked<'q> {
     pub(super) typed: &'q Name,
 }
 
-/// What a name is found to be, whatever the type.
-enum Found<'z> {
-    /// It exists, without records of any type but those the lookup adds itself.
-    Node,
-    /// It has these candidates, below this Service.
-    Candidates(ServiceKey, Vec<Candidate<'z>>),
-}
-
 impl Zone {
     /// Answers `question` from what `view` shows. Total: every question has an answer.
     #[must_use]
@@ -78,8 +70,11 @@ impl Zone {
             zone,
             typed: &typed,
         };
-        let answer = self.answer(&asked, &mut Chain::default());
-        // What was never seen absent is not denied.
+        self.decided(self.answer(&asked, &mut Chain::default()))
+    }
+
+    /// The answer, unless it denies what was never seen absent.
+    pub(super) fn decided(&self, answer: Answer) -> Answer {
         if matches!(answer, Answer::NxDomain(_)) && !self.synced() {
             return Answer::NotSynced(Reason::NotSynced);
         }
@@ -150,27 +145,28 @@ impl Zone {
         else {
             return Answer::NxDomain(Reason::NoSuchService(key));
         };
-        let found = match candidates(asked.view, &data, below, import) {
-            Err(reason) => return Answer::NxDomain(reason),
-            Ok(found) if found.is_empty() => Found::Node,
-            Ok(found) => Found::Candidates(key, found),
-        };
-        self.records(asked, found, chain)
+        match candidates(asked.view, &data, below, import) {
+            Err(reason) => Answer::NxDomain(reason),
+            Ok(found) if found.is_empty() => Answer::NoData(Reason::EmptyNonTerminal),
+            Ok(found) => self.records(asked, &key, &found, chain),
+        }
     }
 
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "a foreign enum: every other type is alike"
     )]
-    fn records(&self, asked: &Asked<'_>, found: Found<'_>, chain: &mut Chain) -> Answer {
-        let (key, found) = match found {
-            Found::Node => return Answer::NoData(Reason::EmptyNonTerminal),
-            Found::Candidates(key, found) => (key, found),
-        };
+    fn records(
+        &self,
+        asked: &Asked<'_>,
+        key: &ServiceKey,
+        found: &[Candidate<'_>],
+        chain: &mut Chain,
+    ) -> Answer {
         match asked.question.qtype {
-            RecordType::A | RecordType::AAAA => self.addresses(asked, &key, &found, chain),
-            RecordType::SRV => srv(asked, &key, &found),
-            RecordType::CNAME => self.cname(asked, &key, &found),
+            RecordType::A | RecordType::AAAA => self.addresses(asked, key, found, chain),
+            RecordType::SRV => srv(asked, key, found),
+            RecordType::CNAME => self.cname(asked, key, found),
             _ => Answer::NoData(Reason::OtherType),
         }
     }

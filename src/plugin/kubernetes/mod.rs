@@ -36,10 +36,8 @@ impl Plugin for Kubernetes {
 impl Kubernetes {
     async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
         let question = &query.question;
-        if self.view.zone_of(&question.qname).is_none() {
-            return next.handle(query).await;
-        }
-        if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
+        let transfer = matches!(question.qtype, RecordType::AXFR | RecordType::IXFR);
+        if transfer && self.view.zone_of(&question.qname).is_some() {
             return Err(Failure {
                 rcode: ResponseCode::Refused,
                 why: "plugin/kubernetes: no transfers".into(),
