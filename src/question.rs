@@ -72,3 +72,22 @@ pub struct Query {
     /// The serial that the client has, where it asks what has changed since (RFC 1995 section 3).
     pub ixfr_serial: Option<u32>,
 }
+
+impl Query {
+    /// A plain question over UDP: recursion desired, no EDNS.
+    #[must_use]
+    pub fn plain(question: Question, client: SocketAddr) -> Self {
+        Self {
+            question,
+            id: 0,
+            opcode: OpCode::Query,
+            recursion_desired: true,
+            checking_disabled: false,
+            edns: None,
+            transport: Transport::Udp,
+            client,
+            size: 0,
+            ixfr_serial: None,
+        }
+    }
+}

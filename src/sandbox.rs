@@ -32,7 +32,7 @@ use crate::corefile::Source;
 use crate::dns::interface_addresses;
 use crate::message::{self, HEADER};
 use crate::name::absolute;
-use crate::question::{OpCode, Query, Question, RecordType, Transport};
+use crate::question::{Query, Question, RecordType};
 use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::zone::Zone;
@@ -253,18 +253,8 @@ fn is_ready(object: &Value) -> bool {
 
 /// Whether the server answers this name with a record, now.
 async fn answers(socket: &UdpSocket, name: &str) -> io::Result<bool> {
-    let query = Query {
-        question: Question::new(absolute(name).map_err(io::Error::other)?, RecordType::A),
-        id: 0,
-        opcode: OpCode::Query,
-        recursion_desired: false,
-        checking_disabled: false,
-        edns: None,
-        transport: Transport::Udp,
-        client: socket.local_addr()?,
-        size: 0,
-        ixfr_serial: None,
-    };
+    let qname = absolute(name).map_err(io::Error::other)?;
+    let query = Query::plain(Question::new(qname, RecordType::A), socket.local_addr()?);
     let id = rand::random();
     socket
         .send(&message::encode_query(id, &query).map_err(io::Error::other)?)

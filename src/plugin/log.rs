@@ -103,11 +103,16 @@ impl Plugin for Log {
                     .any(|zone| zone.zone_of(&query.question.qname))
             };
             if let Some(rule) = self.rules.iter().find(fits) {
-                let reply = handled
-                    .clone()
-                    .unwrap_or_else(|failure| Reply::refusal(failure.rcode));
-                if rule.classes.is_empty() || rule.classes.contains(&class(&reply)) {
-                    info!("{}", line(&rule.format, query, &reply, start.elapsed()));
+                let refusal;
+                let reply = match &handled {
+                    Ok(reply) => reply,
+                    Err(failure) => {
+                        refusal = Reply::refusal(failure.rcode);
+                        &refusal
+                    }
+                };
+                if rule.classes.is_empty() || rule.classes.contains(&class(reply)) {
+                    info!("{}", line(&rule.format, query, reply, start.elapsed()));
                 }
             }
             handled

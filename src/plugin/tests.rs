@@ -7,7 +7,7 @@ use futures::FutureExt;
 use super::*;
 use crate::corefile::{self, CorefileError, Source};
 use crate::name::absolute;
-use crate::question::{OpCode, Question, RecordType, Transport};
+use crate::question::{Question, RecordType};
 use crate::record;
 use crate::reply::{Composed, ResponseCode};
 
@@ -34,17 +34,11 @@ impl Plugin for Fixed {
 
 /// A query over UDP, without EDNS.
 pub(super) fn query(qname: &str, qtype: RecordType) -> Query {
+    let question = Question::new(absolute(qname).unwrap(), qtype);
+    let client = "127.0.0.1:5353".parse().unwrap();
     Query {
-        question: Question::new(absolute(qname).unwrap(), qtype),
         id: 7,
-        opcode: OpCode::Query,
-        recursion_desired: true,
-        checking_disabled: false,
-        edns: None,
-        transport: Transport::Udp,
-        client: "127.0.0.1:5353".parse().unwrap(),
-        size: 0,
-        ixfr_serial: None,
+        ..Query::plain(question, client)
     }
 }
 

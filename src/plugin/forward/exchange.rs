@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
-use super::Spec;
 use crate::message::{answers, encode_query};
-use crate::question::{Query, Transport};
+use crate::question::Query;
 
 /// How long one upstream may take before the next is asked: CoreDNS's read timeout.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,9 +18,12 @@ const MAX_DATAGRAM: usize = 65_535;
 
 const TC: u8 = 0x02;
 
-/// Asks `upstream`; the reply is whole and has the client's id.
-pub(super) async fn ask(upstream: SocketAddr, query: &Query, spec: &Spec) -> io::Result<Vec<u8>> {
-    let over_udp = !spec.force_tcp && (query.transport == Transport::Udp || spec.prefer_udp);
+/// Asks `upstream`, first over UDP or over TCP at once; the reply is whole and has the client's id.
+pub(super) async fn ask(
+    upstream: SocketAddr,
+    query: &Query,
+    over_udp: bool,
+) -> io::Result<Vec<u8>> {
     let exchange = async {
         if over_udp {
             let reply = udp(upstream, query).await?;

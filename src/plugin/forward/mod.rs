@@ -17,7 +17,7 @@ pub use spec::{Policy, Spec, parse};
 
 use super::{Handled, Next, Plugin};
 use crate::message::truncate;
-use crate::question::Query;
+use crate::question::{Query, Transport};
 use crate::reply::{Failure, Reply, ResponseCode};
 use upstream::Upstream;
 
@@ -76,10 +76,12 @@ impl Forward {
             Some(Ok(slot)) => Some(slot),
             None => None,
         };
+        let udp_asked = query.transport == Transport::Udp || self.spec.prefer_udp;
+        let over_udp = udp_asked && !self.spec.force_tcp;
         let mut last = String::from("no upstream");
         let attempts = async {
             for upstream in self.order() {
-                match exchange::ask(upstream.address, query, &self.spec).await {
+                match exchange::ask(upstream.address, query, over_udp).await {
                     Ok(wire) => return Some(Reply::Raw(truncate(query, wire))),
                     Err(error) => {
                         last = format!("{}: {error}", upstream.address);

@@ -8,9 +8,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::exchange;
-use super::spec::{Policy, Spec};
 use crate::name::Name;
-use crate::question::{OpCode, Query, Question, RecordType, Transport};
+use crate::question::{Query, Question, RecordType};
 
 /// Time between checks: CoreDNS's.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -45,9 +44,9 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
     }
     let (weak, address) = (Arc::downgrade(upstream), upstream.address);
     tokio::spawn(async move {
-        let (query, spec) = probe(address);
+        let query = Query::plain(Question::new(Name::root(), RecordType::NS), address);
         while let Some(upstream) = weak.upgrade() {
-            if exchange::ask(address, &query, &spec).await.is_ok() {
+            if exchange::ask(address, &query, true).await.is_ok() {
                 if upstream.is_down() {
                     info!(upstream = %address, "the upstream answers again");
                 }
@@ -64,30 +63,4 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
             tokio::time::sleep(INTERVAL).await;
         }
     });
-}
-
-fn probe(address: SocketAddr) -> (Query, Spec) {
-    let query = Query {
-        question: Question::new(Name::root(), RecordType::NS),
-        id: 0,
-        opcode: OpCode::Query,
-        recursion_desired: true,
-        checking_disabled: false,
-        edns: None,
-        transport: Transport::Udp,
-        client: address,
-        size: 0,
-        ixfr_serial: None,
-    };
-    let spec = Spec {
-        from: Name::root(),
-        except: Vec::new(),
-        upstreams: Vec::new(),
-        policy: Policy::Sequential,
-        force_tcp: false,
-        prefer_udp: false,
-        max_fails: 0,
-        max_concurrent: None,
-    };
-    (query, spec)
 }
