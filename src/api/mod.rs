@@ -1,8 +1,12 @@
 //! One kube client, from wherever an API server is told of: a kubeconfig, the Pod's service account, a URL.
 
+mod explain;
+mod renewing;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use explain::{explain, explain_status};
 pub use kube::Client;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 
@@ -51,11 +55,21 @@ pub enum ApiError {
 /// How long a connection may take to come about, before it counts as refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes a client.
+/// Makes a client, which reads its credentials again when the server refuses them.
 ///
 /// # Errors
 /// Where the configuration cannot be used; that the server does not answer is no error here.
 pub async fn connect(server: &Server) -> Result<Client, ApiError> {
+    let client = once(server).await?;
+    let ns = client.default_namespace().to_owned();
+    Ok(Client::new(
+        renewing::Renewing::new(server.clone(), client),
+        ns,
+    ))
+}
+
+/// A client with what stands in files now.
+async fn once(server: &Server) -> Result<Client, ApiError> {
     let mut config = match server {
         Server::Ambient => Config::infer().await.map_err(ApiError::Ambient)?,
         Server::Kubeconfig { file, context } => from_file(file, context.clone()).await?,

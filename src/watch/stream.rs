@@ -15,6 +15,7 @@ use tracing::debug;
 use super::backoff::Backoff;
 use super::connection::Connection;
 use super::wire::{Shape, Wire, key_of};
+use crate::api;
 use crate::store::{Event, Watched};
 
 /// Where a watch's events go.
@@ -93,7 +94,7 @@ where
             Remedy::Restart => None,
             Remedy::Retry(asked) => asked,
         };
-        feed.connection.failed(feed.watched, &error);
+        feed.connection.failed(feed.watched, explained(&error));
         tokio::time::sleep(backoff.next(rand::random(), asked)).await;
         if remedy == Remedy::Restart {
             return Some(remedy);
@@ -127,9 +128,19 @@ fn translate<K: Wire + Resource>(feed: &Feed, event: watcher::Event<K>) -> Optio
     }
 }
 
-fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
-    let streaming = config.initial_list_strategy == InitialListStrategy::StreamingList;
-    let status = match error {
+/// One line for a person.
+fn explained(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::WatchStartFailed(error)
+        | watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchFailed(error) => api::explain(error),
+        watcher::Error::WatchError(status) => api::explain_status(status),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match error {
         watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status))
@@ -138,14 +149,19 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
         | watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => None,
-    };
+    }
+}
+
+fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
+    let streaming = config.initial_list_strategy == InitialListStrategy::StreamingList;
+    let status = status(error);
     let starting = matches!(error, watcher::Error::WatchStartFailed(_));
     match status.map(|status| status.code) {
         // A server without streaming lists says 400, 403 or 422, and kube would ask the same again.
         Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
         // As an HTTP status, 410 leaves kube's watcher where it is; as an event it lists again by itself.
         Some(410) if starting => Remedy::Restart,
-        Some(_) | None => Remedy::Retry(status.and_then(|status| retry_after(status))),
+        Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
     }
 }
 

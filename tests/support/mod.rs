@@ -5,7 +5,9 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod authority;
 pub mod clusters;
+pub mod control_plane;
 pub mod corpus;
 pub mod dns;
 

@@ -1,0 +1,78 @@
+//! What went wrong between us and an API server, as one line for a person.
+
+use kube::Error;
+use kube::core::Status;
+
+use super::renewing::tls;
+
+/// One line: what is wrong, and where it helps what to do.
+#[must_use]
+pub fn explain(error: &Error) -> String {
+    if let Error::Api(status) = error {
+        return explain_status(status);
+    }
+    if let Some(tls) = tls(error) {
+        return match tls {
+            rustls::Error::InvalidCertificate(wrong) => {
+                format!(
+                    "the API server's certificate is not accepted: {wrong:?}; check the certificate authority"
+                )
+            }
+            rustls::Error::AlertReceived(alert) => {
+                format!("the API server refuses our certificate: {alert:?}")
+            }
+            other => format!("TLS with the API server fails: {other}"),
+        };
+    }
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    format!("the API server cannot be reached: {last}")
+}
+
+/// What the server says.
+#[must_use]
+pub fn explain_status(status: &Status) -> String {
+    match status.code {
+        401 => "the API server refuses the credentials: 401 Unauthorized".to_owned(),
+        403 => format!("a right is missing: {}", status.message),
+        code => format!("the API server says {code}: {}", status.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16, message: &str) -> Error {
+        let status = serde_json::json!({"code": code, "message": message});
+        Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn each_refusal_is_one_line_that_says_what_to_look_at() {
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::BadCertificate);
+        let lines = [
+            explain(&api(401, "Unauthorized")),
+            explain(&api(403, "services is forbidden")),
+            explain(&api(500, "etcd is away")),
+            explain(&Error::Service(Box::new(refused))),
+            explain(&Error::Service(Box::new(std::io::Error::other(untrusted)))),
+            explain(&Error::Service(Box::new(std::io::Error::other(alert)))),
+        ];
+        assert_eq!(
+            lines,
+            [
+                "the API server refuses the credentials: 401 Unauthorized",
+                "a right is missing: services is forbidden",
+                "the API server says 500: etcd is away",
+                "the API server cannot be reached: connection refused",
+                "the API server's certificate is not accepted: UnknownIssuer; check the certificate authority",
+                "the API server refuses our certificate: BadCertificate",
+            ]
+        );
+    }
+}
