@@ -1,13 +1,16 @@
 //! One kube client, from wherever an API server is told of: a kubeconfig, the Pod's service account, a URL.
 
+mod backoff;
 mod explain;
 mod renewing;
+mod watching;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use explain::{explain, explain_status};
 pub use kube::Client;
+pub use watching::watching;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 
 /// Which API server.

@@ -3,7 +3,6 @@
 //! Tokens and certificates are rotated on disk. Kube reads a token's file and a CA again once a minute, a client's own
 //! certificate never; a name cannot wait that long. So a refusal (401, or TLS) has everything read again at once.
 
-use std::error::Error as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};

@@ -3,7 +3,7 @@
 //! Its core ([`state`]) is pure; [`server`] speaks HTTP; controllers are decision functions that one task steps.
 
 mod addresses;
-mod controllers;
+pub mod controllers;
 mod defaults;
 mod discovery;
 pub mod kinds;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use futures::stream::{BoxStream, SelectAll};
 use futures::{StreamExt, TryStreamExt};
 use kube::api::{ApiResource, DynamicObject};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::Value;
 
 use super::act::Written;
+use crate::api::watching;
 use crate::statefulset::{Observed, claims_of, ordinal_of};
 
 /// Namespace and name.
@@ -46,7 +47,7 @@ type Event = (Kind, watcher::Event<DynamicObject>);
 
 /// The caches of all four kinds.
 pub(super) struct Cache {
-    events: SelectAll<BoxStream<'static, Result<Event, watcher::Error>>>,
+    events: SelectAll<BoxStream<'static, Result<Event, String>>>,
     objects: BTreeMap<Kind, BTreeMap<Name, Arc<Value>>>,
     /// What a list that is under way has confirmed.
     listing: BTreeMap<Kind, BTreeSet<Name>>,
@@ -58,7 +59,7 @@ impl Cache {
         let mut events = SelectAll::new();
         for kind in KINDS {
             let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
-            let stream = watcher(api, watcher::Config::default()).default_backoff();
+            let stream = watching(api, watcher::Config::default());
             events.push(stream.map_ok(move |event| (kind, event)).boxed());
         }
         Self {
@@ -78,8 +79,8 @@ impl Cache {
     pub(super) async fn next(&mut self) -> Vec<Name> {
         match self.events.next().await {
             Some(Ok((kind, event))) => self.take(kind, event),
-            Some(Err(error)) => {
-                tracing::debug!(%error, "watch failed");
+            Some(Err(reason)) => {
+                tracing::debug!("{reason}");
                 Vec::new()
             }
             None => std::future::pending().await,

@@ -2,22 +2,23 @@
 //! them fail instead.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod names;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::process::ExitCode;
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Trial};
 use support::control_plane::Programs;
 
 /// A test: a sentence, and what shows it.
-type Test = (&'static str, fn(Programs) -> BoxFuture<'static, ()>);
+type Test = (&'static str, fn(Programs) -> LocalBoxFuture<'static, ()>);
 
 fn main() -> ExitCode {
     let programs = Programs::find();
-    let tests: Vec<Test> = [starts::TESTS].concat();
+    let tests: Vec<Test> = [starts::TESTS, names::TESTS].concat();
     if programs.is_none() {
         support::report(&format!(
             "{} tests wait for a control plane: `just control-plane` builds one (it needs Go 1.26), or set KUBEBUILDER_ASSETS",

@@ -5,12 +5,17 @@ use futures::FutureExt;
 use crate::Test;
 use crate::support::control_plane::{ControlPlane, Options, Programs};
 
-pub const TESTS: &[Test] = &[("the_server_and_kubectl_are_of_the_version_that_was_built", |p| {
-    versions(p).boxed()
+pub(crate) const TESTS: &[Test] = &[("the_server_and_kubectl_are_of_the_version_that_was_built", |p| {
+    versions(p).boxed_local()
 })];
 
 async fn versions(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
     let output = plane.kubectl(&["version"]);
-    panic!("{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let versions: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.split_once(" Version: v1."))
+        .collect();
+    assert_eq!(versions, [("Client", "36.3"), ("Server", "36.3")]);
 }

@@ -10,6 +10,9 @@ pub mod clusters;
 pub mod control_plane;
 pub mod corpus;
 pub mod dns;
+pub mod kubelet;
+pub mod names;
+pub mod proxy;
 
 /// Says what was done, also where the test runner keeps what tests print to itself.
 #[expect(

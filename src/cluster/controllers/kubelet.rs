@@ -13,7 +13,7 @@ use crate::cluster::objects::{Key, Objects};
 use crate::cluster::state::{Part, timestamp};
 
 /// The one node.
-pub(in crate::cluster) const NODE: &str = "node-1";
+pub const NODE: &str = "node-1";
 
 /// How long Pods take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,7 +37,7 @@ const FIRST: u32 = 2;
 
 /// What the kubelet remembers.
 #[derive(Debug)]
-pub(super) struct Kubelet {
+pub struct Kubelet {
     delays: Delays,
     next: u32,
     /// Pods that are not where they shall be: not Ready yet, or ending. With the time each was seen so first.
@@ -45,7 +45,9 @@ pub(super) struct Kubelet {
 }
 
 impl Kubelet {
-    pub(super) fn new(delays: Delays) -> Self {
+    /// One that knows no Pods yet.
+    #[must_use]
+    pub fn new(delays: Delays) -> Self {
         Self {
             delays,
             next: FIRST,
@@ -53,7 +55,8 @@ impl Kubelet {
         }
     }
 
-    pub(super) fn step(&mut self, step: &Step<'_>) -> (Vec<Action>, Option<Timestamp>) {
+    /// What to do now, and when to look again if nothing changes.
+    pub fn step(&mut self, step: &Step<'_>) -> (Vec<Action>, Option<Timestamp>) {
         let pods = KindId::named("Pod");
         for change in step
             .changes

@@ -21,12 +21,11 @@ use super::objects::{Change, Key, Objects};
 use super::server::Shared;
 use super::state::{DeleteOptions, Part, State, timestamp};
 
-pub use kubelet::Delays;
-pub(super) use kubelet::NODE;
+pub use kubelet::{Delays, Kubelet, NODE};
 
 /// What a controller wants done.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Action {
+pub enum Action {
     /// Create an object in a namespace.
     Create(KindId, String, Value),
     /// Replace a part of an object.
@@ -40,10 +39,13 @@ pub(super) enum Action {
 }
 
 /// What a controller looks at: objects that have changed since its last step.
-pub(super) struct Step<'a> {
-    pub(super) now: Timestamp,
-    pub(super) objects: &'a Objects,
-    pub(super) changes: &'a [Change],
+pub struct Step<'a> {
+    /// The time.
+    pub now: Timestamp,
+    /// All objects, as they are.
+    pub objects: &'a Objects,
+    /// What has changed.
+    pub changes: &'a [Change],
 }
 
 /// Every controller, with what each must remember.

@@ -1,0 +1,190 @@
+//! One list and watch, for ever: kube's watcher, with the traps around it.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use kube::core::Status;
+use kube::runtime::watcher::{self, InitialListStrategy};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tracing::debug;
+
+use super::backoff::Backoff;
+use super::{explain, explain_status};
+
+/// How long the server may leave a watch open. One that died in silence, as behind a proxy that stalls, is noticed
+/// five seconds after this: a real API server's bookmarks come once a minute only.
+const WATCH_TIMEOUT: u32 = 30;
+
+/// What an error asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Remedy {
+    /// Let the watcher go on; wait this long, where the server said so.
+    Retry(Option<Duration>),
+    /// Begin anew with a plain list: the server does not stream them.
+    ListInstead,
+    /// Begin anew: the watcher would repeat the same request for ever.
+    Restart,
+}
+
+/// A watch under way.
+struct Watching<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> {
+    api: Api<K>,
+    config: watcher::Config,
+    events: BoxStream<'static, watcher::Result<watcher::Event<K>>>,
+    backoff: Backoff,
+    /// Before the next try.
+    wait: Duration,
+    restart: bool,
+}
+
+/// Lists and watches until it is dropped; what fails is said in a line, and tried again.
+pub fn watching<K>(
+    api: Api<K>,
+    mut config: watcher::Config,
+) -> impl Stream<Item = Result<watcher::Event<K>, String>> + Send
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    config.timeout = config.timeout.or(Some(WATCH_TIMEOUT));
+    let watching = Watching {
+        events: watcher::watcher(api.clone(), config.clone()).boxed(),
+        api,
+        config,
+        backoff: Backoff::default(),
+        wait: Duration::ZERO,
+        restart: false,
+    };
+    futures::stream::unfold(watching, |mut watching| async {
+        let next = watching.next().await;
+        Some((next, watching))
+    })
+}
+
+impl<K> Watching<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    async fn next(&mut self) -> Result<watcher::Event<K>, String> {
+        loop {
+            if !self.wait.is_zero() {
+                tokio::time::sleep(std::mem::take(&mut self.wait)).await;
+            }
+            if std::mem::take(&mut self.restart) {
+                self.events = watcher::watcher(self.api.clone(), self.config.clone()).boxed();
+            }
+            let error = match self.events.next().await {
+                Some(Ok(event)) => {
+                    // A list that begins has delivered nothing yet.
+                    if !matches!(event, watcher::Event::Init) {
+                        self.backoff.reset();
+                    }
+                    return Ok(event);
+                }
+                Some(Err(error)) => error,
+                None => {
+                    self.restart = true;
+                    continue;
+                }
+            };
+            let remedy = remedy(&error, &self.config);
+            debug!(kind = std::any::type_name::<K>(), %error, ?remedy, "watch failed");
+            let asked = match remedy {
+                Remedy::ListInstead => {
+                    self.config.initial_list_strategy = InitialListStrategy::ListWatch;
+                    self.restart = true;
+                    continue;
+                }
+                Remedy::Restart => {
+                    self.restart = true;
+                    None
+                }
+                Remedy::Retry(asked) => asked,
+            };
+            self.wait = self.backoff.next(rand::random(), asked);
+            return Err(explained(&error));
+        }
+    }
+}
+
+/// One line for a person.
+fn explained(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::WatchStartFailed(error)
+        | watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchFailed(error) => explain(error),
+        watcher::Error::WatchError(status) => explain_status(status),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}
+
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        watcher::Error::WatchStartFailed(_)
+        | watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
+    let streaming = config.initial_list_strategy == InitialListStrategy::StreamingList;
+    let status = status(error);
+    let starting = matches!(error, watcher::Error::WatchStartFailed(_));
+    match status.map(|status| status.code) {
+        // A server without streaming lists says 400, 403 or 422, and kube would ask the same again.
+        Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
+        // As an HTTP status, 410 leaves kube's watcher where it is; as an event it lists again by itself.
+        Some(410) if starting => Remedy::Restart,
+        Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
+    }
+}
+
+fn retry_after(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn api(code: u16, retry_after_seconds: u32) -> kube::Error {
+        let status = serde_json::json!({"code": code, "details": {"retryAfterSeconds": retry_after_seconds}});
+        kube::Error::Api(Box::new(serde_json::from_value(status).unwrap()))
+    }
+
+    #[test]
+    fn each_trap_of_the_watcher_has_its_remedy() {
+        let streaming = watcher::Config::default().streaming_lists();
+        let listing = watcher::Config::default();
+        let start = watcher::Error::WatchStartFailed;
+        for code in [400, 403, 422] {
+            assert_eq!(
+                remedy(&start(api(code, 0)), &streaming),
+                Remedy::ListInstead,
+                "{code}"
+            );
+            assert_eq!(
+                remedy(&start(api(code, 0)), &listing),
+                Remedy::Retry(None),
+                "{code}"
+            );
+        }
+        assert_eq!(remedy(&start(api(410, 0)), &streaming), Remedy::Restart);
+        assert_eq!(
+            remedy(&start(api(429, 2)), &streaming),
+            Remedy::Retry(Some(Duration::from_secs(2)))
+        );
+        assert_eq!(
+            remedy(&watcher::Error::NoResourceVersion, &listing),
+            Remedy::Retry(None)
+        );
+    }
+}

@@ -1,0 +1,257 @@
+//! The test kubelet: the embedded cluster's decisions, executed through the API of a real cluster.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::future::join_all;
+use futures::stream::{BoxStream, SelectAll};
+use headless_dns::api::{Client, watching};
+use headless_dns::cluster::controllers::{Action, Delays, Kubelet, NODE, Step};
+use headless_dns::cluster::kinds::KindId;
+use headless_dns::cluster::objects::{Change, Key, Objects};
+use headless_dns::cluster::state::Part;
+use http::Method;
+use jiff::Timestamp;
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+/// What its decisions look at.
+const KINDS: [&str; 4] = ["EndpointSlice", "PersistentVolumeClaim", "Pod", "Service"];
+
+type Events = SelectAll<BoxStream<'static, (KindId, watcher::Event<DynamicObject>)>>;
+
+/// A kubelet that runs; dropping it ends it.
+pub struct TestKubelet(JoinHandle<()>);
+
+impl TestKubelet {
+    /// Makes a node and a default class of volumes, and runs the node's kubelet.
+    pub async fn start(client: &Client, delays: Delays) -> Self {
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}});
+        let class = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "kubernetes.io/host-path",
+            "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        });
+        for object in [node, class] {
+            let kind = KindId::of_object(&object).unwrap();
+            let path = collection(kind, "");
+            call(client, Method::POST, &path, &object).await.unwrap();
+        }
+        let mirror = Mirror {
+            objects: Objects::default(),
+            revisions: BTreeMap::new(),
+            seen: 0,
+        };
+        let kubelet = Kubelet::new(delays);
+        Self(tokio::spawn(run(client.clone(), mirror, kubelet)))
+    }
+}
+
+impl Drop for TestKubelet {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The cluster's objects as they were seen last.
+struct Mirror {
+    objects: Objects,
+    revisions: BTreeMap<Key, u64>,
+    /// Changes up to this revision of ours have been looked at.
+    seen: u64,
+}
+
+impl Mirror {
+    /// Takes an object in, unless what is there is newer.
+    fn put(&mut self, object: Value) {
+        let Some(key) = key_of(&object) else { return };
+        let revision = object["metadata"]["resourceVersion"].as_str();
+        let revision: u64 = revision.unwrap().parse().unwrap();
+        let known = self.revisions.get(&key).copied().unwrap_or_default();
+        if known < revision {
+            self.revisions.insert(key.clone(), revision);
+            self.objects.put(key, object);
+        }
+    }
+
+    fn take(&mut self, kind: KindId, event: watcher::Event<DynamicObject>) {
+        let read = |object: DynamicObject| {
+            let mut object = serde_json::to_value(object).unwrap();
+            object["apiVersion"] = kind.info().api_version().into();
+            object["kind"] = kind.info().kind.into();
+            object
+        };
+        match event {
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                self.put(read(object))
+            }
+            watcher::Event::Delete(object) => {
+                let key = key_of(&read(object)).unwrap();
+                self.objects.remove(&key);
+            }
+            watcher::Event::Init | watcher::Event::InitDone => {}
+        }
+    }
+}
+
+async fn run(client: Client, mut mirror: Mirror, mut kubelet: Kubelet) {
+    let mut events = watch_all(&client);
+    loop {
+        let changes: Vec<Change> = match mirror.objects.since(mirror.seen) {
+            Some(changes) => changes.cloned().collect(),
+            None => all_pods(&mirror.objects),
+        };
+        mirror.seen = mirror.objects.revision();
+        let now = Timestamp::now();
+        let (actions, wake) = kubelet.step(&Step {
+            now,
+            objects: &mirror.objects,
+            changes: &changes,
+        });
+        let idle = actions.is_empty();
+        let written = actions.into_iter().map(|action| perform(&client, action));
+        for object in join_all(written).await.into_iter().flatten() {
+            mirror.put(object);
+        }
+        let wait = wake.map(|at| at.duration_since(now).unsigned_abs());
+        let wait = wait.unwrap_or(std::time::Duration::from_secs(60));
+        tokio::select! {
+            biased;
+            Some((kind, event)) = events.next() => {
+                mirror.take(kind, event);
+                while let Some(Some((kind, event))) = futures::FutureExt::now_or_never(events.next()) {
+                    mirror.take(kind, event);
+                }
+            }
+            () = tokio::time::sleep(wait), if idle => {}
+            else => {}
+        }
+    }
+}
+
+fn watch_all(client: &Client) -> Events {
+    let mut events = Events::new();
+    for kind in KINDS.map(KindId::named) {
+        let info = kind.info();
+        let gvk = GroupVersionKind::gvk(info.group, info.version, info.kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, info.plural);
+        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+        let stream = watching(api, watcher::Config::default());
+        // What fails is tried again: the API server of a test may be away.
+        events.push(
+            stream
+                .filter_map(move |event| async move { Some((kind, event.ok()?)) })
+                .boxed(),
+        );
+    }
+    events
+}
+
+fn all_pods(objects: &Objects) -> Vec<Change> {
+    let pods = objects.list(KindId::named("Pod"), None);
+    let change = |(key, pod): (&Key, &Arc<Value>)| Change {
+        revision: objects.revision(),
+        key: key.clone(),
+        old: None,
+        new: Arc::clone(pod),
+        deleted: false,
+    };
+    pods.map(change).collect()
+}
+
+fn key_of(object: &Value) -> Option<Key> {
+    let text = |field: &str| {
+        object["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Some(Key {
+        kind: KindId::of_object(object)?,
+        ns: text("namespace"),
+        name: text("name"),
+    })
+}
+
+/// The executor: does what it is told and decides nothing. Returns what the object is now.
+async fn perform(client: &Client, action: Action) -> Option<Value> {
+    let outcome = match &action {
+        Action::Create(kind, ns, object) => {
+            let mut object = object.clone();
+            object["apiVersion"] = kind.info().api_version().into();
+            object["kind"] = kind.info().kind.into();
+            call(client, Method::POST, &collection(*kind, ns), &object).await
+        }
+        // A real API server takes a Pod's node by its binding only.
+        Action::Update(key, Part::Main, pod) => {
+            let meta =
+                json!({"name": key.name, "namespace": key.ns, "uid": pod["metadata"]["uid"]});
+            let target = json!({"kind": "Node", "name": pod["spec"]["nodeName"]});
+            let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target});
+            let path = format!("{}/binding", path(key));
+            call(client, Method::POST, &path, &binding).await
+        }
+        Action::Update(key, Part::Status, object) => {
+            let patch =
+                json!({"metadata": {"uid": object["metadata"]["uid"]}, "status": object["status"]});
+            let path = format!("{}/status", path(key));
+            call(client, Method::PATCH, &path, &patch).await
+        }
+        Action::Delete(key, uid) => {
+            let options = json!({
+                "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": uid.as_ref().map(|_| 0), "preconditions": {"uid": uid},
+            });
+            call(client, Method::DELETE, &path(key), &options).await
+        }
+        Action::Remove(_) | Action::FinishForeground(_) => {
+            unreachable!("a kubelet has nothing to do with them")
+        }
+    };
+    match outcome {
+        Ok(object) => Some(object).filter(|object| object["kind"] == "Pod"),
+        // Somebody was faster, or the server is away: the next step sees what is there then.
+        Err(_) => None,
+    }
+}
+
+fn collection(kind: KindId, ns: &str) -> String {
+    let info = kind.info();
+    let root = if info.group.is_empty() {
+        "/api"
+    } else {
+        "/apis"
+    };
+    let ns = if info.namespaced {
+        format!("/namespaces/{ns}")
+    } else {
+        String::new()
+    };
+    format!("{root}/{}{ns}/{}", info.api_version(), info.plural)
+}
+
+fn path(key: &Key) -> String {
+    format!("{}/{}", collection(key.kind, &key.ns), key.name)
+}
+
+/// One request with a body.
+pub async fn call(
+    client: &Client,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> kube::Result<Value> {
+    let media_type = if method == Method::PATCH {
+        "application/merge-patch+json"
+    } else {
+        "application/json"
+    };
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header(http::header::CONTENT_TYPE, media_type)
+        .body(serde_json::to_vec(body).unwrap());
+    client.request(request.unwrap()).await
+}
