@@ -2,6 +2,7 @@
 //! them fail instead.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod faults;
 mod names;
 mod starts;
 #[path = "../support/mod.rs"]
@@ -18,7 +19,7 @@ type Test = (&'static str, fn(Programs) -> LocalBoxFuture<'static, ()>);
 
 fn main() -> ExitCode {
     let programs = Programs::find();
-    let tests: Vec<Test> = [starts::TESTS, names::TESTS].concat();
+    let tests: Vec<Test> = [starts::TESTS, names::TESTS, faults::TESTS].concat();
     if programs.is_none() {
         support::report(&format!(
             "{} tests wait for a control plane: `just control-plane` builds one (it needs Go 1.26), or set KUBEBUILDER_ASSETS",

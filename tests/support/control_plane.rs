@@ -274,6 +274,12 @@ impl ControlPlane {
         self.controllers = Some(Process::start(&command, self.path("controllers.log")));
     }
 
+    /// Another authority takes over, for the API server and for all its clients, when it starts again.
+    pub fn renew_authority(&mut self) {
+        self.authority = Authority::new(self.folder.path());
+        write_admin(&self.authority, self.address().port(), self.folder.path());
+    }
+
     /// Runs the control plane's own kubectl with all rights.
     pub fn kubectl(&self, arguments: &[&str]) -> Output {
         kubectl(&self.programs, &self.kubeconfig(), arguments)

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use headless_dns::api::Server;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use headless_dns::zone::Zone;
@@ -47,17 +48,24 @@ pub struct Names {
 impl Names {
     /// Serves the cluster of a kubeconfig.
     pub async fn serve(kubeconfig: &Path) -> Self {
-        let text = format!(
-            ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local in-addr.arpa ip6.arpa {{\n  kubeconfig {}\n }}\n}}\n",
-            kubeconfig.display()
-        );
+        let file = kubeconfig.to_owned();
+        Self::of(Ambient::Server(Server::Kubeconfig {
+            file,
+            context: None,
+        }))
+        .await
+    }
+
+    /// Serves a cluster.
+    pub async fn of(api: Ambient) -> Self {
+        let text = ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local in-addr.arpa ip6.arpa\n}\n";
         let setup = Setup {
             name: "Corefile",
-            text: &text,
+            text,
             source: &Files,
             port: 0,
             interfaces: headless_dns::dns::interface_addresses().unwrap(),
-            api: Ambient::Server(headless_dns::api::Server::Ambient),
+            api,
         };
         let program = Program::bind(setup).await.unwrap();
         let (server, zone) = (program.addresses()[0], program.zones().remove(0));

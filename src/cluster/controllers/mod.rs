@@ -51,7 +51,7 @@ pub struct Step<'a> {
 /// Every controller, with what each must remember.
 #[derive(Debug)]
 pub(super) struct Controllers {
-    kubelet: kubelet::Kubelet,
+    kubelet: Kubelet,
     collector: collector::Collector,
     endpoints: endpoints::Endpoints,
     /// Changes up to this revision have been looked at.
@@ -65,7 +65,7 @@ impl Controllers {
             endpoints::Endpoints::default(),
         );
         Self {
-            kubelet: kubelet::Kubelet::new(delays),
+            kubelet: Kubelet::new(delays),
             collector,
             endpoints,
             seen: 0,

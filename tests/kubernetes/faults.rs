@@ -1,0 +1,379 @@
+//! The watch against a real API server that fails: what was true is answered throughout, and what has changed is there
+//! within a second of the server's return.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use headless_dns::api::{self, Client, Server};
+use headless_dns::name::absolute;
+use headless_dns::serve::Ambient;
+use headless_dns::watch::{Options as Watched, Watches};
+use headless_dns::zone::{View, Zone};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use http::{Method, Request, Response};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Test;
+use crate::names::service_account;
+use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
+use crate::support::dns::{data, exchange, question, udp};
+use crate::support::kubelet::call;
+use crate::support::names::{Names, eventually};
+use crate::support::proxy::{Line, Proxy};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("an_api_server_that_is_killed_and_comes_back_is_followed_at_once", |p| {
+        killed(p).boxed_local()
+    }),
+    ("a_history_that_was_compacted_meanwhile_is_listed_again", |p| {
+        compacted(p).boxed_local()
+    }),
+    ("a_token_that_is_refused_is_read_again_from_its_file", |p| {
+        token(p).boxed_local()
+    }),
+    ("certificates_of_both_sides_may_be_replaced_while_it_runs", |p| {
+        certificates(p).boxed_local()
+    }),
+    ("a_server_that_says_429_is_asked_again_when_it_says", |p| {
+        too_many_requests(p).boxed_local()
+    }),
+    ("a_watch_that_times_out_is_opened_again_and_one_that_stalls_is_found", |p| {
+        stalled(p).boxed_local()
+    }),
+    ("a_server_without_streaming_lists_is_listed_in_pages", |p| {
+        no_streaming_lists(p).boxed_local()
+    }),
+];
+
+/// What a change takes at most, from the API server's return to the answer.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+const STABLE: &str = "pod-0.stable.default.svc.cluster.local.";
+
+/// An API server without controllers, a proxy before it, and a server whose answers are watched all the time.
+struct World {
+    plane: ControlPlane,
+    proxy: Proxy,
+    names: Names,
+    prober: Prober,
+}
+
+impl World {
+    async fn start(
+        programs: &Programs,
+        api_flags: Vec<&'static str>,
+        user: impl FnOnce(&ControlPlane) -> Value,
+    ) -> Self {
+        let options = Options {
+            api_flags,
+            ..Options::default()
+        };
+        let plane = ControlPlane::start(programs, options).await;
+        service(&plane.client, "stable", "10.0.0.1").await;
+        service(&plane.client, "leaves", "10.0.0.2").await;
+        let proxy = Proxy::start(plane.address()).await;
+        let (file, ca) = (plane.path("serve.kubeconfig"), plane.path("ca.crt"));
+        write_kubeconfig(&file, proxy.address.port(), &ca, &user(&plane));
+        let names = Names::serve(&file).await;
+        names
+            .until(STABLE, RecordType::A, &["10.0.0.1".to_owned()])
+            .await;
+        let prober = Prober::start(&names);
+        Self {
+            plane,
+            proxy,
+            names,
+            prober,
+        }
+    }
+
+    /// One Service comes, one goes, one changes.
+    async fn change(&self) {
+        let client = &self.plane.client;
+        service(client, "comes", "10.0.0.3").await;
+        for path in [
+            "/api/v1/namespaces/default/services/leaves",
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/leaves",
+        ] {
+            call(client, Method::DELETE, path, &json!({})).await.unwrap();
+        }
+        let slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/stable";
+        let endpoints = [endpoint("pod-0", "10.0.0.1"), endpoint("pod-1", "10.0.0.4")];
+        call(client, Method::PATCH, slice, &json!({"endpoints": endpoints}))
+            .await
+            .unwrap();
+    }
+
+    /// Waits until the names are those of a fresh list; how long that took.
+    async fn caught_up(&self) -> Duration {
+        let since = Instant::now();
+        let fresh = Watches::start(&self.plane.client, &Watched::default());
+        fresh.synced().await;
+        let wanted = records(&fresh.zone);
+        let listed = since.elapsed();
+        eventually("the names of a fresh list", async || {
+            (records(&self.names.zone) == wanted).then_some(())
+        })
+        .await;
+        since.elapsed().saturating_sub(listed)
+    }
+
+    /// Ends the server; not one answer was wrong.
+    async fn end(self) {
+        self.prober.end().await;
+        self.names.stop().await;
+    }
+}
+
+fn endpoint(hostname: &str, address: &str) -> Value {
+    json!({"addresses": [address], "hostname": hostname, "conditions": {"ready": true}})
+}
+
+/// A headless Service with one endpoint.
+async fn service(client: &Client, name: &str, address: &str) {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"clusterIP": "None", "ports": [{"name": "http", "port": 80}]},
+    });
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+        "endpoints": [endpoint("pod-0", address)], "ports": [{"name": "http", "port": 80}],
+    });
+    for (path, object) in [
+        ("/api/v1/namespaces/default/services", service),
+        ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice),
+    ] {
+        call(client, Method::POST, path, &object).await.unwrap();
+    }
+}
+
+/// All records of a zone but its SOA, whose serial says when.
+fn records(zone: &Arc<Zone>) -> Vec<String> {
+    let apex = absolute("cluster.local").unwrap();
+    let view = View {
+        zones: vec![apex.clone()],
+        ..View::default()
+    };
+    let records = zone.transfer(&view, &apex);
+    let mut lines: Vec<_> = records[1..records.len() - 1]
+        .iter()
+        .map(|record| format!("{record:?}"))
+        .collect();
+    lines.sort();
+    lines
+}
+
+/// Asks a name that exists all the time, again and again.
+struct Prober {
+    stop: CancellationToken,
+    task: JoinHandle<(usize, Vec<String>)>,
+}
+
+impl Prober {
+    fn start(names: &Names) -> Self {
+        let (stop, server) = (CancellationToken::new(), names.server);
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            let socket = udp(server).await;
+            let (mut asked, mut wrong) = (0, Vec::new());
+            let mut pause = tokio::time::interval(Duration::from_millis(1));
+            while !stopped.is_cancelled() {
+                pause.tick().await;
+                let reply = exchange(&socket, &question(1, STABLE, RecordType::A)).await;
+                let reply = hickory_proto::op::Message::from_vec(&reply).unwrap();
+                asked += 1;
+                if (reply.metadata.response_code, &data(&reply)[..])
+                    != (ResponseCode::NoError, &["10.0.0.1".to_owned()])
+                {
+                    wrong.push(format!("{reply}"));
+                }
+            }
+            (asked, wrong)
+        });
+        Self { stop, task }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        let (asked, wrong) = self.task.await.unwrap();
+        assert!(asked > 0);
+        assert_eq!(wrong, Vec::<String>::new(), "of {asked}");
+    }
+}
+
+/// Waits until the API server counts something whose line has all of these.
+async fn counted(client: &Client, parts: &[&str]) {
+    eventually(parts[0], async || {
+        let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+        let metrics = client.request_text(request).await.unwrap();
+        let fits = |line: &str| parts.iter().all(|part| line.contains(part));
+        metrics.lines().any(fits).then_some(())
+    })
+    .await;
+}
+
+/// The account of `deploy/`.
+fn account(plane: &ControlPlane) -> Value {
+    service_account(plane);
+    json!({"tokenFile": plane.path("token")})
+}
+
+async fn killed(programs: Programs) {
+    let mut world = World::start(&programs, Vec::new(), account).await;
+    world.plane.kill_api();
+    world.plane.start_api().await;
+    let back = Instant::now();
+    world.change().await;
+    world.caught_up().await;
+    assert!(back.elapsed() < AT_ONCE, "{:?}", back.elapsed());
+    world.end().await;
+}
+
+async fn compacted(programs: Programs) {
+    let mut world = World::start(&programs, Vec::new(), account).await;
+    world.proxy.set(Line::Cut);
+    world.change().await;
+    world.plane.compact().await;
+    // An API server that starts anew has no history of its own either.
+    world.plane.kill_api();
+    world.plane.start_api().await;
+    world.proxy.set(Line::Up);
+    let late = world.caught_up().await;
+    assert!(late < AT_ONCE, "{late:?}");
+    world.end().await;
+}
+
+async fn token(programs: Programs) {
+    let mut world = World::start(&programs, Vec::new(), account).await;
+    // The account is another one of the same name: its old tokens are refused, once no server remembers them.
+    let account = "/api/v1/namespaces/kube-system/serviceaccounts/headless-dns";
+    let client = world.plane.client.clone();
+    call(&client, Method::DELETE, account, &json!({})).await.unwrap();
+    world.plane.kill_api();
+    world.plane.start_api().await;
+    world.change().await;
+    counted(&client, &["authentication_attempts{result=\"error\"}"]).await;
+    service_account(&world.plane);
+    let late = world.caught_up().await;
+    assert!(late < AT_ONCE, "{late:?}");
+    world.end().await;
+}
+
+async fn certificates(programs: Programs) {
+    let write = |plane: &ControlPlane| {
+        let (certificate, key) = plane.authority.client("serve", Some("system:masters"));
+        let files: [PathBuf; 2] = ["serve.crt", "serve.key"].map(|name| plane.path(name));
+        std::fs::write(&files[0], certificate).unwrap();
+        std::fs::write(&files[1], key).unwrap();
+        json!({"client-certificate": files[0], "client-key": files[1]})
+    };
+    let mut world = World::start(&programs, Vec::new(), write).await;
+    world.plane.kill_api();
+    world.plane.renew_authority();
+    world.plane.start_api().await;
+    write(&world.plane);
+    world.change().await;
+    let late = world.caught_up().await;
+    assert!(late < AT_ONCE, "{late:?}");
+    world.end().await;
+}
+
+async fn too_many_requests(programs: Programs) {
+    let mut world = World::start(&programs, Vec::new(), account).await;
+    let server = Server::Kubeconfig {
+        file: world.plane.path("serve.kubeconfig"),
+        context: None,
+    };
+    let busy = Busy {
+        client: api::connect(&server).await.unwrap(),
+        refused: watch::Sender::new(None),
+    };
+    let names = Names::of(Ambient::Client(Client::new(busy.clone(), "default"))).await;
+    let stable = ["10.0.0.1".to_owned()];
+    names.until(STABLE, RecordType::A, &stable).await;
+    let prober = Prober::start(&names);
+    std::mem::replace(&mut world.prober, prober).end().await;
+    std::mem::replace(&mut world.names, names).stop().await;
+
+    busy.refused.send_replace(Some(0));
+    world.proxy.set(Line::Cut);
+    world.change().await;
+    world.proxy.set(Line::Up);
+    let all = |refused: &Option<u32>| refused.is_some_and(|count| count >= 3);
+    busy.refused.subscribe().wait_for(all).await.unwrap();
+    busy.refused.send_replace(None);
+    let late = world.caught_up().await;
+    // The server asks for a second.
+    assert!(late < AT_ONCE + Duration::from_secs(1), "{late:?}");
+    world.end().await;
+}
+
+/// The server, with a refusal before it that a real one gives while it is busy.
+#[derive(Clone)]
+struct Busy {
+    client: Client,
+    /// How often it has refused; `None`: it does not.
+    refused: watch::Sender<Option<u32>>,
+}
+
+impl tower::Service<Request<Body>> for Busy {
+    type Response = Response<Body>;
+    type Error = kube::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, kube::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let refuses = self.refused.send_if_modified(|refused| {
+            refused.as_mut().map(|count| *count += 1).is_some()
+        });
+        let client = self.client.clone();
+        async move {
+            if !refuses {
+                return client.send(request).await;
+            }
+            let status = json!({
+                "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 429, "reason": "TooManyRequests",
+                "message": "storage is (re)initializing", "details": {"retryAfterSeconds": 1},
+            });
+            let response = Response::builder()
+                .status(429)
+                .header(http::header::RETRY_AFTER, "1")
+                .body(Body::from(status.to_string().into_bytes()));
+            Ok(response.unwrap())
+        }
+        .boxed()
+    }
+}
+
+async fn stalled(programs: Programs) {
+    let world = World::start(&programs, Vec::new(), account).await;
+    let client = &world.plane.client;
+    let metric = "apiserver_request_total{code=\"200\"";
+    counted(client, &[metric, "resource=\"endpointslices\"", "verb=\"WATCH\""]).await;
+    world.proxy.stall();
+    world.change().await;
+    world.caught_up().await;
+    world.end().await;
+}
+
+async fn no_streaming_lists(programs: Programs) {
+    let world = World::start(&programs, vec!["--feature-gates=WatchList=false"], account).await;
+    world.change().await;
+    let late = world.caught_up().await;
+    assert!(late < AT_ONCE, "{late:?}");
+    world.end().await;
+}
