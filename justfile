@@ -6,9 +6,13 @@ default: ci
 ci:
     bash .ci/run
 
-# All tests
+# All tests; those against a real control plane wait until `just control-plane` has built one
 test:
     cargo test --locked
+
+# etcd, kube-apiserver, kube-controller-manager and kubectl, for the tests: target/control-plane
+control-plane:
+    bash tests/control-plane/build
 
 # One test of the picture in src/lib.rs
 layering:
