@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 pub use hickory_proto::rr::Name;
 
 /// The key of a Service: the lower-case wire labels of `<svc>.<ns>`, so that a question finds it without a string.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceKey(Box<[u8]>);
+pub struct ServiceKey(Arc<[u8]>);
 
 impl ServiceKey {
     /// The key of Service `svc` in namespace `ns`; either may come from a question, in any case.

@@ -4,6 +4,7 @@
 //! wrong is tried again, soon, for a name that is late is a name that is wrong.
 
 mod connection;
+mod protobuf;
 mod stream;
 pub mod wire;
 
@@ -75,6 +76,7 @@ impl Watches {
         let mut tasks = JoinSet::new();
         tasks.spawn(keep(store, Arc::clone(&zone), queue, synced));
         let connection = Arc::new(Connection::default());
+        let client = protobuf::client(client);
         for watched in options.watches() {
             let feed = stream::Feed {
                 watched,

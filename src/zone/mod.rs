@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
 
 pub use data::ServiceData;
@@ -145,15 +145,9 @@ impl Zone {
 
     pub(crate) fn publish_owner(&self, ip: IpAddr, key: &ServiceKey, owns: bool) {
         if owns {
-            let mut entry = self
-                .owners
-                .entry(ip)
-                .or_insert_with(|| Owners::One(key.clone()));
-            let mut keys = entry.keys();
-            if !keys.contains(key) {
-                keys.push(key.clone());
-                keys.sort_unstable();
-                *entry = Owners::Many(keys);
+            match self.owners.entry(ip) {
+                Entry::Vacant(entry) => drop(entry.insert(Owners::One(key.clone()))),
+                Entry::Occupied(mut entry) => entry.get_mut().add(key),
             }
         } else {
             let left = self.owners.get(&ip).map(|entry| entry.keys());
@@ -187,6 +181,17 @@ impl Zone {
 }
 
 impl Owners {
+    fn add(&mut self, key: &ServiceKey) {
+        if matches!(self, Self::One(owner) if owner == key) {
+            return;
+        }
+        let mut keys = self.keys();
+        if let Err(at) = keys.binary_search(key) {
+            keys.insert(at, key.clone());
+            *self = Self::Many(keys);
+        }
+    }
+
     fn keys(&self) -> Vec<ServiceKey> {
         match self {
             Self::One(key) => vec![key.clone()],

@@ -1,0 +1,306 @@
+//! The messages of a watch, by the field numbers of Kubernetes' `generated.proto` files (`k8s.io/api`,
+//! `k8s.io/apimachinery`), with only the fields that [`super::super::wire`] reads. Written out they are the API's JSON.
+//!
+//! Texts are slices of the message they came in.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use prost::Message;
+use serde::{Serialize, Serializer};
+
+/// `meta.v1.WatchEvent`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct WatchEvent {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) kind: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub(super) object: Option<RawExtension>,
+}
+
+/// `runtime.RawExtension`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RawExtension {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) raw: Bytes,
+}
+
+/// `runtime.Unknown`: an object with its type.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Unknown {
+    #[prost(message, optional, tag = "1")]
+    pub(super) type_meta: Option<TypeMeta>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) raw: Bytes,
+}
+
+/// `runtime.TypeMeta`.
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TypeMeta {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text")]
+    pub(super) api_version: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(serialize_with = "text")]
+    pub(super) kind: Bytes,
+}
+
+/// `meta.v1.ObjectMeta`; of a bookmark too.
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectMeta {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    name: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    namespace: Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    resource_version: Bytes,
+    #[prost(message, optional, tag = "9")]
+    #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+    deletion_timestamp: Option<Time>,
+    #[prost(map = "string, string", tag = "11")]
+    #[serde(skip_serializing_if = "HashMap::is_empty")]
+    labels: HashMap<String, String>,
+    #[prost(map = "string, string", tag = "12")]
+    #[serde(skip_serializing_if = "HashMap::is_empty")]
+    annotations: HashMap<String, String>,
+}
+
+/// `meta.v1.Time`.
+#[derive(Clone, PartialEq, Message)]
+struct Time {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+}
+
+/// An object of which the metadata suffice.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct Namespace {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+}
+
+/// `core.v1.Service`.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct Service {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<ServiceSpec>,
+    #[prost(message, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<ServiceStatus>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceSpec {
+    #[prost(message, repeated, tag = "1")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<ServicePort>,
+    #[prost(bytes = "bytes", tag = "3")]
+    #[serde(rename = "clusterIP", serialize_with = "text")]
+    cluster_ip: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    #[serde(rename = "type", serialize_with = "text")]
+    kind: Bytes,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    #[serde(
+        rename = "externalIPs",
+        serialize_with = "texts",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    external_ips: Vec<Bytes>,
+    #[prost(bytes = "bytes", tag = "10")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    external_name: Bytes,
+    #[prost(bytes = "bytes", repeated, tag = "18")]
+    #[serde(
+        rename = "clusterIPs",
+        serialize_with = "texts",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    cluster_ips: Vec<Bytes>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct ServicePort {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    name: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(serialize_with = "text")]
+    protocol: Bytes,
+    #[prost(int32, tag = "3")]
+    port: i32,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceStatus {
+    #[prost(message, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_balancer: Option<LoadBalancer>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct LoadBalancer {
+    #[prost(message, repeated, tag = "1")]
+    ingress: Vec<Ingress>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct Ingress {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text")]
+    ip: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(serialize_with = "text")]
+    hostname: Bytes,
+}
+
+/// `discovery.v1.EndpointSlice`.
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EndpointSlice {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, repeated, tag = "2")]
+    endpoints: Vec<Endpoint>,
+    #[prost(message, repeated, tag = "3")]
+    ports: Vec<EndpointPort>,
+    #[prost(bytes = "bytes", tag = "4")]
+    #[serde(serialize_with = "text")]
+    address_type: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Endpoint {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    #[serde(serialize_with = "texts")]
+    addresses: Vec<Bytes>,
+    #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conditions: Option<EndpointConditions>,
+    #[prost(bytes = "bytes", tag = "3")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    hostname: Bytes,
+    #[prost(message, optional, tag = "4")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_ref: Option<ObjectReference>,
+    #[prost(bytes = "bytes", tag = "7")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    zone: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct EndpointConditions {
+    #[prost(bool, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready: Option<bool>,
+    #[prost(bool, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminating: Option<bool>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct ObjectReference {
+    #[prost(bytes = "bytes", tag = "3")]
+    #[serde(serialize_with = "text")]
+    name: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct EndpointPort {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    name: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    protocol: Bytes,
+    #[prost(int32, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<i32>,
+}
+
+/// `core.v1.Pod`.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct Pod {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "3")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<PodStatus>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct PodStatus {
+    #[prost(bytes = "bytes", tag = "6")]
+    #[serde(
+        rename = "podIP",
+        serialize_with = "text",
+        skip_serializing_if = "Bytes::is_empty"
+    )]
+    pod_ip: Bytes,
+    #[prost(message, repeated, tag = "12")]
+    #[serde(rename = "podIPs")]
+    pod_ips: Vec<PodIp>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct PodIp {
+    #[prost(bytes = "bytes", tag = "1")]
+    #[serde(serialize_with = "text")]
+    ip: Bytes,
+}
+
+/// `meta.v1.Status`: what went wrong.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct Status {
+    #[prost(bytes = "bytes", tag = "2")]
+    #[serde(serialize_with = "text")]
+    status: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    #[serde(serialize_with = "text")]
+    message: Bytes,
+    #[prost(bytes = "bytes", tag = "4")]
+    #[serde(serialize_with = "text")]
+    reason: Bytes,
+    #[prost(message, optional, tag = "5")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<StatusDetails>,
+    #[prost(int32, tag = "6")]
+    code: i32,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusDetails {
+    #[prost(int32, tag = "5")]
+    retry_after_seconds: i32,
+}
+
+/// Protobuf's strings are UTF-8; what is not, is no name either.
+pub(super) fn as_str(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn text<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(as_str(bytes))
+}
+
+fn texts<S: Serializer>(list: &[Bytes], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(list.iter().map(as_str))
+}
+
+/// RFC 3339.
+fn time<S: Serializer>(time: &Option<Time>, to: S) -> Result<S::Ok, S::Error> {
+    let seconds = time.as_ref().map_or(0, |time| time.seconds);
+    to.collect_str(&jiff::Timestamp::from_second(seconds).unwrap_or_default())
+}
