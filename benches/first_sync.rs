@@ -1,6 +1,11 @@
 //! First sync and relist of a large cluster from a real API server: time, CPU, memory; beside CoreDNS where a binary is
 //! given. `cargo bench --bench first_sync -- [--coredns PATH] [--rounds N]`, after `just control-plane`.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a bench")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -40,14 +45,22 @@ async fn main() {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--coredns" => coredns = Some(PathBuf::from(arguments.next().expect("a path"))),
-            "--rounds" => rounds = arguments.next().expect("a number").parse().expect("a number"),
+            "--rounds" => {
+                rounds = arguments
+                    .next()
+                    .expect("a number")
+                    .parse()
+                    .expect("a number")
+            }
             other => panic!("unknown argument {other:?}: expected --coredns PATH, --rounds N"),
         }
     }
     let programs = Programs::find().expect("a control plane: `just control-plane` builds one");
     let mut plane = ControlPlane::start(&programs, Options::default()).await;
     let endpoints = load(&plane.client).await;
-    println!("{SERVICES} Services with {endpoints} endpoints; medians of {rounds} rounds, interleaved\n");
+    println!(
+        "{SERVICES} Services with {endpoints} endpoints; medians of {rounds} rounds, interleaved\n"
+    );
 
     let ours = vec![env!("CARGO_BIN_EXE_headless-dns").into(), "serve".into()];
     let mut servers = vec![("headless-dns", ours)];
@@ -58,7 +71,10 @@ async fn main() {
             figures.push(measure(&mut plane, command).await);
         }
     }
-    table(&servers.iter().map(|(name, _)| *name).collect::<Vec<_>>(), &figures);
+    table(
+        &servers.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        &figures,
+    );
 }
 
 /// What is measured of one server in one round.
@@ -78,7 +94,13 @@ struct Figures {
 
 impl Figures {
     fn columns(self) -> [f64; 5] {
-        [self.time, self.cpu, self.steady, self.first_peak, self.relist_peak]
+        [
+            self.time,
+            self.cpu,
+            self.steady,
+            self.first_peak,
+            self.relist_peak,
+        ]
     }
 }
 
@@ -96,15 +118,24 @@ fn table(names: &[&str], figures: &[Vec<Figures>]) {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    println!("| | {} |\n|---{}|", names.join(" | "), "|---".repeat(names.len() + 1));
+    println!(
+        "| | {} |\n|---{}|",
+        names.join(" | "),
+        "|---".repeat(names.len() + 1)
+    );
     for (column, title) in COLUMNS.iter().enumerate() {
         let values: Vec<f64> = figures.iter().map(|f| median(f, column)).collect();
         let shown: Vec<_> = values.iter().map(|value| format!("{value:.2}")).collect();
-        let ratio = values.get(1).map_or(String::new(), |theirs| format!("{:.2}×", values[0] / theirs));
+        let ratio = values.get(1).map_or(String::new(), |theirs| {
+            format!("{:.2}×", values[0] / theirs)
+        });
         println!("| {title} | {} | {ratio} |", shown.join(" | "));
     }
     let ours = &figures[0];
-    println!("\nrelist peak / steady, headless-dns: {:.2}", median(ours, 4) / median(ours, 2));
+    println!(
+        "\nrelist peak / steady, headless-dns: {:.2}",
+        median(ours, 4) / median(ours, 2)
+    );
 }
 
 /// How many endpoints a Service has.
@@ -124,7 +155,9 @@ fn name(service: usize) -> String {
 /// Creates the objects. Returns the number of endpoints.
 async fn load(client: &Client) -> usize {
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "load"}});
-    call(client, Method::POST, "/api/v1/namespaces", &namespace).await.unwrap();
+    call(client, Method::POST, "/api/v1/namespaces", &namespace)
+        .await
+        .unwrap();
     let mut first = vec![0];
     for service in 0..SERVICES {
         first.push(first[service] + size(service));
@@ -134,12 +167,18 @@ async fn load(client: &Client) -> usize {
         let objects = objects(service, first[service]);
         for (path, object) in [
             ("/api/v1/namespaces/load/services", &objects[0]),
-            ("/apis/discovery.k8s.io/v1/namespaces/load/endpointslices", &objects[1]),
+            (
+                "/apis/discovery.k8s.io/v1/namespaces/load/endpointslices",
+                &objects[1],
+            ),
         ] {
             call(client, Method::POST, path, object).await.unwrap();
         }
     });
-    services.buffer_unordered(AT_A_TIME).collect::<Vec<()>>().await;
+    services
+        .buffer_unordered(AT_A_TIME)
+        .collect::<Vec<()>>()
+        .await;
     first[SERVICES]
 }
 
@@ -213,21 +252,43 @@ async fn measure(plane: &mut ControlPlane, command: &[String]) -> Figures {
         "/apis/discovery.k8s.io/v1/namespaces/load/endpointslices/{}-x7k2p",
         name(LAST)
     );
-    let old = call(&plane.client, Method::GET, &slice, &Value::Null).await.unwrap();
+    let old = call(&plane.client, Method::GET, &slice, &Value::Null)
+        .await
+        .unwrap();
     let mut moved = old["endpoints"].clone();
     let address_now = format!("10.255.{}.{}", rand::random::<u8>(), rand::random::<u8>());
     moved[0]["addresses"][0] = address_now.clone().into();
-    call(&plane.client, Method::PATCH, &slice, &json!({"endpoints": moved})).await.unwrap();
+    call(
+        &plane.client,
+        Method::PATCH,
+        &slice,
+        &json!({"endpoints": moved}),
+    )
+    .await
+    .unwrap();
     answers(address, &pod, |found| found == [address_now.clone()]).await;
     tokio::time::sleep(REST).await;
     let relist_peak = memory(&server, "VmHWM:");
-    Figures { time, cpu, steady, first_peak, relist_peak }
+    Figures {
+        time,
+        cpu,
+        steady,
+        first_peak,
+        relist_peak,
+    }
 }
 
 fn start(command: &[String], corefile: &Path) -> Server {
     let mut process = Command::new(&command[0]);
     process.args(&command[1..]).arg("-conf").arg(corefile);
-    Server(process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    Server(
+        process
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    )
 }
 
 async fn free_port() -> u16 {
@@ -242,12 +303,17 @@ async fn answers(server: SocketAddr, qname: &str, right: impl Fn(&[String]) -> b
     loop {
         pause.tick().await;
         // Nobody listens yet: what comes back is an error.
-        if socket.send(&question(1, qname, RecordType::A)).await.is_err() {
+        if socket
+            .send(&question(1, qname, RecordType::A))
+            .await
+            .is_err()
+        {
             socket = udp(server).await;
             continue;
         }
         let mut reply = [0; 4096];
-        let received = tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut reply)).await;
+        let received =
+            tokio::time::timeout(Duration::from_millis(200), socket.recv(&mut reply)).await;
         let Ok(Ok(size)) = received else { continue };
         if right(&data(&Message::from_vec(&reply[..size]).unwrap())) {
             return;
@@ -258,7 +324,12 @@ async fn answers(server: SocketAddr, qname: &str, right: impl Fn(&[String]) -> b
 /// What a process has used, in seconds: `utime` and `stime` of proc_pid_stat(5), in ticks of 10 ms.
 fn cpu_seconds(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.0.id())).unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
     (ticks(11) + ticks(12)) / 100.0
 }

@@ -12,23 +12,25 @@ pub fn explain(error: &Error) -> String {
         return explain_status(status);
     }
     if let Some(tls) = tls(error) {
-        return match tls {
-            rustls::Error::InvalidCertificate(wrong) => {
-                format!(
-                    "the API server's certificate is not accepted: {wrong:?}; check the certificate authority"
-                )
-            }
-            rustls::Error::AlertReceived(alert) => {
-                format!("the API server refuses our certificate: {alert:?}")
-            }
-            other => format!("TLS with the API server fails: {other}"),
-        };
+        return explain_tls(tls);
     }
     let mut last: &dyn std::error::Error = error;
     while let Some(source) = last.source() {
         last = source;
     }
     format!("the API server cannot be reached: {last}")
+}
+
+fn explain_tls(error: &rustls::Error) -> String {
+    if let rustls::Error::InvalidCertificate(wrong) = error {
+        return format!(
+            "the API server's certificate is not accepted: {wrong:?}; check the certificate authority"
+        );
+    }
+    if let rustls::Error::AlertReceived(alert) = error {
+        return format!("the API server refuses our certificate: {alert:?}");
+    }
+    format!("TLS with the API server fails: {error}")
 }
 
 /// What the server says.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub use explain::{explain, explain_status};
 pub use kube::Client;
-pub use watching::watching;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
+pub use watching::watching;
 
 /// Which API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use crate::zone::{ServiceData, Set, Zone};
 /// The parts of one Service: either may come first.
 #[derive(Debug, Default)]
 struct Parts {
-    service: Option<Kept<Service>>,
+    service: Option<Kept<Arc<Service>>>,
     /// By name, sorted.
     slices: Vec<(Box<str>, Kept<Arc<Slice>>)>,
 }
@@ -40,10 +40,11 @@ impl Merge {
     /// Returns whether anything that an answer shows has changed.
     pub(super) fn apply_service(&mut self, zone: &Zone, epoch: Epoch, service: Service) -> bool {
         let key = service.key.clone();
+        let service = Arc::new(service);
         let parts = self.parts.entry(key.clone()).or_default();
         let old = parts.service.replace(Kept {
             epoch,
-            value: service.clone(),
+            value: Arc::clone(&service),
         });
         if old.as_ref().is_some_and(|kept| kept.value == service) {
             return false;
@@ -176,13 +177,11 @@ impl Merge {
             .iter()
             .map(|(_, kept)| Arc::clone(&kept.value))
             .collect();
-        let service = parts.service.as_ref().map(|kept| kept.value.clone());
-        let owned = |zone: &Zone, ip: &IpAddr, owns| {
-            if self.set == Set::Services {
-                zone.publish_owner(*ip, key, owns);
-            }
-        };
-        after.iter().for_each(|ip| owned(zone, ip, true));
+        let service = parts.service.as_ref().map(|kept| Arc::clone(&kept.value));
+        if self.set == Set::Services {
+            let alone = Arc::from([key.clone()]);
+            after.iter().for_each(|ip| zone.publish_owner(*ip, &alone));
+        }
         zone.publish_service(
             self.set,
             key,
@@ -190,10 +189,10 @@ impl Merge {
         );
         let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();
         // Only a part that lost an address needs to know who else has it.
-        if gone.peek().is_some() {
+        if self.set == Set::Services && gone.peek().is_some() {
             let kept: AHashSet<IpAddr> = parts.addresses().collect();
             gone.filter(|ip| !kept.contains(ip))
-                .for_each(|ip| owned(zone, ip, false));
+                .for_each(|ip| zone.withdraw_owner(*ip, key));
         }
         if parts.service.is_none() && parts.slices.is_empty() {
             self.parts.remove(key);

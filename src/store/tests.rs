@@ -134,7 +134,7 @@ fn a_slice_that_moves_to_another_service_leaves_the_first() {
     assert_eq!(c.addresses("b"), ["10.0.0.1"]);
     assert_eq!(
         c.zone.owners([10, 0, 0, 1].into()),
-        [ServiceKey::new(b"default", b"b")]
+        [ServiceKey::new(b"default", b"b")].into()
     );
 }
 

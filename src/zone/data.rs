@@ -1,73 +1,48 @@
 //! One Service with its slices, ready to answer from: immutable, swapped whole.
 
-use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-
+use super::index::{Index, hash_of};
 use crate::endpoint::{Endpoint, Service, Slice};
 
 /// A Service and the union of its slices.
 ///
-/// Two sorted indices find an endpoint by name or address without a scan, 8 bytes an endpoint each, so that a Pod of
-/// a set of 10,000 costs what one of a set of 10 costs.
+/// Two indices find an endpoint by name or address, so that a Pod of a set of 10,000 costs what one of a set of 10 costs.
 #[derive(Debug)]
 pub struct ServiceData {
-    service: Service,
+    service: Arc<Service>,
     slices: Box<[Arc<Slice>]>,
     /// `starts[i]`: how many endpoints come before slice `i`.
     starts: Box<[u32]>,
-    by_name: Box<[Slot]>,
-    by_address: Box<[Slot]>,
-}
-
-/// An index entry: the hash of a key, and the position of its endpoint in the union.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Slot {
-    hash: u32,
-    position: u32,
-}
-
-/// Seed of the indices: they are compared within one process only, and a collision costs one comparison.
-const HASHER: FixedState = FixedState::with_seed(0);
-
-fn hash_of<T: std::hash::Hash + ?Sized>(key: &T) -> u32 {
-    let wide = HASHER.hash_one(key);
-    u32::try_from(wide >> 32).unwrap_or_default()
+    by_name: Index,
+    by_address: Index,
+    /// How many endpoint addresses there are.
+    len: usize,
 }
 
 impl ServiceData {
     /// Merges the slices of `service`.
     #[must_use]
-    pub fn new(service: Service, slices: Box<[Arc<Slice>]>) -> Self {
+    pub fn new(service: Arc<Service>, slices: Box<[Arc<Slice>]>) -> Self {
         let mut starts = Vec::with_capacity(slices.len());
         let (mut by_name, mut by_address) = (Vec::new(), Vec::new());
         let mut position = 0;
         for slice in &slices {
             starts.push(position);
             for endpoint in slice.endpoints() {
-                by_name.push(Slot {
-                    hash: hash_of(endpoint.name().as_bytes()),
-                    position,
-                });
-                if let Some(ip) = endpoint.ip() {
-                    by_address.push(Slot {
-                        hash: hash_of(&ip),
-                        position,
-                    });
-                }
+                by_name.push((hash_of(endpoint.name().as_bytes()), position));
+                by_address.extend(endpoint.ip().map(|ip| (hash_of(&ip), position)));
                 position += 1;
             }
         }
-        by_name.sort_unstable();
-        by_address.sort_unstable();
         Self {
             service,
             slices,
             starts: starts.into(),
-            by_name: by_name.into(),
-            by_address: by_address.into(),
+            by_name: Index::new(&by_name),
+            by_address: Index::new(&by_address),
+            len: by_name.len(),
         }
     }
 
@@ -86,13 +61,13 @@ impl ServiceData {
     /// How many endpoint addresses there are, ready or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.by_name.len()
+        self.len
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.len == 0
     }
 
     /// Every endpoint with its slice.
@@ -117,18 +92,17 @@ impl ServiceData {
 
     fn found<'a>(
         &'a self,
-        index: &'a [Slot],
+        index: &'a Index,
         hash: u32,
     ) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
-        let from = index.partition_point(|s| s.hash < hash);
-        index[from..]
-            .iter()
-            .take_while(move |s| s.hash == hash)
-            .map(|s| {
-                let slice = self.starts.partition_point(|start| *start <= s.position) - 1;
-                let within = (s.position - self.starts[slice]) as usize;
-                (&*self.slices[slice], self.slices[slice].endpoint(within))
-            })
+        index.find(hash).map(|position| {
+            let slice = self
+                .starts
+                .partition_point(|start| *start as usize <= position)
+                - 1;
+            let within = position - self.starts[slice] as usize;
+            (&*self.slices[slice], self.slices[slice].endpoint(within))
+        })
     }
 }
 
@@ -158,12 +132,12 @@ mod tests {
     #[test]
     fn every_endpoint_of_every_slice_is_found_by_name_and_by_address() {
         let key = ServiceKey::new(b"default", b"redis");
-        let service = Service {
+        let service = Arc::new(Service {
             key,
             kind: Kind::Headless,
             external: Box::new([]),
             ports: Box::new([]),
-        };
+        });
         let data = ServiceData::new(
             service,
             Box::new([slice(0, 100), slice(100, 100), slice(100, 200)]),

@@ -6,6 +6,7 @@ mod aliases;
 mod candidates;
 mod data;
 mod external;
+mod index;
 mod lookup;
 mod nameservers;
 mod path;
@@ -13,7 +14,8 @@ mod reverse;
 mod transfer;
 mod view;
 
-use std::net::IpAddr;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -29,12 +31,8 @@ use crate::name::ServiceKey;
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
-/// Whose address it is: mostly one Service's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Owners {
-    One(ServiceKey),
-    Many(Vec<ServiceKey>),
-}
+/// Whose address it is, sorted: mostly one Service's. The addresses of a Service share theirs.
+type Owners = Arc<[ServiceKey]>;
 
 /// The read side of a cluster's names.
 #[derive(Debug, Default)]
@@ -44,7 +42,8 @@ pub struct Zone {
     /// ServiceImports, for multicluster zones.
     imports: Map<ServiceKey, Arc<ServiceData>>,
     /// Cluster addresses and endpoint addresses to the Services that have them.
-    owners: Map<IpAddr, Owners>,
+    owners_v4: Map<Ipv4Addr, Owners>,
+    owners_v6: Map<Ipv6Addr, Owners>,
     /// Addresses of Pods to their namespaces and names, for `pods verified`.
     pods: Map<IpAddr, Arc<[PodName]>>,
     synced: AtomicBool,
@@ -95,12 +94,12 @@ impl Zone {
 
     /// The Services that have this address, for a cluster address or an endpoint.
     #[must_use]
-    pub fn owners(&self, ip: IpAddr) -> Vec<ServiceKey> {
-        match self.owners.get(&ip).map(|entry| entry.value().clone()) {
-            None => Vec::new(),
-            Some(Owners::One(key)) => vec![key],
-            Some(Owners::Many(keys)) => keys,
-        }
+    pub fn owners(&self, ip: IpAddr) -> Arc<[ServiceKey]> {
+        let owners = match ip {
+            IpAddr::V4(ip) => self.owners_v4.get(&ip).map(|entry| Arc::clone(&entry)),
+            IpAddr::V6(ip) => self.owners_v6.get(&ip).map(|entry| Arc::clone(&entry)),
+        };
+        owners.unwrap_or_default()
     }
 
     /// The Pods at this address.
@@ -143,21 +142,19 @@ impl Zone {
         };
     }
 
-    pub(crate) fn publish_owner(&self, ip: IpAddr, key: &ServiceKey, owns: bool) {
-        if owns {
-            match self.owners.entry(ip) {
-                Entry::Vacant(entry) => drop(entry.insert(Owners::One(key.clone()))),
-                Entry::Occupied(mut entry) => entry.get_mut().add(key),
-            }
-        } else {
-            let left = self.owners.get(&ip).map(|entry| entry.keys());
-            let mut left = left.unwrap_or_default();
-            left.retain(|k| k != key);
-            match left.len() {
-                0 => drop(self.owners.remove(&ip)),
-                1 => drop(self.owners.insert(ip, Owners::One(left.swap_remove(0)))),
-                _ => drop(self.owners.insert(ip, Owners::Many(left))),
-            }
+    /// Enters an address for a Service; `alone`: the Service's key by itself, which its addresses share.
+    pub(crate) fn publish_owner(&self, ip: IpAddr, alone: &Arc<[ServiceKey]>) {
+        match ip {
+            IpAddr::V4(ip) => add_owner(&self.owners_v4, ip, alone),
+            IpAddr::V6(ip) => add_owner(&self.owners_v6, ip, alone),
+        }
+    }
+
+    /// Takes an address out that a Service no longer has.
+    pub(crate) fn withdraw_owner(&self, ip: IpAddr, key: &ServiceKey) {
+        match ip {
+            IpAddr::V4(ip) => remove_owner(&self.owners_v4, ip, key),
+            IpAddr::V6(ip) => remove_owner(&self.owners_v6, ip, key),
         }
     }
 
@@ -180,22 +177,24 @@ impl Zone {
     }
 }
 
-impl Owners {
-    fn add(&mut self, key: &ServiceKey) {
-        if matches!(self, Self::One(owner) if owner == key) {
-            return;
-        }
-        let mut keys = self.keys();
-        if let Err(at) = keys.binary_search(key) {
+fn add_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, alone: &Owners) {
+    let mut entry = owners.entry(ip).or_insert_with(|| Arc::clone(alone));
+    for key in alone.iter() {
+        if let Err(at) = entry.binary_search(key) {
+            let mut keys = entry.to_vec();
             keys.insert(at, key.clone());
-            *self = Self::Many(keys);
+            *entry = keys.into();
         }
     }
+}
 
-    fn keys(&self) -> Vec<ServiceKey> {
-        match self {
-            Self::One(key) => vec![key.clone()],
-            Self::Many(keys) => keys.clone(),
+fn remove_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, key: &ServiceKey) {
+    if let Entry::Occupied(mut entry) = owners.entry(ip) {
+        let left: Vec<_> = entry.get().iter().filter(|k| *k != key).cloned().collect();
+        if left.is_empty() {
+            entry.remove();
+        } else {
+            entry.insert(left.into());
         }
     }
 }
@@ -221,11 +220,9 @@ impl Zone {
                 lines.push(format!("{name} {:?} {slices:?}", data.service()));
             }
         }
-        lines.extend(
-            self.owners
-                .iter()
-                .map(|e| format!("owner {} {:?}", e.key(), e.value())),
-        );
+        let owner = |ip: IpAddr, owners: &Owners| format!("owner {ip} {owners:?}");
+        lines.extend(self.owners_v4.iter().map(|e| owner((*e.key()).into(), &e)));
+        lines.extend(self.owners_v6.iter().map(|e| owner((*e.key()).into(), &e)));
         for entry in &self.pods {
             let mut pods = entry.value().to_vec();
             pods.sort_unstable();

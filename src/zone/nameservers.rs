@@ -55,8 +55,8 @@ impl Zone {
     fn name_server_entries(&self, view: &View, zone: &Name) -> Vec<(Name, IpAddr)> {
         let (mut entries, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
-            for key in self.owners(*local) {
-                let Some(data) = self.service(Set::Services, &key) else {
+            for key in self.owners(*local).iter() {
+                let Some(data) = self.service(Set::Services, key) else {
                     reached = true; // by a slice whose Service is gone
                     continue;
                 };

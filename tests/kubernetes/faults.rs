@@ -32,24 +32,28 @@ use crate::support::names::{Names, eventually};
 use crate::support::proxy::{Line, Proxy};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("an_api_server_that_is_killed_and_comes_back_is_followed_at_once", |p| {
-        killed(p).boxed_local()
-    }),
-    ("a_history_that_was_compacted_meanwhile_is_listed_again", |p| {
-        compacted(p).boxed_local()
-    }),
+    (
+        "an_api_server_that_is_killed_and_comes_back_is_followed_at_once",
+        |p| killed(p).boxed_local(),
+    ),
+    (
+        "a_history_that_was_compacted_meanwhile_is_listed_again",
+        |p| compacted(p).boxed_local(),
+    ),
     ("a_token_that_is_refused_is_read_again_from_its_file", |p| {
         token(p).boxed_local()
     }),
-    ("certificates_of_both_sides_may_be_replaced_while_it_runs", |p| {
-        certificates(p).boxed_local()
-    }),
+    (
+        "certificates_of_both_sides_may_be_replaced_while_it_runs",
+        |p| certificates(p).boxed_local(),
+    ),
     ("a_server_that_says_429_is_asked_again_when_it_says", |p| {
         too_many_requests(p).boxed_local()
     }),
-    ("a_watch_that_times_out_is_opened_again_and_one_that_stalls_is_found", |p| {
-        stalled(p).boxed_local()
-    }),
+    (
+        "a_watch_that_times_out_is_opened_again_and_one_that_stalls_is_found",
+        |p| stalled(p).boxed_local(),
+    ),
     ("a_server_without_streaming_lists_is_listed_in_pages", |p| {
         no_streaming_lists(p).boxed_local()
     }),
@@ -105,13 +109,20 @@ impl World {
             "/api/v1/namespaces/default/services/leaves",
             "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/leaves",
         ] {
-            call(client, Method::DELETE, path, &json!({})).await.unwrap();
+            call(client, Method::DELETE, path, &json!({}))
+                .await
+                .unwrap();
         }
         let slice = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/stable";
         let endpoints = [endpoint("pod-0", "10.0.0.1"), endpoint("pod-1", "10.0.0.4")];
-        call(client, Method::PATCH, slice, &json!({"endpoints": endpoints}))
-            .await
-            .unwrap();
+        call(
+            client,
+            Method::PATCH,
+            slice,
+            &json!({"endpoints": endpoints}),
+        )
+        .await
+        .unwrap();
     }
 
     /// Waits until the names are those of a fresh list; how long that took.
@@ -152,7 +163,10 @@ async fn service(client: &Client, name: &str, address: &str) {
     });
     for (path, object) in [
         ("/api/v1/namespaces/default/services", service),
-        ("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice),
+        (
+            "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+            slice,
+        ),
     ] {
         call(client, Method::POST, path, &object).await.unwrap();
     }
@@ -259,7 +273,9 @@ async fn token(programs: Programs) {
     // The account is another one of the same name: its old tokens are refused, once no server remembers them.
     let account = "/api/v1/namespaces/kube-system/serviceaccounts/headless-dns";
     let client = world.plane.client.clone();
-    call(&client, Method::DELETE, account, &json!({})).await.unwrap();
+    call(&client, Method::DELETE, account, &json!({}))
+        .await
+        .unwrap();
     world.plane.kill_api();
     world.plane.start_api().await;
     world.change().await;
@@ -337,9 +353,9 @@ impl tower::Service<Request<Body>> for Busy {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let refuses = self.refused.send_if_modified(|refused| {
-            refused.as_mut().map(|count| *count += 1).is_some()
-        });
+        let refuses = self
+            .refused
+            .send_if_modified(|refused| refused.as_mut().map(|count| *count += 1).is_some());
         let client = self.client.clone();
         async move {
             if !refuses {
@@ -363,7 +379,11 @@ async fn stalled(programs: Programs) {
     let world = World::start(&programs, Vec::new(), account).await;
     let client = &world.plane.client;
     let metric = "apiserver_request_total{code=\"200\"";
-    counted(client, &[metric, "resource=\"endpointslices\"", "verb=\"WATCH\""]).await;
+    counted(
+        client,
+        &[metric, "resource=\"endpointslices\"", "verb=\"WATCH\""],
+    )
+    .await;
     world.proxy.stall();
     world.change().await;
     world.caught_up().await;

@@ -20,9 +20,10 @@ use crate::support::kubelet::TestKubelet;
 use crate::support::names::{Names, eventually};
 
 pub(crate) const TESTS: &[Test] = &[
-    ("names_follow_the_pods_that_kube_controller_manager_keeps", |p| {
-        follow(p, Reconciler::KubeControllerManager).boxed_local()
-    }),
+    (
+        "names_follow_the_pods_that_kube_controller_manager_keeps",
+        |p| follow(p, Reconciler::KubeControllerManager).boxed_local(),
+    ),
     ("names_follow_the_pods_that_our_reconciler_keeps", |p| {
         follow(p, Reconciler::Ours).boxed_local()
     }),
@@ -153,8 +154,7 @@ async fn follow(programs: Programs, reconciler: Reconciler) {
     let first = world.settled(3).await;
     world.named(&first).await;
 
-    let claims: Api<PersistentVolumeClaim> =
-        Api::namespaced(world.plane.client.clone(), "default");
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(world.plane.client.clone(), "default");
     let claim = claims.get("data-redis-1").await.unwrap().metadata.uid;
     world.kubectl(&["delete", "pod", "redis-1"]);
     let second = world.settled(3).await;

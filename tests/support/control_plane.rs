@@ -66,7 +66,8 @@ struct Process {
     log: PathBuf,
 }
 
-const UNTIL_EOF: &str = r#"log=$0; "$@" >>"$log" 2>&1 </dev/null & child=$!; read -r _; kill -9 $child; wait"#;
+const UNTIL_EOF: &str =
+    r#"log=$0; "$@" >>"$log" 2>&1 </dev/null & child=$!; read -r _; kill -9 $child; wait"#;
 
 impl Process {
     fn start(command: &Command, log: PathBuf) -> Self {
@@ -288,7 +289,9 @@ impl ControlPlane {
     /// Has etcd forget all history: watches from before get 410.
     pub async fn compact(&self) {
         let url = format!("http://127.0.0.1:{}", self.ports[0].number);
-        let etcd = api::connect(&Server::Endpoint { url, tls: None }).await.unwrap();
+        let etcd = api::connect(&Server::Endpoint { url, tls: None })
+            .await
+            .unwrap();
         let call = async |path: &str, body: serde_json::Value| {
             let request = http::Request::post(path).body(body.to_string().into_bytes());
             let reply = etcd.request_text(request.unwrap()).await.unwrap();
@@ -296,7 +299,11 @@ impl ControlPlane {
         };
         let status = call("/v3/maintenance/status", json!({})).await;
         let revision = &status["header"]["revision"];
-        call("/v3/kv/compaction", json!({"revision": revision, "physical": true})).await;
+        call(
+            "/v3/kv/compaction",
+            json!({"revision": revision, "physical": true}),
+        )
+        .await;
     }
 
     /// What the API server said last.
@@ -338,7 +345,8 @@ fn start_etcd(programs: &Programs, ports: &[Port; 3], folder: &Path) -> Process 
 
 fn write_admin(authority: &Authority, port: u16, folder: &Path) -> PathBuf {
     let (certificate, key) = authority.client("admin", Some("system:masters"));
-    let user = json!({"client-certificate-data": base64(&certificate), "client-key-data": base64(&key)});
+    let user =
+        json!({"client-certificate-data": base64(&certificate), "client-key-data": base64(&key)});
     write_kubeconfig(
         &folder.join("admin.kubeconfig"),
         port,

@@ -190,7 +190,8 @@ async fn perform(client: &Client, action: Action) -> Option<Value> {
             let meta =
                 json!({"name": key.name, "namespace": key.ns, "uid": pod["metadata"]["uid"]});
             let target = json!({"kind": "Node", "name": pod["spec"]["nodeName"]});
-            let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target});
+            let binding =
+                json!({"apiVersion": "v1", "kind": "Binding", "metadata": meta, "target": target});
             let path = format!("{}/binding", path(key));
             call(client, Method::POST, &path, &binding).await
         }

@@ -11,12 +11,7 @@ fn field(number: u8, value: &[u8]) -> Vec<u8> {
 
 fn framed(kind: &str, object_kind: &str, object: &[u8]) -> Vec<u8> {
     let type_meta = [field(1, b"v1"), field(2, object_kind.as_bytes())].concat();
-    let unknown = [
-        MAGIC.to_vec(),
-        field(1, &type_meta),
-        field(2, object),
-    ]
-    .concat();
+    let unknown = [MAGIC.to_vec(), field(1, &type_meta), field(2, object)].concat();
     let event = [field(1, kind.as_bytes()), field(2, &field(1, &unknown))].concat();
     [
         &u32::try_from(event.len()).unwrap().to_be_bytes()[..],
