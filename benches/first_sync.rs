@@ -142,7 +142,7 @@ fn table(names: &[&str], figures: &[Vec<Figures>]) {
 fn size(service: usize) -> usize {
     match service {
         1_000.. => 15,
-        _ if service % 10 == 0 => 3,
+        _ if service.is_multiple_of(10) => 3,
         _ if service % 10 == 1 => 50,
         _ => 10,
     }

@@ -56,7 +56,7 @@ struct Sandbox {
     /// Where DNS is answered, over UDP and TCP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1053")]
     dns: SocketAddr,
-    /// Where the Kubernetes API is served: loopback only. Port 0 is any free one.
+    /// Where the Kubernetes API is served, over TLS, to holders of the kubeconfig. Port 0 is any free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     api: SocketAddr,
     /// The kubeconfig to write; it goes when the sandbox ends.

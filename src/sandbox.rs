@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
-use crate::cluster::{Cluster, Delays, TemporaryFile, kubeconfig};
+use crate::cluster::{Cluster, Delays, TemporaryFile};
 use crate::controller;
 use crate::corefile::Source;
 use crate::dns::interface_addresses;
@@ -73,6 +73,7 @@ pub struct Sandbox {
     applied: Vec<Value>,
     dns: SocketAddr,
     api: SocketAddr,
+    kubeconfig: Value,
     zone: Arc<Zone>,
     shutdown: CancellationToken,
     reconciler: JoinHandle<()>,
@@ -92,7 +93,7 @@ impl Sandbox {
     /// An address that cannot be had; a manifest that is refused, with file, line and field.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let mut cluster = Cluster::start(options.delays);
-        let api = cluster.listen(options.api).await?;
+        let (api, kubeconfig) = cluster.listen(options.api).await?;
         let setup = Setup {
             name: "config/sandbox.Corefile",
             text: COREFILE,
@@ -122,6 +123,7 @@ impl Sandbox {
             applied,
             dns,
             api,
+            kubeconfig,
             zone,
             shutdown,
             reconciler,
@@ -139,6 +141,12 @@ impl Sandbox {
     #[must_use]
     pub fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// The kubeconfig of one who may do everything.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Value {
+        &self.kubeconfig
     }
 
     /// A client of the API, in this process.
@@ -317,16 +325,15 @@ pub async fn narrate(
     let path = kubeconfig_path.unwrap_or_else(|| {
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
-    anyhow::ensure!(
-        !path.exists(),
-        "{} exists already: give --kubeconfig another path",
-        path.display()
-    );
-    let config = serde_saphyr::to_string(&kubeconfig(sandbox.api))?;
-    let file = TemporaryFile::create(path.clone(), &config)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
+    let file = TemporaryFile::create(path.clone(), &config).with_context(|| {
+        format!(
+            "cannot write {}: give --kubeconfig another path",
+            path.display()
+        )
+    })?;
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns));
-    tell(&format!("api   http://{}", sandbox.api));
+    tell(&format!("api   https://{}", sandbox.api));
     tell(&format!("export KUBECONFIG={}", file.path().display()));
     tell_until(&sandbox, started, &stop, &tell).await?;
     drop(file);

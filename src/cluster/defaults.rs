@@ -65,6 +65,7 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
+/// A claim that is created: a Pod that uses it keeps it (storage object in use protection).
 pub(super) fn claim(claim: &mut Value) {
     default(object(claim, "spec"), "volumeMode", "Filesystem");
     default(object(claim, "status"), "phase", "Pending");
@@ -93,9 +94,24 @@ pub(super) fn pod(pod: &mut Value) {
     default(spec, "enableServiceLinks", true);
     default(spec, "preemptionPolicy", "PreemptLowerPriority");
     default(spec, "priority", 0);
+    tolerations(spec);
     let status = object(pod, "status");
     default(status, "phase", "Pending");
     default(status, "qosClass", "BestEffort");
+}
+
+/// What the admission plugin DefaultTolerationSeconds adds.
+fn tolerations(spec: &mut Value) {
+    default(spec, "tolerations", json!([]));
+    for key in ["not-ready", "unreachable"] {
+        let key = format!("node.kubernetes.io/{key}");
+        let Some(all) = spec["tolerations"].as_array_mut() else {
+            return;
+        };
+        if all.iter().all(|toleration| toleration["key"] != key) {
+            all.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
+        }
+    }
 }
 
 /// A Pod's spec, also inside a template.

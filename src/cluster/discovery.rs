@@ -52,6 +52,15 @@ pub(super) fn document(path: &[&str]) -> Option<Value> {
     }
 }
 
+/// Whether the path is below a group and version that is served.
+pub(super) fn serves(path: &[&str]) -> bool {
+    match path {
+        ["api", "v1", ..] => true,
+        ["apis", group, version, ..] => groups().contains(&(group, version)),
+        _ => false,
+    }
+}
+
 fn groups() -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<_> = KINDS
         .iter()

@@ -24,6 +24,8 @@ pub struct Kind {
     pub generation: bool,
     /// How names may look.
     pub names: Names,
+    /// What field selectors may name beside `metadata.name` and `metadata.namespace`.
+    pub fields: &'static [&'static str],
     /// Fills in what the API server fills in.
     pub defaults: fn(&mut Value),
     /// Checks an object; the old one is given on update.
@@ -37,8 +39,6 @@ pub struct Kind {
 pub enum Names {
     /// A DNS label (RFC 1123).
     Label,
-    /// A DNS label that does not begin with a digit (RFC 1035).
-    Label1035,
     /// Labels joined with dots.
     Subdomain,
 }
@@ -60,6 +60,7 @@ const CORE: Kind = Kind {
     subresources: &[],
     generation: false,
     names: Names::Subdomain,
+    fields: &[],
     defaults: none,
     validate: anything,
     columns: &[],
@@ -82,6 +83,19 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Event",
         plural: "events",
+        fields: &[
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
         short: &["ev"],
         columns: table::EVENT,
         ..CORE
@@ -89,6 +103,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Namespace",
         plural: "namespaces",
+        fields: &["status.phase"],
         short: &["ns"],
         subresources: &["status"],
         names: Names::Label,
@@ -99,6 +114,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Node",
         plural: "nodes",
+        fields: &["spec.unschedulable"],
         short: &["no"],
         subresources: &["status"],
         columns: table::NODE,
@@ -126,6 +142,16 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Pod",
         plural: "pods",
+        fields: &[
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+        ],
         short: &["po"],
         subresources: &[
             "status",
@@ -146,6 +172,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Secret",
         plural: "secrets",
+        fields: &["type"],
         defaults: defaults::secret,
         columns: table::SECRET,
         ..CORE
@@ -153,9 +180,10 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Service",
         plural: "services",
+        fields: &["spec.clusterIP", "spec.type"],
         short: &["svc"],
         subresources: &["status"],
-        names: Names::Label1035,
+        names: Names::Label,
         defaults: defaults::service,
         validate: validate::service,
         columns: table::SERVICE,
@@ -200,6 +228,7 @@ pub const KINDS: &[Kind] = &[
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
         plural: "endpointslices",
+        generation: true,
         validate: validate::slice,
         columns: table::SLICE,
         ..CORE
@@ -268,6 +297,12 @@ impl KindId {
 }
 
 impl Kind {
+    /// Whether a real cluster has it only by a CustomResourceDefinition.
+    #[must_use]
+    pub fn custom(&self) -> bool {
+        self.group.ends_with(".x-k8s.io")
+    }
+
     /// `v1`, or `group/version`.
     #[must_use]
     pub fn api_version(&self) -> String {

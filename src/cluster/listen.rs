@@ -1,17 +1,26 @@
-//! The API over TCP: plain HTTP, so on loopback only, and only for who says that he asks loopback.
+//! The API over TCP: TLS of an authority that lives as long as the cluster, and only for those whom it has signed.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
-use http::{HeaderValue, Request, header};
+use base64::Engine as _;
+use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpListener;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use super::authority::{self, Authority, Identity};
 use super::server::{Api, failure};
 use super::status::ApiStatus;
 
@@ -26,110 +35,125 @@ pub enum ListenError {
         /// What the system says.
         source: io::Error,
     },
-    /// Everybody could reach it.
-    #[error(
-        "the embedded API has neither TLS nor authentication and is served on loopback only, not on {0}"
-    )]
-    NotLoopback(SocketAddr),
+    /// No certificates can be made.
+    #[error("cannot make the api's certificates: {0}")]
+    Certificates(#[from] authority::Error),
+    /// Nor used.
+    #[error("cannot use the api's certificates: {0}")]
+    Tls(String),
 }
 
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    if !address.ip().is_loopback() {
-        return Err(ListenError::NotLoopback(address));
-    }
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| ListenError::Bind { address, source })
+/// The API on a socket, and what a client needs to come in.
+pub(super) struct Door {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    pub(super) address: SocketAddr,
+    pub(super) kubeconfig: Value,
 }
 
-pub(super) async fn serve(listener: TcpListener, api: Api) {
+pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
+    let failed = |source| ListenError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let authority = Authority::new()?;
+    let loopback = [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+        address.ip(),
+    ];
+    let server = authority.server(&loopback)?;
+    let client = authority.client("admin", Some("system:masters"))?;
+    Ok(Door {
+        acceptor: acceptor(&authority, &server).map_err(ListenError::Tls)?,
+        kubeconfig: kubeconfig(address, &authority, &client),
+        listener,
+        address,
+    })
+}
+
+fn acceptor(authority: &Authority, server: &Identity) -> Result<TlsAcceptor, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let certificate =
+        |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| text(&error));
+    let mut roots = RootCertStore::empty();
+    let root = certificate(&authority.certificate())?;
+    roots.add(root).map_err(|error| text(&error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    // Who has no certificate hears a 401 instead of a broken handshake.
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| text(&error))?;
+    let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes()).map_err(|error| text(&error))?;
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| text(&error))?
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![certificate(&server.certificate)?], key)
+        .map_err(|error| text(&error))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A kubeconfig with all that it needs inside.
+fn kubeconfig(address: SocketAddr, authority: &Authority, client: &Identity) -> Value {
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let cluster = json!({
+        "server": format!("https://{address}"), "certificate-authority-data": base64(&authority.certificate()),
+    });
+    let user = json!({
+        "client-certificate-data": base64(&client.certificate), "client-key-data": base64(&client.key),
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "headless-dns",
+        "clusters": [{"name": "headless-dns", "cluster": cluster}],
+        "users": [{"name": "headless-dns", "user": user}],
+        "contexts": [{"name": "headless-dns", "context": {"cluster": "headless-dns", "user": "headless-dns", "namespace": "default"}}],
+    })
+}
+
+pub(super) async fn serve(door: Door, api: Api) {
     // They end with the cluster.
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door.listener.accept() => accepted,
             Some(_ended) = connections.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, door.acceptor.clone(), api.clone()));
+            }
             Err(error) => {
                 warn!(%error, "accept failed");
                 tokio::task::yield_now().await;
-                continue;
             }
-        };
-        let api = api.clone();
-        connections.spawn(async move {
-            let answer = service_fn(move |request: Request<Incoming>| {
-                let api = api.clone();
-                async move {
-                    if !asks_loopback(&request) {
-                        let why = "the Host of the request is not a loopback address: a page in a browser must not reach this API";
-                        return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::forbidden(
-                            why,
-                        )));
-                    }
-                    Ok(Api::call(&api, request).await)
-                }
-            });
-            if let Err(error) = Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), answer)
-                .await
-            {
-                debug!(%error, "api connection ended");
-            }
-        });
+        }
     }
 }
 
-/// Whether the request names loopback as its host: a name that a stranger's DNS points here does not (DNS rebinding).
-fn asks_loopback<B>(request: &Request<B>) -> bool {
-    let named = request.headers().get(header::HOST).map(HeaderValue::to_str);
-    let host = match (named, request.uri().authority()) {
-        (Some(Ok(host)), _) => host.to_owned(),
-        (None, Some(authority)) => authority.to_string(),
-        (Some(Err(_)), _) | (None, None) => return false,
-    };
-    let Ok(authority) = host.parse::<http::uri::Authority>() else {
-        return false;
-    };
-    let name = authority.host().trim_matches(['[', ']']);
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_loopback_host_is_served() {
-        let asks = |host: &str| {
-            asks_loopback(
-                &Request::builder()
-                    .header(header::HOST, host)
-                    .body(())
-                    .unwrap(),
-            )
-        };
-        for yes in [
-            "127.0.0.1:6443",
-            "localhost",
-            "LocalHost:1",
-            "[::1]:6443",
-            "127.1.2.3",
-        ] {
-            assert!(asks(yes), "{yes}");
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Api) {
+    let stream = match acceptor.accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            debug!(%error, "api handshake failed");
+            return;
         }
-        for no in [
-            "example.com",
-            "127.0.0.1.example.com",
-            "10.0.0.1",
-            "",
-            "localhost.example.com:80",
-        ] {
-            assert!(!asks(no), "{no}");
+    };
+    let known = stream.get_ref().1.peer_certificates().is_some();
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let api = api.clone();
+        async move {
+            if !known {
+                return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::unauthorized()));
+            }
+            Ok(Api::call(&api, request).await)
         }
-        assert!(!asks_loopback(&Request::new(())));
+    });
+    let ended = Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), answer)
+        .await;
+    if let Err(error) = ended {
+        debug!(%error, "api connection ended");
     }
 }

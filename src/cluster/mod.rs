@@ -3,6 +3,7 @@
 //! Its core ([`state`]) is pure; [`server`] speaks HTTP; controllers are decision functions that one task steps.
 
 mod addresses;
+pub mod authority;
 pub mod controllers;
 mod defaults;
 mod discovery;
@@ -12,6 +13,7 @@ pub mod manifest;
 pub mod objects;
 mod patch;
 mod protobuf;
+mod quantity;
 mod request;
 pub mod server;
 pub mod state;
@@ -22,8 +24,9 @@ pub mod validate;
 mod verbs;
 mod watching;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -110,17 +113,19 @@ impl Cluster {
         &self.api
     }
 
-    /// Serves the API over HTTP too; only on loopback. Returns the address.
+    /// Serves the API over HTTPS too. Returns the address, and a kubeconfig of one who may do everything: nobody else
+    /// comes in.
     ///
     /// # Errors
-    /// An address that is not loopback, or cannot be had.
-    pub async fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, ListenError> {
-        let listener = listen::bind(address).await?;
-        let bound = listener
-            .local_addr()
-            .map_err(|source| ListenError::Bind { address, source })?;
-        self.tasks.spawn(listen::serve(listener, self.api.clone()));
-        Ok(bound)
+    /// An address that cannot be had.
+    pub async fn listen(
+        &mut self,
+        address: SocketAddr,
+    ) -> Result<(SocketAddr, Value), ListenError> {
+        let door = listen::bind(address).await?;
+        let (bound, kubeconfig) = (door.address, door.kubeconfig.clone());
+        self.tasks.spawn(listen::serve(door, self.api.clone()));
+        Ok((bound, kubeconfig))
     }
 
     /// What has happened and happens, as lines for a person.
@@ -214,17 +219,6 @@ impl Cluster {
     }
 }
 
-/// A kubeconfig for a cluster at this address.
-#[must_use]
-pub fn kubeconfig(address: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "headless-dns",
-        "clusters": [{"name": "headless-dns", "cluster": {"server": format!("http://{address}")}}],
-        "users": [{"name": "headless-dns", "user": {}}],
-        "contexts": [{"name": "headless-dns", "context": {"cluster": "headless-dns", "user": "headless-dns", "namespace": "default"}}],
-    })
-}
-
 /// What is there before anybody asks.
 fn boot(state: &mut State, now: Timestamp) {
     let time = state::timestamp(now);
@@ -234,11 +228,6 @@ fn boot(state: &mut State, now: Timestamp) {
     };
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         create("Namespace", "", json!({"metadata": {"name": name}}));
-        create(
-            "ServiceAccount",
-            name,
-            json!({"metadata": {"name": "default"}}),
-        );
     }
     let resources = json!({"cpu": "64", "memory": "256Gi", "pods": "65000"});
     let node = json!({
@@ -278,12 +267,18 @@ fn boot(state: &mut State, now: Timestamp) {
 pub struct TemporaryFile(std::path::PathBuf);
 
 impl TemporaryFile {
-    /// Writes the file.
+    /// Writes the file, for its owner's eyes only.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says; a file that is there already.
     pub fn create(path: std::path::PathBuf, text: &str) -> io::Result<Self> {
-        std::fs::write(&path, text)?;
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(text.as_bytes())?;
         Ok(Self(path))
     }
 

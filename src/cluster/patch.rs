@@ -43,9 +43,8 @@ impl PatchType {
                     serde_json::from_value(patch.clone()).map_err(|error| {
                         ApiStatus::bad_request(format!("not a JSON patch: {error}"))
                     })?;
-                json_patch::patch(object, &patch).map_err(|error| {
-                    ApiStatus::bad_request(format!("the patch cannot be applied: {error}"))
-                })
+                // The API server keeps to itself which operation failed.
+                json_patch::patch(object, &patch).map_err(|_| ApiStatus::unprocessable())
             }
             Self::Merge => {
                 json_patch::merge(object, patch);
@@ -124,14 +123,14 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
             Value::Object(_) => {
                 strategic(target.entry(key.clone()).or_insert(Value::Null), value, key)
             }
-            Value::Array(items) => merge_list(
-                target
+            Value::Array(items) => {
+                let order = patch.get(&format!("$setElementOrder/{key}"));
+                let order = order.and_then(Value::as_array).unwrap_or(items);
+                let list = target
                     .entry(key.clone())
-                    .or_insert_with(|| Value::Array(Vec::new())),
-                items,
-                key,
-                parent,
-            ),
+                    .or_insert_with(|| Value::Array(Vec::new()));
+                merge_list(list, (items, order), key, parent);
+            }
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 drop(target.insert(key.clone(), value.clone()))
             }
@@ -139,7 +138,8 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
     }
 }
 
-fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
+/// Merges a list; `order`: how the items that the patch names stand.
+fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), name: &str, parent: &str) {
     let scoped = if name == "ports" && ["containers", "initContainers"].contains(&parent) {
         "container.ports"
     } else {
@@ -168,6 +168,7 @@ fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
     if patch.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
+    let before = items.clone();
     for item in patch {
         let at = items
             .iter()
@@ -184,6 +185,32 @@ fn merge_list(target: &mut Value, patch: &[Value], name: &str, parent: &str) {
             }
         }
     }
+    *items = arrange(std::mem::take(items), &before, order, merge_key);
+}
+
+/// Puts merged items in order: those of the patch as it has them, the others as they were, and where both were there
+/// before as they stood to each other. What is new comes before what the patch does not name.
+fn arrange(merged: Vec<Value>, before: &[Value], order: &[Value], merge_key: &str) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| {
+        list.iter()
+            .position(|other| other[merge_key] == item[merge_key])
+    };
+    let (mut named, others): (Vec<_>, Vec<_>) = merged
+        .into_iter()
+        .partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    let mut arranged = Vec::new();
+    while let Some(other) = others.peek() {
+        let earlier = |item: &Value| match (place(before, other), place(before, item)) {
+            (Some(other), Some(item)) => item < other,
+            (None, _) | (_, None) => true,
+        };
+        let next = named.next_if(earlier).or_else(|| others.next());
+        arranged.extend(next);
+    }
+    arranged.extend(named);
+    arranged
 }
 
 fn without_directives(patch: &Map<String, Value>) -> Value {
@@ -208,7 +235,7 @@ mod tests {
         let pod = json!({"spec": {"containers": [{"name": "a", "image": "a:1", "args": ["x"]}, {"name": "b", "image": "b:1"}]}});
         let patch = json!({"spec": {"containers": [{"name": "a", "image": "a:2", "args": ["y", "z"]}, {"name": "c", "image": "c:1"}]}});
         let wanted = json!({"spec": {"containers": [
-            {"name": "a", "image": "a:2", "args": ["y", "z"]}, {"name": "b", "image": "b:1"}, {"name": "c", "image": "c:1"}]}});
+            {"name": "a", "image": "a:2", "args": ["y", "z"]}, {"name": "c", "image": "c:1"}, {"name": "b", "image": "b:1"}]}});
         assert_eq!(patched(pod, patch), wanted);
     }
 

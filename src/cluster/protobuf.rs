@@ -189,6 +189,7 @@ fn message(mut bytes: &[u8], fields: &[Field]) -> Option<Value> {
             }
             Type::Text if part.is_empty() => {} // proto2 writes empty strings; JSON leaves them out
             Type::Int if whole == 0 && *name != "gracePeriodSeconds" => {}
+            Type::Bool if whole == 0 && *name == "publishNotReadyAddresses" => {}
             Type::Bool
             | Type::Bytes
             | Type::Int

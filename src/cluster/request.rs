@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::kinds::KindId;
+use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::state::{DeleteOptions, Propagation};
 use super::status::ApiStatus;
+use super::validate;
 use crate::selector::Selector;
 
 /// What a path names.
@@ -97,17 +98,18 @@ impl Parameters {
         matches!(self.text(name), "true" | "1")
     }
 
-    /// Whether nothing is to be kept.
+    /// Whether nothing is to be kept; `options`: what the verb's parameters are called.
     ///
     /// # Errors
     /// Another value than `All`.
-    pub(super) fn dry_run(&self) -> Result<bool, ApiStatus> {
+    pub(super) fn dry_run(&self, options: &str) -> Result<bool, ApiStatus> {
         match self.text("dryRun") {
             "" => Ok(false),
             "All" => Ok(true),
-            other => Err(ApiStatus::bad_request(format!(
-                "dryRun: Unsupported value: \"{other}\": supported values: \"All\""
-            ))),
+            other => {
+                let error = validate::not_supported("dryRun", json!([other]), &["All"]);
+                Err(ApiStatus::invalid_option(options, &error))
+            }
         }
     }
 
@@ -115,7 +117,7 @@ impl Parameters {
     ///
     /// # Errors
     /// A selector that cannot be read.
-    pub(super) fn filter(&self) -> Result<Filter, ApiStatus> {
+    pub(super) fn filter(&self, kind: KindId) -> Result<Filter, ApiStatus> {
         let labels = Selector::parse(self.text("labelSelector"))
             .map_err(|error| ApiStatus::bad_request(error.to_string()))?;
         let mut fields = Vec::new();
@@ -135,10 +137,25 @@ impl Parameters {
                     "invalid field selector {term:?}: expected field=value or field!=value"
                 )));
             };
+            check_field(kind.info(), path)?;
             fields.push((path.to_owned(), equal, value.to_owned()));
         }
         Ok(Filter { labels, fields })
     }
+}
+
+/// Only some fields can be selected by.
+fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
+    if ["metadata.name", "metadata.namespace"].contains(&path) || kind.fields.contains(&path) {
+        return Ok(());
+    }
+    Err(ApiStatus::bad_request(if kind.fields.is_empty() {
+        format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
+    } else {
+        format!("field label not supported: {path}")
+    }))
 }
 
 fn unescape(text: &str) -> String {
@@ -210,10 +227,9 @@ pub(super) fn delete_options(
         ("Foreground", _) => Propagation::Foreground,
         ("Background" | "", _) => Propagation::Background,
         (other, _) => {
-            let message = format!(
-                "propagationPolicy: Unsupported value: \"{other}\": supported values: \"Foreground\", \"Background\", \"Orphan\""
-            );
-            return Err(ApiStatus::bad_request(message));
+            let allowed = &["Foreground", "Background", "Orphan", "nil"];
+            let error = validate::not_supported("propagationPolicy", other.into(), allowed);
+            return Err(ApiStatus::invalid_option("DeleteOptions", &error));
         }
     };
     Ok(DeleteOptions {
@@ -223,14 +239,13 @@ pub(super) fn delete_options(
         uid: text(&body["preconditions"]["uid"]),
         revision: text(&body["preconditions"]["resourceVersion"]),
         propagation,
-        dry_run: parameters.dry_run()? || body["dryRun"][0] == "All",
+        dry_run: parameters.dry_run("DeleteOptions")? || body["dryRun"][0] == "All",
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     /// Kind, namespace, name, subresource.
     type Parts = (&'static str, Option<String>, Option<String>, Option<String>);
@@ -266,12 +281,12 @@ mod tests {
 
     #[test]
     fn selectors_come_escaped() {
-        let filter = Parameters::parse("fieldSelector=metadata.name%3Da%2Cstatus.phase%21%3DFailed&labelSelector=app+in+%28x%29").filter().unwrap();
+        let filter = Parameters::parse("fieldSelector=metadata.name%3Da%2Cstatus.phase%21%3DFailed&labelSelector=app+in+%28x%29").filter(KindId::named("Pod")).unwrap();
         assert!(filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}})));
         assert!(!filter.matches(&json!({"metadata": {"name": "a", "labels": {"app": "x"}}, "status": {"phase": "Failed"}})));
         assert_eq!(
             Parameters::parse("fieldSelector=x")
-                .filter()
+                .filter(KindId::named("Pod"))
                 .unwrap_err()
                 .code,
             400

@@ -181,6 +181,10 @@ impl Api {
                 None => json(StatusCode::OK, &document),
             });
         }
+        if !discovery::serves(path) {
+            let text = Bytes::from_static(b"404 page not found\n");
+            return Ok(reply(StatusCode::NOT_FOUND, "text/plain", text));
+        }
         let target = Target::parse(path).ok_or_else(ApiStatus::no_such_path)?;
         if let (Some(subresource), kind) = (&target.subresource, target.kind.info())
             && !kind.subresources.contains(&subresource.as_str())

@@ -56,6 +56,9 @@ pub enum Part {
 
 const FOREGROUND: &str = "foregroundDeletion";
 
+/// Keeps a claim for as long as a Pod uses it.
+pub(super) const PROTECTION: &str = "kubernetes.io/pvc-protection";
+
 /// How long a Pod may take to end where it does not say, in seconds.
 const GRACE: i64 = 30;
 
@@ -92,6 +95,9 @@ impl State {
             object.as_object_mut().map(|o| o.remove("status"));
         }
         (info.defaults)(&mut object);
+        if info.kind == "PersistentVolumeClaim" {
+            protect(&mut object);
+        }
         let name = object["metadata"]["name"]
             .as_str()
             .unwrap_or_default()
@@ -148,10 +154,11 @@ impl State {
             );
             return Err(ApiStatus::conflict(info, &key.name, &why));
         }
-        if given("name").is_some_and(|v| v != key.name) {
-            return Err(ApiStatus::bad_request(
-                "the name of the object does not match the name on the URL",
-            ));
+        if let Some(name) = given("name").filter(|name| *name != key.name) {
+            return Err(ApiStatus::bad_request(format!(
+                "the name of the object ({name}) does not match the name on the URL ({})",
+                key.name
+            )));
         }
         let mut object = merge_parts(info, &old, object, part);
         (info.defaults)(&mut object);
@@ -160,7 +167,7 @@ impl State {
         if object == *old {
             return Ok(old);
         }
-        if info.generation && object["spec"] != old["spec"] {
+        if info.generation && asks_for_more(&object, &old) {
             object["metadata"]["generation"] =
                 (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
         }
@@ -197,11 +204,7 @@ impl State {
             .as_ref()
             .filter(|uid| meta["uid"] != uid.as_str())
         {
-            let why = format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                meta["uid"].as_str().unwrap_or_default()
-            );
-            return Err(ApiStatus::conflict(info, &key.name, &why));
+            return Err(ApiStatus::other_uid(info, &key.name, uid, &meta["uid"]));
         }
         if let Some(revision) = options
             .revision
@@ -212,7 +215,8 @@ impl State {
             return Err(ApiStatus::conflict(info, &key.name, &why));
         }
         if options.dry_run {
-            return Ok(Some(old));
+            let stays = grace(info, &old, options.grace) > 0 || has_finalizers(&old);
+            return Ok(stays.then_some(old));
         }
         if options.propagation == Propagation::Orphan {
             self.orphan_dependents(&old);
@@ -461,6 +465,31 @@ fn take_over(new: &mut Value, old: &Value, field: &str) {
     } else {
         new[field] = old[field].clone();
     }
+}
+
+/// What the admission plugin StorageObjectInUseProtection adds to a new claim.
+fn protect(claim: &mut Value) {
+    let finalizers = &mut claim["metadata"]["finalizers"];
+    let mut all = finalizers.as_array().cloned().unwrap_or_default();
+    if !all.iter().any(|finalizer| finalizer == PROTECTION) {
+        all.push(PROTECTION.into());
+        *finalizers = all.into();
+    }
+}
+
+/// Whether something is wanted of whoever keeps the object; that a Pod gets its node is not.
+fn asks_for_more(new: &Value, old: &Value) -> bool {
+    let asked = |object: &Value| {
+        let mut asked = object.clone();
+        if let Some(fields) = asked.as_object_mut() {
+            fields.retain(|field, _| field != "metadata" && field != "status");
+        }
+        if old["spec"]["nodeName"].is_null() {
+            asked["spec"].as_object_mut().map(|s| s.remove("nodeName"));
+        }
+        asked
+    };
+    asked(new) != asked(old)
 }
 
 fn has_finalizers(object: &Value) -> bool {

@@ -60,6 +60,12 @@ impl ApiStatus {
         Self::of(405, "MethodNotAllowed", message.into(), Value::Null)
     }
 
+    /// 401.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::of(401, "Unauthorized", "Unauthorized".into(), Value::Null)
+    }
+
     /// 403.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::of(403, "Forbidden", message.into(), Value::Null)
@@ -84,6 +90,19 @@ impl ApiStatus {
             kind.resource()
         );
         Self::of(409, "Conflict", message, details(kind, name))
+    }
+
+    /// 409 for an object of another UID than the delete is for.
+    #[must_use]
+    pub fn other_uid(kind: &Kind, name: &str, asked: &str, present: &Value) -> Self {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition ({asked}) does not match the UID in record ({}). \
+             The object might have been deleted and then recreated",
+            kind.kind,
+            present.as_str().unwrap_or_default()
+        );
+        let details = json!({"name": name, "kind": kind.kind});
+        Self::of(409, "Conflict", message, details)
     }
 
     /// 410 for a revision that is gone.
@@ -111,8 +130,9 @@ impl ApiStatus {
             .collect();
         let mut details =
             json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});
-        if kind.group.is_empty() {
-            details.as_object_mut().map(|d| d.remove("group"));
+        // What is empty is left out.
+        if let Some(details) = details.as_object_mut() {
+            details.retain(|_, value| value != "");
         }
         Self::of(
             422,
@@ -120,6 +140,23 @@ impl ApiStatus {
             format!("{}{} \"{name}\" is invalid: {all}", kind.kind, suffix(kind)),
             details,
         )
+    }
+
+    /// 422 for an option of the request, such as a `CreateOptions`' `dryRun`.
+    #[must_use]
+    pub fn invalid_option(options: &str, error: &FieldError) -> Self {
+        let cause =
+            json!({"reason": error.reason(), "message": error.message(), "field": error.field});
+        let details = json!({"group": "meta.k8s.io", "kind": options, "causes": [cause]});
+        let message = format!("{options}.meta.k8s.io \"\" is invalid: {error}");
+        Self::of(422, "Invalid", message, details)
+    }
+
+    /// 422 for a patch that is well formed and cannot be applied.
+    #[must_use]
+    pub fn unprocessable() -> Self {
+        let message = "the server rejected our request due to an error in our request";
+        Self::of(422, "Invalid", message.into(), json!({}))
     }
 
     /// The object that is sent.

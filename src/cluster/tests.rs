@@ -208,7 +208,7 @@ async fn what_is_not_served_is_said() {
         log["message"],
         "logs is not served: the Pods of this cluster have names and addresses, but no containers that run"
     );
-    assert_eq!(caller.get("/apis/batch/v1/jobs").await["code"], 404);
+    assert_eq!(caller.get("/apis/apps/v1/jobs").await["code"], 404);
     assert_eq!(
         caller.call(Method::PUT, CONFIG_MAPS, map("a")).await.0,
         StatusCode::METHOD_NOT_ALLOWED

@@ -17,6 +17,7 @@ pub struct FieldError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Problem {
+    Duplicate(Value),
     Forbidden(String),
     Invalid(Value, String),
     NotSupported(Value, Vec<&'static str>),
@@ -72,6 +73,7 @@ impl Errors {
 impl FieldError {
     pub(super) fn reason(&self) -> &'static str {
         match self.problem {
+            Problem::Duplicate(_) => "FieldValueDuplicate",
             Problem::Forbidden(_) => "FieldValueForbidden",
             Problem::Invalid(..) => "FieldValueInvalid",
             Problem::NotSupported(..) => "FieldValueNotSupported",
@@ -81,6 +83,7 @@ impl FieldError {
 
     pub(super) fn message(&self) -> String {
         match &self.problem {
+            Problem::Duplicate(value) => format!("Duplicate value: {value}"),
             Problem::Forbidden(what) => format!("Forbidden: {what}"),
             Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
             Problem::NotSupported(value, allowed) => {
@@ -104,8 +107,8 @@ impl fmt::Display for FieldError {
 
 const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
     alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035_RULE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end \
-    with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const KEY_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character \
+    (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with \
     an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
@@ -117,6 +120,22 @@ pub(super) fn invalid(field: String, value: Value, what: &str) -> FieldError {
     }
 }
 
+/// A field with a value other than those it may have.
+pub(super) fn not_supported(field: &str, value: Value, allowed: &[&'static str]) -> FieldError {
+    FieldError {
+        field: field.into(),
+        problem: Problem::NotSupported(value, allowed.to_vec()),
+    }
+}
+
+/// A field that may not have this value here.
+pub(super) fn forbidden(field: &str, what: &str) -> FieldError {
+    FieldError {
+        field: field.into(),
+        problem: Problem::Forbidden(what.into()),
+    }
+}
+
 /// Checks `metadata.name`.
 pub fn name(name: &str, names: Names, errors: &mut Errors) {
     let value = Value::from(name);
@@ -125,11 +144,6 @@ pub fn name(name: &str, names: Names, errors: &mut Errors) {
     }
     let (fits, longest, rule) = match names {
         Names::Label => (is_label(name), 63, LABEL_RULE),
-        Names::Label1035 => (
-            is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase()),
-            63,
-            LABEL_1035_RULE,
-        ),
         Names::Subdomain => (name.split('.').all(is_label), 253, SUBDOMAIN_RULE),
     };
     if name.len() > longest {
@@ -149,29 +163,30 @@ fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(good) && !text.starts_with('-') && !text.ends_with('-')
 }
 
+/// Whether it may be the name part of a key, or a label's value.
+fn is_word(text: &str) -> bool {
+    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let edge = |c: char| c.is_ascii_alphanumeric();
+    text.chars().all(inside) && text.starts_with(edge) && text.ends_with(edge)
+}
+
 /// Checks labels and annotations.
 pub fn metadata(object: &Value, errors: &mut Errors) {
-    for (key, value) in object["metadata"]["labels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-    {
-        let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let labels = object["metadata"]["labels"].as_object();
+    for (_, value) in labels.into_iter().flatten() {
         let text = value.as_str().unwrap_or_default();
-        let edges = |t: &str| {
-            t.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && t.ends_with(|c: char| c.is_ascii_alphanumeric())
-        };
-        if !text.is_empty() && (text.len() > 63 || !text.chars().all(inside) || !edges(text)) {
+        if !text.is_empty() && (text.len() > 63 || !is_word(text)) {
             errors.invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63");
         }
-        let bare = key.rsplit('/').next().unwrap_or_default();
-        if bare.is_empty() || bare.len() > 63 || !bare.chars().all(inside) || !edges(bare) {
-            errors.invalid(
-                "metadata.labels",
-                &Value::from(key.as_str()),
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            );
+    }
+    for field in ["labels", "annotations"] {
+        let entries = object["metadata"][field].as_object();
+        for key in entries.into_iter().flatten().map(|(key, _)| key) {
+            let bare = key.rsplit('/').next().unwrap_or_default();
+            if bare.len() > 63 || !is_word(bare) {
+                let value = Value::from(key.as_str());
+                errors.invalid(format!("metadata.{field}"), &value, KEY_RULE);
+            }
         }
     }
 }
@@ -180,13 +195,17 @@ pub fn metadata(object: &Value, errors: &mut Errors) {
 pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     pod_spec(&object["spec"], "spec", errors);
     if let Some(old) = old {
+        let bound = old["spec"]["nodeName"].is_string();
         let fixed = |spec: &Value| {
             let mut spec = spec.clone();
+            // The scheduler gives it once.
+            if !bound {
+                spec.as_object_mut().map(|s| s.remove("nodeName"));
+            }
             for key in [
                 "activeDeadlineSeconds",
                 "terminationGracePeriodSeconds",
                 "tolerations",
-                "nodeName",
             ] {
                 spec.as_object_mut().map(|s| s.remove(key));
             }
@@ -201,8 +220,9 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             spec
         };
         if fixed(&object["spec"]) != fixed(&old["spec"]) {
-            let what = "pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, \
-                `spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), `spec.terminationGracePeriodSeconds`";
+            let what = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+                `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+                `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
             errors.add("spec", Problem::Forbidden(what.into()));
         }
     }
@@ -219,6 +239,13 @@ fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
             "" => errors.required(format!("{at}.name"), ""),
             name if !is_label(name) => {
                 errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE)
+            }
+            _ if containers[..i]
+                .iter()
+                .any(|c| c["name"] == container["name"]) =>
+            {
+                let problem = Problem::Duplicate(container["name"].clone());
+                errors.add(format!("{at}.name"), problem);
             }
             _ => {}
         }
@@ -276,6 +303,9 @@ pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
             errors.required(format!("{at}.name"), "");
         }
+        if port["targetPort"].is_number() {
+            port_number(&port["targetPort"], &format!("{at}.targetPort"), errors);
+        }
         errors.one_of(
             &format!("{at}.protocol"),
             &port["protocol"],
@@ -287,11 +317,11 @@ pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         && old["spec"]["type"] != "ExternalName"
         && !old["spec"]["clusterIP"].is_null()
     {
-        errors.unchanged(
-            "spec.clusterIPs[0]",
-            &spec["clusterIP"],
-            &old["spec"]["clusterIP"],
-        );
+        let (new, old) = (&spec["clusterIP"], &old["spec"]["clusterIP"]);
+        if new != old {
+            let given = Value::Array(vec![new.clone()]);
+            errors.invalid("spec.clusterIPs[0]", &given, "may not change once set");
+        }
     }
 }
 
@@ -356,21 +386,23 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &object["spec"];
     let selector = &spec["selector"];
     let labels = &spec["template"]["metadata"]["labels"];
-    match label_selector(selector) {
+    let selector = label_selector(selector);
+    match &selector {
         None => errors.required("spec.selector", ""),
         Some(selector) if selector.is_empty() => errors.invalid(
             "spec.selector",
             &spec["selector"],
             "empty selector is invalid for statefulset",
         ),
-        Some(selector) if !selector.matches(|key| labels[key].as_str()) => {
-            errors.invalid(
-                "spec.template.metadata.labels",
-                labels,
-                "`selector` does not match template `labels`",
-            );
-        }
         Some(_) => {}
+    }
+    // No selector selects nothing.
+    if !selector.is_some_and(|selector| selector.matches(|key| labels[key].as_str())) {
+        errors.invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        );
     }
     for field in [
         "replicas",

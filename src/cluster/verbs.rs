@@ -6,7 +6,7 @@ use base64::Engine as _;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::kinds::KindId;
+use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::patch::PatchType;
 use super::request::{Filter, Target, delete_options};
@@ -48,7 +48,7 @@ pub(super) fn answer(
                     "an object of this kind is created in a namespace",
                 ));
             }
-            let dry_run = call.parameters.dry_run()?;
+            let dry_run = call.parameters.dry_run("CreateOptions")?;
             let made = shared
                 .write(|state| state.create(shared.now(), target.kind, &ns, object, dry_run))?;
             Ok(reply(
@@ -58,7 +58,7 @@ pub(super) fn answer(
         }
         (&Method::PUT, Some(_)) => {
             let object = checked(target.kind, call.object()?)?;
-            let dry_run = call.parameters.dry_run()?;
+            let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new =
                 shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
             Ok(reply(
@@ -84,18 +84,24 @@ pub(super) fn answer(
 /// An object whose kind is the path's.
 fn checked(kind: KindId, object: Value) -> Result<Value, ApiStatus> {
     let info = kind.info();
-    let wrong = |field: &str, wanted: &str| {
-        let given = object[field].as_str().unwrap_or(wanted);
-        (given != wanted).then(|| {
-            ApiStatus::bad_request(format!(
-                "{field} {given:?} does not match the path's {wanted:?}"
-            ))
-        })
-    };
-    match wrong("kind", info.kind).or_else(|| wrong("apiVersion", &info.api_version())) {
-        Some(status) => Err(status),
-        None => Ok(object),
+    let given = |field: &str, wanted: String| object[field].as_str().map_or(wanted, str::to_owned);
+    let given_kind = given("kind", info.kind.into());
+    let api_version = given("apiVersion", info.api_version());
+    if given_kind == info.kind && api_version == info.api_version() {
+        return Ok(object);
     }
+    let wanted = info.kind;
+    let group = if info.group.is_empty() {
+        "core"
+    } else {
+        info.group
+    };
+    let group = group.split('.').next().unwrap_or_default();
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    Err(ApiStatus::bad_request(format!(
+        "{given_kind} in version {api_version:?} cannot be handled as a {wanted}: converting ({version}.{given_kind}) to ({group}.{wanted}): \
+         unknown conversion"
+    )))
 }
 
 /// The object, or its table where one is asked for.
@@ -115,7 +121,7 @@ fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Val
 
 fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let info = target.kind.info();
-    let filter = call.parameters.filter()?;
+    let filter = call.parameters.filter(target.kind)?;
     let limit = call
         .parameters
         .text("limit")
@@ -157,9 +163,19 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
         table["metadata"] = meta;
         table
     } else {
-        json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items})
+        collection(info, meta, items)
     };
     Ok(reply(StatusCode::OK, &document))
+}
+
+/// A list. Its kind says that of its items, but for custom resources.
+fn collection(info: &Kind, meta: Value, mut items: Vec<Value>) -> Value {
+    if !info.custom() {
+        for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+            fields.retain(|field, _| field != "kind" && field != "apiVersion");
+        }
+    }
+    json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items})
 }
 
 fn write_continue(revision: u64, last: &Key) -> String {
@@ -187,7 +203,7 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
 fn patch(shared: &Shared, key: &Key, part: Part, call: &Call) -> Result<Arc<Value>, ApiStatus> {
     let kind = PatchType::of(&call.content_type)?;
     let patch = call.object_of_patch()?;
-    let dry_run = call.parameters.dry_run()?;
+    let dry_run = call.parameters.dry_run("PatchOptions")?;
     shared.write(|state| {
         let old = Value::clone(state.get(key)?);
         let mut object = old.clone();
@@ -235,7 +251,7 @@ fn delete_collection(
     call: &Call,
 ) -> Result<Response<Body>, ApiStatus> {
     let options = delete_options(&call.parameters, &call.optional_object()?)?;
-    let filter: Filter = call.parameters.filter()?;
+    let filter: Filter = call.parameters.filter(target.kind)?;
     let info = target.kind.info();
     let items: Vec<Value> = shared.write(|state: &mut State| {
         let all = state
@@ -255,10 +271,7 @@ fn delete_collection(
         )
     })?;
     let meta = json!({"resourceVersion": shared.read().objects.revision().to_string()});
-    Ok(reply(
-        StatusCode::OK,
-        &json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items}),
-    ))
+    Ok(reply(StatusCode::OK, &collection(info, meta, items)))
 }
 
 fn sub(
@@ -271,7 +284,7 @@ fn sub(
     match (subresource, &call.method) {
         ("status", &Method::GET) => Ok(reply(StatusCode::OK, &shared.read().get(&key)?.clone())),
         ("status", &Method::PUT) => {
-            let (object, dry_run) = (call.object()?, call.parameters.dry_run()?);
+            let (object, dry_run) = (call.object()?, call.parameters.dry_run("UpdateOptions")?);
             let new = shared.write(|state| state.update(&key, Part::Status, object, dry_run))?;
             Ok(reply(StatusCode::OK, &new))
         }
@@ -323,7 +336,7 @@ fn scale(set: &Value) -> Value {
 }
 
 fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiStatus> {
-    let dry_run = call.parameters.dry_run()?;
+    let dry_run = call.parameters.dry_run("UpdateOptions")?;
     let new = shared.write(|state| {
         let mut object = Value::clone(state.get(key)?);
         let mut wanted = scale(&object);

@@ -19,7 +19,7 @@ use super::objects::Change;
 use super::request::{Filter, Target};
 use super::server::{Body, Call, Shared, stream as reply};
 use super::status::ApiStatus;
-use super::table;
+use super::{table, validate};
 
 /// How often a silent watch says how far it is.
 const BOOKMARK: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ pub(super) fn watch(
         shared: Arc::clone(shared),
         kind: target.kind,
         ns: target.ns.clone(),
-        filter: parameters.filter()?,
+        filter: parameters.filter(target.kind)?,
         revision: 0,
         waiting: VecDeque::new(),
         bookmarks: parameters.flag("allowWatchBookmarks"),
@@ -72,6 +72,11 @@ pub(super) fn watch(
         ended: false,
     };
     let initial = parameters.flag("sendInitialEvents");
+    if initial && parameters.text("resourceVersionMatch") != "NotOlderThan" {
+        let what = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+        let error = validate::forbidden("resourceVersionMatch", what);
+        return Err(ApiStatus::invalid_option("ListOptions", &error));
+    }
     match (parameters.text("resourceVersion"), initial) {
         ("" | "0", _) | (_, true) => watch.begin(initial),
         (revision, false) => {

@@ -229,7 +229,7 @@ impl Prober {
 /// Waits until the API server counts something whose line has all of these.
 async fn counted(client: &Client, parts: &[&str]) {
     eventually(parts[0], async || {
-        let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+        let request = Request::get("/metrics").body(Vec::new()).unwrap();
         let metrics = client.request_text(request).await.unwrap();
         let fits = |line: &str| parts.iter().all(|part| line.contains(part));
         metrics.lines().any(fits).then_some(())
@@ -288,10 +288,13 @@ async fn token(programs: Programs) {
 
 async fn certificates(programs: Programs) {
     let write = |plane: &ControlPlane| {
-        let (certificate, key) = plane.authority.client("serve", Some("system:masters"));
+        let serve = plane
+            .authority
+            .client("serve", Some("system:masters"))
+            .unwrap();
         let files: [PathBuf; 2] = ["serve.crt", "serve.key"].map(|name| plane.path(name));
-        std::fs::write(&files[0], certificate).unwrap();
-        std::fs::write(&files[1], key).unwrap();
+        std::fs::write(&files[0], serve.certificate).unwrap();
+        std::fs::write(&files[1], serve.key).unwrap();
         json!({"client-certificate": files[0], "client-key": files[1]})
     };
     let mut world = World::start(&programs, Vec::new(), write).await;

@@ -7,6 +7,7 @@ mod names;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,13 @@ type Test = (&'static str, fn(Programs) -> LocalBoxFuture<'static, ()>);
 
 fn main() -> ExitCode {
     let programs = Programs::find();
-    let tests: Vec<Test> = [starts::TESTS, names::TESTS, faults::TESTS].concat();
+    let tests: Vec<Test> = [
+        starts::TESTS,
+        names::TESTS,
+        faults::TESTS,
+        transcript::TESTS,
+    ]
+    .concat();
     if programs.is_none() {
         support::report(&format!(
             "{} tests wait for a control plane: `just control-plane` builds one (it needs Go 1.26), or set KUBEBUILDER_ASSETS",

@@ -11,11 +11,12 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
 use headless_dns::api::{self, Client, Server};
+use headless_dns::cluster::authority::Authority;
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use super::authority::Authority;
+use super::authority;
 
 /// How long a program may take to answer: never reached where it starts at all.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -166,7 +167,8 @@ impl ControlPlane {
             .tempdir()
             .unwrap();
         let ports = std::array::from_fn(|_| Port::reserve());
-        let authority = Authority::new(folder.path());
+        let authority = Authority::new().unwrap();
+        authority::write(&authority, folder.path());
         let etcd = start_etcd(programs, &ports, folder.path());
         let kubeconfig = write_admin(&authority, ports[2].number, folder.path());
         let client = api::connect(&Server::Kubeconfig {
@@ -277,7 +279,8 @@ impl ControlPlane {
 
     /// Another authority takes over, for the API server and for all its clients, when it starts again.
     pub fn renew_authority(&mut self) {
-        self.authority = Authority::new(self.folder.path());
+        self.authority = Authority::new().unwrap();
+        authority::write(&self.authority, self.folder.path());
         write_admin(&self.authority, self.address().port(), self.folder.path());
     }
 
@@ -344,9 +347,10 @@ fn start_etcd(programs: &Programs, ports: &[Port; 3], folder: &Path) -> Process 
 }
 
 fn write_admin(authority: &Authority, port: u16, folder: &Path) -> PathBuf {
-    let (certificate, key) = authority.client("admin", Some("system:masters"));
-    let user =
-        json!({"client-certificate-data": base64(&certificate), "client-key-data": base64(&key)});
+    let admin = authority.client("admin", Some("system:masters")).unwrap();
+    let user = json!({
+        "client-certificate-data": base64(&admin.certificate), "client-key-data": base64(&admin.key),
+    });
     write_kubeconfig(
         &folder.join("admin.kubeconfig"),
         port,

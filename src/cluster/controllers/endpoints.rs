@@ -328,10 +328,19 @@ fn distribute<'a>(
 /// The slice with these endpoints; `None` where it says so already.
 fn changed(service: &Value, old: &Value, ports: Value, endpoints: Vec<Value>) -> Option<Value> {
     let mut new = old.clone();
-    new["ports"] = ports;
-    new["endpoints"] = endpoints.into();
+    new["ports"] = list(ports);
+    new["endpoints"] = list(endpoints.into());
     new["metadata"]["labels"] = labels(service);
     (new != *old).then_some(new)
+}
+
+/// An empty list as the controller writes it.
+fn list(items: Value) -> Value {
+    if items.as_array().is_some_and(Vec::is_empty) {
+        Value::Null
+    } else {
+        items
+    }
 }
 
 fn labels(service: &Value) -> Value {
@@ -355,7 +364,7 @@ fn create(service: &Value, family: &str, ports: &Value, endpoints: &[Value]) -> 
     });
     let slice = json!({
         "metadata": {"generateName": format!("{name}-"), "labels": labels(service), "ownerReferences": [owner]},
-        "addressType": family, "endpoints": endpoints, "ports": ports,
+        "addressType": family, "endpoints": list(endpoints.into()), "ports": list(ports.clone()),
     });
     Action::Create(
         KindId::named("EndpointSlice"),

@@ -3,6 +3,7 @@
 //! Each is a decision: objects and time in, actions out. One task steps them all whenever something has changed, and
 //! performs what they decide.
 
+mod accounts;
 mod collector;
 mod endpoints;
 mod kubelet;
@@ -84,7 +85,8 @@ impl Controllers {
             objects,
             changes: &changes,
         };
-        let mut actions = volumes::step(&step);
+        let mut actions = accounts::step(&step);
+        actions.extend(volumes::step(&step));
         actions.extend(self.endpoints.step(&step));
         actions.extend(self.collector.step(&step));
         let (more, wake) = self.kubelet.step(&step);

@@ -231,7 +231,71 @@ fn a_pod_waits_for_its_claim_and_the_claim_for_its_class() {
         &DeleteOptions::default(),
     );
     world.settle();
+    assert!(
+        world.get("PersistentVolumeClaim", "d-redis-0").is_some(),
+        "a Pod uses it"
+    );
+    let now = DeleteOptions {
+        grace: Some(0),
+        ..DeleteOptions::default()
+    };
+    world.delete("Pod", "redis-0", &now);
+    world.settle();
+    assert_eq!(world.get("PersistentVolumeClaim", "d-redis-0"), None);
     assert_eq!(world.get("PersistentVolume", volume), None);
+}
+
+#[test]
+fn a_claim_gets_the_smallest_volume_of_its_class_that_fits() {
+    let mut world = World::new(Delays::default());
+    world.create(
+        "StorageClass",
+        json!({"metadata": {"name": "by-hand"}, "provisioner": "kubernetes.io/no-provisioner"}),
+    );
+    for (name, class, size, mode, disk) in [
+        ("small", "by-hand", "1Gi", "ReadWriteOnce", "ssd"),
+        ("slow", "by-hand", "2Gi", "ReadWriteOnce", "hdd"),
+        ("shared", "by-hand", "3Gi", "ReadOnlyMany", "ssd"),
+        ("good", "by-hand", "3Gi", "ReadWriteOnce", "ssd"),
+        ("large", "by-hand", "4Gi", "ReadWriteOnce", "ssd"),
+        ("other", "demo", "2Gi", "ReadWriteOnce", "ssd"),
+    ] {
+        world.create(
+            "PersistentVolume",
+            json!({
+                "metadata": {"name": name, "labels": {"disk": disk}},
+                "spec": {"storageClassName": class, "capacity": {"storage": size}, "accessModes": [mode], "hostPath": {"path": "/x"}},
+            }),
+        );
+    }
+    for name in ["first", "second", "third"] {
+        world.create(
+            "PersistentVolumeClaim",
+            json!({
+                "metadata": {"name": name},
+                "spec": {"storageClassName": "by-hand", "accessModes": ["ReadWriteOnce"], "selector": {"matchLabels": {"disk": "ssd"}},
+                    "resources": {"requests": {"storage": "2048Mi"}}},
+            }),
+        );
+        world.settle();
+    }
+    let bound = |name: &str| {
+        let claim = world.get("PersistentVolumeClaim", name).unwrap();
+        let of = |at: &Value| at.as_str().unwrap_or_default().to_owned();
+        (
+            of(&claim["spec"]["volumeName"]),
+            of(&claim["status"]["phase"]),
+        )
+    };
+    let all = ["first", "second", "third"].map(bound);
+    let wanted = [("good", "Bound"), ("large", "Bound"), ("", "Pending")];
+    assert_eq!(
+        all,
+        wanted.map(|(volume, phase)| (volume.into(), phase.into()))
+    );
+    let volume = world.get("PersistentVolume", "good").unwrap();
+    assert_eq!(volume["spec"]["claimRef"]["name"], "first");
+    assert_eq!(volume["status"]["phase"], "Bound");
 }
 
 #[test]

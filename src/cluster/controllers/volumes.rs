@@ -1,94 +1,226 @@
-//! Claims get volumes: each one a volume of its own, made by its class's provisioner.
+//! Claims get volumes: the smallest that fits of those that are there, else one that the claim's class makes.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::{Action, Step, event, touched};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
-use crate::cluster::state::Part;
+use crate::cluster::quantity;
+use crate::cluster::state::{PROTECTION, Part};
+use crate::cluster::validate::label_selector;
 
 /// A class that says so has no provisioner: its claims wait for volumes made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
+/// Says on a volume who made it.
+const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
-    let claims = touched(step, "PersistentVolumeClaim");
+    let mut claims = touched(step, "PersistentVolumeClaim");
     let mut actions = Vec::new();
-    for key in &claims {
-        match step.objects.get(key) {
-            Some(claim) if claim["status"]["phase"] == "Pending" => {
-                actions.extend(bind(step, key, claim))
-            }
-            Some(_) => {}
-            None => actions.extend(release(step.objects, key)),
-        }
+    for key in claims.iter().filter(|key| step.objects.get(key).is_none()) {
+        actions.extend(release(step.objects, key));
     }
-    // A class that appears serves the claims that wait for it.
-    if !touched(step, "StorageClass").is_empty() {
-        let waiting = step
+    actions.extend(let_go(step, &claims));
+    // A class or a volume that appears serves the claims that wait for it.
+    let supply = [
+        touched(step, "StorageClass"),
+        touched(step, "PersistentVolume"),
+    ];
+    if supply.iter().any(|keys| !keys.is_empty()) {
+        let all = step
             .objects
             .list(KindId::named("PersistentVolumeClaim"), None);
-        let waiting = waiting
-            .filter(|(key, claim)| claim["status"]["phase"] == "Pending" && !claims.contains(key));
-        actions.extend(waiting.flat_map(|(key, claim)| bind(step, key, claim)));
+        claims.extend(all.map(|(key, _)| key.clone()));
+    }
+    let mut taken = BTreeSet::new();
+    for key in &claims {
+        let claim = step.objects.get(key);
+        if let Some(claim) = claim.filter(|claim| claim["status"]["phase"] == "Pending") {
+            actions.extend(match fitting(step.objects, key, claim, &taken) {
+                Some((volume, object)) => {
+                    taken.insert(volume.clone());
+                    bind(key, claim, (volume, object))
+                }
+                None => provision(step, key, claim),
+            });
+        }
     }
     actions
 }
 
-fn bind(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
-    let class_name = claim["spec"]["storageClassName"]
-        .as_str()
-        .unwrap_or_default();
+/// The smallest volume that is free, or meant for this claim, and has what the claim asks for.
+fn fitting<'a>(
+    objects: &'a Objects,
+    key: &Key,
+    claim: &Value,
+    taken: &BTreeSet<Key>,
+) -> Option<(&'a Key, &'a Value)> {
+    let spec = &claim["spec"];
+    let wanted = size(&spec["resources"]["requests"]);
+    let selector = label_selector(&spec["selector"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let fits = |name: &str, volume: &Value| {
+        let of = &volume["spec"]["claimRef"];
+        let meant = of["namespace"] == key.ns.as_str() && of["name"] == key.name.as_str();
+        let mine = meant && (of["uid"].is_null() || of["uid"] == claim["metadata"]["uid"]);
+        let free = of.is_null() && volume["status"]["phase"] == "Available";
+        let named = spec["volumeName"]
+            .as_str()
+            .is_none_or(|wanted| wanted == name);
+        let modes = volume["spec"]["accessModes"].as_array();
+        let has = |mode: &Value| modes.is_some_and(|modes| modes.contains(mode));
+        let mut asked = spec["accessModes"].as_array().into_iter().flatten();
+        let labels = &volume["metadata"]["labels"];
+        (mine || free)
+            && named
+            && text(&volume["spec"]["storageClassName"]) == text(&spec["storageClassName"])
+            && volume["spec"]["volumeMode"] == spec["volumeMode"]
+            && asked.all(has)
+            && selector
+                .as_ref()
+                .is_none_or(|selector| selector.matches(|key| labels[key].as_str()))
+            && size(&volume["spec"]["capacity"]) >= wanted
+    };
+    let volumes = objects.list(KindId::named("PersistentVolume"), None);
+    let volumes = volumes.map(|(key, volume)| (key, &**volume));
+    volumes
+        .filter(|(key, volume)| !taken.contains(key) && fits(&key.name, volume))
+        .min_by(|(_, a), (_, b)| {
+            let size = |volume: &Value| size(&volume["spec"]["capacity"]);
+            size(a).total_cmp(&size(b))
+        })
+}
+
+/// Bytes of storage; none where nothing readable is said.
+fn size(resources: &Value) -> f64 {
+    let text = resources["storage"].as_str().unwrap_or_default();
+    quantity::parse(text).unwrap_or_default()
+}
+
+/// Marks a volume and a claim as each other's.
+fn bind(key: &Key, claim: &Value, (volume, object): (&Key, &Value)) -> Vec<Action> {
+    let mut named = claim.clone();
+    let provisioned = object["metadata"]["annotations"][PROVISIONED_BY].clone();
+    named["spec"]["volumeName"] = volume.name.as_str().into();
+    let annotations = &mut named["metadata"]["annotations"];
+    for key in ["bind-completed", "bound-by-controller"] {
+        annotations[format!("pv.kubernetes.io/{key}")] = "yes".into();
+    }
+    if !provisioned.is_null() {
+        for key in ["volume.beta.kubernetes.io", "volume.kubernetes.io"] {
+            annotations[format!("{key}/storage-provisioner")] = provisioned.clone();
+        }
+    }
+    let mut owned = object.clone();
+    owned["spec"]["claimRef"] = reference(key, claim);
+    let mut bound_volume = owned.clone();
+    bound_volume["status"]["phase"] = "Bound".into();
+    let mut bound = named.clone();
+    bound["status"] = json!({
+        "phase": "Bound", "accessModes": object["spec"]["accessModes"], "capacity": object["spec"]["capacity"],
+    });
+    // Each has two halves; none is written for what stands there already.
+    for object in [&mut owned, &mut bound_volume, &mut named, &mut bound] {
+        object["metadata"]
+            .as_object_mut()
+            .map(|meta| meta.remove("resourceVersion"));
+    }
+    vec![
+        Action::Update(volume.clone(), Part::Main, owned),
+        Action::Update(volume.clone(), Part::Status, bound_volume),
+        Action::Update(key.clone(), Part::Main, named),
+        Action::Update(key.clone(), Part::Status, bound),
+    ]
+}
+
+fn reference(key: &Key, claim: &Value) -> Value {
+    json!({
+        "kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": key.ns, "name": key.name,
+        "uid": claim["metadata"]["uid"], "resourceVersion": claim["metadata"]["resourceVersion"],
+    })
+}
+
+/// Has the claim's class make a volume for it.
+fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
+    let spec = &claim["spec"];
+    let class_name = spec["storageClassName"].as_str().unwrap_or_default();
     let class = step.objects.get(&cluster_key("StorageClass", class_name));
     let Some(class) = class.filter(|class| class["provisioner"] != NO_PROVISIONER) else {
         return Vec::new();
     };
-    let meta = &claim["metadata"];
-    let volume_name = format!("pvc-{}", meta["uid"].as_str().unwrap_or_default());
-    let storage = &claim["spec"]["resources"]["requests"]["storage"];
+    let volume_name = format!(
+        "pvc-{}",
+        claim["metadata"]["uid"].as_str().unwrap_or_default()
+    );
+    // One that exists waits for its binding; a claim that names another waits for that one, and no provisioner takes
+    // a selector.
+    let exists = step
+        .objects
+        .get(&cluster_key("PersistentVolume", &volume_name))
+        .is_some();
+    if exists || spec["volumeName"].is_string() || !spec["selector"].is_null() {
+        return Vec::new();
+    }
     let volume = json!({
-        "metadata": {"name": volume_name, "annotations": {"pv.kubernetes.io/provisioned-by": class["provisioner"]}},
+        "metadata": {"name": volume_name, "annotations": {PROVISIONED_BY: class["provisioner"]}},
         "spec": {
-            "capacity": {"storage": storage}, "accessModes": claim["spec"]["accessModes"], "storageClassName": class_name,
-            "persistentVolumeReclaimPolicy": class["reclaimPolicy"], "volumeMode": claim["spec"]["volumeMode"],
-            "hostPath": {"path": format!("/var/lib/{volume_name}")},
-            "claimRef": {
-                "kind": "PersistentVolumeClaim", "apiVersion": "v1", "namespace": key.ns, "name": key.name, "uid": meta["uid"],
-                "resourceVersion": meta["resourceVersion"],
-            },
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]}, "accessModes": spec["accessModes"],
+            "storageClassName": class_name, "persistentVolumeReclaimPolicy": class["reclaimPolicy"],
+            "volumeMode": spec["volumeMode"], "hostPath": {"path": format!("/var/lib/{volume_name}")},
+            "claimRef": reference(key, claim),
         },
     });
-    let volume_key = cluster_key("PersistentVolume", &volume_name);
-    // One write a step: made, marked bound, then the claim's two halves.
-    match step.objects.get(&volume_key) {
-        None => {
-            let message = format!("Successfully provisioned volume {volume_name}");
-            let done = event(
-                step.now,
-                claim,
-                "persistentvolume-controller",
-                ("ProvisioningSucceeded", message),
-            );
-            let mut named = claim.clone();
-            named["spec"]["volumeName"] = volume_name.as_str().into();
-            named["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes".into();
-            named["metadata"]["annotations"]["pv.kubernetes.io/bound-by-controller"] = "yes".into();
-            vec![
-                Action::Create(volume_key.kind, String::new(), volume),
-                done,
-                Action::Update(key.clone(), Part::Main, named),
-            ]
-        }
-        Some(volume) => {
-            let mut bound_volume = Value::clone(volume);
-            bound_volume["status"]["phase"] = "Bound".into();
-            let mut bound = claim.clone();
-            bound["status"] = json!({"phase": "Bound", "accessModes": claim["spec"]["accessModes"], "capacity": {"storage": storage}});
-            vec![
-                Action::Update(volume_key, Part::Status, bound_volume),
-                Action::Update(key.clone(), Part::Status, bound),
-            ]
-        }
-    }
+    let message = format!("Successfully provisioned volume {volume_name}");
+    let done = event(
+        step.now,
+        claim,
+        "persistentvolume-controller",
+        ("ProvisioningSucceeded", message),
+    );
+    vec![
+        Action::Create(KindId::named("PersistentVolume"), String::new(), volume),
+        done,
+    ]
+}
+
+/// Claims that are deleted go once no Pod uses them.
+fn let_go(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
+    let pods = touched(step, "Pod");
+    let deleted = |claim: &Value| claim["metadata"]["deletionTimestamp"].is_string();
+    let claims = step
+        .objects
+        .list(KindId::named("PersistentVolumeClaim"), None);
+    // Only a Pod's or the claim's own change can end the use.
+    let maybe = claims.filter(|(key, claim)| {
+        deleted(claim) && (touched_claims.contains(key) || pods.iter().any(|pod| pod.ns == key.ns))
+    });
+    let unused = maybe.filter(|(key, _)| !is_used(step.objects, key));
+    let free = unused.filter_map(|(key, claim)| {
+        let mut free = Value::clone(claim);
+        let finalizers = free["metadata"]["finalizers"].as_array_mut()?;
+        let before = finalizers.len();
+        finalizers.retain(|finalizer| finalizer != PROTECTION);
+        let less = finalizers.len() < before;
+        less.then(|| Action::Update(key.clone(), Part::Main, free))
+    });
+    free.collect()
+}
+
+/// Whether a Pod that has not ended uses the claim.
+fn is_used(objects: &Objects, claim: &Key) -> bool {
+    let uses = |pod: &Value| {
+        let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        let ended = matches!(
+            pod["status"]["phase"].as_str(),
+            Some("Failed" | "Succeeded")
+        );
+        !ended && volumes.any(|v| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str())
+    };
+    let mut pods = objects.list(KindId::named("Pod"), Some(&claim.ns));
+    pods.any(|(_, pod)| uses(pod))
 }
 
 /// A claim is gone: its volume goes too, or is released, as its policy says.
