@@ -121,6 +121,15 @@ fn without_an_api_server_serve_says_how_to_name_one() {
         said.starts_with("kubeconfig /nonexistent/config: "),
         "{said}"
     );
+    let kubeconfig = folder.file("kubeconfig", "apiVersion: v1\nkind: Config\n");
+    let (code, said) = run(&["serve", "-conf", &file, "--kubeconfig", &kubeconfig]);
+    let wanted = format!("kubeconfig {kubeconfig}: failed to determine current context\n");
+    assert_eq!((code, said), (Some(1), wanted));
+    let text = "apiVersion: v1\nkind: Config\ncurrent-context: gone\n";
+    let kubeconfig = folder.file("kubeconfig", text);
+    let (code, said) = run(&["serve", "-conf", &file, "--kubeconfig", &kubeconfig]);
+    let wanted = format!("kubeconfig {kubeconfig}: failed to load current context: gone\n");
+    assert_eq!((code, said), (Some(1), wanted));
 }
 
 #[test]

@@ -154,7 +154,7 @@ async fn names_come_and_go_with_the_scale_and_claims_stay() {
 async fn a_manifest_that_is_wrong_is_refused_with_file_line_and_field() {
     for (text, wanted) in [
         (
-            "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports:\n    - port: 0\n",
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports:\n    - port: 0\n      targetPort: http\n",
             "m.yaml:7: Service \"a\" is invalid: spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
         ),
         (

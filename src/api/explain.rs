@@ -22,9 +22,13 @@ pub fn explain(error: &Error) -> String {
 }
 
 fn explain_tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError::{BadSignature, UnknownIssuer};
+    if let rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) = error {
+        return "the API server's certificate is signed by another authority than the one that is configured".into();
+    }
     if let rustls::Error::InvalidCertificate(wrong) = error {
         return format!(
-            "the API server's certificate is not accepted: {wrong:?}; check the certificate authority"
+            "the API server's certificate is not accepted: {wrong:?}"
         );
     }
     if let rustls::Error::AlertReceived(alert) = error {
@@ -56,6 +60,7 @@ mod tests {
     fn each_refusal_is_one_line_that_says_what_to_look_at() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let expired = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
         let alert = rustls::Error::AlertReceived(rustls::AlertDescription::BadCertificate);
         let lines = [
             explain(&api(401, "Unauthorized")),
@@ -63,6 +68,7 @@ mod tests {
             explain(&api(500, "etcd is away")),
             explain(&Error::Service(Box::new(refused))),
             explain(&Error::Service(Box::new(std::io::Error::other(untrusted)))),
+            explain(&Error::Service(Box::new(std::io::Error::other(expired)))),
             explain(&Error::Service(Box::new(std::io::Error::other(alert)))),
         ];
         assert_eq!(
@@ -72,7 +78,8 @@ mod tests {
                 "a right is missing: services is forbidden",
                 "the API server says 500: etcd is away",
                 "the API server cannot be reached: connection refused",
-                "the API server's certificate is not accepted: UnknownIssuer; check the certificate authority",
+                "the API server's certificate is signed by another authority than the one that is configured",
+                "the API server's certificate is not accepted: Expired",
                 "the API server refuses our certificate: BadCertificate",
             ]
         );

@@ -2,6 +2,7 @@
 //! them fail instead.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod bad_input;
 mod faults;
 mod names;
 mod starts;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         starts::TESTS,
         names::TESTS,
         faults::TESTS,
+        bad_input::TESTS,
         transcript::TESTS,
     ]
     .concat();
