@@ -119,7 +119,7 @@ fn table(names: &[&str], figures: &[Vec<Figures>]) {
         values[values.len() / 2]
     };
     println!(
-        "| | {} |\n|---{}|",
+        "| | {} | |\n|---{}|",
         names.join(" | "),
         "|---".repeat(names.len() + 1)
     );

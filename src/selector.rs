@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 /// A selector: every requirement must hold; none holds for everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
@@ -59,6 +61,36 @@ impl Selector {
             test: Test::In(vec![value.into()]),
         };
         Self(labels.into_iter().map(one).collect())
+    }
+
+    /// A `LabelSelector` of the API (`matchLabels`, `matchExpressions`); `None` where there is none or it cannot be read.
+    #[must_use]
+    pub fn of(selector: &Value) -> Option<Self> {
+        let object = selector.as_object()?;
+        let labels = object.get("matchLabels").and_then(Value::as_object);
+        let pairs = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)));
+        let mut found = Self::equal(pairs);
+        for expression in object
+            .get("matchExpressions")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let values = expression["values"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
+            found = found.and(
+                expression["key"].as_str()?,
+                expression["operator"].as_str()?,
+                values.map(str::to_owned).collect(),
+            )?;
+        }
+        Some(found)
     }
 
     /// Adds what a `matchExpressions` entry says; `None` where the operator is unknown.

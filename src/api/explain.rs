@@ -27,9 +27,7 @@ fn explain_tls(error: &rustls::Error) -> String {
         return "the API server's certificate is signed by another authority than the one that is configured".into();
     }
     if let rustls::Error::InvalidCertificate(wrong) = error {
-        return format!(
-            "the API server's certificate is not accepted: {wrong:?}"
-        );
+        return format!("the API server's certificate is not accepted: {wrong:?}");
     }
     if let rustls::Error::AlertReceived(alert) = error {
         return format!("the API server refuses our certificate: {alert:?}");

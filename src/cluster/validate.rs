@@ -386,7 +386,7 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &object["spec"];
     let selector = &spec["selector"];
     let labels = &spec["template"]["metadata"]["labels"];
-    let selector = label_selector(selector);
+    let selector = Selector::of(selector);
     match &selector {
         None => errors.required("spec.selector", ""),
         Some(selector) if selector.is_empty() => errors.invalid(
@@ -492,34 +492,4 @@ fn stateful_set_update(new: &Value, old: &Value, errors: &mut Errors) {
             'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
         errors.add("spec", Problem::Forbidden(what.into()));
     }
-}
-
-/// A `LabelSelector` (`matchLabels`, `matchExpressions`); `None` where there is none or it cannot be read.
-#[must_use]
-pub fn label_selector(selector: &Value) -> Option<Selector> {
-    let object = selector.as_object()?;
-    let labels = object.get("matchLabels").and_then(Value::as_object);
-    let pairs = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(k, v)| Some((k.as_str(), v.as_str()?)));
-    let mut found = Selector::equal(pairs);
-    for expression in object
-        .get("matchExpressions")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let values = expression["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str);
-        found = found.and(
-            expression["key"].as_str()?,
-            expression["operator"].as_str()?,
-            values.map(str::to_owned).collect(),
-        )?;
-    }
-    Some(found)
 }

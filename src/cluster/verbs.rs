@@ -14,6 +14,7 @@ use super::server::{Body, Call, Shared, json as reply};
 use super::state::{Part, State};
 use super::status::ApiStatus;
 use super::{table, watching};
+use crate::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
 const UNLIMITED: usize = usize::MAX;
@@ -322,7 +323,7 @@ fn sub(
 
 /// The `Scale` of a StatefulSet.
 fn scale(set: &Value) -> Value {
-    let selector = super::validate::label_selector(&set["spec"]["selector"]).unwrap_or_default();
+    let selector = Selector::of(&set["spec"]["selector"]).unwrap_or_default();
     let meta = &set["metadata"];
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::Status;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -43,9 +44,12 @@ impl Act {
         let mut written = Vec::new();
         let mut outcome = Ok(());
         for action in plan.actions {
-            outcome = self.one(action, &mut written).await;
-            if outcome.is_err() {
-                break;
+            match self.one(action).await {
+                Ok(now) => written.extend(now),
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
             }
         }
         let status = self.status(&plan.status).await;
@@ -54,56 +58,73 @@ impl Act {
         Ok(written)
     }
 
-    async fn one(&self, action: Action, written: &mut Vec<Written>) -> Result<(), kube::Error> {
+    /// Performs an action; returns what the object is now.
+    async fn one(&self, action: Action) -> Result<Option<Written>, kube::Error> {
         match action {
+            Action::AdoptPod { name, patch } => {
+                self.check_alive().await?;
+                self.patch(Kind::Pod, &name, &patch).await
+            }
+            Action::AdoptRevision { name, patch } => {
+                self.check_alive().await?;
+                self.patch(Kind::Revision, &name, &patch).await
+            }
+            Action::ReleasePod { name, patch } => self.patch(Kind::Pod, &name, &patch).await,
             Action::CreateRevision(revision) => {
                 let made = self.create(Kind::Revision, &revision).await?;
-                written.push((Kind::Revision, made));
+                Ok(Some((Kind::Revision, made)))
             }
             Action::CreateClaim { claim, pod } => {
                 let made = self.create(Kind::Claim, &claim).await;
                 let what = format!("Claim {} Pod {pod}", name_of(&claim));
                 self.tell("Create", &what, &made).await;
-                written.push((Kind::Claim, made?));
+                Ok(Some((Kind::Claim, made?)))
             }
             Action::CreatePod(pod) => {
                 let made = self.create(Kind::Pod, &pod).await;
-                self.tell("Create", &format!("Pod {}", name_of(&pod)), &made)
-                    .await;
-                written.push((Kind::Pod, made?));
+                let what = format!("Pod {}", name_of(&pod));
+                self.tell("Create", &what, &made).await;
+                Ok(Some((Kind::Pod, made?)))
             }
             Action::DeletePod { name, uid } => {
-                let preconditions = Some(Preconditions {
-                    uid: Some(uid),
-                    resource_version: None,
-                });
                 let params = DeleteParams {
-                    preconditions,
+                    preconditions: Some(Preconditions {
+                        uid: Some(uid),
+                        resource_version: None,
+                    }),
                     ..DeleteParams::default()
                 };
                 let deleted = self.api(Kind::Pod).delete(&name, &params).await;
                 self.tell("Delete", &format!("Pod {name}"), &deleted).await;
-                written.extend(deleted?.left().map(|pod| (Kind::Pod, pod)));
+                Ok(deleted?.left().map(|pod| (Kind::Pod, pod)))
             }
             Action::DeleteRevision(name) => {
-                self.api(Kind::Revision)
-                    .delete(&name, &DeleteParams::default())
-                    .await?;
+                let revisions = self.api(Kind::Revision);
+                revisions.delete(&name, &DeleteParams::default()).await?;
+                Ok(None)
             }
             Action::RaiseRevision { name, revision } => {
-                let raised = self
-                    .patch(Kind::Revision, &name, &json!({"revision": revision}))
-                    .await?;
-                written.push((Kind::Revision, raised));
+                let patch = json!({"revision": revision});
+                self.patch(Kind::Revision, &name, &patch).await
             }
             Action::RepairPod { name, labels } => {
-                let repaired = self
-                    .patch(Kind::Pod, &name, &json!({"metadata": {"labels": labels}}))
-                    .await?;
-                written.push((Kind::Pod, repaired));
+                let patch = json!({"metadata": {"labels": labels}});
+                self.patch(Kind::Pod, &name, &patch).await
             }
         }
-        Ok(())
+    }
+
+    /// Asks the API server itself whether the set is still there: the garbage collector may be orphaning what a
+    /// cache would have us adopt.
+    async fn check_alive(&self) -> Result<(), kube::Error> {
+        let set = self.api(Kind::Set).get(self.name()).await?;
+        let uid = set.metadata.uid.as_deref();
+        if uid == self.set["metadata"]["uid"].as_str() && set.metadata.deletion_timestamp.is_none()
+        {
+            return Ok(());
+        }
+        let gone = Status::failure("the set is being deleted, or is another one", "Conflict");
+        Err(kube::Error::Api(Box::new(gone.with_code(409))))
     }
 
     async fn status(&self, status: &Value) -> Result<Option<Written>, kube::Error> {
@@ -139,10 +160,10 @@ impl Act {
         kind: Kind,
         name: &str,
         patch: &Value,
-    ) -> Result<DynamicObject, kube::Error> {
-        self.api(kind)
-            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
-            .await
+    ) -> Result<Option<Written>, kube::Error> {
+        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
+        let now = self.api(kind).patch(name, &params, &patch).await?;
+        Ok(Some((kind, now)))
     }
 
     /// Says on the set what was done, in upstream's words; a name that is taken is no news.

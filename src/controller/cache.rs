@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::act::Written;
 use crate::api::watching;
+use crate::selector::Selector;
 use crate::statefulset::{Observed, claims_of, ordinal_of};
 
 /// Namespace and name.
@@ -145,23 +146,21 @@ impl Cache {
 
     /// The sets that an object is about.
     fn concerned(&self, kind: Kind, name: &Name, object: &Value) -> Vec<Name> {
-        let owners = object["metadata"]["ownerReferences"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        let owner = |o: &Value| {
-            (o["kind"] == "StatefulSet").then(|| {
-                (
-                    name.0.clone(),
-                    o["name"].as_str().unwrap_or_default().to_owned(),
-                )
-            })
-        };
-        match kind {
-            Kind::Set => vec![name.clone()],
-            Kind::Pod | Kind::Revision => owners.into_iter().filter_map(owner).collect(),
+        match (kind, controller_of(object)) {
+            (Kind::Set, _) => vec![name.clone()],
+            (Kind::Pod | Kind::Revision, Some(owner)) if owner["kind"] == "StatefulSet" => {
+                let set = owner["name"].as_str().unwrap_or_default();
+                vec![(name.0.clone(), set.to_owned())]
+            }
+            (Kind::Pod | Kind::Revision, Some(_)) => Vec::new(),
+            // Whoever selects an orphan may adopt it.
+            (Kind::Pod | Kind::Revision, None) => self
+                .all(Kind::Set)
+                .filter(|((ns, _), set)| *ns == name.0 && selects(set, object))
+                .map(|(set, _)| set.clone())
+                .collect(),
             // A claim has no owner by default; its name tells the Pod, and so the set.
-            Kind::Claim => self
+            (Kind::Claim, _) => self
                 .all(Kind::Set)
                 .filter(|((ns, set), _)| *ns == name.0 && name.1.contains(set.as_str()))
                 .map(|(set, _)| set.clone())
@@ -190,15 +189,8 @@ impl Cache {
     pub(super) fn observe(&self, name: &Name) -> Option<Observed> {
         let set = self.objects.get(&Kind::Set)?.get(name)?;
         let uid = &set["metadata"]["uid"];
-        let controlled = |object: &Value| {
-            let owners = object["metadata"]["ownerReferences"]
-                .as_array()
-                .into_iter()
-                .flatten();
-            owners
-                .into_iter()
-                .any(|o| o["controller"] == true && o["uid"] == *uid)
-        };
+        let controlled =
+            |object: &Value| controller_of(object).is_none_or(|owner| owner["uid"] == *uid);
         let owned = |kind: Kind| {
             self.inside(kind, &name.0)
                 .filter(|(_, v)| controlled(v))
@@ -235,6 +227,18 @@ impl Cache {
             revisions: owned(Kind::Revision),
         })
     }
+}
+
+/// The owner that controls an object.
+fn controller_of(object: &Value) -> Option<&Value> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    owners.iter().find(|owner| owner["controller"] == true)
+}
+
+fn selects(set: &Value, object: &Value) -> bool {
+    let labels = &object["metadata"]["labels"];
+    Selector::of(&set["spec"]["selector"])
+        .is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
 }
 
 fn read(object: DynamicObject) -> (Name, Arc<Value>) {

@@ -3,6 +3,7 @@
 //! Objects stay raw JSON: a typed struct would drop fields it does not know, and so change revisions.
 
 mod identity;
+mod ownership;
 mod plan;
 mod revision;
 mod spec;
@@ -21,17 +22,31 @@ pub use plan::plan;
 pub struct Observed {
     /// The set.
     pub set: Arc<Value>,
-    /// Pods that the set controls.
+    /// Pods of the namespace that the set controls, or that nobody does.
     pub pods: Vec<Arc<Value>>,
     /// Names of the claims of the namespace that are there, with whether each is on its way out.
     pub claims: Vec<(String, bool)>,
-    /// ControllerRevisions that the set controls.
+    /// ControllerRevisions of the namespace that the set controls, or that nobody does.
     pub revisions: Vec<Arc<Value>>,
 }
 
 /// One thing to do. Each is safe to do again.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
+    /// Take a Pod that nobody controls, if the set is still there.
+    AdoptPod {
+        /// The Pod.
+        name: String,
+        /// The merge patch that does it.
+        patch: Value,
+    },
+    /// Take a ControllerRevision that nobody controls, if the set is still there.
+    AdoptRevision {
+        /// The revision.
+        name: String,
+        /// The merge patch that does it.
+        patch: Value,
+    },
     /// Create a claim for a Pod of this name.
     CreateClaim {
         /// The claim.
@@ -58,6 +73,13 @@ pub enum Action {
         name: String,
         /// Its new number.
         revision: i64,
+    },
+    /// Let a Pod go that the selector does not match any more.
+    ReleasePod {
+        /// The Pod.
+        name: String,
+        /// The merge patch that does it.
+        patch: Value,
     },
     /// Put back the labels by which a Pod is known.
     RepairPod {

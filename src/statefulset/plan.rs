@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::identity::{self, claims_of};
 use super::revision::{self, Revisions};
 use super::spec::{Member, Spec, Update};
-use super::{Action, Observed, Plan, status};
+use super::{Action, Observed, Plan, ownership, status};
 
 /// A label's value may have 63 characters, and a Pod's name is one.
 const MAX_LABEL: usize = 63;
@@ -19,6 +19,15 @@ const MAX_BATCH: usize = 500;
 /// Plans one sync of a set.
 #[must_use]
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
+    let (observed, actions) = ownership::claim(observed);
+    if !actions.is_empty() {
+        return Plan {
+            actions,
+            status: observed.set["status"].clone(),
+            wake: None,
+            blocked: None,
+        };
+    }
     let set = &*observed.set;
     let spec = Spec::of(set);
     let revisions = revision::of(set, &observed.revisions);
@@ -31,14 +40,15 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     let status = status::of(set, &spec, &members, &revisions);
     let wake = members.iter().filter_map(|m| m.due).min();
     let mut sync = Sync {
-        observed,
+        observed: &observed,
         spec: &spec,
         revisions: &revisions,
         members: &members,
-        actions: revisions.actions.clone(),
+        actions: Vec::new(),
         blocked: None,
     };
     if !spec.deleted {
+        sync.actions.clone_from(&revisions.actions);
         sync.run();
     }
     let Sync {

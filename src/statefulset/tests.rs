@@ -47,6 +47,20 @@ impl World {
 
     fn perform(&mut self, action: Action) -> String {
         match action {
+            Action::AdoptPod { name, patch } => {
+                json_patch::merge(self.pod(&name), &patch);
+                format!("adopt {name}")
+            }
+            Action::AdoptRevision { name, patch } => {
+                let mut revisions = self.observed.revisions.iter_mut();
+                let found = revisions.find(|r| r["metadata"]["name"] == name.as_str());
+                json_patch::merge(Arc::make_mut(found.unwrap()), &patch);
+                "adopt revision".into()
+            }
+            Action::ReleasePod { name, patch } => {
+                json_patch::merge(self.pod(&name), &patch);
+                format!("release {name}")
+            }
             Action::CreateClaim { claim, .. } => {
                 let name = claim["metadata"]["name"].as_str().unwrap().to_owned();
                 self.observed.claims.push((name.clone(), false));
@@ -400,4 +414,84 @@ fn only_the_canonical_spelling_is_an_ordinal() {
     ] {
         assert_eq!(of(pod), None, "{pod}");
     }
+}
+
+/// Takes the owners of an object away, as a delete of its set with `--cascade=orphan` does.
+fn orphan(object: &mut Arc<Value>) {
+    Arc::make_mut(object)["metadata"]["ownerReferences"] = json!([]);
+}
+
+/// A set of two that rests.
+fn settled() -> World {
+    let mut world = World::new(2);
+    for name in ["redis-0", "redis-1"] {
+        while !world.sync().contains(&format!("create {name}")) {}
+        world.ready(name);
+    }
+    while !world.sync().is_empty() {}
+    world
+}
+
+#[test]
+fn s80_of_orphans_only_those_that_fit_are_adopted_and_not_restarted() {
+    let mut world = settled();
+    world.observed.pods.iter_mut().for_each(orphan);
+    world.pod("redis-1")["metadata"]["labels"]["app"] = "other".into();
+    let mut stranger = world.pod("redis-0").clone();
+    stranger["metadata"]["name"] = "cache-0".into();
+    world.observed.pods.push(stranger.into());
+    let before = world.pod("redis-0")["metadata"]["uid"].clone();
+    assert_eq!(world.sync(), ["adopt redis-0"]);
+    let adopted = world.pod("redis-0")["metadata"].clone();
+    assert_eq!(adopted["uid"], before);
+    let owner = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "name": "redis", "uid": "set-uid", "controller": true, "blockOwnerDeletion": true,
+    });
+    assert_eq!(adopted["ownerReferences"], json!([owner]));
+}
+
+#[test]
+fn s81_an_owned_pod_that_loses_its_labels_is_released_and_adopted_when_they_are_back() {
+    let mut world = settled();
+    world.pod("redis-1")["metadata"]["labels"]["app"] = "other".into();
+    assert_eq!(world.sync(), ["release redis-1"]);
+    assert_eq!(
+        world.pod("redis-1")["metadata"]["ownerReferences"],
+        json!([])
+    );
+    // Its name stays taken, which the API server says to who tries.
+    let plan = plan(&world.observed, Timestamp::UNIX_EPOCH);
+    let created = matches!(&plan.actions[..], [Action::CreatePod(pod)] if pod["metadata"]["name"] == "redis-1");
+    assert!(created, "{:?}", plan.actions);
+    world.pod("redis-1")["metadata"]["labels"]["app"] = "redis".into();
+    assert_eq!(world.sync(), ["adopt redis-1"]);
+    assert_eq!(world.sync(), Vec::<String>::new());
+}
+
+#[test]
+fn s83_a_set_that_is_being_deleted_creates_adopts_and_releases_nothing() {
+    let mut world = settled();
+    world.set()["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:00Z".into();
+    orphan(&mut world.observed.pods[0]);
+    orphan(&mut world.observed.revisions[0]);
+    world.pod("redis-1")["metadata"]["labels"]["app"] = "other".into();
+    assert_eq!(world.sync(), Vec::<String>::new());
+}
+
+#[test]
+fn s84_a_pod_of_an_owner_with_our_name_and_another_uid_is_left_alone_and_its_name_is_taken() {
+    let mut world = settled();
+    world.pod("redis-1")["metadata"]["ownerReferences"][0]["uid"] = "earlier-uid".into();
+    let plan = plan(&world.observed, Timestamp::UNIX_EPOCH);
+    let created = matches!(&plan.actions[..], [Action::CreatePod(pod)] if pod["metadata"]["name"] == "redis-1");
+    assert!(created, "{:?}", plan.actions);
+}
+
+#[test]
+fn s87_an_orphaned_revision_that_the_selector_matches_is_adopted() {
+    let mut world = settled();
+    orphan(&mut world.observed.revisions[0]);
+    assert_eq!(world.sync(), ["adopt revision"]);
+    assert_eq!(world.sync(), Vec::<String>::new());
+    assert_eq!(world.observed.revisions.len(), 1);
 }

@@ -22,8 +22,8 @@ use crate::zone::Zone;
 use connection::Connection;
 use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
 
-/// Events that may wait for the store; a watch that is faster waits.
-const QUEUE: usize = 1024;
+/// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.
+const QUEUE: usize = 128;
 
 /// What to watch, and how to read it.
 #[derive(Clone, Debug, Default)]

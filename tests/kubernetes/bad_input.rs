@@ -20,12 +20,14 @@ use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubec
 use crate::support::names::eventually;
 
 pub(crate) const TESTS: &[Test] = &[
-    ("an_api_server_that_cannot_be_reached_or_refuses_is_one_line_each", |p| {
-        lines(p).boxed_local()
-    }),
-    ("a_server_that_lacks_a_right_is_not_ready_until_it_has_it", |p| {
-        right(p).boxed_local()
-    }),
+    (
+        "an_api_server_that_cannot_be_reached_or_refuses_is_one_line_each",
+        |p| lines(p).boxed_local(),
+    ),
+    (
+        "a_server_that_lacks_a_right_is_not_ready_until_it_has_it",
+        |p| right(p).boxed_local(),
+    ),
 ];
 
 /// What the program says first about its API server, without time and level.
@@ -47,7 +49,10 @@ fn said(plane: &ControlPlane, kubeconfig: &Path) -> String {
     server.kill().unwrap();
     server.wait().unwrap();
     let line = line.unwrap();
-    let message = line.split_once("headless_dns::watch::connection: ").unwrap().1;
+    let message = line
+        .split_once("headless_dns::watch::connection: ")
+        .unwrap()
+        .1;
     message.rsplit_once(" watched=").unwrap().0.to_owned()
 }
 
@@ -130,7 +135,10 @@ async fn right(programs: Programs) {
     })
     .await;
     service_account(&plane);
-    eventually("readiness", async || (ready().await == "200 OK").then_some(())).await;
+    eventually("readiness", async || {
+        (ready().await == "200 OK").then_some(())
+    })
+    .await;
     stop.cancel();
     task.await.unwrap().unwrap();
 }

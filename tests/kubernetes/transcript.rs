@@ -169,9 +169,11 @@ fn normal(value: Value) -> Value {
                         || key.ends_with("Timestamp")
                         || key.ends_with("Time")
                         || key.ends_with("At");
-                    let value = match value {
-                        Value::String(text) if new && !text.is_empty() => format!("<{key}>").into(),
-                        other => normal(other),
+                    let is_new = new && value.as_str().is_some_and(|text| !text.is_empty());
+                    let value = if is_new {
+                        format!("<{key}>").into()
+                    } else {
+                        normal(value)
                     };
                     (key, value)
                 })

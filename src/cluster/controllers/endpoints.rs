@@ -8,7 +8,6 @@ use super::{Action, Step};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Change, Key, Objects};
 use crate::cluster::state::Part;
-use crate::cluster::validate::label_selector;
 use crate::selector::Selector;
 
 /// Endpoints of a slice: Kubernetes' default.
@@ -190,7 +189,7 @@ fn service_selector(service: &Value) -> Option<Selector> {
     let labels = service["spec"]["selector"]
         .as_object()
         .filter(|s| !s.is_empty())?;
-    label_selector(&json!({"matchLabels": labels}))
+    Selector::of(&json!({"matchLabels": labels}))
         .filter(|_| service["spec"]["type"] != "ExternalName")
 }
 

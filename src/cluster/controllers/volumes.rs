@@ -9,7 +9,7 @@ use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
 use crate::cluster::quantity;
 use crate::cluster::state::{PROTECTION, Part};
-use crate::cluster::validate::label_selector;
+use crate::selector::Selector;
 
 /// A class that says so has no provisioner: its claims wait for volumes made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
@@ -60,7 +60,7 @@ fn fitting<'a>(
 ) -> Option<(&'a Key, &'a Value)> {
     let spec = &claim["spec"];
     let wanted = size(&spec["resources"]["requests"]);
-    let selector = label_selector(&spec["selector"]);
+    let selector = Selector::of(&spec["selector"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let fits = |name: &str, volume: &Value| {
         let of = &volume["spec"]["claimRef"];

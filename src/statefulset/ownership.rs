@@ -1,0 +1,93 @@
+//! Which Pods and revisions are the set's: its own, and those without a controller that fit.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::identity::{self, ordinal_of};
+use super::{Action, Observed};
+use crate::selector::Selector;
+
+/// Sorts what was observed: what the set controls stays, and what must first be taken or let go is said.
+///
+/// While there is anything of that, nothing else is planned: the next plan sees what came of it.
+pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
+    let set = &*observed.set;
+    let selector = Selector::of(&set["spec"]["selector"]).filter(|s| !s.is_empty());
+    let selects = |object: &Value| {
+        let labels = &object["metadata"]["labels"];
+        selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
+    };
+    let name = set["metadata"]["name"].as_str().unwrap_or_default();
+    let is_member = |pod: &Value| {
+        let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+        ordinal_of(name, pod).is_some()
+    };
+    let ends = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
+    let mut actions = Vec::new();
+    let (mut pods, mut revisions) = (Vec::new(), Vec::new());
+    for pod in &observed.pods {
+        match (owner_of(set, pod), selects(pod) && is_member(pod)) {
+            (Owner::Us, false) if !ends(set) => actions.push(Action::ReleasePod {
+                name: name_of(pod),
+                patch: owners(pod, |owner| owner["uid"] != set["metadata"]["uid"], None),
+            }),
+            (Owner::Us, _) => pods.push(Arc::clone(pod)),
+            (Owner::Nobody, true) if !ends(set) && !ends(pod) => actions.push(Action::AdoptPod {
+                name: name_of(pod),
+                patch: owners(pod, |_| true, Some(identity::owner(set))),
+            }),
+            (Owner::Nobody | Owner::Other, _) => {}
+        }
+    }
+    for revision in &observed.revisions {
+        match (owner_of(set, revision), selects(revision)) {
+            (Owner::Us, _) => revisions.push(Arc::clone(revision)),
+            (Owner::Nobody, true) if !ends(set) => actions.push(Action::AdoptRevision {
+                name: name_of(revision),
+                patch: owners(revision, |_| true, Some(identity::owner(set))),
+            }),
+            (Owner::Nobody | Owner::Other, _) => {}
+        }
+    }
+    let owned = Observed {
+        set: Arc::clone(&observed.set),
+        pods,
+        claims: observed.claims.clone(),
+        revisions,
+    };
+    (owned, actions)
+}
+
+enum Owner {
+    Us,
+    Nobody,
+    /// Also a set of our name that is gone.
+    Other,
+}
+
+fn owner_of(set: &Value, object: &Value) -> Owner {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let mut owners = owners.into_iter().flatten();
+    match owners.find(|owner| owner["controller"] == true) {
+        None => Owner::Nobody,
+        Some(owner) if owner["uid"] == set["metadata"]["uid"] => Owner::Us,
+        Some(_) => Owner::Other,
+    }
+}
+
+fn name_of(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str();
+    name.unwrap_or_default().to_owned()
+}
+
+/// The merge patch that leaves these owners; for this incarnation, as it was seen.
+fn owners(object: &Value, keep: impl Fn(&Value) -> bool, add: Option<Value>) -> Value {
+    let meta = &object["metadata"];
+    let present = meta["ownerReferences"].as_array().into_iter().flatten();
+    let left = present.filter(|owner| keep(owner)).cloned();
+    let all: Vec<Value> = left.chain(add).collect();
+    json!({"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"], "ownerReferences": all}})
+}
