@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!                           Kubernetes API server (a real one, or the embedded `cluster`)
+//!                                  │ api: one client, credentials read again, list+watch with backoff
 //!             ┌────────────────────┴───────────────────────────┐
 //!   Service, EndpointSlice, Namespace         StatefulSet, Pod, ControllerRevision, PVC
 //!   (Pod only where a mode needs it)                           │
 //! ┌─ watch/ ────────────────────────────┐   ┌─ controller/ ────┼─────────────────────┐
-//! │  list+watch, backoff                │   │  observe         ▼                     │
+//! │  protobuf where the server has it   │   │  observe         ▼                     │
 //! │  relist = one reset                 │   │     │    act ──► create, delete, patch │
 //! │  wire types: only the fields used   │   │     │     ▲                            │
 //! └───────────┬─────────────────────────┘   └─────┼─────┼────────────────────────────┘

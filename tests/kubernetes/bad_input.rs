@@ -14,20 +14,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::Test;
 use crate::names::service_account;
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
 use crate::support::names::eventually;
+use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "an_api_server_that_cannot_be_reached_or_refuses_is_one_line_each",
-        |p| lines(p).boxed_local(),
-    ),
-    (
-        "a_server_that_lacks_a_right_is_not_ready_until_it_has_it",
-        |p| right(p).boxed_local(),
-    ),
+    Test {
+        name: "an_api_server_that_cannot_be_reached_or_refuses_is_one_line_each",
+        needs: Needs::ApiServer,
+        run: |p| lines(p).boxed_local(),
+    },
+    Test {
+        name: "a_server_that_lacks_a_right_is_not_ready_until_it_has_it",
+        needs: Needs::ApiServer,
+        run: |p| right(p).boxed_local(),
+    },
 ];
 
 /// What the program says first about its API server, without time and level.

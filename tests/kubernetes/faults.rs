@@ -23,40 +23,50 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Test;
 use crate::names::service_account;
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
 use crate::support::dns::{data, exchange, question, udp};
 use crate::support::kubelet::call;
 use crate::support::names::{Names, eventually};
 use crate::support::proxy::{Line, Proxy};
+use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "an_api_server_that_is_killed_and_comes_back_is_followed_at_once",
-        |p| killed(p).boxed_local(),
-    ),
-    (
-        "a_history_that_was_compacted_meanwhile_is_listed_again",
-        |p| compacted(p).boxed_local(),
-    ),
-    ("a_token_that_is_refused_is_read_again_from_its_file", |p| {
-        token(p).boxed_local()
-    }),
-    (
-        "certificates_of_both_sides_may_be_replaced_while_it_runs",
-        |p| certificates(p).boxed_local(),
-    ),
-    ("a_server_that_says_429_is_asked_again_when_it_says", |p| {
-        too_many_requests(p).boxed_local()
-    }),
-    (
-        "a_watch_that_times_out_is_opened_again_and_one_that_stalls_is_found",
-        |p| stalled(p).boxed_local(),
-    ),
-    ("a_server_without_streaming_lists_is_listed_in_pages", |p| {
-        no_streaming_lists(p).boxed_local()
-    }),
+    Test {
+        name: "an_api_server_that_is_killed_and_comes_back_is_followed_at_once",
+        needs: Needs::ApiServer,
+        run: |p| killed(p).boxed_local(),
+    },
+    Test {
+        name: "a_history_that_was_compacted_meanwhile_is_listed_again",
+        needs: Needs::ApiServer,
+        run: |p| compacted(p).boxed_local(),
+    },
+    Test {
+        name: "a_token_that_is_refused_is_read_again_from_its_file",
+        needs: Needs::ApiServer,
+        run: |p| token(p).boxed_local(),
+    },
+    Test {
+        name: "certificates_of_both_sides_may_be_replaced_while_it_runs",
+        needs: Needs::ApiServer,
+        run: |p| certificates(p).boxed_local(),
+    },
+    Test {
+        name: "a_server_that_says_429_is_asked_again_when_it_says",
+        needs: Needs::ApiServer,
+        run: |p| too_many_requests(p).boxed_local(),
+    },
+    Test {
+        name: "a_watch_that_times_out_is_opened_again_and_one_that_stalls_is_found",
+        needs: Needs::ApiServer,
+        run: |p| stalled(p).boxed_local(),
+    },
+    Test {
+        name: "a_server_without_streaming_lists_is_listed_in_pages",
+        needs: Needs::ApiServer,
+        run: |p| no_streaming_lists(p).boxed_local(),
+    },
 ];
 
 /// What a change takes at most, from the API server's return to the answer.

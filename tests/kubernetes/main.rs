@@ -5,6 +5,7 @@
 mod bad_input;
 mod faults;
 mod names;
+mod protobuf;
 mod starts;
 #[path = "../support/mod.rs"]
 mod support;
@@ -16,8 +17,22 @@ use futures::future::LocalBoxFuture;
 use libtest_mimic::{Arguments, Trial};
 use support::control_plane::Programs;
 
-/// A test: a sentence, and what shows it.
-type Test = (&'static str, fn(Programs) -> LocalBoxFuture<'static, ()>);
+/// A test.
+#[derive(Clone, Copy)]
+struct Test {
+    /// A sentence.
+    name: &'static str,
+    needs: Needs,
+    /// What shows it.
+    run: fn(Programs) -> LocalBoxFuture<'static, ()>,
+}
+
+/// What a test needs of a control plane: the assets of envtest have no controllers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    ApiServer,
+    Controllers,
+}
 
 fn main() -> ExitCode {
     let programs = Programs::find();
@@ -26,13 +41,19 @@ fn main() -> ExitCode {
         names::TESTS,
         faults::TESTS,
         bad_input::TESTS,
+        protobuf::TESTS,
         transcript::TESTS,
     ]
     .concat();
-    if programs.is_none() {
+    let has = |test: &Test| match (&programs, test.needs) {
+        (None, _) => false,
+        (Some(_), Needs::ApiServer) => true,
+        (Some(programs), Needs::Controllers) => programs.has("kube-controller-manager"),
+    };
+    let waiting = tests.iter().filter(|test| !has(test)).count();
+    if waiting > 0 {
         support::report(&format!(
-            "{} tests wait for a control plane: `just control-plane` builds one (it needs Go 1.26), or set KUBEBUILDER_ASSETS",
-            tests.len()
+            "{waiting} tests wait for a control plane: `bash tests/control-plane/build` makes one, or set KUBEBUILDER_ASSETS"
         ));
         #[expect(
             clippy::disallowed_methods,
@@ -42,19 +63,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let waits = programs.is_none();
-    let trials = tests.into_iter().map(|(name, test)| {
-        let programs = programs.clone();
+    let trials = tests.iter().map(|test| {
+        let (programs, run) = (programs.clone(), test.run);
         let run = move || {
             let programs = programs.ok_or("there is no control plane")?;
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
                 .build()?;
-            runtime.block_on(test(programs));
+            runtime.block_on(run(programs));
             Ok(())
         };
-        Trial::test(name, run).with_ignored_flag(waits)
+        Trial::test(test.name, run).with_ignored_flag(!has(test))
     });
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }

@@ -14,19 +14,22 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::Test;
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
 use crate::support::kubelet::TestKubelet;
 use crate::support::names::{Names, eventually};
+use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
-    (
-        "names_follow_the_pods_that_kube_controller_manager_keeps",
-        |p| follow(p, Reconciler::KubeControllerManager).boxed_local(),
-    ),
-    ("names_follow_the_pods_that_our_reconciler_keeps", |p| {
-        follow(p, Reconciler::Ours).boxed_local()
-    }),
+    Test {
+        name: "names_follow_the_pods_that_kube_controller_manager_keeps",
+        needs: Needs::Controllers,
+        run: |p| follow(p, Reconciler::KubeControllerManager).boxed_local(),
+    },
+    Test {
+        name: "names_follow_the_pods_that_our_reconciler_keeps",
+        needs: Needs::Controllers,
+        run: |p| follow(p, Reconciler::Ours).boxed_local(),
+    },
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,13 +2,14 @@
 
 use futures::FutureExt;
 
-use crate::Test;
 use crate::support::control_plane::{ControlPlane, Options, Programs};
+use crate::{Needs, Test};
 
-pub(crate) const TESTS: &[Test] = &[(
-    "the_server_and_kubectl_are_of_the_version_that_was_built",
-    |p| versions(p).boxed_local(),
-)];
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: "the_server_and_kubectl_are_of_the_version_that_was_built",
+    needs: Needs::ApiServer,
+    run: |p| versions(p).boxed_local(),
+}];
 
 async fn versions(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;

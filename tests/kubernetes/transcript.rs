@@ -14,13 +14,15 @@ use kube::client::Body;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::Test;
 use crate::support::control_plane::{ControlPlane, Options, Programs, kubectl};
 use crate::support::kubelet::TestKubelet;
+use crate::{Needs, Test};
 
-pub(crate) const TESTS: &[Test] = &[("the_embedded_cluster_answers_as_a_real_one_does", |p| {
-    compare(p).boxed_local()
-})];
+pub(crate) const TESTS: &[Test] = &[Test {
+    name: "the_embedded_cluster_answers_as_a_real_one_does",
+    needs: Needs::Controllers,
+    run: |p| compare(p).boxed_local(),
+}];
 
 /// How long an answer may take: a watch without end has none.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -47,6 +47,13 @@ impl Programs {
         built.is_file().then_some(Self::One(built))
     }
 
+    pub fn has(&self, program: &str) -> bool {
+        match self {
+            Self::Folder(folder) => folder.join(program).is_file(),
+            Self::One(_) => true,
+        }
+    }
+
     pub fn command(&self, program: &str) -> Command {
         match self {
             Self::Folder(folder) => Command::new(folder.join(program)),
