@@ -30,3 +30,7 @@ deny:
 # The embedded cluster with its names
 sandbox *ARGS:
     cargo run --release -- sandbox {{ARGS}}
+
+# First sync and relist of a large cluster, beside CoreDNS: `just first-sync --coredns PATH`
+first-sync *ARGS:
+    cargo bench --bench first_sync -- {{ARGS}}

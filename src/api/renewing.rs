@@ -1,7 +1,7 @@
 //! A client that is made anew when the server refuses what it was made with.
 //!
 //! Tokens and certificates are rotated on disk. Kube reads a token's file and a CA again once a minute, a client's own
-//! certificate never; a name cannot wait that long. So a refusal (401, or TLS) has everything read again at once.
+//! certificate never; a name cannot wait that long. So a refusal (401, 403, or TLS) has everything read again at once.
 
 use std::io;
 use std::pin::Pin;
@@ -39,15 +39,25 @@ impl Renewing {
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (client, number) = self.current();
+        let again = again(&request);
         let outcome = client.send(request).await;
         let refused = match &outcome {
-            Ok(response) => response.status() == StatusCode::UNAUTHORIZED,
+            // Half-written files make a client without credentials, and that is a user with few rights.
+            Ok(response) => matches!(
+                response.status(),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+            ),
             Err(error) => tls(error).is_some(),
         };
-        if refused {
-            self.renew(number).await;
+        if !refused {
+            return outcome;
         }
-        outcome
+        self.renew(number).await;
+        let (client, now) = self.current();
+        match again {
+            Some(request) if now != number => client.send(request).await,
+            _ => outcome,
+        }
     }
 
     /// Replaces the client of that number; what was read last stays where nothing better can be had.
@@ -66,6 +76,15 @@ impl Renewing {
             Err(error) => warn!(%error, "credentials cannot be read again"),
         }
     }
+}
+
+/// The request once more, where its body can be sent twice.
+fn again(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut again = Request::new(request.body().try_clone()?);
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.headers_mut() = request.headers().clone();
+    Some(again)
 }
 
 impl tower::Service<Request<Body>> for Renewing {

@@ -25,7 +25,7 @@ enum Remedy {
     Retry(Option<Duration>),
     /// Begin anew with a plain list: the server does not stream them.
     ListInstead,
-    /// Begin anew: the watcher would repeat the same request for ever.
+    /// Begin anew with a list: there is no way on from where the watch was.
     Restart,
 }
 
@@ -38,6 +38,8 @@ struct Watching<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static>
     /// Before the next try.
     wait: Duration,
     restart: bool,
+    /// It was begun anew, and has delivered nothing since.
+    restarted: bool,
 }
 
 /// Lists and watches until it is dropped; what fails is said in a line, and tried again.
@@ -56,6 +58,7 @@ where
         backoff: Backoff::default(),
         wait: Duration::ZERO,
         restart: false,
+        restarted: false,
     };
     futures::stream::unfold(watching, |mut watching| async {
         let next = watching.next().await;
@@ -80,6 +83,7 @@ where
                     // A list that begins has delivered nothing yet.
                     if !matches!(event, watcher::Event::Init) {
                         self.backoff.reset();
+                        self.restarted = false;
                     }
                     return Ok(event);
                 }
@@ -94,6 +98,11 @@ where
             let asked = match remedy {
                 Remedy::ListInstead => {
                     self.config.initial_list_strategy = InitialListStrategy::ListWatch;
+                    self.restart = true;
+                    continue;
+                }
+                // The server is there: the first time there is nothing to wait for.
+                Remedy::Restart if !std::mem::replace(&mut self.restarted, true) => {
                     self.restart = true;
                     continue;
                 }
@@ -140,8 +149,8 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
     match status.map(|status| status.code) {
         // A server without streaming lists says 400, 403 or 422, and kube would ask the same again.
         Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
-        // As an HTTP status, 410 leaves kube's watcher where it is; as an event it lists again by itself.
-        Some(410) if starting => Remedy::Restart,
+        // History is gone. As an HTTP status, 410 leaves kube's watcher where it is.
+        Some(410) => Remedy::Restart,
         Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
     }
 }
@@ -178,6 +187,11 @@ mod tests {
             );
         }
         assert_eq!(remedy(&start(api(410, 0)), &streaming), Remedy::Restart);
+        let kube::Error::Api(gone) = api(410, 0) else {
+            unreachable!("it is one")
+        };
+        let event = watcher::Error::WatchError(gone);
+        assert_eq!(remedy(&event, &streaming), Remedy::Restart);
         assert_eq!(
             remedy(&start(api(429, 2)), &streaming),
             Remedy::Retry(Some(Duration::from_secs(2)))

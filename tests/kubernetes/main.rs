@@ -76,5 +76,8 @@ fn main() -> ExitCode {
         };
         Trial::test(test.name, run).with_ignored_flag(!has(test))
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Some of them say how long a change may take: each has the machine to itself.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
