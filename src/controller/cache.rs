@@ -124,7 +124,13 @@ impl Cache {
     pub(super) fn wrote(&mut self, write: Written) {
         let (kind, object) = write;
         let (name, value) = read(object);
-        self.put(kind, name, value);
+        // The reply to a delete may come after the watch has told of the end: what is gone must not come back.
+        let ends = value["metadata"]["deletionTimestamp"].is_string();
+        let known = self.objects.get(&kind).and_then(|map| map.get(&name));
+        let same = known.is_some_and(|old| old["metadata"]["uid"] == value["metadata"]["uid"]);
+        if same || !ends {
+            self.put(kind, name, value);
+        }
     }
 
     /// Keeps an object, unless what is there is newer.
