@@ -76,22 +76,8 @@ impl Cluster {
     pub fn holding(objects: &[Value]) -> Self {
         let mut state = State::default();
         for object in objects {
-            let kind =
-                KindId::of_object(object).expect("the objects are of kinds that the table has");
-            let text = |field: &str| {
-                object["metadata"][field]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            state.objects.put(
-                Key {
-                    kind,
-                    ns: text("namespace"),
-                    name: text("name"),
-                },
-                object.clone(),
-            );
+            let key = Key::of(object).expect("the objects are of kinds that the table has");
+            state.objects.put(key, object.clone());
         }
         Self {
             api: Api {
@@ -179,18 +165,7 @@ impl Cluster {
     /// The present state of an object that was applied.
     #[must_use]
     pub fn present(&self, object: &Value) -> Option<Value> {
-        let kind = KindId::of_object(object)?;
-        let text = |field: &str| {
-            object["metadata"][field]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let key = Key {
-            kind,
-            ns: text("namespace"),
-            name: text("name"),
-        };
+        let key = Key::of(object)?;
         self.api
             .shared
             .read()

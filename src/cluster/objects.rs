@@ -18,6 +18,20 @@ pub struct Key {
     pub name: String,
 }
 
+impl Key {
+    /// Where an object is, by what it says of itself; `None`: its kind is none that this cluster has.
+    #[must_use]
+    pub fn of(object: &Value) -> Option<Self> {
+        let meta = &object["metadata"];
+        let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
+        Some(Self {
+            kind: KindId::of_object(object)?,
+            ns: text("namespace"),
+            name: text("name"),
+        })
+    }
+}
+
 /// What a write did.
 #[derive(Clone, Debug)]
 pub struct Change {

@@ -158,7 +158,7 @@ pub struct ControlPlane {
     // Ended in this order: what depends before what it depends on, the folder last.
     controllers: Option<Process>,
     api: Option<Process>,
-    etcd: Process,
+    _etcd: Process,
     ports: [Port; 3],
     pub authority: Authority,
     /// A client with all rights.
@@ -189,7 +189,7 @@ impl ControlPlane {
             options,
             controllers: None,
             api: None,
-            etcd,
+            _etcd: etcd,
             ports,
             authority,
             client,
@@ -314,19 +314,6 @@ impl ControlPlane {
             json!({"revision": revision, "physical": true}),
         )
         .await;
-    }
-
-    /// What the API server said last.
-    pub fn api_log(&self) -> String {
-        self.api
-            .as_ref()
-            .map(Process::last_words)
-            .unwrap_or_default()
-    }
-
-    /// What etcd said last.
-    pub fn etcd_log(&self) -> String {
-        self.etcd.last_words()
     }
 }
 

@@ -1,15 +1,14 @@
 //! The test kubelet: the embedded cluster's decisions, executed through the API of a real cluster.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{BoxStream, SelectAll};
 use headless_dns::api::{Client, watching};
-use headless_dns::cluster::controllers::{Action, Delays, Kubelet, NODE, Step};
+use headless_dns::cluster::controllers::{Action, Delays, Kubelet, NODE, Step, changes};
 use headless_dns::cluster::kinds::KindId;
-use headless_dns::cluster::objects::{Change, Key, Objects};
+use headless_dns::cluster::objects::{Key, Objects};
 use headless_dns::cluster::state::Part;
 use http::Method;
 use jiff::Timestamp;
@@ -67,7 +66,7 @@ struct Mirror {
 impl Mirror {
     /// Takes an object in, unless what is there is newer.
     fn put(&mut self, object: Value) {
-        let Some(key) = key_of(&object) else { return };
+        let Some(key) = Key::of(&object) else { return };
         let revision = object["metadata"]["resourceVersion"].as_str();
         let revision: u64 = revision.unwrap().parse().unwrap();
         let known = self.revisions.get(&key).copied().unwrap_or_default();
@@ -89,7 +88,7 @@ impl Mirror {
                 self.put(read(object))
             }
             watcher::Event::Delete(object) => {
-                let key = key_of(&read(object)).unwrap();
+                let key = Key::of(&read(object)).unwrap();
                 self.objects.remove(&key);
             }
             watcher::Event::Init | watcher::Event::InitDone => {}
@@ -100,10 +99,7 @@ impl Mirror {
 async fn run(client: Client, mut mirror: Mirror, mut kubelet: Kubelet) {
     let mut events = watch_all(&client);
     loop {
-        let changes: Vec<Change> = match mirror.objects.since(mirror.seen) {
-            Some(changes) => changes.cloned().collect(),
-            None => all_pods(&mirror.objects),
-        };
+        let changes = changes(&mirror.objects, mirror.seen);
         mirror.seen = mirror.objects.revision();
         let now = Timestamp::now();
         let (actions, wake) = kubelet.step(&Step {
@@ -148,32 +144,6 @@ fn watch_all(client: &Client) -> Events {
         );
     }
     events
-}
-
-fn all_pods(objects: &Objects) -> Vec<Change> {
-    let pods = objects.list(KindId::named("Pod"), None);
-    let change = |(key, pod): (&Key, &Arc<Value>)| Change {
-        revision: objects.revision(),
-        key: key.clone(),
-        old: None,
-        new: Arc::clone(pod),
-        deleted: false,
-    };
-    pods.map(change).collect()
-}
-
-fn key_of(object: &Value) -> Option<Key> {
-    let text = |field: &str| {
-        object["metadata"][field]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    Some(Key {
-        kind: KindId::of_object(object)?,
-        ns: text("namespace"),
-        name: text("name"),
-    })
 }
 
 /// The executor: does what it is told and decides nothing. Returns what the object is now.

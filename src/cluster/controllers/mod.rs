@@ -75,10 +75,7 @@ impl Controllers {
 
     /// One round: what to do now, and when to look again if nothing changes.
     fn step(&mut self, now: Timestamp, objects: &Objects) -> (Vec<Action>, Option<Timestamp>) {
-        let changes: Vec<Change> = match objects.since(self.seen) {
-            Some(changes) => changes.cloned().collect(),
-            None => everything(objects),
-        };
+        let changes = changes(objects, self.seen);
         self.seen = objects.revision();
         let step = Step {
             now,
@@ -95,7 +92,15 @@ impl Controllers {
     }
 }
 
-/// All objects as changes, for a controller that fell behind the history.
+/// What has changed since that revision; all objects, for who fell behind the history.
+#[must_use]
+pub fn changes(objects: &Objects, seen: u64) -> Vec<Change> {
+    match objects.since(seen) {
+        Some(changes) => changes.cloned().collect(),
+        None => everything(objects),
+    }
+}
+
 fn everything(objects: &Objects) -> Vec<Change> {
     let all = KindId::all().flat_map(|kind| objects.list(kind, None));
     let change = |(key, object): (&Key, &Arc<Value>)| Change {

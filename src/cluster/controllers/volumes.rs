@@ -33,7 +33,8 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
         let all = step
             .objects
             .list(KindId::named("PersistentVolumeClaim"), None);
-        claims.extend(all.map(|(key, _)| key.clone()));
+        let waiting = all.filter(|(_, claim)| claim["status"]["phase"] == "Pending");
+        claims.extend(waiting.map(|(key, _)| key.clone()));
     }
     let mut taken = BTreeSet::new();
     for key in &claims {
