@@ -34,12 +34,13 @@
 //! L3  main, args, serve, sandbox                        the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, dns, plugin, admin, cluster  adapters: async + IO
 //! L1  store, zone, statefulset, corefile                state and decisions (pure)
-//! L0  name, record, endpoint, question, reply, message, selector   facts
+//! L0  name, record, endpoint, question, reply, message, selector, podspec   facts
 //! ```
 
 pub mod endpoint;
 pub mod message;
 pub mod name;
+pub mod podspec;
 pub mod question;
 pub mod record;
 pub mod reply;

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("reply", 0),
     ("message", 0),
     ("selector", 0),
+    ("podspec", 0),
     ("store", 1),
     ("zone", 1),
     ("statefulset", 1),

@@ -2,27 +2,12 @@
 
 use serde_json::{Value, json};
 
-/// Sets `object[key]` where it is missing or null.
-fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
-    if let Some(object) = object.as_object_mut()
-        && object.get(key).is_none_or(Value::is_null)
-    {
-        object.insert(key.into(), value.into());
-    }
-}
+use crate::podspec::{self, default, items};
 
 /// The object at `key`, made where it is missing.
 fn object<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {
     default(parent, key, json!({}));
     &mut parent[key]
-}
-
-fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
-    parent
-        .get_mut(key)
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
 }
 
 pub(super) fn namespace(namespace: &mut Value) {
@@ -89,7 +74,7 @@ pub(super) fn service(service: &mut Value) {
 }
 
 pub(super) fn pod(pod: &mut Value) {
-    pod_spec(object(pod, "spec"));
+    podspec::fill(object(pod, "spec"));
     let spec = &mut pod["spec"];
     default(spec, "enableServiceLinks", true);
     default(spec, "preemptionPolicy", "PreemptLowerPriority");
@@ -114,61 +99,6 @@ fn tolerations(spec: &mut Value) {
     }
 }
 
-/// A Pod's spec, also inside a template.
-fn pod_spec(spec: &mut Value) {
-    default(spec, "restartPolicy", "Always");
-    default(spec, "terminationGracePeriodSeconds", 30);
-    default(spec, "dnsPolicy", "ClusterFirst");
-    default(spec, "securityContext", json!({}));
-    default(spec, "schedulerName", "default-scheduler");
-    for list in ["containers", "initContainers"] {
-        for container in items(spec, list) {
-            let image = container["image"].as_str().unwrap_or_default();
-            let latest = !image.contains('@')
-                && image
-                    .rsplit('/')
-                    .next()
-                    .is_none_or(|last| !last.contains(':') || last.ends_with(":latest"));
-            default(
-                container,
-                "imagePullPolicy",
-                if latest { "Always" } else { "IfNotPresent" },
-            );
-            default(container, "resources", json!({}));
-            default(container, "terminationMessagePath", "/dev/termination-log");
-            default(container, "terminationMessagePolicy", "File");
-            for port in items(container, "ports") {
-                default(port, "protocol", "TCP");
-            }
-            for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
-                if container.get(probe).is_some_and(Value::is_object) {
-                    let probe = &mut container[probe];
-                    for (key, value) in [
-                        ("timeoutSeconds", 1),
-                        ("periodSeconds", 10),
-                        ("successThreshold", 1),
-                        ("failureThreshold", 3),
-                    ] {
-                        default(probe, key, value);
-                    }
-                }
-            }
-        }
-    }
-    for volume in items(spec, "volumes") {
-        for (source, mode) in [
-            ("configMap", 420),
-            ("secret", 420),
-            ("projected", 420),
-            ("downwardAPI", 420),
-        ] {
-            if volume.get(source).is_some_and(Value::is_object) {
-                default(&mut volume[source], "defaultMode", mode);
-            }
-        }
-    }
-}
-
 pub(super) fn stateful_set(set: &mut Value) {
     let spec = object(set, "spec");
     default(spec, "replicas", 1);
@@ -186,7 +116,7 @@ pub(super) fn stateful_set(set: &mut Value) {
     default(retention, "whenDeleted", "Retain");
     default(retention, "whenScaled", "Retain");
     let template = object(spec, "template");
-    pod_spec(object(template, "spec"));
+    podspec::fill(object(template, "spec"));
     for template in items(spec, "volumeClaimTemplates") {
         default(template, "apiVersion", "v1");
         default(template, "kind", "PersistentVolumeClaim");
