@@ -1,6 +1,7 @@
 //! One kube client, from wherever an API server is told of: a kubeconfig, the Pod's service account, a URL.
 
 mod backoff;
+mod connection;
 mod explain;
 mod renewing;
 mod watching;
@@ -8,6 +9,7 @@ mod watching;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use connection::Connection;
 pub use explain::{explain, explain_status};
 pub use kube::Client;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};

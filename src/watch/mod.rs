@@ -3,7 +3,6 @@
 //! Every watch runs on its own and feeds one bounded channel; one task owns the store. A watch never ends: what goes
 //! wrong is tried again, soon, for a name that is late is a name that is wrong.
 
-mod connection;
 mod protobuf;
 mod stream;
 pub mod wire;
@@ -16,10 +15,10 @@ use kube::runtime::watcher;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use crate::api::Connection;
 use crate::selector::Selector;
 use crate::store::{Event, Store, Watched};
 use crate::zone::Zone;
-use connection::Connection;
 use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.

@@ -10,9 +10,8 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::connection::Connection;
 use super::wire::{Shape, Wire, key_of};
-use crate::api::watching;
+use crate::api::{Connection, watching};
 use crate::store::{Event, Watched};
 
 /// Where a watch's events go.
@@ -20,7 +19,7 @@ pub(super) struct Feed {
     pub(super) watched: Watched,
     pub(super) shape: Shape,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) connection: Arc<Connection>,
+    pub(super) connection: Arc<Connection<Watched>>,
 }
 
 /// Silence that no failed connection keeps: longer than one may take to be made.
@@ -36,7 +35,8 @@ where
         let event = match next {
             Ok(event) => event,
             Err(reason) => {
-                feed.connection.failed(feed.watched, reason);
+                feed.connection
+                    .failed(feed.watched, reason, "what is known stays served");
                 continue;
             }
         };
