@@ -1,7 +1,9 @@
 //! The executor: performs a plan's actions, tells Events of them, writes the status. It decides nothing.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::Status;
@@ -9,7 +11,15 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::cache::Kind;
-use crate::statefulset::{Action, Plan};
+use super::events;
+use crate::statefulset::{Action, Plan, Warning};
+
+/// Who writes, in `managedFields`.
+const FIELD_MANAGER: &str = "headless-dns";
+
+/// The largest batch of a Parallel set; the first has one, each twice the former (Kubernetes' slow start: an API server
+/// that refuses everything is asked little).
+const MAX_BATCH: usize = 500;
 
 /// An object as the API server returned it.
 pub(super) type Written = (Kind, DynamicObject);
@@ -39,77 +49,95 @@ impl Act {
         Self { client, set, now }
     }
 
-    /// Performs the plan. The status is written whatever becomes of the actions; their error comes first.
-    pub(super) async fn perform(self, plan: Plan) -> Result<Vec<Written>, kube::Error> {
+    /// Performs the plan. The status is written whatever becomes of the actions; their error comes first. Returns what
+    /// was written in any case.
+    pub(super) async fn perform(&self, plan: &Plan) -> (Vec<Written>, Result<(), kube::Error>) {
         let mut written = Vec::new();
         let mut outcome = Ok(());
-        for action in plan.actions {
-            match self.one(action).await {
-                Ok(now) => written.extend(now),
-                Err(error) => {
-                    outcome = Err(error);
-                    break;
+        let mut batches = Batches {
+            left: &plan.actions,
+            parallel: plan.parallel,
+            size: 1,
+        };
+        while let Some(batch) = batches.next()
+            && outcome.is_ok()
+        {
+            for result in join_all(batch.iter().map(|action| self.one(action))).await {
+                match result {
+                    Ok(now) => written.extend(now),
+                    Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
         }
-        let status = self.status(&plan.status).await;
-        outcome?;
-        written.extend(status?);
-        Ok(written)
+        match self.status(&plan.status).await {
+            Ok(now) => written.extend(now),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+        (written, outcome)
     }
 
-    /// Performs an action; returns what the object is now.
-    async fn one(&self, action: Action) -> Result<Option<Written>, kube::Error> {
+    /// Says what is the matter with the set.
+    pub(super) async fn warn(&self, warning: &Warning) {
+        self.tell("Warning", warning.reason, &warning.message).await;
+    }
+
+    /// Performs an action; returns what the objects are now.
+    async fn one(&self, action: &Action) -> Result<Vec<Written>, kube::Error> {
         match action {
             Action::AdoptPod { name, patch } => {
                 self.check_alive().await?;
-                self.patch(Kind::Pod, &name, &patch).await
+                self.patch(Kind::Pod, name, patch).await
             }
             Action::AdoptRevision { name, patch } => {
                 self.check_alive().await?;
-                self.patch(Kind::Revision, &name, &patch).await
+                self.patch(Kind::Revision, name, patch).await
             }
-            Action::ReleasePod { name, patch } => self.patch(Kind::Pod, &name, &patch).await,
+            Action::CreateClaim { claim, pod } => self.create_claim(claim, pod).await,
+            Action::CreatePod { pod, claims } => {
+                let mut written = Vec::new();
+                for claim in claims {
+                    match self.create_claim(claim, name_of(pod)).await {
+                        Ok(made) => written.extend(made),
+                        Err(error) => {
+                            let what = format!("Pod {}", name_of(pod));
+                            self.report::<()>("Create", &what, Err(&error)).await;
+                            return Err(error);
+                        }
+                    }
+                }
+                let made = self.create(Kind::Pod, pod).await;
+                let what = format!("Pod {}", name_of(pod));
+                self.report("Create", &what, made.as_ref()).await;
+                written.push((Kind::Pod, made?));
+                Ok(written)
+            }
             Action::CreateRevision(revision) => {
-                let made = self.create(Kind::Revision, &revision).await?;
-                Ok(Some((Kind::Revision, made)))
-            }
-            Action::CreateClaim { claim, pod } => {
-                let made = self.create(Kind::Claim, &claim).await;
-                let what = format!("Claim {} Pod {pod}", name_of(&claim));
-                self.tell("Create", &what, &made).await;
-                Ok(Some((Kind::Claim, made?)))
-            }
-            Action::CreatePod(pod) => {
-                let made = self.create(Kind::Pod, &pod).await;
-                let what = format!("Pod {}", name_of(&pod));
-                self.tell("Create", &what, &made).await;
-                Ok(Some((Kind::Pod, made?)))
+                let made = self.create(Kind::Revision, revision).await?;
+                Ok(vec![(Kind::Revision, made)])
             }
             Action::DeletePod { name, uid } => {
-                let params = DeleteParams {
-                    preconditions: Some(Preconditions {
-                        uid: Some(uid),
-                        resource_version: None,
-                    }),
-                    ..DeleteParams::default()
-                };
-                let deleted = self.api(Kind::Pod).delete(&name, &params).await;
-                self.tell("Delete", &format!("Pod {name}"), &deleted).await;
-                Ok(deleted?.left().map(|pod| (Kind::Pod, pod)))
+                let deleted = self.delete_pod(name, uid).await;
+                let what = format!("Pod {name}");
+                self.report("Delete", &what, deleted.as_ref()).await;
+                Ok(deleted?.into_iter().map(|pod| (Kind::Pod, pod)).collect())
             }
             Action::DeleteRevision(name) => {
                 let revisions = self.api(Kind::Revision);
-                revisions.delete(&name, &DeleteParams::default()).await?;
-                Ok(None)
+                revisions.delete(name, &DeleteParams::default()).await?;
+                Ok(Vec::new())
             }
+            Action::OwnClaim { name, patch } => self.patch(Kind::Claim, name, patch).await,
             Action::RaiseRevision { name, revision } => {
                 let patch = json!({"revision": revision});
-                self.patch(Kind::Revision, &name, &patch).await
+                self.patch(Kind::Revision, name, &patch).await
             }
+            Action::ReleasePod { name, patch } => self.patch(Kind::Pod, name, patch).await,
             Action::RepairPod { name, labels } => {
                 let patch = json!({"metadata": {"labels": labels}});
-                self.patch(Kind::Pod, &name, &patch).await
+                let repaired = self.patch(Kind::Pod, name, &patch).await;
+                let what = format!("Pod {name}");
+                self.report("Update", &what, repaired.as_ref()).await;
+                repaired
             }
         }
     }
@@ -125,6 +153,29 @@ impl Act {
         }
         let gone = Status::failure("the set is being deleted, or is another one", "Conflict");
         Err(kube::Error::Api(Box::new(gone.with_code(409))))
+    }
+
+    async fn create_claim(&self, claim: &Value, pod: &str) -> Result<Vec<Written>, kube::Error> {
+        let made = self.create(Kind::Claim, claim).await;
+        let what = format!("Claim {} Pod {pod}", name_of(claim));
+        self.report("Create", &what, made.as_ref()).await;
+        Ok(vec![(Kind::Claim, made?)])
+    }
+
+    /// Deletes this incarnation and no other.
+    async fn delete_pod(
+        &self,
+        name: &str,
+        uid: &str,
+    ) -> Result<Option<DynamicObject>, kube::Error> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        Ok(self.api(Kind::Pod).delete(name, &params).await?.left())
     }
 
     async fn status(&self, status: &Value) -> Result<Option<Written>, kube::Error> {
@@ -143,16 +194,19 @@ impl Act {
             }
         }
         let api = self.api(Kind::Set);
-        let new = api
-            .patch_status(self.name(), &PatchParams::default(), &Patch::Merge(&object))
-            .await?;
+        let patch = Patch::Merge(&object);
+        let new = api.patch_status(self.name(), &patching(), &patch).await?;
         Ok(Some((Kind::Set, new)))
     }
 
     async fn create(&self, kind: Kind, object: &Value) -> Result<DynamicObject, kube::Error> {
         let object: DynamicObject =
             serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
-        self.api(kind).create(&PostParams::default(), &object).await
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
+        self.api(kind).create(&params, &object).await
     }
 
     async fn patch(
@@ -160,45 +214,23 @@ impl Act {
         kind: Kind,
         name: &str,
         patch: &Value,
-    ) -> Result<Option<Written>, kube::Error> {
-        let (params, patch) = (PatchParams::default(), Patch::Merge(patch));
-        let now = self.api(kind).patch(name, &params, &patch).await?;
-        Ok(Some((kind, now)))
+    ) -> Result<Vec<Written>, kube::Error> {
+        let patch = Patch::Merge(patch);
+        let now = self.api(kind).patch(name, &patching(), &patch).await?;
+        Ok(vec![(kind, now)])
     }
 
     /// Says on the set what was done, in upstream's words; a name that is taken is no news.
-    async fn tell<T>(&self, verb: &str, what: &str, outcome: &Result<T, kube::Error>) {
-        let done = format!("{verb} {what} in StatefulSet {}", self.name());
-        let (kind, reason, message) = match outcome {
-            Ok(_) if what.starts_with("Claim") => (
-                "Normal",
-                format!("Successful{verb}"),
-                format!("{done} success"),
-            ),
-            Ok(_) => (
-                "Normal",
-                format!("Successful{verb}"),
-                format!("{done} successful"),
-            ),
-            Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return,
-            Err(error) => (
-                "Warning",
-                format!("Failed{verb}"),
-                format!("{done} failed error: {error}"),
-            ),
+    async fn report<T>(&self, verb: &str, what: &str, outcome: Result<&T, &kube::Error>) {
+        let Some((kind, reason, message)) = events::of(verb, what, self.name(), outcome.err())
+        else {
+            return;
         };
-        let meta = &self.set["metadata"];
-        let time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let event = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"generateName": format!("{}.", self.name()), "namespace": meta["namespace"]},
-            "involvedObject": {
-                "apiVersion": "apps/v1", "kind": "StatefulSet", "name": meta["name"], "namespace": meta["namespace"],
-                "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
-            },
-            "reason": reason, "message": message, "type": kind, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
-            "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
-        });
+        self.tell(kind, &reason, &message).await;
+    }
+
+    async fn tell(&self, kind: &str, reason: &str, message: &str) {
+        let event = events::event(&self.set, self.now, (kind, reason, message));
         let resource =
             kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "Event"));
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.ns(), &resource);
@@ -216,7 +248,7 @@ impl Act {
     }
 
     fn name(&self) -> &str {
-        self.set["metadata"]["name"].as_str().unwrap_or_default()
+        name_of(&self.set)
     }
 
     fn ns(&self) -> &str {
@@ -226,6 +258,65 @@ impl Act {
     }
 }
 
+/// Actions that are done at the same time: one, or, of neighbours of the same kind in a Parallel set, more and more.
+struct Batches<'a> {
+    left: &'a [Action],
+    parallel: bool,
+    size: usize,
+}
+
+impl<'a> Iterator for Batches<'a> {
+    type Item = &'a [Action];
+
+    fn next(&mut self) -> Option<&'a [Action]> {
+        let kind = discriminant(self.left.first()?);
+        let limit = if self.parallel { self.size } else { 1 };
+        let alike = self.left.iter().take_while(|a| discriminant(*a) == kind);
+        let count = alike.take(limit).count();
+        let (batch, left) = self.left.split_at(count);
+        let goes_on = left.first().is_some_and(|next| discriminant(next) == kind);
+        self.size = if goes_on {
+            (self.size * 2).min(MAX_BATCH)
+        } else {
+            1
+        };
+        self.left = left;
+        Some(batch)
+    }
+}
+
+fn patching() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
+
 fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s18_the_batches_of_a_parallel_set_double_from_one_and_hold_one_kind_of_action() {
+        let delete = |n: usize| Action::DeleteRevision(n.to_string());
+        let mut actions: Vec<Action> = (0..1500).map(delete).collect();
+        actions.push(Action::CreateRevision(Value::Null));
+        let sizes = |parallel| -> Vec<usize> {
+            let left = actions.as_slice();
+            let size = 1;
+            Batches {
+                left,
+                parallel,
+                size,
+            }
+            .map(<[_]>::len)
+            .collect()
+        };
+        assert_eq!(sizes(true), [1, 2, 4, 8, 16, 32, 64, 128, 256, 500, 489, 1]);
+        assert_eq!(sizes(false), [1; 1501]);
+    }
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
-use futures::{StreamExt, TryStreamExt};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::Value;
 
 use super::act::Written;
-use crate::api::watching;
+use crate::api::{Connection, watching};
 use crate::selector::Selector;
-use crate::statefulset::{Observed, claims_of, ordinal_of};
+use crate::statefulset::{Failures, Observed, is_claim_of};
 
 /// Namespace and name.
 pub(super) type Name = (String, String);
@@ -37,141 +37,190 @@ impl Kind {
             Self::Revision => ("apps", "ControllerRevision", "controllerrevisions"),
             Self::Set => ("apps", "StatefulSet", "statefulsets"),
         };
-        ApiResource::from_gvk_with_plural(
-            &kube::api::GroupVersionKind::gvk(group, "v1", kind),
-            plural,
-        )
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
     }
 }
 
-type Event = (Kind, watcher::Event<DynamicObject>);
+type Events = SelectAll<BoxStream<'static, (Kind, Result<watcher::Event<DynamicObject>, String>)>>;
+
+/// Streams the events of all four kinds.
+pub(super) fn watch(client: &Client) -> Events {
+    let stream = |kind: Kind| {
+        let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
+        let config = watcher::Config::default().streaming_lists();
+        let events = watching(api, config);
+        events.map(move |event| (kind, event)).boxed()
+    };
+    KINDS.into_iter().map(stream).collect()
+}
 
 /// The caches of all four kinds.
+#[derive(Default)]
 pub(super) struct Cache {
-    events: SelectAll<BoxStream<'static, Result<Event, String>>>,
     objects: BTreeMap<Kind, BTreeMap<Name, Arc<Value>>>,
     /// What a list that is under way has confirmed.
     listing: BTreeMap<Kind, BTreeSet<Name>>,
     synced: BTreeSet<Kind>,
+    /// The highest resourceVersion that the watch of a kind has shown: it has shown everything up to there.
+    shown: BTreeMap<Kind, u64>,
+    /// Lists that have begun.
+    lists: u64,
+    connection: Connection<Kind>,
 }
 
 impl Cache {
-    pub(super) fn watch(client: &Client) -> Self {
-        let mut events = SelectAll::new();
-        for kind in KINDS {
-            let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
-            let stream = watching(api, watcher::Config::default());
-            events.push(stream.map_ok(move |event| (kind, event)).boxed());
-        }
-        Self {
-            events,
-            objects: BTreeMap::new(),
-            listing: BTreeMap::new(),
-            synced: BTreeSet::new(),
-        }
-    }
-
     /// Whether every cache has had its first list.
     pub(super) fn synced(&self) -> bool {
         self.synced.len() == KINDS.len()
     }
 
-    /// Takes in the next event; returns the sets it concerns.
-    pub(super) async fn next(&mut self) -> Vec<Name> {
-        match self.events.next().await {
-            Some(Ok((kind, event))) => self.take(kind, event),
-            Some(Err(reason)) => {
-                tracing::debug!("{reason}");
-                Vec::new()
-            }
-            None => std::future::pending().await,
-        }
+    /// Lists that have begun so far: what was written before one cannot be told from what it left out.
+    pub(super) fn lists(&self) -> u64 {
+        self.lists
     }
 
-    fn take(&mut self, kind: Kind, event: watcher::Event<DynamicObject>) -> Vec<Name> {
+    /// Whether the set is there.
+    pub(super) fn has(&self, set: &Name) -> bool {
+        let sets = self.objects.get(&Kind::Set);
+        sets.is_some_and(|sets| sets.contains_key(set))
+    }
+
+    /// Takes in the next event of a watch; returns the sets it concerns.
+    pub(super) fn take(
+        &mut self,
+        kind: Kind,
+        event: Result<watcher::Event<DynamicObject>, String>,
+    ) -> Vec<Name> {
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => {
+                let meanwhile = "nothing new is reconciled meanwhile";
+                self.connection.failed(kind, reason, meanwhile);
+                return Vec::new();
+            }
+        };
+        if !matches!(event, watcher::Event::Init) {
+            self.connection.works(kind);
+        }
         match event {
             watcher::Event::Init => {
+                self.lists += 1;
                 self.listing.insert(kind, BTreeSet::new());
                 Vec::new()
             }
             watcher::Event::InitApply(object) => {
-                let (name, value) = read(object);
+                let (name, value) = read(kind, object);
                 self.listing.entry(kind).or_default().insert(name.clone());
+                self.show(kind, &value);
                 self.put(kind, name, value)
             }
             watcher::Event::Apply(object) => {
-                let (name, value) = read(object);
+                let (name, value) = read(kind, object);
+                self.show(kind, &value);
                 self.put(kind, name, value)
             }
             watcher::Event::Delete(object) => {
-                let (name, value) = read(object);
-                self.objects.entry(kind).or_default().remove(&name);
-                self.concerned(kind, &name, &value)
+                let (name, value) = read(kind, object);
+                self.show(kind, &value);
+                self.map(kind).remove(&name);
+                // What nobody controls leaves no gap.
+                if kind != Kind::Pod || controller_of(&value).is_some() {
+                    self.concerned(kind, &name, &value)
+                } else {
+                    Vec::new()
+                }
             }
             watcher::Event::InitDone => {
                 let listed = self.listing.remove(&kind).unwrap_or_default();
-                self.objects
-                    .entry(kind)
-                    .or_default()
-                    .retain(|name, _| listed.contains(name));
+                let gone: Vec<Name> = self
+                    .all(kind)
+                    .filter(|(name, _)| !listed.contains(*name))
+                    .map(|(name, _)| name.clone())
+                    .collect();
+                for name in &gone {
+                    self.map(kind).remove(name);
+                }
                 self.synced.insert(kind);
-                self.all(Kind::Set).map(|(name, _)| name.clone()).collect()
+                let mut sets: Vec<Name> = self.all(Kind::Set).map(|(n, _)| n.clone()).collect();
+                sets.extend(gone.into_iter().filter(|_| kind == Kind::Set));
+                sets
             }
         }
     }
 
-    /// Takes in what the controller itself wrote.
-    pub(super) fn wrote(&mut self, write: Written) {
-        let (kind, object) = write;
-        let (name, value) = read(object);
-        // The reply to a delete may come after the watch has told of the end: what is gone must not come back.
-        let ends = value["metadata"]["deletionTimestamp"].is_string();
-        let known = self.objects.get(&kind).and_then(|map| map.get(&name));
-        let same = known.is_some_and(|old| old["metadata"]["uid"] == value["metadata"]["uid"]);
-        if same || !ends {
+    /// Takes in what the controller itself wrote, unless the watch is past it: what the watch does not show any more
+    /// is gone, and must not come back.
+    pub(super) fn wrote(&mut self, (kind, object): Written) {
+        let (name, value) = read(kind, object);
+        if revision(&value) > self.shown.get(&kind).copied() {
             self.put(kind, name, value);
         }
     }
 
-    /// Keeps an object, unless what is there is newer.
+    fn show(&mut self, kind: Kind, value: &Value) {
+        let shown = self.shown.entry(kind).or_default();
+        *shown = revision(value).unwrap_or_default().max(*shown);
+    }
+
+    fn map(&mut self, kind: Kind) -> &mut BTreeMap<Name, Arc<Value>> {
+        self.objects.entry(kind).or_default()
+    }
+
+    /// Keeps an object, unless what is there is as new; returns the sets it concerned and concerns.
     fn put(&mut self, kind: Kind, name: Name, value: Arc<Value>) -> Vec<Name> {
-        let revision = |v: &Value| {
-            v["metadata"]["resourceVersion"]
-                .as_str()
-                .and_then(|r| r.parse::<u64>().ok())
-        };
-        let map = self.objects.entry(kind).or_default();
-        let newer = map
-            .get(&name)
-            .is_some_and(|old| revision(old) > revision(&value));
-        if !newer {
-            map.insert(name.clone(), Arc::clone(&value));
+        let old = self.map(kind).get(&name).cloned();
+        if old
+            .as_ref()
+            .is_some_and(|old| revision(old) >= revision(&value))
+        {
+            return Vec::new();
         }
-        self.concerned(kind, &name, &value)
+        let mut concerned = old.map_or_else(Vec::new, |old| self.concerned(kind, &name, &old));
+        concerned.extend(self.concerned(kind, &name, &value));
+        // A Pod of another kind of controller is none of ours, whatever becomes of it.
+        let foreign = controller_of(&value).is_some_and(|owner| owner["kind"] != "StatefulSet");
+        if kind == Kind::Pod && foreign {
+            self.map(kind).remove(&name);
+        } else {
+            self.map(kind).insert(name, value);
+        }
+        concerned
     }
 
     /// The sets that an object is about.
     fn concerned(&self, kind: Kind, name: &Name, object: &Value) -> Vec<Name> {
         match (kind, controller_of(object)) {
             (Kind::Set, _) => vec![name.clone()],
-            (Kind::Pod | Kind::Revision, Some(owner)) if owner["kind"] == "StatefulSet" => {
-                let set = owner["name"].as_str().unwrap_or_default();
-                vec![(name.0.clone(), set.to_owned())]
+            (Kind::Pod | Kind::Revision, Some(owner)) => {
+                let set = (
+                    name.0.clone(),
+                    owner["name"].as_str().unwrap_or_default().to_owned(),
+                );
+                // A set of that name that is another incarnation has nothing to do with it.
+                let known = self.objects.get(&Kind::Set).and_then(|sets| sets.get(&set));
+                let same = known.is_none_or(|known| known["metadata"]["uid"] == owner["uid"]);
+                let ours = owner["kind"] == "StatefulSet" && same;
+                ours.then_some(set).into_iter().collect()
             }
-            (Kind::Pod | Kind::Revision, Some(_)) => Vec::new(),
             // Whoever selects an orphan may adopt it.
             (Kind::Pod | Kind::Revision, None) => self
-                .all(Kind::Set)
-                .filter(|((ns, _), set)| *ns == name.0 && selects(set, object))
-                .map(|(set, _)| set.clone())
+                .sets_where(&name.0, |set| selects(set, object))
                 .collect(),
             // A claim has no owner by default; its name tells the Pod, and so the set.
             (Kind::Claim, _) => self
-                .all(Kind::Set)
-                .filter(|((ns, set), _)| *ns == name.0 && name.1.contains(set.as_str()))
-                .map(|(set, _)| set.clone())
+                .sets_where(&name.0, |set| is_claim_of(set, &name.1))
                 .collect(),
         }
+    }
+
+    fn sets_where<'a>(
+        &'a self,
+        ns: &'a str,
+        holds: impl Fn(&Value) -> bool + 'a,
+    ) -> impl Iterator<Item = Name> + 'a {
+        self.inside(Kind::Set, ns)
+            .filter(move |(_, set)| holds(set))
+            .map(move |(set, _)| (ns.to_owned(), set.to_owned()))
     }
 
     fn all(&self, kind: Kind) -> impl Iterator<Item = (&Name, &Arc<Value>)> {
@@ -195,42 +244,22 @@ impl Cache {
     pub(super) fn observe(&self, name: &Name) -> Option<Observed> {
         let set = self.objects.get(&Kind::Set)?.get(name)?;
         let uid = &set["metadata"]["uid"];
-        let controlled =
+        let free_or_ours =
             |object: &Value| controller_of(object).is_none_or(|owner| owner["uid"] == *uid);
-        let owned = |kind: Kind| {
-            self.inside(kind, &name.0)
-                .filter(|(_, v)| controlled(v))
-                .map(|(_, v)| Arc::clone(v))
-                .collect()
+        let prefix = format!("{}-", name.1);
+        let observed = |kind: Kind, fits: &dyn Fn(&str, &Value) -> bool| {
+            let inside = self.inside(kind, &name.0);
+            let fitting = inside.filter(|(name, value)| fits(name, value));
+            fitting.map(|(_, value)| Arc::clone(value)).collect()
         };
-        let pods: Vec<Arc<Value>> = owned(Kind::Pod);
-        let templates: Vec<String> = claims_of(set, "")
-            .iter()
-            .filter_map(|c| c["metadata"]["name"].as_str().map(str::to_owned))
-            .collect();
-        let is_claim = |claim: &str| {
-            templates.iter().any(|t| {
-                claim
-                    .strip_prefix(t.as_str())
-                    .is_some_and(|pod| ordinal_of(&name.1, pod).is_some())
-            })
-        };
-        let claims = self
-            .inside(Kind::Claim, &name.0)
-            .filter(|(claim, _)| is_claim(claim));
-        let claims = claims
-            .map(|(claim, v)| {
-                (
-                    claim.to_owned(),
-                    v["metadata"]["deletionTimestamp"].is_string(),
-                )
-            })
-            .collect();
         Some(Observed {
             set: Arc::clone(set),
-            pods,
-            claims,
-            revisions: owned(Kind::Revision),
+            pods: observed(Kind::Pod, &|_, pod| free_or_ours(pod)),
+            claims: observed(Kind::Claim, &|claim, _| is_claim_of(set, claim)),
+            revisions: observed(Kind::Revision, &|name, revision| {
+                free_or_ours(revision) || name.starts_with(&prefix)
+            }),
+            failures: Failures::default(),
         })
     }
 }
@@ -247,14 +276,21 @@ fn selects(set: &Value, object: &Value) -> bool {
         .is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
 }
 
-fn read(object: DynamicObject) -> (Name, Arc<Value>) {
+/// Resource versions are numbers that grow (KEP-5504).
+fn revision(value: &Value) -> Option<u64> {
+    value["metadata"]["resourceVersion"].as_str()?.parse().ok()
+}
+
+fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     let name = (
         text(&object.metadata.namespace),
         text(&object.metadata.name),
     );
-    (
-        name,
-        Arc::new(serde_json::to_value(object).unwrap_or_default()),
-    )
+    // Half of an object's size; only who wrote a set's status is read.
+    if kind != Kind::Set {
+        object.metadata.managed_fields = None;
+    }
+    let value = serde_json::to_value(object).unwrap_or_default();
+    (name, Arc::new(value))
 }

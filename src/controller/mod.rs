@@ -5,163 +5,201 @@
 
 mod act;
 mod cache;
+mod events;
+pub mod lease;
+mod queue;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::Client;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use crate::statefulset::{Observed, Plan, plan};
-use act::Act;
+use crate::statefulset::{Observed, Warning, is_kept_by_another, plan};
+use act::{Act, Written};
 use cache::{Cache, Name};
-
-/// The first wait after a failure; it doubles up to [`LONGEST`].
-const FIRST: Duration = Duration::from_millis(20);
-
-/// The longest wait after a failure.
-const LONGEST: Duration = Duration::from_secs(10);
+use queue::{Memory, Queue};
 
 /// Sets that are worked on at a time.
 const MAX_CONCURRENT: usize = 8;
 
-/// The sets to work on, and when.
-#[derive(Default)]
-struct Queue {
-    ready: BTreeSet<Name>,
-    running: BTreeSet<Name>,
-    later: BTreeMap<Name, Instant>,
-    failures: BTreeMap<Name, u32>,
+/// Failures in a row that are no news where somebody was faster, or the cache lags.
+const PATIENCE: u32 = 5;
+
+/// The longest sleep: the time of day may be set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// A reconcile that came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// It is tried again like any other.
+    #[error("the reconcile broke; this is a bug")]
+    Broken,
+}
+
+impl Error {
+    /// Whether to look again is all there is to do: the world is another than it was thought to be.
+    fn lags(&self) -> bool {
+        match self {
+            Self::Api(kube::Error::Api(status)) => matches!(status.code, 404 | 409),
+            Self::Api(_) | Self::Broken => false,
+        }
+    }
+}
+
+/// What has become of a reconcile.
+struct Done {
+    name: Name,
+    written: Vec<Written>,
+    wake: Option<Timestamp>,
+    warnings: BTreeSet<Warning>,
+    outcome: Result<(), Error>,
 }
 
 /// Reconciles every StatefulSet, for ever. `now`: the time of day, as the API server has it.
 pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
-    let mut cache = Cache::watch(&client);
+    let began = now();
+    let mut events = cache::watch(&client);
+    let mut cache = Cache::default();
     let mut queue = Queue::default();
-    let mut work: JoinSet<(Name, Result<Vec<act::Written>, kube::Error>)> = JoinSet::new();
+    let mut work: JoinSet<Done> = JoinSet::new();
     loop {
-        if cache.synced() {
-            while work.len() < MAX_CONCURRENT
-                && let Some(name) = queue.next()
-            {
-                start(&mut work, &mut queue, (&cache, &client), name, now());
-            }
+        while cache.synced()
+            && work.len() < MAX_CONCURRENT
+            && let Some(name) = queue.next(now())
+        {
+            let Some(observed) = cache.observe(&name) else {
+                queue.forget(&name);
+                continue;
+            };
+            queue.start(&name, cache.lists());
+            let memory = queue.memory(&name);
+            work.spawn(begin(&client, memory, (name, observed), (began, now())));
         }
-        let wake = queue.wake();
+        let wait = queue.wake().map(|at| {
+            let wait = at.duration_since(now());
+            Duration::try_from(wait)
+                .unwrap_or_default()
+                .min(LONGEST_SLEEP)
+        });
         tokio::select! {
-            touched = cache.next() => queue.ready.extend(touched),
-            Some(done) = work.join_next() => match done {
-                Ok((name, outcome)) => finish(&mut queue, &mut cache, name, outcome),
-                Err(error) => warn!(%error, "a reconcile broke"),
-            },
-            () = tokio::time::sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => queue.due(),
+            Some((kind, event)) = events.next() => queue.add(cache.take(kind, event)),
+            Some(Ok(done)) = work.join_next() => finish(&mut queue, &mut cache, done, now()),
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() && work.len() < MAX_CONCURRENT => {}
         }
     }
 }
 
-fn start(
-    work: &mut JoinSet<(Name, Result<Vec<act::Written>, kube::Error>)>,
-    queue: &mut Queue,
-    (cache, client): (&Cache, &Client),
+/// A reconcile of one set.
+fn begin(
+    client: &Client,
+    memory: &mut Memory,
+    (name, mut observed): (Name, Observed),
+    (began, now): (Timestamp, Timestamp),
+) -> impl Future<Output = Done> + Send + use<> {
+    memory.failures.note(now, &observed.pods);
+    observed.failures = memory.failures.clone();
+    let said = std::mem::take(&mut memory.said);
+    let act = Act::new(client.clone(), observed.set.clone(), now);
+    let job = {
+        let name = name.clone();
+        async move {
+            if is_kept_by_another(&observed.set, began) {
+                leave_alone(&act, name, said).await
+            } else {
+                reconcile(&act, name, (&observed, now), said).await
+            }
+        }
+    };
+    AssertUnwindSafe(job).catch_unwind().map(|done| {
+        done.unwrap_or_else(|_panic| Done {
+            name,
+            written: Vec::new(),
+            wake: None,
+            warnings: BTreeSet::new(),
+            outcome: Err(Error::Broken),
+        })
+    })
+}
+
+async fn reconcile(
+    act: &Act,
     name: Name,
-    now: Timestamp,
-) {
-    let Some(observed) = cache.observe(&name) else {
+    (observed, now): (&Observed, Timestamp),
+    said: BTreeSet<Warning>,
+) -> Done {
+    let plan = plan(observed, now);
+    let (written, outcome) = act.perform(&plan).await;
+    let warnings = BTreeSet::from_iter(plan.warnings);
+    say(act, &name, &warnings, &said).await;
+    Done {
+        name,
+        written,
+        wake: plan.wake,
+        warnings,
+        outcome: outcome.map_err(Error::from),
+    }
+}
+
+/// A set that Kubernetes' own controller looks after: nothing is done but to say so.
+async fn leave_alone(act: &Act, name: Name, said: BTreeSet<Warning>) -> Done {
+    let warnings = BTreeSet::from([Warning {
+        reason: "LeftAlone",
+        message: "kube-controller-manager writes this set's status: headless-dns leaves it alone"
+            .into(),
+    }]);
+    say(act, &name, &warnings, &said).await;
+    Done {
+        name,
+        written: Vec::new(),
+        wake: None,
+        warnings,
+        outcome: Ok(()),
+    }
+}
+
+/// Says what is the matter, where it was not the matter before.
+async fn say(act: &Act, name: &Name, warnings: &BTreeSet<Warning>, said: &BTreeSet<Warning>) {
+    for warning in warnings.difference(said) {
+        warn!(ns = %name.0, name = %name.1, reason = warning.reason, "{}", warning.message);
+        act.warn(warning).await;
+    }
+}
+
+fn finish(queue: &mut Queue, cache: &mut Cache, done: Done, now: Timestamp) {
+    let name = done.name;
+    let lists = queue.finish(&name);
+    if !cache.has(&name) {
         queue.forget(&name);
         return;
-    };
-    let plan = plan(&observed, now);
-    if let Some(why) = &plan.blocked {
-        warn!(ns = %name.0, name = %name.1, "the set cannot go on: {why}");
     }
-    if let Some(at) = plan.wake {
-        let wait = at.duration_since(now).unsigned_abs();
-        queue.later.insert(name.clone(), Instant::now() + wait);
+    queue.memory(&name).said = done.warnings;
+    if let Some(at) = done.wake {
+        queue.add_at(&name, at);
     }
-    if is_done(&observed, &plan) {
+    if !done.written.is_empty() {
+        queue.add([name.clone()]);
+    }
+    // What was written is read at once, so that the next plan does not do it again.
+    if lists == Some(cache.lists()) {
+        done.written
+            .into_iter()
+            .for_each(|write| cache.wrote(write));
+    }
+    let Err(error) = done.outcome else {
+        queue.memory(&name).tries = 0;
         return;
-    }
-    queue.running.insert(name.clone());
-    let act = Act::new(client.clone(), observed.set, now);
-    work.spawn(async move {
-        let outcome = act.perform(plan).await;
-        (name, outcome)
-    });
-}
-
-fn is_done(observed: &Observed, plan: &Plan) -> bool {
-    plan.actions.is_empty() && !act::differs(&observed.set["status"], &plan.status)
-}
-
-fn finish(
-    queue: &mut Queue,
-    cache: &mut Cache,
-    name: Name,
-    outcome: Result<Vec<act::Written>, kube::Error>,
-) {
-    queue.running.remove(&name);
-    match outcome {
-        Ok(written) => {
-            // What was written is read at once, so that the next plan does not do it again.
-            for write in written {
-                cache.wrote(write);
-            }
-            queue.failures.remove(&name);
-            queue.ready.insert(name);
-        }
-        Err(error) => {
-            let failures = queue.failures.entry(name.clone()).or_default();
-            let wait = FIRST.saturating_mul(1 << (*failures).min(16)).min(LONGEST);
-            *failures += 1;
-            // Somebody was faster, or the cache lags: look again.
-            let lags =
-                matches!(&error, kube::Error::Api(status) if matches!(status.code, 404 | 409));
-            if lags {
-                debug!(ns = %name.0, name = %name.1, %error, "look again");
-            } else {
-                warn!(ns = %name.0, name = %name.1, %error, "reconcile failed");
-            }
-            queue.later.insert(name, Instant::now() + wait);
-        }
-    }
-}
-
-impl Queue {
-    /// A set that is ready to be worked on and is not worked on already.
-    fn next(&mut self) -> Option<Name> {
-        let next = self
-            .ready
-            .iter()
-            .find(|name| !self.running.contains(*name))?
-            .clone();
-        self.ready.remove(&next);
-        Some(next)
-    }
-
-    fn wake(&self) -> Option<Instant> {
-        self.later.values().min().copied()
-    }
-
-    /// Moves sets whose time has come.
-    fn due(&mut self) {
-        let now = Instant::now();
-        let due: Vec<Name> = self
-            .later
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in due {
-            self.later.remove(&name);
-            self.ready.insert(name);
-        }
-    }
-
-    fn forget(&mut self, name: &Name) {
-        self.later.remove(name);
-        self.failures.remove(name);
+    };
+    let tries = queue.failed(&name, now);
+    if error.lags() && tries <= PATIENCE {
+        debug!(ns = %name.0, name = %name.1, %error, "look again");
+    } else {
+        warn!(ns = %name.0, name = %name.1, %error, tries, "reconcile failed");
     }
 }

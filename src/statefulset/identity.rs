@@ -1,6 +1,8 @@
-//! Who a Pod of a set is: name, labels, hostname, claims.
+//! Who a Pod of a set is: name, labels, hostname, volumes.
 
 use serde_json::{Map, Value, json};
+
+use super::claims;
 
 /// The Pod's own name, as a label.
 pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
@@ -9,7 +11,7 @@ pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 
 /// The revision, as a label.
-const REVISION: &str = "controller-revision-hash";
+pub(super) const REVISION: &str = "controller-revision-hash";
 
 /// The ordinal in a Pod's name: `<set>-<ordinal>`, in the one spelling that has no leading zeros.
 #[must_use]
@@ -19,12 +21,13 @@ pub fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
     (ordinal.to_string() == digits).then_some(ordinal.into())
 }
 
+pub(super) fn name_of(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
 /// The Pod of this ordinal, from a revision's template.
 pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -> Value {
-    let name = format!(
-        "{}-{ordinal}",
-        set["metadata"]["name"].as_str().unwrap_or_default()
-    );
+    let name = format!("{}-{ordinal}", name_of(set));
     let mut spec = template["spec"].clone();
     spec["hostname"] = name.as_str().into();
     let service = set["spec"]["serviceName"].as_str().unwrap_or_default();
@@ -37,7 +40,7 @@ pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -
     }
     let mut meta = json!({
         "name": name, "namespace": set["metadata"]["namespace"],
-        "generateName": format!("{}-", set["metadata"]["name"].as_str().unwrap_or_default()),
+        "generateName": format!("{}-", name_of(set)),
         "labels": labels(&template["metadata"]["labels"], &name, ordinal, revision),
         "ownerReferences": [owner(set)],
     });
@@ -73,11 +76,9 @@ pub(super) fn owner(set: &Value) -> Value {
 
 /// The Pod's volumes: a claim for each claim template, which replaces a volume of that name.
 fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
-    let claims = claim_templates(set).map(|t| {
-        let name = t["metadata"]["name"].as_str().unwrap_or_default();
-        json!({"name": name, "persistentVolumeClaim": {"claimName": format!("{name}-{pod}")}})
-    });
-    let mut all: Vec<Value> = claims.collect();
+    let mut all: Vec<Value> = claims::names(set, pod)
+        .map(|(volume, claim)| json!({"name": volume, "persistentVolumeClaim": {"claimName": claim}}))
+        .collect();
     let others = template.as_array().into_iter().flatten();
     let others: Vec<_> = others
         .filter(|volume| !all.iter().any(|claim| claim["name"] == volume["name"]))
@@ -85,35 +86,4 @@ fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
         .collect();
     all.extend(others);
     all
-}
-
-fn claim_templates(set: &Value) -> impl Iterator<Item = &Value> {
-    set["spec"]["volumeClaimTemplates"]
-        .as_array()
-        .into_iter()
-        .flatten()
-}
-
-/// The claims of the Pod of this name: `<template>-<pod>`, with the set's `matchLabels`, which win.
-#[must_use]
-pub fn claims_of(set: &Value, pod: &str) -> Vec<Value> {
-    let claim = |template: &Value| {
-        let name = template["metadata"]["name"].as_str().unwrap_or_default();
-        let mut labels = template["metadata"]["labels"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        labels.extend(
-            set["spec"]["selector"]["matchLabels"]
-                .as_object()
-                .cloned()
-                .unwrap_or_default(),
-        );
-        let mut meta = json!({"name": format!("{name}-{pod}"), "namespace": set["metadata"]["namespace"], "labels": labels});
-        if !template["metadata"]["annotations"].is_null() {
-            meta["annotations"] = template["metadata"]["annotations"].clone();
-        }
-        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": template["spec"]})
-    };
-    claim_templates(set).map(claim).collect()
 }

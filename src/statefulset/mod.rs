@@ -2,20 +2,28 @@
 //!
 //! Objects stay raw JSON: a typed struct would drop fields it does not know, and so change revisions.
 
+mod claims;
+mod conditions;
+mod failures;
 mod identity;
+mod member;
 mod ownership;
 mod plan;
 mod revision;
 mod spec;
 mod status;
+mod update;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub use identity::{claims_of, ordinal_of};
-pub use plan::plan;
+pub use claims::is_claim_of;
+pub use failures::Failures;
+pub use identity::ordinal_of;
+pub use ownership::is_kept_by_another;
+pub use plan::{HEAL, plan};
 
 /// What the API server has of one set.
 #[derive(Clone, Debug, Default)]
@@ -24,10 +32,13 @@ pub struct Observed {
     pub set: Arc<Value>,
     /// Pods of the namespace that the set controls, or that nobody does.
     pub pods: Vec<Arc<Value>>,
-    /// Names of the claims of the namespace that are there, with whether each is on its way out.
-    pub claims: Vec<(String, bool)>,
-    /// ControllerRevisions of the namespace that the set controls, or that nobody does.
+    /// Claims of the namespace that have the name of one of the set's.
+    pub claims: Vec<Arc<Value>>,
+    /// ControllerRevisions of the namespace that the set controls, that nobody does, or that have a name which one of the
+    /// set's could have.
     pub revisions: Vec<Arc<Value>>,
+    /// How often its Pods have ended in a row.
+    pub failures: Failures,
 }
 
 /// One thing to do. Each is safe to do again.
@@ -47,15 +58,20 @@ pub enum Action {
         /// The merge patch that does it.
         patch: Value,
     },
-    /// Create a claim for a Pod of this name.
+    /// Create a claim for a Pod of this name that is there.
     CreateClaim {
         /// The claim.
         claim: Value,
         /// The Pod it is for.
         pod: String,
     },
-    /// Create a Pod.
-    CreatePod(Value),
+    /// Create a Pod, and before it what it cannot be without.
+    CreatePod {
+        /// The Pod.
+        pod: Value,
+        /// The claims it lacks.
+        claims: Vec<Value>,
+    },
     /// Create a ControllerRevision.
     CreateRevision(Value),
     /// Delete this incarnation of a Pod.
@@ -67,6 +83,13 @@ pub enum Action {
     },
     /// Delete a revision that nobody needs.
     DeleteRevision(String),
+    /// Change who owns a claim.
+    OwnClaim {
+        /// The claim.
+        name: String,
+        /// The merge patch that does it.
+        patch: Value,
+    },
     /// Give an older revision, which is wanted again, the highest number.
     RaiseRevision {
         /// The revision.
@@ -90,17 +113,28 @@ pub enum Action {
     },
 }
 
+/// What a person must know of a set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Warning {
+    /// One word, as Events have it.
+    pub reason: &'static str,
+    /// What is the matter.
+    pub message: String,
+}
+
 /// What to do now, and when to look again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// In this order; where one fails the rest waits for the next plan.
     pub actions: Vec<Action>,
+    /// Neighbours of the same kind may be done at the same time.
+    pub parallel: bool,
     /// The set's status.
     pub status: Value,
     /// The next time at which something changes by itself.
     pub wake: Option<Timestamp>,
-    /// Why nothing can go on, where that is no matter of waiting.
-    pub blocked: Option<String>,
+    /// What is the matter now: to be said once, as long as it lasts.
+    pub warnings: Vec<Warning>,
 }
 
 #[cfg(test)]

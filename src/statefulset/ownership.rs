@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::identity::{self, ordinal_of};
+use super::identity::{self, name_of, ordinal_of};
 use super::{Action, Observed};
 use crate::selector::Selector;
+
+/// The field manager of Kubernetes' own controllers.
+const UPSTREAM: &str = "kube-controller-manager";
 
 /// Sorts what was observed: what the set controls stays, and what must first be taken or let go is said.
 ///
@@ -20,23 +24,20 @@ pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
             .as_ref()
             .is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
     };
-    let name = set["metadata"]["name"].as_str().unwrap_or_default();
-    let is_member = |pod: &Value| {
-        let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
-        ordinal_of(name, pod).is_some()
-    };
+    let name = name_of(set);
+    let is_member = |pod: &Value| ordinal_of(name, name_of(pod)).is_some();
     let ends = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
     let mut actions = Vec::new();
     let (mut pods, mut revisions) = (Vec::new(), Vec::new());
     for pod in &observed.pods {
         match (owner_of(set, pod), selects(pod) && is_member(pod)) {
             (Owner::Us, false) if !ends(set) => actions.push(Action::ReleasePod {
-                name: name_of(pod),
+                name: name_of(pod).to_owned(),
                 patch: owners(pod, |owner| owner["uid"] != set["metadata"]["uid"], None),
             }),
             (Owner::Us, _) => pods.push(Arc::clone(pod)),
             (Owner::Nobody, true) if !ends(set) && !ends(pod) => actions.push(Action::AdoptPod {
-                name: name_of(pod),
+                name: name_of(pod).to_owned(),
                 patch: owners(pod, |_| true, Some(identity::owner(set))),
             }),
             (Owner::Nobody | Owner::Other, _) => {}
@@ -46,7 +47,7 @@ pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
         match (owner_of(set, revision), selects(revision)) {
             (Owner::Us, _) => revisions.push(Arc::clone(revision)),
             (Owner::Nobody, true) if !ends(set) => actions.push(Action::AdoptRevision {
-                name: name_of(revision),
+                name: name_of(revision).to_owned(),
                 patch: owners(revision, |_| true, Some(identity::owner(set))),
             }),
             (Owner::Nobody | Owner::Other, _) => {}
@@ -57,8 +58,28 @@ pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
         pods,
         claims: observed.claims.clone(),
         revisions,
+        failures: observed.failures.clone(),
     };
     (owned, actions)
+}
+
+/// Whether another controller, Kubernetes' own, looks after a set: it was the last to write its status, and that after
+/// we began. Two controllers would fight over the set's Pods.
+///
+/// The times of `managedFields` are whole seconds of the API server's clock: a write in the second in which we began does
+/// not count, the next one does.
+#[must_use]
+pub fn is_kept_by_another(set: &Value, began: Timestamp) -> bool {
+    let fields = set["metadata"]["managedFields"].as_array();
+    let time = |entry: &Value| entry["time"].as_str()?.parse::<Timestamp>().ok();
+    let writes = fields
+        .into_iter()
+        .flatten()
+        .filter(|e| e["subresource"] == "status");
+    let last = writes.max_by_key(|entry| time(entry));
+    last.is_some_and(|last| {
+        last["manager"] == UPSTREAM && time(last).is_some_and(|time| time > began)
+    })
 }
 
 enum Owner {
@@ -76,11 +97,6 @@ fn owner_of(set: &Value, object: &Value) -> Owner {
         Some(owner) if owner["uid"] == set["metadata"]["uid"] => Owner::Us,
         Some(_) => Owner::Other,
     }
-}
-
-fn name_of(object: &Value) -> String {
-    let name = object["metadata"]["name"].as_str();
-    name.unwrap_or_default().to_owned()
 }
 
 /// The merge patch that leaves these owners; for this incarnation, as it was seen.

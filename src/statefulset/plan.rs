@@ -1,83 +1,97 @@
 //! One sync: the slots are filled first, then what is too much goes, then what is old.
 //!
-//! In OrderedReady mode a plan holds at most one create or delete of a Pod; the next plan sees what came of it.
+//! In OrderedReady mode a plan holds at most one create or delete of a Pod, or one batch of an update; the next plan
+//! sees what came of it.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::identity::{self, claims_of};
+use super::claims::{self, Owners};
+use super::conditions::{Progress, Stall};
+use super::identity::{self, name_of};
+use super::member::Member;
 use super::revision::{self, Revisions};
-use super::spec::{Member, Spec, Update};
-use super::{Action, Observed, Plan, ownership, status};
+use super::spec::{Spec, Update};
+use super::update::{self, Recreate};
+use super::{Action, Observed, Plan, Warning, ownership, status};
 
-/// A label's value may have 63 characters, and a Pod's name is one.
+/// The annotation on a set that lets us delete a Pod which holds up the update that would replace it.
+pub const HEAL: &str = "headless-dns/heal-rollout";
+
+/// A label's value may have 63 characters; a Pod's name and its revision's are two.
 const MAX_LABEL: usize = 63;
 
 /// Deletions in one plan of a Parallel set: Kubernetes' largest batch.
 const MAX_BATCH: usize = 500;
 
+/// How long a Pod of an older revision may take to start before we say that it holds up an update.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+
 /// Plans one sync of a set.
 #[must_use]
 pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
-    let (observed, actions) = ownership::claim(observed);
+    let (owned, actions) = ownership::claim(observed);
     if !actions.is_empty() {
         return Plan {
             actions,
+            parallel: false,
             status: observed.set["status"].clone(),
             wake: None,
-            blocked: None,
+            warnings: Vec::new(),
         };
     }
-    let set = &*observed.set;
+    let set = &*owned.set;
     let spec = Spec::of(set);
-    let revisions = revision::of(set, &observed.revisions);
-    let mut members: Vec<Member<'_>> = observed
+    let revisions = revision::of(set, &owned.revisions, &observed.revisions);
+    let mut members: Vec<Member<'_>> = owned
         .pods
         .iter()
         .filter_map(|pod| Member::of(spec.name, pod, (now, spec.min_ready)))
         .collect();
     members.sort_by_key(|m| m.ordinal);
-    let status = status::of(set, &spec, &members, &revisions);
-    let wake = members.iter().filter_map(|m| m.due).min();
+    let mut live: Vec<&str> = members.iter().map(|m| m.revision).collect();
+    live.extend([name_of(&revisions.update), name_of(&revisions.current)]);
     let mut sync = Sync {
-        observed: &observed,
+        now,
+        observed: &owned,
         spec: &spec,
         revisions: &revisions,
         members: &members,
+        claims: owned.claims.iter().map(|c| (name_of(c), &**c)).collect(),
         actions: Vec::new(),
-        blocked: None,
+        wake: members.iter().filter_map(|m| m.due).min(),
+        stall: None,
+        progress: Progress::None,
+        warnings: Vec::new(),
     };
     if !spec.deleted {
         sync.actions.clone_from(&revisions.actions);
+    }
+    // Before the Pods' turn: it is made also where that fails.
+    let idle = revision::beyond(&owned.revisions, &live, spec.history);
+    sync.actions.extend(idle);
+    if !spec.deleted {
         sync.run();
     }
-    let Sync {
-        mut actions,
-        blocked,
-        ..
-    } = sync;
-    let mut live: Vec<&str> = members.iter().map(|m| m.revision).collect();
-    live.extend([
-        revision::name(&revisions.update),
-        revision::name(&revisions.current),
-    ]);
-    actions.extend(revision::beyond(&observed.revisions, &live, spec.history));
-    Plan {
-        actions,
-        status,
-        wake,
-        blocked,
-    }
+    sync.finish()
 }
 
 struct Sync<'a> {
+    now: Timestamp,
     observed: &'a Observed,
     spec: &'a Spec<'a>,
     revisions: &'a Revisions,
     /// By ordinal.
     members: &'a [Member<'a>],
+    /// By name.
+    claims: BTreeMap<&'a str, &'a Value>,
     actions: Vec<Action>,
-    blocked: Option<String>,
+    wake: Option<Timestamp>,
+    stall: Option<Stall>,
+    progress: Progress,
+    warnings: Vec<Warning>,
 }
 
 /// Whether a pass lets the next one follow.
@@ -87,28 +101,63 @@ enum Pass {
     Stop,
 }
 
-impl Sync<'_> {
+impl<'a> Sync<'a> {
     fn run(&mut self) {
-        let last = self.spec.start + self.spec.replicas - 1;
-        let longest = format!("{}-{last}", self.spec.name);
-        if longest.len() > MAX_LABEL && self.spec.replicas > 0 {
-            self.blocked = Some(format!(
-                "pod name {longest} would be longer than {MAX_LABEL} characters"
-            ));
+        let update = name_of(&self.revisions.update);
+        if let Recreate::Wait(old) = update::recreate(self.spec, self.members, update) {
+            self.progress = Progress::Recreating;
+            old.into_iter().for_each(|member| self.delete(member));
             return;
         }
         if self.fill() == Pass::Done && self.condemn() == Pass::Done {
-            self.update();
+            for member in update::replaced(self.spec, self.members, update) {
+                self.delete(member);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Plan {
+        let counts = status::count(self.spec, self.members, self.revisions);
+        if self.spec.update == Update::Recreate && self.progress == Progress::None {
+            let conditions = self.observed.set["status"]["conditions"].as_array();
+            let begun = conditions
+                .into_iter()
+                .flatten()
+                .any(|c| c["type"] == "Progressing");
+            if begun {
+                self.progress = if counts.complete {
+                    Progress::Complete
+                } else {
+                    Progress::Recreating
+                };
+            }
+        }
+        if let Some(stall) = &self.stall {
+            self.warnings.push(Warning {
+                reason: stall.reason(),
+                message: stall.message(),
+            });
+        }
+        let status = status::of(
+            self.now,
+            &self.observed.set,
+            &counts,
+            (self.stall.as_ref(), self.progress),
+        );
+        Plan {
+            actions: self.actions,
+            parallel: !self.spec.ordered,
+            status,
+            wake: self.wake,
+            warnings: self.warnings,
         }
     }
 
     /// Gives every ordinal in force its Pod, from the lowest up.
     fn fill(&mut self) -> Pass {
-        let mut outcome = Pass::Done;
         for ordinal in self.spec.start..self.spec.start + self.spec.replicas {
             let at = self.members.binary_search_by_key(&ordinal, |m| m.ordinal);
-            let member = at.ok().map(|at| &self.members[at]);
-            let stop = match member {
+            let stop = match at.ok().map(|at| &self.members[at]) {
                 None => {
                     self.create(ordinal);
                     true
@@ -118,26 +167,21 @@ impl Sync<'_> {
             if stop && self.spec.ordered {
                 return Pass::Stop;
             }
-            if stop && member.is_none_or(|m| m.ended) {
-                outcome = Pass::Stop;
-            }
         }
-        outcome
+        Pass::Done
     }
 
     /// Looks after a Pod that is there; whether its successors must wait.
-    fn tend(&mut self, member: &Member<'_>) -> bool {
+    fn tend(&mut self, member: &'a Member<'a>) -> bool {
         if member.ended {
-            // The name is free again only when the object is gone; then it is made anew.
-            if !member.terminating {
-                self.delete(member);
-            }
+            self.replace(member);
             return true;
         }
         if member.pod["status"]["phase"] == "Pending" && !member.terminating {
-            self.create_claims(member.name);
+            self.create_missing_claims(member.name);
         }
         if self.spec.ordered && member.unavailable() {
+            self.detect_stall(member);
             return true;
         }
         if member.pod["metadata"]["labels"][identity::POD_NAME] != member.name {
@@ -147,7 +191,50 @@ impl Sync<'_> {
                 labels,
             });
         }
+        self.own_claims(member);
         false
+    }
+
+    /// Deletes a Pod that has ended: its name is free again only when the object is gone.
+    fn replace(&mut self, member: &Member<'_>) {
+        if member.terminating {
+            return;
+        }
+        match self.observed.failures.replace_at(member.name) {
+            Some(at) if self.now < at => self.wake_at(at),
+            Some(_) | None => self.delete(member),
+        }
+    }
+
+    /// The forced-rollback trap: the Pod that blocks is one that the update would replace if it were not blocked.
+    fn detect_stall(&mut self, member: &Member<'_>) {
+        let wanted = name_of(&self.revisions.update);
+        let touched = member.ordinal >= self.spec.first_updated();
+        if !touched || member.revision == wanted || member.terminating {
+            return;
+        }
+        let due = member
+            .unready_since()
+            .saturating_add(PATIENCE)
+            .unwrap_or(Timestamp::MAX);
+        if self.now < due {
+            self.wake_at(due);
+            return;
+        }
+        let meta = &self.observed.set["metadata"];
+        if meta["annotations"][HEAL] == "true" {
+            self.delete(member);
+            return;
+        }
+        let ns = meta["namespace"].as_str().unwrap_or_default();
+        self.stall = Some(Stall::RolloutBlocked {
+            pod: member.name.to_owned(),
+            wanted: wanted.to_owned(),
+            command: format!(
+                "kubectl delete pod {} -n {ns}, or annotate the set with {HEAL}=true",
+                member.name
+            ),
+        });
     }
 
     fn create(&mut self, ordinal: i64) {
@@ -155,48 +242,104 @@ impl Sync<'_> {
         let pod = identity::pod(
             &self.observed.set,
             revision::template(revision),
-            revision::name(revision),
+            name_of(revision),
             ordinal,
         );
-        let name = pod["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        if self.create_claims(&name) {
-            self.actions.push(Action::CreatePod(pod));
+        let labels = &pod["metadata"]["labels"];
+        for label in [identity::POD_NAME, identity::REVISION] {
+            let value = labels[label].as_str().unwrap_or_default();
+            if value.len() > MAX_LABEL {
+                let value = value.to_owned();
+                self.stall = Some(Stall::NameTooLong { label, value });
+                return;
+            }
+        }
+        if let Some(claims) = self.missing_claims(name_of(&pod)) {
+            self.actions.push(Action::CreatePod { pod, claims });
         }
     }
 
-    /// Makes the claims a Pod lacks; whether all it needs are or will be there.
-    fn create_claims(&mut self, pod: &str) -> bool {
-        let mut usable = true;
-        for claim in claims_of(&self.observed.set, pod) {
-            let name = claim["metadata"]["name"].as_str().unwrap_or_default();
-            match self.observed.claims.iter().find(|(n, _)| n == name) {
-                Some((_, ending)) if *ending => usable = false,
-                Some(_) => {}
-                None => self.actions.push(Action::CreateClaim {
-                    claim,
-                    pod: pod.to_owned(),
-                }),
+    /// The claims that a new Pod of this name lacks; `None` where one is there that it must not have.
+    fn missing_claims(&mut self, pod: &str) -> Option<Vec<Value>> {
+        let mut missing = Vec::new();
+        for claim in claims::new(&self.observed.set, pod, self.spec.retention) {
+            let Some(present) = self.claims.get(name_of(&claim)) else {
+                missing.push(claim);
+                continue;
+            };
+            if self.spec.retention.with_pod && claims::is_stale(present, pod) {
+                return None;
+            }
+            if claims::is_ending(present) {
+                self.warnings.push(Warning {
+                    reason: "FailedCreate",
+                    message: format!(
+                        "create Pod {pod} in StatefulSet {} failed error: pvc {} is being deleted",
+                        self.spec.name,
+                        name_of(&claim)
+                    ),
+                });
+                return None;
             }
         }
-        usable
+        Some(missing)
+    }
+
+    /// Makes the claims that a Pod waits for and that somebody has deleted.
+    fn create_missing_claims(&mut self, pod: &str) {
+        for claim in claims::new(&self.observed.set, pod, self.spec.retention) {
+            if !self.claims.contains_key(name_of(&claim)) {
+                self.actions.push(Action::CreateClaim {
+                    claim,
+                    pod: pod.to_owned(),
+                });
+            }
+        }
+    }
+
+    /// Has the claims of a Pod owned as the retention policy says.
+    fn own_claims(&mut self, member: &Member<'_>) {
+        let in_range = self.spec.holds(member.ordinal);
+        for (_, name) in claims::names(&self.observed.set, member.name) {
+            let Some(present) = self.claims.get(name.as_str()) else {
+                continue;
+            };
+            let pod = (member.pod, in_range);
+            let patch = match claims::owners(&self.observed.set, present, pod, self.spec.retention)
+            {
+                Owners::Fine => None,
+                Owners::Patch(patch) => Some(patch),
+                Owners::Conflict(patch) => {
+                    self.warnings.push(Warning {
+                        reason: "ConflictingController",
+                        message: format!(
+                            "Claim {name} has an owner that is its controller: it is left alone, whatever the retention policy says"
+                        ),
+                    });
+                    patch
+                }
+            };
+            self.actions
+                .extend(patch.map(|patch| Action::OwnClaim { name, patch }));
+        }
     }
 
     /// The revision that a Pod is made from.
-    fn revision_for(&self, ordinal: i64) -> &Value {
-        let old = match self.spec.update {
-            Update::Rolling(Some(partition)) => ordinal < self.spec.start + partition,
+    fn revision_for(&self, ordinal: i64) -> &'a Value {
+        let first_new = match self.spec.update {
+            Update::Rolling(Some(_)) => self.spec.first_updated(),
+            // Counted now: by a status from before its deletion, a Pod that was gone at once would come back old for ever.
             Update::Rolling(None) => {
-                let current = self.observed.set["status"]["currentReplicas"]
-                    .as_i64()
-                    .unwrap_or_default();
-                ordinal < self.spec.start + current
+                let current = name_of(&self.revisions.current);
+                let old = self
+                    .members
+                    .iter()
+                    .filter(|m| !m.terminating && m.revision == current);
+                self.spec.start + i64::try_from(old.count()).unwrap_or(i64::MAX)
             }
-            Update::OnDelete => false,
+            Update::OnDelete | Update::Recreate => self.spec.start,
         };
-        if old {
+        if ordinal < first_new {
             &self.revisions.current
         } else {
             &self.revisions.update
@@ -209,14 +352,12 @@ impl Sync<'_> {
         let first_bad = unavailable
             .min_by_key(|m| (!self.spec.holds(m.ordinal), m.ordinal))
             .map(|m| m.uid);
-        let condemned = self
-            .members
-            .iter()
-            .rev()
-            .filter(|m| !self.spec.holds(m.ordinal));
-        let mut outcome = Pass::Done;
-        for member in condemned.take(MAX_BATCH) {
-            outcome = Pass::Stop;
+        let spec = self.spec;
+        let condemned = || self.members.iter().rev().filter(|m| !spec.holds(m.ordinal));
+        let members: Vec<_> = condemned().take(MAX_BATCH).collect();
+        // Before any of them goes: what belongs to a Pod must go with it.
+        members.iter().for_each(|member| self.own_claims(member));
+        for member in members {
             if member.terminating {
                 if self.spec.ordered {
                     return Pass::Stop;
@@ -232,26 +373,7 @@ impl Sync<'_> {
                 return Pass::Stop;
             }
         }
-        outcome
-    }
-
-    /// Replaces Pods of an older revision one at a time, from the highest ordinal down to the partition.
-    fn update(&mut self) {
-        let update = revision::name(&self.revisions.update);
-        let touched = self
-            .members
-            .iter()
-            .rev()
-            .filter(|m| self.spec.holds(m.ordinal) && m.ordinal >= self.spec.first_updated());
-        for member in touched {
-            if member.revision != update && !member.terminating {
-                self.delete(member);
-                return;
-            }
-            if member.unavailable() {
-                return;
-            }
-        }
+        Pass::Done
     }
 
     fn delete(&mut self, member: &Member<'_>) {
@@ -259,5 +381,9 @@ impl Sync<'_> {
             name: member.name.to_owned(),
             uid: member.uid.to_owned(),
         });
+    }
+
+    fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 }

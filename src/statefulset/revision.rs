@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Action;
-use super::identity::owner;
+use super::identity::{name_of as name, owner};
+use crate::podspec;
 
 const HASH: &str = "controller.kubernetes.io/hash";
 
@@ -14,11 +15,13 @@ const HASH: &str = "controller.kubernetes.io/hash";
 pub(super) struct Revisions {
     pub(super) update: Value,
     pub(super) current: Value,
+    /// How many names were taken by other templates, ever.
+    pub(super) collisions: i64,
     pub(super) actions: Vec<Action>,
 }
 
-/// Finds or makes the set's revisions.
-pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
+/// Finds or makes the set's revisions. `present`: the set's own; `all`: those whose names could be in the way too.
+pub(super) fn of(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>]) -> Revisions {
     let mut sorted: Vec<&Value> = present.iter().map(|r| &**r).collect();
     sorted.sort_by_key(|r| {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
@@ -30,28 +33,36 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
     });
     let newest = sorted.last().map_or(0, |r| number(r));
     let data = data(&set["spec"]["template"]);
+    let mut collisions = set["status"]["collisionCount"].as_i64().unwrap_or_default();
     let mut actions = Vec::new();
     let equal = sorted.iter().rev().find(|r| canonical(&r["data"]) == data);
-    let update = match equal {
+    // What an older API server left out, or wrote otherwise, is no change.
+    let last = sorted
+        .last()
+        .filter(|r| means(template(r)) == means(&set["spec"]["template"]));
+    let update = match equal.or(last) {
         Some(same) if number(same) == newest => Value::clone(same),
         Some(older) => {
             let mut raised = Value::clone(older);
             raised["revision"] = (newest + 1).into();
-            let name = raised["metadata"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
             actions.push(Action::RaiseRevision {
-                name,
+                name: name(older).to_owned(),
                 revision: newest + 1,
             });
             raised
         }
-        None => {
-            let new = make(set, data, newest + 1);
-            actions.push(Action::CreateRevision(new.clone()));
-            new
-        }
+        None => loop {
+            let new = make(set, &data, (newest + 1, collisions));
+            let taken = all.iter().find(|r| name(r) == name(&new));
+            match taken {
+                None => {
+                    actions.push(Action::CreateRevision(new.clone()));
+                    break new;
+                }
+                Some(same) if canonical(&same["data"]) == data => break Value::clone(same),
+                Some(_) => collisions += 1,
+            }
+        },
     };
     let named = set["status"]["currentRevision"].as_str();
     let current = sorted
@@ -61,6 +72,7 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>]) -> Revisions {
     Revisions {
         update,
         current,
+        collisions,
         actions,
     }
 }
@@ -85,10 +97,6 @@ pub(super) fn template(revision: &Value) -> &Value {
     &revision["data"]["spec"]["template"]
 }
 
-pub(super) fn name(revision: &Value) -> &str {
-    revision["metadata"]["name"].as_str().unwrap_or_default()
-}
-
 fn number(revision: &Value) -> i64 {
     revision["revision"].as_i64().unwrap_or_default()
 }
@@ -100,21 +108,15 @@ fn data(template: &Value) -> Value {
     canonical(&json!({"spec": {"template": template}}))
 }
 
-fn make(set: &Value, data: Value, revision: i64) -> Value {
-    let collisions = set["status"]["collisionCount"].as_i64().unwrap_or_default();
-    let hash = hash(&data, collisions);
+fn make(set: &Value, data: &Value, (revision, collisions): (i64, i64)) -> Value {
+    let hash = hash(data, collisions);
     let mut labels = set["spec"]["template"]["metadata"]["labels"]
         .as_object()
         .cloned()
         .unwrap_or_default();
     labels.insert(HASH.into(), hash.as_str().into());
     // Names may have 253 characters, hashes ten of them.
-    let prefix: String = set["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .chars()
-        .take(223)
-        .collect();
+    let prefix: String = name(set).chars().take(223).collect();
     json!({
         "apiVersion": "apps/v1", "kind": "ControllerRevision",
         "metadata": {
@@ -124,6 +126,33 @@ fn make(set: &Value, data: Value, revision: i64) -> Value {
         },
         "data": data, "revision": revision,
     })
+}
+
+/// The template with its defaults and without what says nothing: equal for templates that mean the same.
+fn means(template: &Value) -> Value {
+    let mut template = template.clone();
+    if let Some(fields) = template.as_object_mut() {
+        fields.remove("$patch");
+    }
+    podspec::fill(&mut template["spec"]);
+    strip(&template)
+}
+
+fn strip(value: &Value) -> Value {
+    let says = |v: &Value| match v {
+        Value::Null => false,
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    };
+    match value {
+        Value::Object(fields) => {
+            let kept = fields.iter().map(|(k, v)| (k.clone(), strip(v)));
+            Value::Object(kept.filter(|(_, v)| says(v)).collect())
+        }
+        Value::Array(items) => items.iter().map(strip).collect(),
+        Value::Bool(_) | Value::Null | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 /// FNV-1 over the data and the number of collisions, in letters that spell no word.
@@ -189,7 +218,7 @@ mod tests {
         }
         assert_eq!(revisions.len(), 9);
         for set in fixture["setsAsCreated"].as_array().unwrap() {
-            let update = of(set, &[]).update;
+            let update = of(set, &[], &[]).update;
             assert_eq!(update["metadata"]["name"], set["status"]["updateRevision"]);
             let made = revisions.iter().find(|r| name(r) == name(&update)).unwrap();
             assert_eq!(

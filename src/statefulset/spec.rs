@@ -1,9 +1,9 @@
-//! The fields of a set and its Pods that the algorithm reads.
+//! The fields of a set that the algorithm reads.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::identity::ordinal_of;
+use super::identity::name_of;
 
 /// A set, read.
 pub(super) struct Spec<'a> {
@@ -14,6 +14,7 @@ pub(super) struct Spec<'a> {
     pub(super) min_ready: SignedDuration,
     pub(super) update: Update,
     pub(super) history: usize,
+    pub(super) retention: Retention,
     pub(super) deleted: bool,
 }
 
@@ -21,31 +22,48 @@ pub(super) struct Spec<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Update {
     OnDelete,
+    /// KEP-3541: everything old goes before anything new comes.
+    Recreate,
     /// `None`: the `rollingUpdate` block is absent, which is not the same as a partition of 0.
-    Rolling(Option<i64>),
+    Rolling(Option<Rolling>),
+}
+
+/// The block `rollingUpdate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rolling {
+    /// Counts from `ordinals.start`.
+    partition: i64,
+    /// Of `maxUnavailable`, at least 1.
+    budget: i64,
+}
+
+/// `persistentVolumeClaimRetentionPolicy`: which end deletes claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Retention {
+    /// The end of the set.
+    pub(super) with_set: bool,
+    /// Scaling down.
+    pub(super) with_pod: bool,
 }
 
 impl<'a> Spec<'a> {
     pub(super) fn of(set: &'a Value) -> Self {
         let spec = &set["spec"];
-        let number = |value: &Value, default: i64| value.as_i64().unwrap_or(default).max(0);
-        let rolling = &spec["updateStrategy"]["rollingUpdate"];
+        let replicas = number(&spec["replicas"], 1);
+        let retention = &spec["persistentVolumeClaimRetentionPolicy"];
         Self {
-            name: set["metadata"]["name"].as_str().unwrap_or_default(),
-            replicas: number(&spec["replicas"], 1),
+            name: name_of(set),
+            replicas,
             start: number(&spec["ordinals"]["start"], 0),
             ordered: spec["podManagementPolicy"] != "Parallel",
             min_ready: SignedDuration::from_secs(number(&spec["minReadySeconds"], 0)),
-            update: match spec["updateStrategy"]["type"].as_str() {
-                Some("OnDelete") => Update::OnDelete,
-                _ => Update::Rolling(
-                    rolling
-                        .is_object()
-                        .then(|| number(&rolling["partition"], 0)),
-                ),
-            },
+            update: Update::of(&spec["updateStrategy"], replicas),
             history: usize::try_from(number(&spec["revisionHistoryLimit"], 10))
                 .unwrap_or(usize::MAX),
+            retention: Retention {
+                with_set: retention["whenDeleted"] == "Delete",
+                with_pod: retention["whenScaled"] == "Delete",
+            },
             deleted: set["metadata"]["deletionTimestamp"].is_string(),
         }
     }
@@ -55,73 +73,73 @@ impl<'a> Spec<'a> {
         (self.start..self.start + self.replicas).contains(&ordinal)
     }
 
-    /// The lowest ordinal that an update touches: the partition counts from `ordinals.start`.
+    /// The lowest ordinal that a rolling update touches.
     pub(super) fn first_updated(&self) -> i64 {
         match self.update {
-            Update::Rolling(partition) => self.start + partition.unwrap_or(0),
-            Update::OnDelete => i64::MAX,
+            Update::Rolling(block) => self.start + block.map_or(0, |block| block.partition),
+            Update::OnDelete | Update::Recreate => i64::MAX,
+        }
+    }
+
+    /// How many Pods an update may have unavailable at a time.
+    pub(super) fn budget(&self) -> i64 {
+        match self.update {
+            Update::Rolling(Some(block)) => block.budget,
+            Update::Rolling(None) | Update::OnDelete | Update::Recreate => 1,
         }
     }
 }
 
-/// A Pod of a set, read.
-#[derive(Clone, Debug)]
-pub(super) struct Member<'a> {
-    pub(super) pod: &'a Value,
-    pub(super) name: &'a str,
-    pub(super) uid: &'a str,
-    pub(super) ordinal: i64,
-    pub(super) ready: bool,
-    pub(super) available: bool,
-    /// When it becomes available, where only time is missing.
-    pub(super) due: Option<Timestamp>,
-    pub(super) terminating: bool,
-    /// Phase Failed or Succeeded.
-    pub(super) ended: bool,
-    /// The name of the revision it was made from.
-    pub(super) revision: &'a str,
+impl Update {
+    fn of(strategy: &Value, replicas: i64) -> Self {
+        match strategy["type"].as_str() {
+            Some("OnDelete") => return Self::OnDelete,
+            Some("Recreate") => return Self::Recreate,
+            _ => {}
+        }
+        let block = &strategy["rollingUpdate"];
+        Self::Rolling(block.is_object().then(|| Rolling {
+            partition: number(&block["partition"], 0),
+            budget: budget(&block["maxUnavailable"], replicas),
+        }))
+    }
 }
 
-impl<'a> Member<'a> {
-    /// `None` for a Pod whose name is not one of the set's.
-    pub(super) fn of(
-        set: &str,
-        pod: &'a Value,
-        (now, min_ready): (Timestamp, SignedDuration),
-    ) -> Option<Self> {
-        let (meta, status) = (&pod["metadata"], &pod["status"]);
-        let name = meta["name"].as_str()?;
-        let condition = status["conditions"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .find(|c| c["type"] == "Ready");
-        let ready =
-            status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
-        let since = || {
-            let time = condition?["lastTransitionTime"].as_str()?;
-            time.parse::<Timestamp>().ok()?.checked_add(min_ready).ok()
-        };
-        // Without a time it is never available, but where none is asked for.
-        let due = if min_ready.is_zero() { None } else { since() };
-        let available = ready && (min_ready.is_zero() || due.is_some_and(|due| due <= now));
-        Some(Self {
-            pod,
-            name,
-            uid: meta["uid"].as_str().unwrap_or_default(),
-            ordinal: ordinal_of(set, name)?,
-            ready,
-            available,
-            due: due.filter(|_| ready && !available),
-            terminating: meta["deletionTimestamp"].is_string(),
-            ended: matches!(status["phase"].as_str(), Some("Failed" | "Succeeded")),
-            revision: meta["labels"]["controller-revision-hash"]
-                .as_str()
-                .unwrap_or_default(),
-        })
-    }
+fn number(value: &Value, default: i64) -> i64 {
+    value.as_i64().unwrap_or(default).max(0)
+}
 
-    pub(super) fn unavailable(&self) -> bool {
-        !self.available || self.terminating
+/// `maxUnavailable`: a count, or a percentage of the replicas, rounded down; at least 1 (KEP-961).
+fn budget(value: &Value, replicas: i64) -> i64 {
+    let percent = value.as_str().and_then(|text| text.strip_suffix('%'));
+    let share = percent.and_then(|digits| digits.parse::<i64>().ok());
+    let count = match share {
+        Some(percent) => replicas.saturating_mul(percent) / 100,
+        None => number(value, 1),
+    };
+    count.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn s62_the_budget_of_an_update_is_a_count_or_a_percentage_rounded_down_and_at_least_one() {
+        let cases = [
+            (json!(null), 5, 1),
+            (json!(3), 5, 3),
+            (json!(0), 5, 1),
+            (json!("10%"), 25, 2),
+            (json!("50%"), 5, 2),
+            (json!("10%"), 5, 1),
+            (json!("100%"), 5, 5),
+            (json!("0%"), 0, 1),
+        ];
+        for (value, replicas, wanted) in cases {
+            assert_eq!(budget(&value, replicas), wanted, "{value} of {replicas}");
+        }
     }
 }

@@ -1,50 +1,82 @@
 //! The set's status, counted anew each time.
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::revision::{Revisions, name};
-use super::spec::{Member, Spec, Update};
+use super::conditions::{self, Progress, Stall};
+use super::identity::name_of as name;
+use super::member::Member;
+use super::revision::Revisions;
+use super::spec::Spec;
 
 /// What the Pods and revisions say.
-pub(super) fn of(
-    set: &Value,
+pub(super) struct Counts<'a> {
+    replicas: i64,
+    ready: i64,
+    available: i64,
+    updated: i64,
+    current: i64,
+    /// Every Pod is there, Ready and of the new revision.
+    pub(super) complete: bool,
+    revisions: &'a Revisions,
+}
+
+pub(super) fn count<'a>(
     spec: &Spec<'_>,
     members: &[Member<'_>],
-    revisions: &Revisions,
-) -> Value {
-    let (current, update) = (name(&revisions.current), name(&revisions.update));
+    revisions: &'a Revisions,
+) -> Counts<'a> {
     let count = |fits: &dyn Fn(&Member<'_>) -> bool| {
         i64::try_from(members.iter().filter(|m| fits(m)).count()).unwrap_or(i64::MAX)
     };
-    let replicas = count(&|_| true);
-    let (ready, available) = (count(&|m| m.ready), count(&|m| m.available));
     let at = |revision: &str| count(&|m| !m.terminating && m.revision == revision);
-    let updated = at(update);
-    // An update is complete when every Pod is there, Ready and of the new revision.
-    let complete = spec.update != Update::OnDelete
-        && [updated, ready, replicas]
+    let (replicas, ready, updated) = (
+        count(&|_| true),
+        count(&|m| m.ready),
+        at(name(&revisions.update)),
+    );
+    Counts {
+        replicas,
+        ready,
+        available: count(&|m| m.available),
+        updated,
+        current: at(name(&revisions.current)),
+        complete: [updated, ready, replicas]
             .iter()
-            .all(|n| *n == spec.replicas);
-    let old = &set["status"];
+            .all(|n| *n == spec.replicas),
+        revisions,
+    }
+}
+
+/// The status, from the one the set has.
+pub(super) fn of(
+    now: Timestamp,
+    set: &Value,
+    counts: &Counts<'_>,
+    (stall, progress): (Option<&Stall>, Progress),
+) -> Value {
+    let update = name(&counts.revisions.update);
+    // An update that is complete is over.
+    let (current, at_current) = if counts.complete {
+        (update, counts.updated)
+    } else {
+        (name(&counts.revisions.current), counts.current)
+    };
     let mut status = json!({
-        "observedGeneration": set["metadata"]["generation"], "replicas": replicas, "availableReplicas": available,
-        "currentRevision": if complete { update } else { current }, "updateRevision": update,
-        "collisionCount": old["collisionCount"].as_i64().unwrap_or_default(),
+        "observedGeneration": set["metadata"]["generation"], "replicas": counts.replicas, "availableReplicas": counts.available,
+        "currentRevision": current, "updateRevision": update, "collisionCount": counts.revisions.collisions,
     });
-    let counts = [
-        ("readyReplicas", ready),
-        ("updatedReplicas", updated),
-        (
-            "currentReplicas",
-            if complete { updated } else { at(current) },
-        ),
+    let zero_is_left_out = [
+        ("readyReplicas", counts.ready),
+        ("updatedReplicas", counts.updated),
+        ("currentReplicas", at_current),
     ];
-    for (field, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+    for (field, n) in zero_is_left_out.into_iter().filter(|(_, n)| *n > 0) {
         status[field] = n.into();
     }
-    // Conditions are somebody else's.
-    if !old["conditions"].is_null() {
-        status["conditions"] = old["conditions"].clone();
+    let conditions = conditions::of(now, &set["status"]["conditions"], stall, progress);
+    if !conditions.is_null() {
+        status["conditions"] = conditions;
     }
     status
 }

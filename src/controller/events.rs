@@ -1,0 +1,55 @@
+//! Events, in upstream's words.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Type, reason and message of what was done; `None` for what is no news.
+pub(super) fn of(
+    verb: &str,
+    what: &str,
+    set: &str,
+    error: Option<&kube::Error>,
+) -> Option<(&'static str, String, String)> {
+    let done = format!("{verb} {what} in StatefulSet {set}");
+    let news = match error {
+        None if what.starts_with("Claim") => (
+            "Normal",
+            format!("Successful{verb}"),
+            format!("{done} success"),
+        ),
+        None => (
+            "Normal",
+            format!("Successful{verb}"),
+            format!("{done} successful"),
+        ),
+        // A name that is taken.
+        Some(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return None,
+        Some(error) => (
+            "Warning",
+            format!("Failed{verb}"),
+            format!("{done} failed error: {error}"),
+        ),
+    };
+    Some(news)
+}
+
+/// An Event about a set: type, reason, message.
+pub(super) fn event(
+    set: &Value,
+    now: Timestamp,
+    (kind, reason, message): (&str, &str, &str),
+) -> Value {
+    let meta = &set["metadata"];
+    let time = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let name = meta["name"].as_str().unwrap_or_default();
+    json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": {"generateName": format!("{name}."), "namespace": meta["namespace"]},
+        "involvedObject": {
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "namespace": meta["namespace"],
+            "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
+        },
+        "reason": reason, "message": message, "type": kind, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
+        "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
+    })
+}

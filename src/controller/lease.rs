@@ -1,0 +1,212 @@
+//! One leader among many, by a Lease (coordination.k8s.io/v1), as client-go elects one.
+//!
+//! Clocks of others are never compared with ours: a lease is another's for as long as it changes at least once in the time
+//! that it says itself, as we see it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::explain;
+
+/// How long a leader that is silent stays one to others: client-go's default, as are the two below.
+const DURATION: Duration = Duration::from_secs(15);
+
+/// A leader that could not renew for this long stops before others may take over.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often the lease is looked at.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A lease, and who asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Its namespace.
+    pub ns: String,
+    /// Its name.
+    pub name: String,
+    /// Ours alone among all that may ask.
+    pub identity: String,
+}
+
+/// What was seen of the lease last, and when it was seen to change.
+#[derive(Debug, Default)]
+struct Seen {
+    spec: Value,
+    at: Option<Instant>,
+}
+
+/// What a look at the lease asks for.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Create(Value),
+    Replace(Value),
+    Wait,
+}
+
+/// Does the work whenever we lead, until `stop`; then the lease is given back. What fails is said and tried again.
+pub async fn lead<W: Future<Output = ()> + Send + 'static>(
+    client: Client,
+    lease: Lease,
+    work: impl Fn() -> W,
+    stop: CancellationToken,
+) {
+    let elector = Elector::new(client, lease);
+    let mut seen = Seen::default();
+    let mut leading: Option<(tokio::task::JoinHandle<()>, Instant)> = None;
+    let mut failing = false;
+    let mut pause = tokio::time::interval(RETRY);
+    loop {
+        tokio::select! {
+            _ = pause.tick() => {}
+            () = stop.cancelled() => break,
+        }
+        let asked = Instant::now();
+        let outcome = tokio::time::timeout(RETRY, elector.round(&mut seen)).await;
+        match &outcome {
+            Ok(Ok(true)) => {
+                failing = false;
+                match &mut leading {
+                    Some((_, renewed)) => *renewed = asked,
+                    None => {
+                        info!(lease = %elector.lease.name, "leading");
+                        leading = Some((tokio::spawn(work()), asked));
+                    }
+                }
+                continue;
+            }
+            Ok(Ok(false)) => failing = false,
+            Ok(Err(error)) => elector.complain(&mut failing, &explain(error)),
+            Err(_) => elector.complain(&mut failing, "the API server does not answer"),
+        }
+        // Another has it, or nobody knows: after a while we must not go on.
+        let lost = matches!(outcome, Ok(Ok(false)));
+        let late = |renewed: &Instant| renewed.elapsed() + RETRY >= RENEW_DEADLINE;
+        if let Some((task, _)) = leading.take_if(|(_, renewed)| lost || late(renewed)) {
+            task.abort();
+            warn!(lease = %elector.lease.name, "not leading any more");
+        }
+    }
+    if let Some((task, _)) = leading {
+        task.abort();
+        let released = tokio::time::timeout(RETRY, elector.release(&mut seen)).await;
+        if !matches!(released, Ok(Ok(()))) {
+            warn!(lease = %elector.lease.name, "the lease could not be given back: others wait until it runs out");
+        }
+    }
+}
+
+struct Elector {
+    api: Api<DynamicObject>,
+    lease: Lease,
+}
+
+impl Elector {
+    fn new(client: Client, lease: Lease) -> Self {
+        let kind = GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease");
+        let resource = ApiResource::from_gvk(&kind);
+        let api = Api::namespaced_with(client, &lease.ns, &resource);
+        Self { api, lease }
+    }
+
+    /// Says once, until it works again, that the lease cannot be had.
+    fn complain(&self, failing: &mut bool, reason: &str) {
+        if !std::mem::replace(failing, true) {
+            warn!(ns = %self.lease.ns, name = %self.lease.name, "cannot have the lease: {reason}");
+        }
+    }
+
+    /// Looks, and takes or renews the lease where that is due. Returns whether we have it.
+    async fn round(&self, seen: &mut Seen) -> Result<bool, kube::Error> {
+        let present = self.api.get_opt(&self.lease.name).await?;
+        let present = present.map(|lease| serde_json::to_value(lease).unwrap_or_default());
+        seen.look(present.as_ref());
+        let now = Timestamp::now();
+        let step = step(present.as_ref(), seen, &self.lease, now);
+        let params = PostParams::default();
+        let parse = |object| serde_json::from_value(object).map_err(kube::Error::SerdeError);
+        let outcome = match step {
+            Step::Wait => return Ok(false),
+            Step::Create(lease) => self.api.create(&params, &parse(lease)?).await,
+            Step::Replace(lease) => {
+                let name = &self.lease.name;
+                self.api.replace(name, &params, &parse(lease)?).await
+            }
+        };
+        match outcome {
+            Ok(_) => Ok(true),
+            // Somebody was faster: the next look shows who.
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives the lease back, so that nobody has to wait.
+    async fn release(&self, seen: &mut Seen) -> Result<(), kube::Error> {
+        let present = self.api.get(&self.lease.name).await?;
+        let mut lease = serde_json::to_value(present).unwrap_or_default();
+        seen.look(Some(&lease));
+        if lease["spec"]["holderIdentity"] != self.lease.identity.as_str() {
+            return Ok(());
+        }
+        lease["spec"]["holderIdentity"] = "".into();
+        lease["spec"]["leaseDurationSeconds"] = 1.into();
+        let lease = serde_json::from_value(lease).map_err(kube::Error::SerdeError)?;
+        let params = PostParams::default();
+        self.api.replace(&self.lease.name, &params, &lease).await?;
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn look(&mut self, present: Option<&Value>) {
+        let spec = present.map_or(&Value::Null, |lease| &lease["spec"]);
+        if *spec != self.spec || self.at.is_none() {
+            self.spec = spec.clone();
+            self.at = Some(Instant::now());
+        }
+    }
+
+    /// Whether whoever holds the lease has let it run out.
+    fn is_over(&self) -> bool {
+        let seconds = self.spec["leaseDurationSeconds"]
+            .as_u64()
+            .unwrap_or_default();
+        let passed = self.at.map(|at| at.elapsed());
+        passed.is_some_and(|passed| passed > Duration::from_secs(seconds))
+    }
+}
+
+fn step(present: Option<&Value>, seen: &Seen, lease: &Lease, now: Timestamp) -> Step {
+    let time = now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string();
+    let mut spec = json!({
+        "holderIdentity": lease.identity, "leaseDurationSeconds": DURATION.as_secs(),
+        "acquireTime": time, "renewTime": time, "leaseTransitions": 0,
+    });
+    let Some(present) = present else {
+        return Step::Create(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": lease.name, "namespace": lease.ns}, "spec": spec,
+        }));
+    };
+    let old = &present["spec"];
+    let holder = old["holderIdentity"].as_str().unwrap_or_default();
+    let ours = holder == lease.identity;
+    if !ours && !holder.is_empty() && !seen.is_over() {
+        return Step::Wait;
+    }
+    let transitions = old["leaseTransitions"].as_i64().unwrap_or_default();
+    spec["leaseTransitions"] = (transitions + i64::from(!ours)).into();
+    if ours {
+        spec["acquireTime"] = old["acquireTime"].clone();
+    }
+    let mut new = present.clone();
+    new["spec"] = spec;
+    Step::Replace(new)
+}

@@ -1,0 +1,92 @@
+//! A Pod of a set, with what the algorithm reads of it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::identity::ordinal_of;
+
+/// A Pod of a set, read.
+#[derive(Clone, Debug)]
+pub(super) struct Member<'a> {
+    pub(super) pod: &'a Value,
+    pub(super) name: &'a str,
+    pub(super) uid: &'a str,
+    pub(super) ordinal: i64,
+    pub(super) ready: bool,
+    pub(super) available: bool,
+    /// When it becomes available, where only time is missing.
+    pub(super) due: Option<Timestamp>,
+    pub(super) terminating: bool,
+    /// Phase Failed or Succeeded.
+    pub(super) ended: bool,
+    /// The name of the revision it was made from.
+    pub(super) revision: &'a str,
+}
+
+impl<'a> Member<'a> {
+    /// `None` for a Pod whose name is not one of the set's.
+    pub(super) fn of(
+        set: &str,
+        pod: &'a Value,
+        (now, min_ready): (Timestamp, SignedDuration),
+    ) -> Option<Self> {
+        let (meta, status) = (&pod["metadata"], &pod["status"]);
+        let name = meta["name"].as_str()?;
+        let condition = ready_condition(pod);
+        let ready =
+            status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
+        let since = || {
+            time(&condition?["lastTransitionTime"])?
+                .checked_add(min_ready)
+                .ok()
+        };
+        // Without a time it is never available, but where none is asked for.
+        let due = if min_ready.is_zero() { None } else { since() };
+        let available = ready && (min_ready.is_zero() || due.is_some_and(|due| due <= now));
+        Some(Self {
+            pod,
+            name,
+            uid: meta["uid"].as_str().unwrap_or_default(),
+            ordinal: ordinal_of(set, name)?,
+            ready,
+            available,
+            due: due.filter(|_| ready && !available),
+            terminating: meta["deletionTimestamp"].is_string(),
+            ended: has_ended(pod),
+            revision: meta["labels"]["controller-revision-hash"]
+                .as_str()
+                .unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn unavailable(&self) -> bool {
+        !self.available || self.terminating
+    }
+
+    /// Since when it has been as it is: not Ready, or in existence.
+    pub(super) fn unready_since(&self) -> Timestamp {
+        let turned = ready_condition(self.pod).and_then(|c| time(&c["lastTransitionTime"]));
+        let made = time(&self.pod["metadata"]["creationTimestamp"]);
+        made.max(turned).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// Whether a Pod's phase is Failed or Succeeded: evicted and rejected Pods end so too.
+pub(super) fn has_ended(pod: &Value) -> bool {
+    matches!(
+        pod["status"]["phase"].as_str(),
+        Some("Failed" | "Succeeded")
+    )
+}
+
+fn ready_condition(pod: &Value) -> Option<&Value> {
+    let conditions = pod["status"]["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .find(|c| c["type"] == "Ready")
+}
+
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
