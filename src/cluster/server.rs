@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -41,10 +43,12 @@ pub(super) struct Shared {
     clock: Clock,
 }
 
-/// Tokio's clock, told as time of day: a paused clock stands still here too.
+/// Tokio's clock, told as time of day: a paused clock stands still here too. It can be moved on.
 struct Clock {
     start: Timestamp,
     since: tokio::time::Instant,
+    /// Milliseconds.
+    moved: AtomicU64,
 }
 
 impl Shared {
@@ -52,6 +56,7 @@ impl Shared {
         let clock = Clock {
             start: Timestamp::now(),
             since: tokio::time::Instant::now(),
+            moved: AtomicU64::new(0),
         };
         Self {
             changed: watch::Sender::new(state.objects.revision()),
@@ -61,11 +66,18 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        let passed = self.clock.since.elapsed();
+        let moved = Duration::from_millis(self.clock.moved.load(Ordering::Relaxed));
+        let passed = self.clock.since.elapsed().saturating_add(moved);
         self.clock
             .start
             .saturating_add(passed)
             .unwrap_or(self.clock.start)
+    }
+
+    /// Moves the clock on. Who waits for a time must look at it again: a change tells of it.
+    pub(super) fn advance(&self, duration: Duration) {
+        let moved = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        self.clock.moved.fetch_add(moved, Ordering::Relaxed);
     }
 
     /// The state, to read.

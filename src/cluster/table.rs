@@ -140,10 +140,14 @@ pub(super) const NODE: &[Column] = &[
 
 pub(super) const POD: &[Column] = &[
     ("Ready", false, |o, _| {
-        let ready = array(&o["status"]["containerStatuses"])
-            .filter(|c| c["ready"] == true)
-            .count();
-        format!("{ready}/{}", array(&o["spec"]["containers"]).count()).into()
+        let is_sidecar = |c: &&Value| c["restartPolicy"] == "Always";
+        let sidecars = || array(&o["spec"]["initContainers"]).filter(is_sidecar);
+        let counted = |status: &&Value| sidecars().any(|c| c["name"] == status["name"]);
+        let init = array(&o["status"]["initContainerStatuses"]).filter(counted);
+        let statuses = init.chain(array(&o["status"]["containerStatuses"]));
+        let ready = statuses.filter(|c| c["ready"] == true).count();
+        let all = sidecars().chain(array(&o["spec"]["containers"])).count();
+        format!("{ready}/{all}").into()
     }),
     ("Status", false, |o, _| {
         if o["metadata"]["deletionTimestamp"].is_string() {
@@ -153,7 +157,8 @@ pub(super) const POD: &[Column] = &[
         }
     }),
     ("Restarts", false, |o, _| {
-        array(&o["status"]["containerStatuses"])
+        array(&o["status"]["initContainerStatuses"])
+            .chain(array(&o["status"]["containerStatuses"]))
             .filter_map(|c| c["restartCount"].as_i64())
             .sum::<i64>()
             .to_string()
@@ -168,7 +173,24 @@ pub(super) const POD: &[Column] = &[
     ("Readiness Gates", true, |_, _| "<none>".into()),
 ];
 
+/// As kubectl has it: the first init container that has not done its work, else what a container waits for.
 fn pod_status(pod: &Value) -> Value {
+    let done = |c: &Value| c["state"]["terminated"]["exitCode"] == 0 || c["started"] == true;
+    let init = array(&pod["status"]["initContainerStatuses"]).enumerate();
+    if let Some((at, first)) = init.into_iter().find(|(_, c)| !done(c)) {
+        let state = &first["state"];
+        let reason = state["terminated"]["reason"]
+            .as_str()
+            .or(state["waiting"]["reason"].as_str());
+        return match reason.filter(|reason| *reason != "PodInitializing") {
+            Some(reason) => format!("Init:{reason}").into(),
+            None => format!(
+                "Init:{at}/{}",
+                array(&pod["spec"]["initContainers"]).count()
+            )
+            .into(),
+        };
+    }
     let waiting = array(&pod["status"]["containerStatuses"])
         .find_map(|c| c["state"]["waiting"]["reason"].as_str());
     let reason = pod["status"]["reason"].as_str().or(waiting);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::controllers::faults::Faults;
 use super::kinds::Names;
 use crate::selector::Selector;
 
@@ -193,6 +194,11 @@ pub fn metadata(object: &Value, errors: &mut Errors) {
 
 /// v1 Pod.
 pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    for misread in Faults::of(object).1 {
+        let at = format!("metadata.annotations[{}]", misread.annotation);
+        let value = &object["metadata"]["annotations"][&misread.annotation];
+        errors.invalid(at, value, &format!("must be {}", misread.expected));
+    }
     pod_spec(&object["spec"], "spec", errors);
     if let Some(old) = old {
         let bound = old["spec"]["nodeName"].is_string();
@@ -229,12 +235,23 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
 }
 
 fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
-    let containers = spec["containers"].as_array().map_or(&[][..], |c| c);
-    if containers.is_empty() {
+    if spec["containers"].as_array().is_none_or(Vec::is_empty) {
         errors.required(format!("{path}.containers"), "");
     }
+    for list in ["initContainers", "containers"] {
+        containers(&spec[list], &format!("{path}.{list}"), errors);
+    }
+    errors.one_of(
+        &format!("{path}.restartPolicy"),
+        &spec["restartPolicy"],
+        &["Always", "OnFailure", "Never"],
+    );
+}
+
+fn containers(containers: &Value, path: &str, errors: &mut Errors) {
+    let containers = containers.as_array().map_or(&[][..], |c| c);
     for (i, container) in containers.iter().enumerate() {
-        let at = format!("{path}.containers[{i}]");
+        let at = format!("{path}[{i}]");
         match container["name"].as_str().unwrap_or_default() {
             "" => errors.required(format!("{at}.name"), ""),
             name if !is_label(name) => {
@@ -265,11 +282,6 @@ fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
             );
         }
     }
-    errors.one_of(
-        &format!("{path}.restartPolicy"),
-        &spec["restartPolicy"],
-        &["Always", "OnFailure", "Never"],
-    );
 }
 
 fn port_number(port: &Value, field: &str, errors: &mut Errors) {

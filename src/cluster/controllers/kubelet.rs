@@ -7,6 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::containers;
+use super::faults::Faults;
 use super::{Action, Step, event};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
@@ -40,7 +42,7 @@ const FIRST: u32 = 2;
 pub struct Kubelet {
     delays: Delays,
     next: u32,
-    /// Pods that are not where they shall be: not Ready yet, or ending. With the time each was seen so first.
+    /// Pods that may not be where they shall be, with the time each was seen so first.
     busy: BTreeMap<(Key, String), Timestamp>,
 }
 
@@ -81,6 +83,9 @@ impl Kubelet {
                 continue;
             };
             match decide(step, key, pod, (*since, self.delays)) {
+                Decision::Rest => {
+                    done.insert((key.clone(), state.clone()));
+                }
                 Decision::Wait(None) => {}
                 Decision::Wait(Some(until)) => wake = Some(wake.map_or(until, |w| w.min(until))),
                 Decision::Act(action) => actions.extend(action),
@@ -95,18 +100,28 @@ impl Kubelet {
     }
 }
 
-/// Which incarnation is on its way where; `None` where it is there.
+/// What a Pod is on its way to, and of which incarnation; `None` where it rests.
 fn busy_state(pod: &Value) -> Option<String> {
-    let ending = pod["metadata"]["deletionTimestamp"].is_string();
-    let starting = pod["status"]["phase"] == "Pending";
-    (ending || starting).then(|| format!("{}/{ending}", pod["metadata"]["uid"]))
+    let uid = &pod["metadata"]["uid"];
+    let (restarts, crashing) = containers::restarts(pod);
+    let stage = match pod["status"]["phase"].as_str() {
+        _ if pod["metadata"]["deletionTimestamp"].is_string() => "ending",
+        Some("Failed" | "Succeeded") => return None,
+        Some("Pending") => "starting",
+        _ if crashing => "crashing",
+        _ => "running",
+    };
+    Some(format!("{uid}/{stage}/{restarts}"))
 }
 
 enum Decision {
     Act(Vec<Action>),
+    /// It gets an address, and its containers are tried.
     Start,
     /// Until then, or until something changes.
     Wait(Option<Timestamp>),
+    /// It is where it shall be.
+    Rest,
 }
 
 fn decide(
@@ -117,11 +132,18 @@ fn decide(
 ) -> Decision {
     let due = |delay: Duration| since.saturating_add(delay).unwrap_or(since);
     let meta = &pod["metadata"];
+    let (faults, _) = Faults::of(pod);
+    if let Some(duration) = faults.advance {
+        return Decision::Act(vec![Action::Advance(key.clone(), duration)]);
+    }
+    if faults.lost {
+        return lose(step.now, key, pod);
+    }
     if meta["deletionTimestamp"].is_string() {
         if shown(step.objects, key, pod) {
             return Decision::Wait(None);
         }
-        let due = due(delays.stop.max(SETTLE));
+        let due = due(faults.stop.unwrap_or(delays.stop).max(SETTLE));
         if step.now < due {
             return Decision::Wait(Some(due));
         }
@@ -137,12 +159,84 @@ fn decide(
             Decision::Wait(None)
         };
     }
-    let due = due(delays.start);
-    if step.now < due {
-        Decision::Wait(Some(due))
-    } else {
-        Decision::Start
+    if let Some(phase) = faults.phase {
+        return Decision::Act(end(step.now, key, pod, (phase, faults.reason.as_deref())));
     }
+    if !pod["status"]["podIP"].is_string() {
+        let due = due(faults.start.unwrap_or(delays.start));
+        return if step.now < due {
+            Decision::Wait(Some(due))
+        } else {
+            Decision::Start
+        };
+    }
+    go_on(step.now, key, pod, (since, &faults))
+}
+
+/// A Pod that has been started: what its annotations ask for now, and the next try of what has ended.
+fn go_on(
+    now: Timestamp,
+    key: &Key,
+    pod: &Value,
+    (since, faults): (Timestamp, &Faults),
+) -> Decision {
+    let (restarts, crashing) = containers::restarts(pod);
+    let due = since
+        .saturating_add(containers::pause(restarts))
+        .unwrap_or(since);
+    let status = containers::status(now, pod, faults, crashing && now >= due);
+    if status == pod["status"] {
+        return match crashing {
+            true => Decision::Wait(Some(due)),
+            false => Decision::Rest,
+        };
+    }
+    let mut changed = pod.clone();
+    changed["status"] = status;
+    Decision::Act(vec![Action::Update(key.clone(), Part::Status, changed)])
+}
+
+/// A Pod whose node is lost: what runs is not known to be Ready any more, and nothing else happens.
+fn lose(now: Timestamp, key: &Key, pod: &Value) -> Decision {
+    let mut lost = pod.clone();
+    if pod["status"]["phase"] == "Running" {
+        let ready = ("Ready", "Unknown");
+        containers::condition(
+            &mut lost["status"],
+            ready,
+            "NodeStatusUnknown",
+            &timestamp(now),
+        );
+    }
+    if lost == *pod {
+        return Decision::Wait(None);
+    }
+    Decision::Act(vec![Action::Update(key.clone(), Part::Status, lost)])
+}
+
+/// A Pod that ends by itself: evicted, rejected, or done.
+fn end(
+    now: Timestamp,
+    key: &Key,
+    pod: &Value,
+    (phase, reason): (&str, Option<&str>),
+) -> Vec<Action> {
+    let mut ended = pod.clone();
+    ended["status"]["phase"] = phase.into();
+    let ready = ("Ready", "False");
+    containers::condition(&mut ended["status"], ready, "PodFailed", &timestamp(now));
+    let containers = ended["status"]["containerStatuses"].as_array_mut();
+    for container in containers.into_iter().flatten() {
+        container["ready"] = false.into();
+    }
+    let mut actions = Vec::new();
+    if let Some(reason) = reason {
+        ended["status"]["reason"] = reason.into();
+        let message = format!("The Pod is {phase}, as its annotations ask for");
+        actions.push(event(now, pod, "kubelet", (reason, message)));
+    }
+    actions.insert(0, Action::Update(key.clone(), Part::Status, ended));
+    actions
 }
 
 fn schedule(now: Timestamp, key: &Key, pod: &Value) -> Vec<Action> {
@@ -224,32 +318,18 @@ fn free(objects: &Objects, next: &mut u32) -> u32 {
 }
 
 fn start(now: Timestamp, key: &Key, pod: &Value, number: u32) -> Vec<Action> {
-    let time = timestamp(now);
     let ips = [
         Ipv4Addr::from(V4 + number).to_string(),
         Ipv6Addr::from(V6 + u128::from(number)).to_string(),
     ];
     let mut running = pod.clone();
-    let condition = |kind: &str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": time});
-    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
-    let statuses: Vec<_> = containers
-        .map(|c| {
-            let id = format!("fake://{}/{}", pod["metadata"]["uid"].as_str().unwrap_or_default(), c["name"].as_str().unwrap_or_default());
-            json!({
-                "name": c["name"], "image": c["image"], "imageID": "", "containerID": id, "ready": true, "started": true, "restartCount": 0,
-                "state": {"running": {"startedAt": time}}, "lastState": {},
-            })
-        })
-        .collect();
     let status = &mut running["status"];
-    status["phase"] = "Running".into();
     status["hostIP"] = Ipv4Addr::from(V4 + 1).to_string().into();
     status["podIP"] = ips[0].as_str().into();
     status["podIPs"] = json!([{"ip": ips[0]}, {"ip": ips[1]}]);
-    status["startTime"] = time.as_str().into();
-    status["conditions"] =
-        json!(["PodScheduled", "Initialized", "ContainersReady", "Ready"].map(condition));
-    status["containerStatuses"] = json!(statuses);
+    status["startTime"] = timestamp(now).into();
+    let (faults, _) = Faults::of(pod);
+    running["status"] = containers::status(now, &running, &faults, false);
     vec![
         Action::Update(key.clone(), Part::Status, running),
         event(

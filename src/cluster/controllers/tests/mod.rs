@@ -1,3 +1,7 @@
+//! The controllers, stepped until they rest.
+
+mod containers;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,0 +1,234 @@
+//! A Pod's containers as the kubelet reports them: init containers in their order, then the others.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::faults::Faults;
+use crate::cluster::state::timestamp;
+
+/// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// The longest pause.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// How far a Pod's containers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// An init container has not done its work: nothing after it is started.
+    Initializing,
+    /// All are started.
+    Started,
+}
+
+/// The status of a Pod whose containers have all been tried, as they now are: phase, conditions, containers.
+///
+/// `retry`: those that have ended are started once more, which counts.
+pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) -> Value {
+    let mut status = pod["status"].clone();
+    let (spec, time) = (&pod["spec"], timestamp(now));
+    let mut progress = Progress::Started;
+    let mut ends = None;
+    let mut all_ready = true;
+    for (list, field) in [
+        ("initContainers", "initContainerStatuses"),
+        ("containers", "containerStatuses"),
+    ] {
+        let old = pod["status"][field].as_array();
+        let mut statuses = Vec::new();
+        for container in spec[list].as_array().into_iter().flatten() {
+            let old = old
+                .into_iter()
+                .flatten()
+                .find(|s| s["name"] == container["name"]);
+            let run = Run {
+                id: format!(
+                    "fake://{}/{}",
+                    text(&pod["metadata"]["uid"]),
+                    text(&container["name"])
+                ),
+                init: list == "initContainers",
+                exit: faults.exits.get(text(&container["name"])).copied(),
+                waits: progress == Progress::Initializing,
+                restarts: spec["restartPolicy"].as_str() != Some("Never"),
+                retry,
+            };
+            let new = run.status(&time, container, old);
+            if run.init && !run.waits && !run.is_past(&new, container) {
+                progress = Progress::Initializing;
+            }
+            if let (false, Some(code), false) = (run.waits, run.exit, run.restarts) {
+                ends = Some(if code == 0 { "Succeeded" } else { "Failed" });
+            }
+            let counts = !run.init || container["restartPolicy"] == "Always";
+            all_ready &= !counts || new["ready"] == true;
+            statuses.push(new);
+        }
+        if !statuses.is_empty() {
+            status[field] = statuses.into();
+        }
+    }
+    let initialized = progress == Progress::Started;
+    status["phase"] = ends
+        .unwrap_or(if initialized { "Running" } else { "Pending" })
+        .into();
+    let ready = initialized && all_ready && ends.is_none();
+    for (kind, holds, reason) in [
+        ("PodScheduled", true, ""),
+        ("Initialized", initialized, "ContainersNotInitialized"),
+        (
+            "ContainersReady",
+            ready && !faults.unready,
+            "ContainersNotReady",
+        ),
+        ("Ready", ready && !faults.unready, "ContainersNotReady"),
+    ] {
+        condition(
+            &mut status,
+            (kind, if holds { "True" } else { "False" }),
+            reason,
+            &time,
+        );
+    }
+    if faults.unready {
+        let containers = status["containerStatuses"].as_array_mut();
+        for container in containers.into_iter().flatten() {
+            container["ready"] = false.into();
+        }
+    }
+    status
+}
+
+/// Sets a condition, with the time of its last change.
+pub(super) fn condition(status: &mut Value, (kind, holds): (&str, &str), reason: &str, time: &str) {
+    let mut new =
+        json!({"type": kind, "status": holds, "lastProbeTime": null, "lastTransitionTime": time});
+    if holds != "True" {
+        new["reason"] = reason.into();
+    }
+    let mut all = status["conditions"].as_array().cloned().unwrap_or_default();
+    match all.iter_mut().find(|c| c["type"] == kind) {
+        Some(old) => {
+            if old["status"] == holds {
+                new["lastTransitionTime"] = old["lastTransitionTime"].clone();
+            }
+            *old = new;
+        }
+        None => all.push(new),
+    }
+    status["conditions"] = all.into();
+}
+
+/// How often containers of a Pod have been started again, and whether one waits for it.
+pub(super) fn restarts(pod: &Value) -> (i64, bool) {
+    let lists = ["initContainerStatuses", "containerStatuses"];
+    let all = lists
+        .iter()
+        .flat_map(|list| pod["status"][list].as_array().into_iter().flatten());
+    all.fold((0, false), |(count, waits), status| {
+        let crashes = status["state"]["waiting"]["reason"] == "CrashLoopBackOff";
+        (
+            count + status["restartCount"].as_i64().unwrap_or_default(),
+            waits || crashes,
+        )
+    })
+}
+
+/// How long a container that was started again so often waits before the next time.
+pub(super) fn pause(restarts: i64) -> Duration {
+    let doublings = u32::try_from(restarts).unwrap_or(u32::MAX).min(16);
+    FIRST.saturating_mul(1 << doublings).min(LONGEST)
+}
+
+/// A container's run.
+struct Run {
+    id: String,
+    init: bool,
+    /// The code with which it ends as soon as it is started.
+    exit: Option<i64>,
+    /// One before it has not done its work.
+    waits: bool,
+    /// Whether one that has ended is started again.
+    restarts: bool,
+    retry: bool,
+}
+
+impl Run {
+    fn status(&self, time: &str, container: &Value, old: Option<&Value>) -> Value {
+        let count = old.map_or(0, |old| old["restartCount"].as_i64().unwrap_or_default());
+        let crashed =
+            old.is_some_and(|old| old["state"]["waiting"]["reason"] == "CrashLoopBackOff");
+        let count = count + i64::from(crashed && (self.retry || self.exit.is_none()));
+        let sidecar = container["restartPolicy"] == "Always";
+        let ended = |code: i64| {
+            let reason = if code == 0 { "Completed" } else { "Error" };
+            json!({"terminated": {
+                "exitCode": code, "reason": reason, "startedAt": time, "finishedAt": time, "containerID": self.id,
+            }})
+        };
+        let (state, last, ready) = match self.exit {
+            _ if self.waits => (
+                json!({"waiting": {"reason": "PodInitializing"}}),
+                json!({}),
+                false,
+            ),
+            Some(code) if self.restarts && !(self.init && !sidecar && code == 0) => {
+                let message = format!(
+                    "back-off {}s restarting failed container={}",
+                    pause(count).as_secs(),
+                    text(&container["name"])
+                );
+                (
+                    json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}}),
+                    ended(code),
+                    false,
+                )
+            }
+            Some(code) => (ended(code), json!({}), self.init && code == 0),
+            None if self.init && !sidecar => (ended(0), json!({}), true),
+            None => (json!({"running": {"startedAt": time}}), json!({}), true),
+        };
+        // What goes on keeps its times.
+        let goes_on = |field: &str| {
+            old.filter(|old| same_state(&old[field], &state))
+                .map(|old| old[field].clone())
+        };
+        let last = if last == json!({}) {
+            old.map_or(last, |old| old["lastState"].clone())
+        } else {
+            last
+        };
+        json!({
+            "name": container["name"], "image": container["image"], "imageID": "", "containerID": self.id, "ready": ready,
+            "started": ready && !(self.init && !sidecar), "restartCount": count,
+            "state": goes_on("state").unwrap_or(state), "lastState": last,
+        })
+    }
+
+    /// Whether an init container lets the next be started: it has done its work, or is a sidecar that runs.
+    fn is_past(&self, status: &Value, container: &Value) -> bool {
+        if container["restartPolicy"] == "Always" {
+            status["started"] == true
+        } else {
+            status["state"]["terminated"]["exitCode"] == 0
+        }
+    }
+}
+
+/// Whether two states are of the same kind: running, ended with a code, waiting for a reason.
+fn same_state(a: &Value, b: &Value) -> bool {
+    let kind = |state: &Value| {
+        (
+            state["running"].is_object(),
+            state["terminated"]["exitCode"].as_i64(),
+            state["waiting"].clone(),
+        )
+    };
+    kind(a) == kind(b)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
