@@ -15,6 +15,7 @@ use crate::cluster::Delays;
 use crate::corefile::go_duration;
 use crate::dns::interface_addresses;
 use crate::plugin;
+use crate::reconcile::{self, LeaseName};
 use crate::sandbox;
 use crate::serve::{self, Ambient, files};
 
@@ -45,8 +46,20 @@ pub struct Args {
 enum Command {
     /// Answer DNS from a cluster's state. Takes CoreDNS's arguments; without a subcommand this is what runs.
     Serve(Serve),
+    /// Look after every StatefulSet of a cluster that has no controller for them.
+    Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
     Sandbox(Sandbox),
+}
+
+#[derive(Debug, clap::Args)]
+struct Reconcile {
+    /// The API server; without it that of the cluster we run in, else $KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// Work only while we hold this Lease, for several that run beside each other.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    lease: Option<LeaseName>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -108,7 +121,7 @@ const ONE_DASH: &[&str] = &[
     "-help",
 ];
 
-const SUBCOMMANDS: &[&str] = &["serve", "sandbox", "help"];
+const SUBCOMMANDS: &[&str] = &["serve", "reconcile", "sandbox", "help"];
 
 /// Puts arguments into the form clap takes: two dashes, and a subcommand.
 fn normalised(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
@@ -159,6 +172,10 @@ impl Args {
         runtime.block_on(async {
             match self.command {
                 Command::Serve(args) => args.run().await,
+                Command::Reconcile(args) => {
+                    let server = server(args.kubeconfig);
+                    reconcile::run(&server, args.lease, stop_signal()?).await
+                }
                 Command::Sandbox(args) => args.run().await,
             }
         })
@@ -176,19 +193,13 @@ impl Serve {
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let (name, text) = files::corefile(self.conf.as_deref())?;
-        let server = self
-            .kubeconfig
-            .map_or(Server::Ambient, |file| Server::Kubeconfig {
-                file,
-                context: None,
-            });
         let setup = serve::Setup {
             name: &name,
             text: &text,
             source: &files::Files,
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
-            api: Ambient::Server(server),
+            api: Ambient::Server(server(self.kubeconfig)),
         };
         let program = serve::Program::bind(setup).await?;
         if !self.quiet {
@@ -197,6 +208,14 @@ impl Serve {
         }
         program.run(stop_signal()?).await
     }
+}
+
+/// The API server that a kubeconfig names, or the one there is.
+fn server(kubeconfig: Option<PathBuf>) -> Server {
+    kubeconfig.map_or(Server::Ambient, |file| Server::Kubeconfig {
+        file,
+        context: None,
+    })
 }
 
 impl Sandbox {

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("args", 3),
     ("serve", 3),
     ("sandbox", 3),
+    ("reconcile", 3),
     ("lib", 3),
 ];
 
@@ -45,7 +46,10 @@ const FOREIGN: &[(&str, &[&str])] = &[
         &["name", "record", "question", "reply", "message", "dns"],
     ),
     ("hickory_server::", &["dns"]),
-    ("anyhow::", &["main", "args", "serve", "sandbox"]),
+    (
+        "anyhow::",
+        &["main", "args", "serve", "sandbox", "reconcile"],
+    ),
 ];
 
 /// What L0 and L1 may not name: waiting, clocks, sockets.

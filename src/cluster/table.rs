@@ -181,7 +181,7 @@ fn pod_status(pod: &Value) -> Value {
         let state = &first["state"];
         let reason = state["terminated"]["reason"]
             .as_str()
-            .or(state["waiting"]["reason"].as_str());
+            .or_else(|| state["waiting"]["reason"].as_str());
         return match reason.filter(|reason| *reason != "PodInitializing") {
             Some(reason) => format!("Init:{reason}").into(),
             None => format!(

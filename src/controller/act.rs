@@ -2,6 +2,7 @@
 
 use std::mem::discriminant;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -21,8 +22,34 @@ const FIELD_MANAGER: &str = "headless-dns";
 /// that refuses everything is asked little).
 const MAX_BATCH: usize = 500;
 
+/// How long an action may take: a connection that stalls must not keep a set from being looked after.
+const REQUEST: Duration = Duration::from_secs(30);
+
 /// An object as the API server returned it.
 pub(super) type Written = (Kind, DynamicObject);
+
+/// A reconcile that came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// A request went out and nothing came back.
+    #[error("the API server has not answered for {} s", REQUEST.as_secs())]
+    Late,
+    /// It is tried again like any other.
+    #[error("the reconcile broke; this is a bug")]
+    Broken,
+}
+
+impl Error {
+    /// Whether to look again is all there is to do: the world is another than it was thought to be.
+    pub(super) fn lags(&self) -> bool {
+        match self {
+            Self::Api(kube::Error::Api(status)) => matches!(status.code, 404 | 409),
+            Self::Api(_) | Self::Late | Self::Broken => false,
+        }
+    }
+}
 
 /// Who acts on which set.
 pub(super) struct Act {
@@ -51,7 +78,7 @@ impl Act {
 
     /// Performs the plan. The status is written whatever becomes of the actions; their error comes first. Returns what
     /// was written in any case.
-    pub(super) async fn perform(&self, plan: &Plan) -> (Vec<Written>, Result<(), kube::Error>) {
+    pub(super) async fn perform(&self, plan: &Plan) -> (Vec<Written>, Result<(), Error>) {
         let mut written = Vec::new();
         let mut outcome = Ok(());
         let mut batches = Batches {
@@ -62,14 +89,14 @@ impl Act {
         while let Some(batch) = batches.next()
             && outcome.is_ok()
         {
-            for result in join_all(batch.iter().map(|action| self.one(action))).await {
+            for result in join_all(batch.iter().map(|action| in_time(self.one(action)))).await {
                 match result {
                     Ok(now) => written.extend(now),
                     Err(error) => outcome = outcome.and(Err(error)),
                 }
             }
         }
-        match self.status(&plan.status).await {
+        match in_time(self.status(&plan.status)).await {
             Ok(now) => written.extend(now),
             Err(error) => outcome = outcome.and(Err(error)),
         }
@@ -256,6 +283,11 @@ impl Act {
             .as_str()
             .unwrap_or_default()
     }
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    let outcome = tokio::time::timeout(REQUEST, request).await;
+    Ok(outcome.map_err(|_| Error::Late)??)
 }
 
 /// Actions that are done at the same time: one, or, of neighbours of the same kind in a Parallel set, more and more.

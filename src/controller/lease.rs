@@ -67,6 +67,12 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
             _ = pause.tick() => {}
             () = stop.cancelled() => break,
         }
+        if let Some((task, _)) = leading.take_if(|(task, _)| task.is_finished()) {
+            // It ends only where it breaks, and so do we.
+            if let Err(broken) = task.await {
+                std::panic::resume_unwind(broken.into_panic());
+            }
+        }
         let asked = Instant::now();
         let outcome = tokio::time::timeout(RETRY, elector.round(&mut seen)).await;
         match &outcome {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::statefulset::{Observed, Warning, is_kept_by_another, plan};
-use act::{Act, Written};
+use act::{Act, Error, Written};
 use cache::{Cache, Name};
 use queue::{Memory, Queue};
 
@@ -32,26 +32,6 @@ const PATIENCE: u32 = 5;
 
 /// The longest sleep: the time of day may be set.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
-
-/// A reconcile that came to nothing.
-#[derive(Debug, thiserror::Error)]
-enum Error {
-    #[error(transparent)]
-    Api(#[from] kube::Error),
-    /// It is tried again like any other.
-    #[error("the reconcile broke; this is a bug")]
-    Broken,
-}
-
-impl Error {
-    /// Whether to look again is all there is to do: the world is another than it was thought to be.
-    fn lags(&self) -> bool {
-        match self {
-            Self::Api(kube::Error::Api(status)) => matches!(status.code, 404 | 409),
-            Self::Api(_) | Self::Broken => false,
-        }
-    }
-}
 
 /// What has become of a reconcile.
 struct Done {
@@ -143,7 +123,7 @@ async fn reconcile(
         written,
         wake: plan.wake,
         warnings,
-        outcome: outcome.map_err(Error::from),
+        outcome,
     }
 }
 

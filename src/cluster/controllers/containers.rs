@@ -28,69 +28,33 @@ enum Progress {
 /// `retry`: those that have ended are started once more, which counts.
 pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) -> Value {
     let mut status = pod["status"].clone();
-    let (spec, time) = (&pod["spec"], timestamp(now));
-    let mut progress = Progress::Started;
-    let mut ends = None;
-    let mut all_ready = true;
+    let time = timestamp(now);
+    let mut tried = Tried {
+        progress: Progress::Started,
+        ends: None,
+        all_ready: true,
+    };
     for (list, field) in [
         ("initContainers", "initContainerStatuses"),
         ("containers", "containerStatuses"),
     ] {
-        let old = pod["status"][field].as_array();
-        let mut statuses = Vec::new();
-        for container in spec[list].as_array().into_iter().flatten() {
-            let old = old
-                .into_iter()
-                .flatten()
-                .find(|s| s["name"] == container["name"]);
-            let run = Run {
-                id: format!(
-                    "fake://{}/{}",
-                    text(&pod["metadata"]["uid"]),
-                    text(&container["name"])
-                ),
-                init: list == "initContainers",
-                exit: faults.exits.get(text(&container["name"])).copied(),
-                waits: progress == Progress::Initializing,
-                restarts: spec["restartPolicy"].as_str() != Some("Never"),
-                retry,
-            };
-            let new = run.status(&time, container, old);
-            if run.init && !run.waits && !run.is_past(&new, container) {
-                progress = Progress::Initializing;
-            }
-            if let (false, Some(code), false) = (run.waits, run.exit, run.restarts) {
-                ends = Some(if code == 0 { "Succeeded" } else { "Failed" });
-            }
-            let counts = !run.init || container["restartPolicy"] == "Always";
-            all_ready &= !counts || new["ready"] == true;
-            statuses.push(new);
-        }
+        let statuses = tried.all(&time, (pod, list, field), faults, retry);
         if !statuses.is_empty() {
             status[field] = statuses.into();
         }
     }
-    let initialized = progress == Progress::Started;
-    status["phase"] = ends
-        .unwrap_or(if initialized { "Running" } else { "Pending" })
-        .into();
-    let ready = initialized && all_ready && ends.is_none();
+    let initialized = tried.progress == Progress::Started;
+    let going = if initialized { "Running" } else { "Pending" };
+    status["phase"] = tried.ends.unwrap_or(going).into();
+    let ready = initialized && tried.all_ready && tried.ends.is_none() && !faults.unready;
     for (kind, holds, reason) in [
         ("PodScheduled", true, ""),
         ("Initialized", initialized, "ContainersNotInitialized"),
-        (
-            "ContainersReady",
-            ready && !faults.unready,
-            "ContainersNotReady",
-        ),
-        ("Ready", ready && !faults.unready, "ContainersNotReady"),
+        ("ContainersReady", ready, "ContainersNotReady"),
+        ("Ready", ready, "ContainersNotReady"),
     ] {
-        condition(
-            &mut status,
-            (kind, if holds { "True" } else { "False" }),
-            reason,
-            &time,
-        );
+        let holds = if holds { "True" } else { "False" };
+        condition(&mut status, (kind, holds), reason, &time);
     }
     if faults.unready {
         let containers = status["containerStatuses"].as_array_mut();
@@ -99,6 +63,51 @@ pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) 
         }
     }
     status
+}
+
+/// What has become of the containers so far.
+struct Tried {
+    progress: Progress,
+    /// The phase of a Pod that is never restarted and whose containers have ended.
+    ends: Option<&'static str>,
+    all_ready: bool,
+}
+
+impl Tried {
+    /// The statuses of one list of containers.
+    fn all(
+        &mut self,
+        time: &str,
+        (pod, list, field): (&Value, &str, &str),
+        faults: &Faults,
+        retry: bool,
+    ) -> Vec<Value> {
+        let old = pod["status"][field].as_array();
+        let mut statuses = Vec::new();
+        for container in pod["spec"][list].as_array().into_iter().flatten() {
+            let name = text(&container["name"]);
+            let old = old.into_iter().flatten().find(|s| s["name"] == name);
+            let run = Run {
+                id: format!("fake://{}/{name}", text(&pod["metadata"]["uid"])),
+                init: list == "initContainers",
+                sidecar: container["restartPolicy"] == "Always",
+                exit: faults.exits.get(name).copied(),
+                waits: self.progress == Progress::Initializing,
+                restarts: pod["spec"]["restartPolicy"] != "Never",
+                retry,
+            };
+            let new = run.status(time, container, old);
+            if run.init && !run.waits && !run.is_past(&new) {
+                self.progress = Progress::Initializing;
+            }
+            if let (false, Some(code), false) = (run.waits, run.exit, run.restarts) {
+                self.ends = Some(if code == 0 { "Succeeded" } else { "Failed" });
+            }
+            self.all_ready &= (run.init && !run.sidecar) || new["ready"] == true;
+            statuses.push(new);
+        }
+        statuses
+    }
 }
 
 /// Sets a condition, with the time of its last change.
@@ -146,6 +155,8 @@ pub(super) fn pause(restarts: i64) -> Duration {
 struct Run {
     id: String,
     init: bool,
+    /// An init container that runs on.
+    sidecar: bool,
     /// The code with which it ends as soon as it is started.
     exit: Option<i64>,
     /// One before it has not done its work.
@@ -161,7 +172,6 @@ impl Run {
         let crashed =
             old.is_some_and(|old| old["state"]["waiting"]["reason"] == "CrashLoopBackOff");
         let count = count + i64::from(crashed && (self.retry || self.exit.is_none()));
-        let sidecar = container["restartPolicy"] == "Always";
         let ended = |code: i64| {
             let reason = if code == 0 { "Completed" } else { "Error" };
             json!({"terminated": {
@@ -174,7 +184,7 @@ impl Run {
                 json!({}),
                 false,
             ),
-            Some(code) if self.restarts && !(self.init && !sidecar && code == 0) => {
+            Some(code) if self.restarts && !(self.init && !self.sidecar && code == 0) => {
                 let message = format!(
                     "back-off {}s restarting failed container={}",
                     pause(count).as_secs(),
@@ -187,7 +197,7 @@ impl Run {
                 )
             }
             Some(code) => (ended(code), json!({}), self.init && code == 0),
-            None if self.init && !sidecar => (ended(0), json!({}), true),
+            None if self.init && !self.sidecar => (ended(0), json!({}), true),
             None => (json!({"running": {"startedAt": time}}), json!({}), true),
         };
         // What goes on keeps its times.
@@ -202,14 +212,14 @@ impl Run {
         };
         json!({
             "name": container["name"], "image": container["image"], "imageID": "", "containerID": self.id, "ready": ready,
-            "started": ready && !(self.init && !sidecar), "restartCount": count,
+            "started": ready && (self.sidecar || !self.init), "restartCount": count,
             "state": goes_on("state").unwrap_or(state), "lastState": last,
         })
     }
 
     /// Whether an init container lets the next be started: it has done its work, or is a sidecar that runs.
-    fn is_past(&self, status: &Value, container: &Value) -> bool {
-        if container["restartPolicy"] == "Always" {
+    fn is_past(&self, status: &Value) -> bool {
+        if self.sidecar {
             status["started"] == true
         } else {
             status["state"]["terminated"]["exitCode"] == 0
