@@ -368,7 +368,7 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     if old.is_none() {
         validate::name(name, info.names, &mut errors);
     }
-    validate::metadata(object, &mut errors);
+    validate::metadata(object, old, &mut errors);
     (info.validate)(object, old, &mut errors);
     if errors.0.is_empty() {
         Ok(())

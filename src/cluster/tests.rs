@@ -247,3 +247,23 @@ async fn kube_s_own_client_lists_and_watches_it() {
         assert_eq!(seen.metadata.name, Some(name));
     }
 }
+
+#[tokio::test]
+async fn what_is_on_its_way_out_takes_no_new_finalizer() {
+    let caller = Caller::new();
+    let path = "/api/v1/namespaces/default/configmaps";
+    let object = json!({"metadata": {"name": "c", "finalizers": ["test/a"]}});
+    caller.call(Method::POST, path, object).await;
+    let one = format!("{path}/c");
+    caller.call(Method::DELETE, &one, Value::Null).await;
+    let patch = |finalizers: Value| json!({"metadata": {"finalizers": finalizers}});
+    let (code, refused) = caller
+        .call(Method::PATCH, &one, patch(json!(["test/a", "test/b"])))
+        .await;
+    let message = "ConfigMap \"c\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is \
+        being deleted, found new finalizers []string{\"test/b\"}";
+    assert_eq!((code.as_u16(), &refused["message"]), (422, &json!(message)));
+    let (code, _) = caller.call(Method::PATCH, &one, patch(json!([]))).await;
+    assert_eq!(code, StatusCode::OK);
+    assert_eq!(caller.get(&one).await["code"], 404);
+}

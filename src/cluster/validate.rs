@@ -172,7 +172,10 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Checks labels and annotations.
-pub fn metadata(object: &Value, errors: &mut Errors) {
+pub fn metadata(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    if let Some(old) = old {
+        finalizers(&object["metadata"], &old["metadata"], errors);
+    }
     let labels = object["metadata"]["labels"].as_object();
     for (_, value) in labels.into_iter().flatten() {
         let text = value.as_str().unwrap_or_default();
@@ -189,6 +192,22 @@ pub fn metadata(object: &Value, errors: &mut Errors) {
                 errors.invalid(format!("metadata.{field}"), &value, KEY_RULE);
             }
         }
+    }
+}
+
+/// What is on its way out takes no new reason to stay.
+fn finalizers(new: &Value, old: &Value, errors: &mut Errors) {
+    let all = |meta: &Value| meta["finalizers"].as_array().cloned().unwrap_or_default();
+    let mut added = all(new);
+    let known = all(old);
+    added.retain(|finalizer| !known.contains(finalizer));
+    if old["deletionTimestamp"].is_string() && !added.is_empty() {
+        let names: Vec<_> = added.iter().map(Value::to_string).collect();
+        let what = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            names.join(", ")
+        );
+        errors.add("metadata.finalizers", Problem::Forbidden(what));
     }
 }
 

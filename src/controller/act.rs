@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::cache::Kind;
 use super::events;
+use crate::api::explain;
 use crate::statefulset::{Action, Plan, Warning};
 
 /// Who writes, in `managedFields`.
@@ -31,7 +32,7 @@ pub(super) type Written = (Kind, DynamicObject);
 /// A reconcile that came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error(transparent)]
+    #[error("{}", explain(.0))]
     Api(#[from] kube::Error),
     /// A request went out and nothing came back.
     #[error("the API server has not answered for {} s", REQUEST.as_secs())]

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::api::explain;
+
 /// Type, reason and message of what was done; `None` for what is no news.
 pub(super) fn of(
     verb: &str,
@@ -24,11 +26,17 @@ pub(super) fn of(
         ),
         // A name that is taken.
         Some(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return None,
-        Some(error) => (
-            "Warning",
-            format!("Failed{verb}"),
-            format!("{done} failed error: {error}"),
-        ),
+        Some(error) => {
+            let said = match error {
+                kube::Error::Api(status) => status.message.clone(),
+                error => explain(error),
+            };
+            (
+                "Warning",
+                format!("Failed{verb}"),
+                format!("{done} failed error: {said}"),
+            )
+        }
     };
     Some(news)
 }

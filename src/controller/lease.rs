@@ -11,6 +11,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use crate::api::explain;
@@ -59,7 +60,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
 ) {
     let elector = Elector::new(client, lease);
     let mut seen = Seen::default();
-    let mut leading: Option<(tokio::task::JoinHandle<()>, Instant)> = None;
+    let mut leading: Option<(AbortOnDropHandle<()>, Instant)> = None;
     let mut failing = false;
     let mut pause = tokio::time::interval(RETRY);
     loop {
@@ -82,7 +83,8 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
                     Some((_, renewed)) => *renewed = asked,
                     None => {
                         info!(lease = %elector.lease.name, "leading");
-                        leading = Some((tokio::spawn(work()), asked));
+                        let task = AbortOnDropHandle::new(tokio::spawn(work()));
+                        leading = Some((task, asked));
                     }
                 }
                 continue;
@@ -95,17 +97,23 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
         let lost = matches!(outcome, Ok(Ok(false)));
         let late = |renewed: &Instant| renewed.elapsed() + RETRY >= RENEW_DEADLINE;
         if let Some((task, _)) = leading.take_if(|(_, renewed)| lost || late(renewed)) {
-            task.abort();
+            end(task).await;
             warn!(lease = %elector.lease.name, "not leading any more");
         }
     }
     if let Some((task, _)) = leading {
-        task.abort();
+        end(task).await;
         let released = tokio::time::timeout(RETRY, elector.release(&mut seen)).await;
         if !matches!(released, Ok(Ok(()))) {
             warn!(lease = %elector.lease.name, "the lease could not be given back: others wait until it runs out");
         }
     }
+}
+
+/// Ends the work, and waits until it has ended.
+async fn end(task: AbortOnDropHandle<()>) {
+    task.abort();
+    let _aborted = task.await;
 }
 
 struct Elector {

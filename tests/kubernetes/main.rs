@@ -7,6 +7,7 @@ mod faults;
 mod names;
 mod protobuf;
 mod starts;
+mod statefulsets;
 #[path = "../support/mod.rs"]
 mod support;
 mod transcript;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let tests: Vec<Test> = [
         starts::TESTS,
         names::TESTS,
+        statefulsets::TESTS,
         faults::TESTS,
         bad_input::TESTS,
         protobuf::TESTS,

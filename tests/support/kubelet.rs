@@ -190,7 +190,7 @@ async fn perform(client: &Client, action: Action) -> Option<Value> {
     }
 }
 
-fn collection(kind: KindId, ns: &str) -> String {
+pub fn collection(kind: KindId, ns: &str) -> String {
     let info = kind.info();
     let root = if info.group.is_empty() {
         "/api"

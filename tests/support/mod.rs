@@ -13,6 +13,7 @@ pub mod dns;
 pub mod kubelet;
 pub mod names;
 pub mod proxy;
+pub mod statefulset;
 
 /// Says what was done, also where the test runner keeps what tests print to itself.
 #[expect(

@@ -130,12 +130,18 @@ pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
                     shared.advance(*duration);
                 }
             }
-            shared.write(|state| {
+            let done = shared.write(|state| {
+                let before = state.objects.revision();
                 actions
                     .into_iter()
-                    .for_each(|action| perform(state, now, action))
+                    .for_each(|action| perform(state, now, action));
+                state.objects.revision() != before
             });
-            continue;
+            // What changed nothing, such as a delete that finalizers hold up, is not tried again before something does.
+            if done {
+                tokio::task::yield_now().await;
+                continue;
+            }
         }
         let wait = wake.map(|at| {
             at.duration_since(now)
