@@ -294,3 +294,6 @@ fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
     let value = serde_json::to_value(object).unwrap_or_default();
     (name, Arc::new(value))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,9 +27,10 @@ pub(super) fn of(
         // A name that is taken.
         Some(kube::Error::Api(status)) if status.reason == "AlreadyExists" => return None,
         Some(error) => {
-            let said = match error {
-                kube::Error::Api(status) => status.message.clone(),
-                error => explain(error),
+            let said = if let kube::Error::Api(status) = error {
+                status.message.clone()
+            } else {
+                explain(error)
             };
             (
                 "Warning",

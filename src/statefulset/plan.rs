@@ -364,8 +364,10 @@ impl<'a> Sync<'a> {
                 }
                 continue;
             }
-            // One that is not available holds the others up, unless it is itself what holds everything up.
-            if self.spec.ordered && !member.available && first_bad != Some(member.uid) {
+            // One that is not available holds the others up, unless it is itself what holds everything up, or has ended:
+            // it would be waited for in vain.
+            let bad = !member.available && !member.ended;
+            if self.spec.ordered && bad && first_bad != Some(member.uid) {
                 return Pass::Stop;
             }
             self.delete(member);

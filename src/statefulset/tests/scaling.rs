@@ -115,6 +115,15 @@ fn s24_of_two_pods_out_of_range_that_are_not_ready_the_higher_one_blocks() {
 }
 
 #[test]
+fn pods_out_of_range_that_have_ended_are_not_waited_for() {
+    let mut world = World::settled(3);
+    world.phase("x-1", "Failed");
+    world.phase("x-2", "Failed");
+    world.spec("replicas", 1);
+    assert_eq!(world.run(), ["delete x-2", "delete x-1"]);
+}
+
+#[test]
 fn s25_a_pod_that_is_ready_and_not_yet_available_goes_at_once() {
     let mut world = World::new(2);
     world.spec("minReadySeconds", 30);
