@@ -62,7 +62,7 @@ const COREFILE: &str = ".:0 {\n bind 127.0.0.1\n ready 127.0.0.1:0\n kubernetes 
 
 async fn lines(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
-    let kubeconfig = service_account(&plane);
+    let kubeconfig = service_account(&plane, "headless-dns.yaml", "headless-dns");
     let (port, ca) = (plane.address().port(), plane.path("ca.crt"));
     let other = plane.path("bad.kubeconfig");
     let with = |port: u16, ca: &PathBuf, user: Value| {
@@ -103,7 +103,7 @@ async fn lines(programs: Programs) {
 
 async fn right(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
-    let file = service_account(&plane);
+    let file = service_account(&plane, "headless-dns.yaml", "headless-dns");
     let role = "clusterrolebinding/headless-dns";
     assert!(plane.kubectl(&["delete", role]).status.success());
     let setup = Setup {
@@ -136,7 +136,7 @@ async fn right(programs: Programs) {
         (ready().await == "503 kubernetes").then_some(())
     })
     .await;
-    service_account(&plane);
+    service_account(&plane, "headless-dns.yaml", "headless-dns");
     eventually("readiness", async || {
         (ready().await == "200 OK").then_some(())
     })

@@ -62,7 +62,12 @@ impl World {
             tokio::spawn(controller::run(plane.client.clone(), Timestamp::now));
         }
         let kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
-        let names = Names::serve(&service_account(&plane)).await;
+        let names = Names::serve(&service_account(
+            &plane,
+            "headless-dns.yaml",
+            "headless-dns",
+        ))
+        .await;
         Self {
             plane,
             names,
@@ -133,12 +138,16 @@ impl World {
     }
 }
 
-/// A kubeconfig for the account of `deploy/`, whose token stands in a file as it does in a Pod.
-pub(crate) fn service_account(plane: &ControlPlane) -> std::path::PathBuf {
-    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/headless-dns.yaml");
-    let applied = plane.kubectl(&["apply", "-f", deploy]);
+/// A kubeconfig for an account of `deploy/`, whose token stands in a file as it does in a Pod.
+pub(crate) fn service_account(
+    plane: &ControlPlane,
+    manifest: &str,
+    account: &str,
+) -> std::path::PathBuf {
+    let deploy = format!("{}/deploy/{manifest}", env!("CARGO_MANIFEST_DIR"));
+    let applied = plane.kubectl(&["apply", "-f", &deploy]);
     assert!(applied.status.success(), "{applied:?}");
-    let token = plane.kubectl(&["create", "token", "headless-dns", "-n", "kube-system"]);
+    let token = plane.kubectl(&["create", "token", account, "-n", "kube-system"]);
     assert!(token.status.success(), "{token:?}");
     let file = plane.path("token");
     std::fs::write(&file, token.stdout).unwrap();

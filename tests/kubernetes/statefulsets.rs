@@ -3,16 +3,21 @@
 //! rights of `deploy/`.
 
 use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 use futures::{FutureExt, StreamExt};
 use headless_dns::cluster::Delays;
 use headless_dns::controller;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
+use crate::names::service_account;
 use crate::support::control_plane::{ControlPlane, Options, Programs};
 use crate::support::kubelet::TestKubelet;
+use crate::support::names::eventually;
 use crate::support::report;
-use crate::support::statefulset::world::{Keeper, World};
+use crate::support::statefulset::world::{Keeper, World, image, set, with_claims};
 use crate::support::statefulset::{Scenario, scenarios};
 use crate::{Needs, Test};
 
@@ -26,6 +31,16 @@ pub(crate) const TESTS: &[Test] = &[
         name: "every_scenario_that_a_black_box_can_see_holds_with_kube_controller_manager",
         needs: Needs::Controllers,
         run: |p| all(p, Keeper::Upstream).boxed_local(),
+    },
+    Test {
+        name: "a_set_whose_status_kube_controller_manager_writes_is_left_alone",
+        needs: Needs::Controllers,
+        run: |p| left_alone(p).boxed_local(),
+    },
+    Test {
+        name: "of_two_reconcilers_with_the_account_of_deploy_one_works_and_the_other_takes_over",
+        needs: Needs::Controllers,
+        run: |p| two(p).boxed_local(),
     },
 ];
 
@@ -75,4 +90,153 @@ async fn all(programs: Programs, keeper: Keeper) {
         failed.len()
     ));
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// Who wrote a part of an object.
+fn managers<'a>(object: &'a Value, subresource: &str) -> Vec<&'a str> {
+    let fields = object["metadata"]["managedFields"].as_array();
+    let of = fields
+        .into_iter()
+        .flatten()
+        .filter(|entry| match subresource {
+            "" => entry["subresource"].is_null(),
+            wanted => entry["subresource"] == wanted,
+        });
+    of.filter_map(|entry| entry["manager"].as_str()).collect()
+}
+
+async fn left_alone(programs: Programs) {
+    let (plane, _kubelet) = start(&programs, Keeper::Upstream).await;
+    tokio::spawn(controller::run(plane.client.clone(), Timestamp::now));
+    let mut world = World::new(plane.client.clone(), "test", Keeper::Upstream).await;
+    world.create(set(1)).await;
+    // Both may have begun; each write of the other is one more that says whose set it is.
+    for replicas in 2..20 {
+        world.scale(replicas).await;
+        world.settled(0..replicas).await;
+        if world
+            .all("Event")
+            .iter()
+            .any(|event| event["reason"] == "LeftAlone")
+        {
+            break;
+        }
+    }
+    let said = world.event("LeftAlone").await;
+    assert_eq!(
+        said,
+        "kube-controller-manager writes this set's status: headless-dns leaves it alone"
+    );
+    assert!(managers(world.set(), "status").contains(&"kube-controller-manager"));
+    // From now on everything is the other's doing.
+    world.scale(0).await;
+    world.settled([]).await;
+    world.scale(3).await;
+    world.settled(0..3).await;
+    for pod in world.all("Pod") {
+        assert_eq!(managers(pod, ""), ["kube-controller-manager"]);
+    }
+}
+
+/// A reconciler in a process of its own.
+struct Reconciler {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Reconciler {
+    fn start(plane: &ControlPlane, kubeconfig: &Path, name: &str) -> Self {
+        let log = plane.path(name);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headless-dns"));
+        command.args([
+            "reconcile",
+            "--lease",
+            "kube-system/headless-dns-reconciler",
+            "--kubeconfig",
+        ]);
+        let file = std::fs::File::create(&log).unwrap();
+        let child = command.arg(kubeconfig).stderr(file).spawn().unwrap();
+        Self { child, log }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until it says this.
+    async fn says(&self, words: &str) {
+        eventually(words, async || self.said().contains(words).then_some(())).await;
+    }
+
+    /// Ends it as Kubernetes does; it ends well.
+    fn stop(&mut self) {
+        let id = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{}", self.said());
+    }
+}
+
+impl Drop for Reconciler {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+async fn two(programs: Programs) {
+    let options = Options {
+        controllers: Some("*,-statefulset-controller"),
+        ..Options::default()
+    };
+    let plane = ControlPlane::start(&programs, options).await;
+    let _kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
+    let account = service_account(&plane, "reconciler.yaml", "headless-dns-reconciler");
+    let mut first = Reconciler::start(&plane, &account, "first.log");
+    first.says("leading").await;
+    let mut second = Reconciler::start(&plane, &account, "second.log");
+    let mut world = World::new(plane.client.clone(), "test", Keeper::Ours).await;
+    let mut object = with_claims(2);
+    object["spec"]["persistentVolumeClaimRetentionPolicy"] =
+        json!({"whenDeleted": "Delete", "whenScaled": "Delete"});
+    world.start(object).await;
+    assert!(!second.said().contains("leading"), "{}", second.said());
+
+    first.stop();
+    second.says("leading").await;
+    world.edit(image(2)).await;
+    world.updated(0..2).await;
+    // What a reconcile may have to write: labels, owners, adoptions, revisions.
+    world
+        .patch(
+            "Pod",
+            "x-1",
+            json!({"metadata": {"labels": {"statefulset.kubernetes.io/pod-name": null}}}),
+        )
+        .await;
+    world
+        .patch("Pod", "x-0", json!({"metadata": {"ownerReferences": null}}))
+        .await;
+    world.scale(1).await;
+    world.settled([0]).await;
+    world
+        .until("the claim goes with its Pod", |world| {
+            world.names("PersistentVolumeClaim") == ["data-x-0"]
+        })
+        .await;
+    world.edit(image(1)).await;
+    world.updated([0]).await;
+    let holder = plane.kubectl(&[
+        "get",
+        "lease",
+        "-n",
+        "kube-system",
+        "headless-dns-reconciler",
+        "-o",
+        "jsonpath={.spec.leaseTransitions}",
+    ]);
+    assert_eq!(String::from_utf8(holder.stdout).unwrap(), "1");
+    second.stop();
+    for said in [first.said(), second.said()] {
+        assert!(!said.contains("WARN") && !said.contains("ERROR"), "{said}");
+    }
 }
