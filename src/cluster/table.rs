@@ -140,13 +140,12 @@ pub(super) const NODE: &[Column] = &[
 
 pub(super) const POD: &[Column] = &[
     ("Ready", false, |o, _| {
-        let is_sidecar = |c: &&Value| c["restartPolicy"] == "Always";
-        let sidecars = || array(&o["spec"]["initContainers"]).filter(is_sidecar);
-        let counted = |status: &&Value| sidecars().any(|c| c["name"] == status["name"]);
-        let init = array(&o["status"]["initContainerStatuses"]).filter(counted);
+        let sidecars =
+            array(&o["spec"]["initContainers"]).filter(|c| c["restartPolicy"] == "Always");
+        let init = array(&o["status"]["initContainerStatuses"]).filter(|c| is_sidecar(o, c));
         let statuses = init.chain(array(&o["status"]["containerStatuses"]));
         let ready = statuses.filter(|c| c["ready"] == true).count();
-        let all = sidecars().chain(array(&o["spec"]["containers"])).count();
+        let all = sidecars.chain(array(&o["spec"]["containers"])).count();
         format!("{ready}/{all}").into()
     }),
     ("Status", false, |o, _| {
@@ -157,7 +156,11 @@ pub(super) const POD: &[Column] = &[
         }
     }),
     ("Restarts", false, |o, _| {
+        // Of init containers only while they are the ones that run.
+        let initialized = initializing(o).is_none();
+        let counts = |c: &&Value| !initialized || is_sidecar(o, c);
         array(&o["status"]["initContainerStatuses"])
+            .filter(counts)
             .chain(array(&o["status"]["containerStatuses"]))
             .filter_map(|c| c["restartCount"].as_i64())
             .sum::<i64>()
@@ -173,11 +176,22 @@ pub(super) const POD: &[Column] = &[
     ("Readiness Gates", true, |_, _| "<none>".into()),
 ];
 
-/// As kubectl has it: the first init container that has not done its work, else what a container waits for.
-fn pod_status(pod: &Value) -> Value {
+/// Whether a container's status is that of an init container that runs on.
+fn is_sidecar(pod: &Value, status: &Value) -> bool {
+    let mut containers = array(&pod["spec"]["initContainers"]);
+    containers.any(|c| c["name"] == status["name"] && c["restartPolicy"] == "Always")
+}
+
+/// The first init container that has not done its work, and which it is.
+fn initializing(pod: &Value) -> Option<(usize, &Value)> {
     let done = |c: &Value| c["state"]["terminated"]["exitCode"] == 0 || c["started"] == true;
-    let init = array(&pod["status"]["initContainerStatuses"]).enumerate();
-    if let Some((at, first)) = init.into_iter().find(|(_, c)| !done(c)) {
+    let mut init = array(&pod["status"]["initContainerStatuses"]).enumerate();
+    init.find(|(_, c)| !done(c))
+}
+
+/// As kubectl has it: what the first init container waits for, else what a container does.
+fn pod_status(pod: &Value) -> Value {
+    if let Some((at, first)) = initializing(pod) {
         let state = &first["state"];
         let reason = state["terminated"]["reason"]
             .as_str()

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod bad_input;
+mod examples;
 mod faults;
 mod names;
 mod protobuf;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     let programs = Programs::find();
     let tests: Vec<Test> = [
         starts::TESTS,
+        examples::TESTS,
         names::TESTS,
         statefulsets::TESTS,
         faults::TESTS,
