@@ -1,4 +1,4 @@
-//! What a person asks of the kubelet by annotations on a Pod: failures, delays, another time. `docs/embedded-cluster.md`
+//! What a person asks of the kubelet by annotations on a Pod: failures, delays, another time. `docs/testing.md`
 //! has the list; a template's annotations reach every Pod of its set.
 
 use std::collections::BTreeMap;
@@ -113,6 +113,18 @@ mod tests {
 
     fn read(annotations: Value) -> (Faults, Vec<Misread>) {
         Faults::of(&json!({"metadata": {"annotations": annotations}}))
+    }
+
+    #[test]
+    fn every_annotation_is_documented() {
+        let text = include_str!("../../../docs/testing.md");
+        let all = Faults::default()
+            .set("", "")
+            .unwrap_err()
+            .replace(" or ", ", ");
+        for name in all.split(", ") {
+            assert!(text.contains(&format!("| `{name}` |")), "{name}");
+        }
     }
 
     #[test]
