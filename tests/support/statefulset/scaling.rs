@@ -18,6 +18,7 @@ table![
     s07_without_ordinals_they_begin_at_0,
     s08_scaled_to_one_from_start_4_only_ordinal_4_is_left,
     s09_a_label_that_was_taken_away_is_put_back_in_place,
+    s10_an_orphan_is_its_own_set_s_and_not_that_of_a_set_with_a_shorter_name,
     s11_pods_that_are_made_again_find_their_own_claims,
     s12_without_a_service_name_pods_are_made_and_have_no_subdomain,
     s13_one_more_replica_is_one_more_pod,
@@ -26,6 +27,7 @@ table![
     s16_nothing_is_taken_away_while_the_pods_in_range_are_not_ready,
     s17_a_parallel_set_is_scaled_at_once_whether_its_pods_are_ready_or_not,
     s18_a_parallel_set_is_scaled_by_exact_counts,
+    s19_pods_that_end_already_are_not_deleted_again,
     s20_a_pod_that_ends_is_made_again_before_higher_ones_are_made,
     s21_pods_that_vanish_are_made_again_from_the_lowest,
     s22_a_lower_pod_is_made_again_though_a_higher_one_is_never_ready,
@@ -181,6 +183,26 @@ async fn s09_a_label_that_was_taken_away_is_put_back_in_place(world: &mut World)
     assert_eq!((world.uid("Pod", "x-1"), world.log()), (uid, Vec::new()));
 }
 
+async fn s10_an_orphan_is_its_own_set_s_and_not_that_of_a_set_with_a_shorter_name(
+    world: &mut World,
+) {
+    let orphan = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x-1-0", "labels": {"app": "x"}},
+        "spec": {"containers": [{"name": "c", "image": "i:1"}]},
+    });
+    world.create(orphan).await;
+    world.create(set(0)).await;
+    world.observed().await;
+    let owners = |world: &World| world.pod("x-1-0")["metadata"]["ownerReferences"].clone();
+    assert_eq!(owners(world), Value::Null);
+    let mut longer = set(1);
+    longer["metadata"]["name"] = "x-1".into();
+    world.create(longer).await;
+    let adopted = |world: &World| owners(world)[0]["name"] == "x-1";
+    world.until("it is adopted", adopted).await;
+    assert_eq!(world.log(), ["create x-1-0"]);
+}
+
 async fn s11_pods_that_are_made_again_find_their_own_claims(world: &mut World) {
     world.start(with_claims(3)).await;
     let claims = |world: &World| -> Vec<_> {
@@ -306,6 +328,34 @@ async fn s18_a_parallel_set_is_scaled_by_exact_counts(world: &mut World) {
         world.settled(0..replicas).await;
         assert_eq!(world.log().len(), change);
     }
+}
+
+async fn s19_pods_that_end_already_are_not_deleted_again(world: &mut World) {
+    world.start(set(4)).await;
+    let uid = world.uid("Pod", "x-3");
+    let held = json!({"metadata": {"finalizers": ["test/held"]}});
+    world.patch("Pod", "x-3", held).await;
+    world.scale(2).await;
+    let ends = |world: &World| world.pod("x-3")["metadata"]["deletionTimestamp"].clone();
+    world
+        .until("it ends", |world| ends(world).is_string())
+        .await;
+    let since = ends(world);
+    world
+        .edit(
+            json!({"metadata": {"annotations": {"look": "again"}}, "spec": {"minReadySeconds": 1}}),
+        )
+        .await;
+    world.observed().await;
+    assert_eq!(
+        (world.log(), world.uid("Pod", "x-3"), ends(world)),
+        (vec!["delete x-3".to_owned()], uid, since)
+    );
+    world
+        .patch("Pod", "x-3", json!({"metadata": {"finalizers": null}}))
+        .await;
+    world.settled(0..2).await;
+    assert_eq!(world.log(), ["delete x-2"]);
 }
 
 async fn s20_a_pod_that_ends_is_made_again_before_higher_ones_are_made(world: &mut World) {

@@ -6,12 +6,14 @@ use super::table;
 use super::world::{Keeper, World, asks, with_claims};
 
 table![
+    s90_no_pod_is_made_on_a_claim_that_is_on_its_way_out,
     s93_the_claims_of_a_set_go_with_it_where_the_policy_says_so,
     s94_the_claims_of_pods_that_are_scaled_away_go_with_them,
     s95_they_go_also_where_a_pod_was_orphaned_before,
     s96_a_claim_that_goes_with_the_last_pod_is_waited_for,
     s97_a_policy_that_changes_takes_the_references_away_and_sets_them_again,
     s98_a_claim_that_another_controls_is_left_to_it,
+    s99_a_claim_has_the_labels_of_its_template_and_of_match_labels_which_win,
     s100_a_claim_that_was_deleted_is_made_again_for_the_pod_that_waits_for_it,
     s101_a_claim_that_was_made_beforehand_is_used_as_it_is,
     s102_a_set_with_claim_templates_is_written_back_unchanged,
@@ -45,6 +47,30 @@ fn owners_of(claim: &Value) -> Vec<&Value> {
         .flatten()
         .map(|owner| &owner["kind"])
         .collect()
+}
+
+fn claim(meta: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": CLAIM, "metadata": meta,
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "3Mi"}}},
+    })
+}
+
+async fn s90_no_pod_is_made_on_a_claim_that_is_on_its_way_out(world: &mut World) {
+    world
+        .create(claim(
+            json!({"name": "data-x-0", "finalizers": ["test/held"]}),
+        ))
+        .await;
+    world.delete(CLAIM, "data-x-0", json!({})).await;
+    world.create(with_claims(1)).await;
+    let said = world.event("FailedCreate").await;
+    assert!(said.contains("data-x-0 is being deleted"), "{said}");
+    assert_eq!(world.names("Pod"), [""; 0]);
+    world
+        .patch(CLAIM, "data-x-0", json!({"metadata": {"finalizers": null}}))
+        .await;
+    world.settled([0]).await;
 }
 
 async fn s93_the_claims_of_a_set_go_with_it_where_the_policy_says_so(world: &mut World) {
@@ -172,6 +198,18 @@ async fn s98_a_claim_that_another_controls_is_left_to_it(world: &mut World) {
     );
 }
 
+async fn s99_a_claim_has_the_labels_of_its_template_and_of_match_labels_which_win(
+    world: &mut World,
+) {
+    let mut object = with_claims(1);
+    object["spec"]["volumeClaimTemplates"][0]["metadata"]["labels"] =
+        json!({"app": "other", "tier": "fast"});
+    object["spec"]["selector"]["matchExpressions"] = json!([{"key": "app", "operator": "Exists"}]);
+    world.start(object).await;
+    let labels = &world.object(CLAIM, "data-x-0").unwrap()["metadata"]["labels"];
+    assert_eq!(*labels, json!({"app": "x", "tier": "fast"}));
+}
+
 async fn s100_a_claim_that_was_deleted_is_made_again_for_the_pod_that_waits_for_it(
     world: &mut World,
 ) {
@@ -202,10 +240,7 @@ async fn s100_a_claim_that_was_deleted_is_made_again_for_the_pod_that_waits_for_
 }
 
 async fn s101_a_claim_that_was_made_beforehand_is_used_as_it_is(world: &mut World) {
-    let claim = json!({
-        "apiVersion": "v1", "kind": CLAIM, "metadata": {"name": "data-x-0", "labels": {"mine": "yes"}},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "3Mi"}}},
-    });
+    let claim = claim(json!({"name": "data-x-0", "labels": {"mine": "yes"}}));
     let made = world.create(claim).await;
     world.start(with_claims(1)).await;
     let used = world.object(CLAIM, "data-x-0").unwrap();
