@@ -133,6 +133,26 @@ fn without_an_api_server_serve_says_how_to_name_one() {
 }
 
 #[test]
+fn reconcile_says_what_is_wrong_with_its_lease_or_its_kubeconfig() {
+    let (code, said) = run(&["reconcile", "--lease", "headless-dns"]);
+    let first = said.lines().next().unwrap();
+    let wanted = "error: invalid value 'headless-dns' for '--lease <NAMESPACE/NAME>': NAMESPACE/NAME was expected, such as kube-system/headless-dns";
+    assert_eq!((code, first), (Some(2), wanted));
+    let (code, said) = run(&["reconcile", "--kubeconfig", "/nonexistent/kubeconfig"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("kubeconfig /nonexistent/kubeconfig: "),
+        "{said}"
+    );
+    let (code, said) = run(&["reconcile"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        said.starts_with("no API server is configured: give --kubeconfig"),
+        "{said}"
+    );
+}
+
+#[test]
 fn version_and_plugins_are_printed_for_coredns_s_flags() {
     let stdout = |arguments: &[&str]| {
         String::from_utf8(
