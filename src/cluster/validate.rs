@@ -1,12 +1,15 @@
 //! What the API server refuses, with the field.
 
+mod stateful_set;
+
 use std::fmt;
 
 use serde_json::Value;
 
 use super::controllers::faults::Faults;
 use super::kinds::Names;
-use crate::selector::Selector;
+
+pub use stateful_set::stateful_set;
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -409,118 +412,5 @@ pub fn revision(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     errors.at_least("revision", &object["revision"], 0);
     if let Some(old) = old {
         errors.unchanged("data", &object["data"], &old["data"]);
-    }
-}
-
-/// apps/v1 StatefulSet.
-pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = &object["spec"];
-    let selector = &spec["selector"];
-    let labels = &spec["template"]["metadata"]["labels"];
-    let selector = Selector::of(selector);
-    match &selector {
-        None => errors.required("spec.selector", ""),
-        Some(selector) if selector.is_empty() => errors.invalid(
-            "spec.selector",
-            &spec["selector"],
-            "empty selector is invalid for statefulset",
-        ),
-        Some(_) => {}
-    }
-    // No selector selects nothing.
-    if !selector.is_some_and(|selector| selector.matches(|key| labels[key].as_str())) {
-        errors.invalid(
-            "spec.template.metadata.labels",
-            labels,
-            "`selector` does not match template `labels`",
-        );
-    }
-    for field in [
-        "replicas",
-        "minReadySeconds",
-        "revisionHistoryLimit",
-        "ordinals.start",
-        "updateStrategy.rollingUpdate.partition",
-    ] {
-        let value = field.split('.').fold(spec, |value, key| &value[key]);
-        errors.at_least(&format!("spec.{field}"), value, 0);
-    }
-    let template = &spec["template"]["spec"]["restartPolicy"];
-    for (field, value, allowed) in [
-        (
-            "spec.podManagementPolicy",
-            &spec["podManagementPolicy"],
-            &["OrderedReady", "Parallel"][..],
-        ),
-        (
-            "spec.updateStrategy.type",
-            &spec["updateStrategy"]["type"],
-            &["OnDelete", "RollingUpdate"],
-        ),
-        ("spec.template.spec.restartPolicy", template, &["Always"]),
-    ] {
-        errors.one_of(field, value, allowed);
-    }
-    pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
-    match old {
-        None => {
-            let service = spec["serviceName"].as_str().unwrap_or_default();
-            if !service.is_empty() && !service.split('.').all(is_label) {
-                errors.invalid("spec.serviceName", &spec["serviceName"], SUBDOMAIN_RULE);
-            }
-        }
-        Some(old) => stateful_set_update(spec, &old["spec"], errors),
-    }
-    stateful_set_status(&object["status"], errors);
-}
-
-fn stateful_set_status(status: &Value, errors: &mut Errors) {
-    for field in [
-        "replicas",
-        "readyReplicas",
-        "currentReplicas",
-        "updatedReplicas",
-        "availableReplicas",
-    ] {
-        errors.at_least(&format!("status.{field}"), &status[field], 0);
-    }
-    let count = |field: &str| status[field].as_i64().unwrap_or_default();
-    for field in ["readyReplicas", "currentReplicas", "updatedReplicas"] {
-        if count(field) > count("replicas") {
-            errors.invalid(
-                format!("status.{field}"),
-                &status[field],
-                "cannot be greater than status.replicas",
-            );
-        }
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        errors.invalid(
-            "status.availableReplicas",
-            &status["availableReplicas"],
-            "cannot be greater than status.readyReplicas",
-        );
-    }
-}
-
-fn stateful_set_update(new: &Value, old: &Value, errors: &mut Errors) {
-    const MUTABLE: &[&str] = &[
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    ];
-    let fixed = |spec: &Value| {
-        let mut spec = spec.as_object().cloned().unwrap_or_default();
-        spec.retain(|key, value| !MUTABLE.contains(&key.as_str()) && !value.is_null());
-        Value::Object(spec)
-    };
-    if fixed(new) != fixed(old) {
-        let what = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
-            'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
-        errors.add("spec", Problem::Forbidden(what.into()));
     }
 }

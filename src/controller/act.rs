@@ -112,14 +112,8 @@ impl Act {
     /// Performs an action; returns what the objects are now.
     async fn one(&self, action: &Action) -> Result<Vec<Written>, kube::Error> {
         match action {
-            Action::AdoptPod { name, patch } => {
-                self.check_alive().await?;
-                self.patch(Kind::Pod, name, patch).await
-            }
-            Action::AdoptRevision { name, patch } => {
-                self.check_alive().await?;
-                self.patch(Kind::Revision, name, patch).await
-            }
+            Action::AdoptPod { name, patch } => self.adopt(Kind::Pod, name, patch).await,
+            Action::AdoptRevision { name, patch } => self.adopt(Kind::Revision, name, patch).await,
             Action::CreateClaim { claim, pod } => self.create_claim(claim, pod).await,
             Action::CreatePod { pod, claims } => {
                 let mut written = Vec::new();
@@ -144,15 +138,17 @@ impl Act {
                 Ok(vec![(Kind::Revision, made)])
             }
             Action::DeletePod { name, uid } => {
-                let deleted = self.delete_pod(name, uid).await;
+                let deleted = self.delete(Kind::Pod, name, uid).await;
                 let what = format!("Pod {name}");
                 self.report("Delete", &what, deleted.as_ref()).await;
                 Ok(deleted?.into_iter().map(|pod| (Kind::Pod, pod)).collect())
             }
-            Action::DeleteRevision(name) => {
-                let revisions = self.api(Kind::Revision);
-                revisions.delete(name, &DeleteParams::default()).await?;
-                Ok(Vec::new())
+            Action::DeleteRevision { name, uid } => {
+                let deleted = self.delete(Kind::Revision, name, uid).await?;
+                Ok(deleted
+                    .into_iter()
+                    .map(|gone| (Kind::Revision, gone))
+                    .collect())
             }
             Action::OwnClaim { name, patch } => self.patch(Kind::Claim, name, patch).await,
             Action::RaiseRevision { name, revision } => {
@@ -168,6 +164,16 @@ impl Act {
                 repaired
             }
         }
+    }
+
+    async fn adopt(
+        &self,
+        kind: Kind,
+        name: &str,
+        patch: &Value,
+    ) -> Result<Vec<Written>, kube::Error> {
+        self.check_alive().await?;
+        self.patch(kind, name, patch).await
     }
 
     /// Asks the API server itself whether the set is still there: the garbage collector may be orphaning what a
@@ -191,8 +197,9 @@ impl Act {
     }
 
     /// Deletes this incarnation and no other.
-    async fn delete_pod(
+    async fn delete(
         &self,
+        kind: Kind,
         name: &str,
         uid: &str,
     ) -> Result<Option<DynamicObject>, kube::Error> {
@@ -203,7 +210,7 @@ impl Act {
             }),
             ..DeleteParams::default()
         };
-        Ok(self.api(Kind::Pod).delete(name, &params).await?.left())
+        Ok(self.api(kind).delete(name, &params).await?.left())
     }
 
     async fn status(&self, status: &Value) -> Result<Option<Written>, kube::Error> {
@@ -335,7 +342,10 @@ mod tests {
 
     #[test]
     fn s18_the_batches_of_a_parallel_set_double_from_one_and_hold_one_kind_of_action() {
-        let delete = |n: usize| Action::DeleteRevision(n.to_string());
+        let delete = |n: usize| Action::DeletePod {
+            name: n.to_string(),
+            uid: String::new(),
+        };
         let mut actions: Vec<Action> = (0..1500).map(delete).collect();
         actions.push(Action::CreateRevision(Value::Null));
         let sizes = |parallel| -> Vec<usize> {

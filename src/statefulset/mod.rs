@@ -81,8 +81,13 @@ pub enum Action {
         /// Its incarnation: the delete must not hit another.
         uid: String,
     },
-    /// Delete a revision that nobody needs.
-    DeleteRevision(String),
+    /// Delete this incarnation of a revision, which nobody needs.
+    DeleteRevision {
+        /// The revision.
+        name: String,
+        /// Its incarnation.
+        uid: String,
+    },
     /// Change who owns a claim.
     OwnClaim {
         /// The claim.

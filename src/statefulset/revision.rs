@@ -88,7 +88,10 @@ pub(super) fn beyond(present: &[Arc<Value>], live: &[&str], limit: usize) -> Vec
     let gone = idle.len().saturating_sub(limit);
     idle[..gone]
         .iter()
-        .map(|r| Action::DeleteRevision(name(r).to_owned()))
+        .map(|r| Action::DeleteRevision {
+            name: name(r).to_owned(),
+            uid: r["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
+        })
         .collect()
 }
 

@@ -236,13 +236,7 @@ async fn current_replicas() {
     let (faulty, mut world, _cluster) = start().await;
     world.start(set(3)).await;
     // It ends only when we say so.
-    world
-        .patch(
-            "Pod",
-            "x-2",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-2").await;
     faulty.rule(|method, _| {
         if *method == Method::DELETE {
             Fate::Refuse(500, "InternalError")
@@ -261,9 +255,7 @@ async fn current_replicas() {
         })
         .await;
     assert_eq!(world.log(), ["delete x-2"]);
-    world
-        .patch("Pod", "x-2", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-2").await;
     world.updated(0..3).await;
 }
 

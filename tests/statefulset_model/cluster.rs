@@ -316,9 +316,10 @@ impl Cluster {
                 !taken
             }
             Action::DeletePod { name, uid } => self.delete_pod(&name, Some(&uid)),
-            Action::DeleteRevision(name) => {
+            Action::DeleteRevision { name, uid } => {
                 let before = self.revisions.len();
-                self.revisions.retain(|r| name_of(r) != name);
+                self.revisions
+                    .retain(|r| name_of(r) != name || r["metadata"]["uid"] != uid.as_str());
                 self.revisions.len() < before
             }
             Action::RaiseRevision { name, revision } => {

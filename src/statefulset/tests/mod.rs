@@ -126,7 +126,7 @@ impl World {
                 pod["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:30Z".into();
                 format!("delete {name}")
             }
-            Action::DeleteRevision(name) => {
+            Action::DeleteRevision { name, .. } => {
                 let revisions = &mut self.observed.revisions;
                 revisions.retain(|r| r["metadata"]["name"] != name.as_str());
                 "trim revision".into()

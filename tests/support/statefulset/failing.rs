@@ -1,9 +1,7 @@
 //! Scenarios 29 to 36: Pods that fail.
 
-use serde_json::json;
-
 use super::table;
-use super::world::{Keeper, World, asks, parallel, set};
+use super::world::{Keeper, World, asking, asks, parallel, set};
 
 table![
     s29_a_pod_that_failed_is_deleted_and_made_again_under_its_name,
@@ -39,13 +37,7 @@ async fn s31_in_a_parallel_set_one_pod_that_does_not_end_keeps_none_of_the_other
     world: &mut World,
 ) {
     world.start(parallel(3)).await;
-    world
-        .patch(
-            "Pod",
-            "x-0",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-0").await;
     world.delete_pod("x-0").await;
     let (held, first, second) = (
         world.uid("Pod", "x-0"),
@@ -64,9 +56,7 @@ async fn s31_in_a_parallel_set_one_pod_that_does_not_end_keeps_none_of_the_other
         })
         .await;
     assert_eq!(world.uid("Pod", "x-0"), held);
-    world
-        .patch("Pod", "x-0", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-0").await;
     world.settled(0..3).await;
     let mut log = world.log();
     log.sort();
@@ -88,9 +78,7 @@ async fn s36_a_pod_that_fails_whenever_it_is_made_is_replaced_less_and_less_ofte
     if world.keeper == Keeper::Upstream {
         return;
     }
-    let mut object = set(1);
-    object["spec"]["template"]["metadata"]["annotations"] =
-        asks("phase", "Failed")["metadata"]["annotations"].clone();
+    let object = asking(set(1), "phase", "Failed");
     world.create(object).await;
     let mut made: Vec<(String, jiff::Timestamp)> = Vec::new();
     while made.len() < 4 {

@@ -98,9 +98,7 @@ async fn s81_an_owned_pod_that_loses_its_labels_is_released_and_adopted_when_the
 
 async fn s83_a_set_that_is_being_deleted_gets_a_status_and_nothing_is_made(world: &mut World) {
     world.start(set(2)).await;
-    world
-        .edit(json!({"metadata": {"finalizers": ["test/held"]}}))
-        .await;
+    world.hold("StatefulSet", "x").await;
     world
         .delete(
             "StatefulSet",
@@ -121,7 +119,7 @@ async fn s83_a_set_that_is_being_deleted_gets_a_status_and_nothing_is_made(world
     let mut log = world.log();
     log.sort();
     assert_eq!(log, ["delete x-0", "delete x-1"]);
-    world.edit(json!({"metadata": {"finalizers": null}})).await;
+    world.let_go("StatefulSet", "x").await;
     world
         .until("the set is gone", |world| {
             world.object("StatefulSet", "x").is_none()
@@ -134,13 +132,7 @@ async fn s84_a_pod_of_an_owner_with_our_name_and_another_uid_is_left_alone_and_i
 ) {
     world.start(set(1)).await;
     // The Pod outlives its set, and holds its name.
-    world
-        .patch(
-            "Pod",
-            "x-0",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-0").await;
     let old = world.uid("Pod", "x-0");
     world
         .delete(
@@ -157,9 +149,7 @@ async fn s84_a_pod_of_an_owner_with_our_name_and_another_uid_is_left_alone_and_i
     world.create(set(1)).await;
     world.observed().await;
     assert_eq!(world.uid("Pod", "x-0"), old);
-    world
-        .patch("Pod", "x-0", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-0").await;
     world.settled([0]).await;
     assert_ne!(world.uid("Pod", "x-0"), old);
 }

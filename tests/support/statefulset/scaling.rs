@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::table;
-use super::world::{World, asks, is_ready, parallel, set, with_claims};
+use super::world::{World, asking, asks, is_ready, parallel, set, with_claims};
 use crate::support::kubelet::{call, collection};
 use headless_dns::cluster::kinds::KindId;
 
@@ -38,9 +38,7 @@ table![
 ];
 
 async fn s01_pods_are_made_in_order_each_after_its_predecessor_is_available(world: &mut World) {
-    let mut object = set(3);
-    object["spec"]["template"]["metadata"]["annotations"] =
-        asks("ready", "false")["metadata"]["annotations"].clone();
+    let object = asking(set(3), "ready", "false");
     world.create(object).await;
     for n in 0..3 {
         let name = format!("x-{n}");
@@ -250,13 +248,7 @@ async fn s13_one_more_replica_is_one_more_pod(world: &mut World) {
 async fn s14_to_none_they_go_from_the_highest_each_after_the_former_is_gone(world: &mut World) {
     world.start(set(3)).await;
     // It ends only when we say so.
-    world
-        .patch(
-            "Pod",
-            "x-2",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-2").await;
     world.scale(0).await;
     world.observed().await;
     world
@@ -270,9 +262,7 @@ async fn s14_to_none_they_go_from_the_highest_each_after_the_former_is_gone(worl
         })
         .await;
     assert_eq!(world.log(), ["delete x-2"]);
-    world
-        .patch("Pod", "x-2", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-2").await;
     world.settled([]).await;
     assert_eq!(world.log(), ["delete x-1", "delete x-0"]);
 }
@@ -304,9 +294,7 @@ async fn s16_nothing_is_taken_away_while_the_pods_in_range_are_not_ready(world: 
 }
 
 async fn s17_a_parallel_set_is_scaled_at_once_whether_its_pods_are_ready_or_not(world: &mut World) {
-    let mut object = parallel(1);
-    object["spec"]["template"]["metadata"]["annotations"] =
-        asks("ready", "false")["metadata"]["annotations"].clone();
+    let object = asking(parallel(1), "ready", "false");
     world.create(object).await;
     world
         .until("the first", |world| world.names("Pod") == ["x-0"])
@@ -333,8 +321,7 @@ async fn s18_a_parallel_set_is_scaled_by_exact_counts(world: &mut World) {
 async fn s19_pods_that_end_already_are_not_deleted_again(world: &mut World) {
     world.start(set(4)).await;
     let uid = world.uid("Pod", "x-3");
-    let held = json!({"metadata": {"finalizers": ["test/held"]}});
-    world.patch("Pod", "x-3", held).await;
+    world.hold("Pod", "x-3").await;
     world.scale(2).await;
     let ends = |world: &World| world.pod("x-3")["metadata"]["deletionTimestamp"].clone();
     world
@@ -351,29 +338,19 @@ async fn s19_pods_that_end_already_are_not_deleted_again(world: &mut World) {
         (world.log(), world.uid("Pod", "x-3"), ends(world)),
         (vec!["delete x-3".to_owned()], uid, since)
     );
-    world
-        .patch("Pod", "x-3", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-3").await;
     world.settled(0..2).await;
     assert_eq!(world.log(), ["delete x-2"]);
 }
 
 async fn s20_a_pod_that_ends_is_made_again_before_higher_ones_are_made(world: &mut World) {
     world.start(set(3)).await;
-    world
-        .patch(
-            "Pod",
-            "x-0",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-0").await;
     world.delete_pod("x-0").await;
     world.scale(5).await;
     world.observed().await;
     assert_eq!(world.log(), ["delete x-0"]);
-    world
-        .patch("Pod", "x-0", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-0").await;
     world.settled(0..5).await;
     assert_eq!(world.log(), ["create x-0", "create x-3", "create x-4"]);
 }

@@ -67,9 +67,7 @@ async fn s90_no_pod_is_made_on_a_claim_that_is_on_its_way_out(world: &mut World)
     let said = world.event("FailedCreate").await;
     assert!(said.contains("data-x-0 is being deleted"), "{said}");
     assert_eq!(world.names("Pod"), [""; 0]);
-    world
-        .patch(CLAIM, "data-x-0", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go(CLAIM, "data-x-0").await;
     world.settled([0]).await;
 }
 
@@ -120,8 +118,7 @@ async fn s95_they_go_also_where_a_pod_was_orphaned_before(world: &mut World) {
 async fn s96_a_claim_that_goes_with_the_last_pod_is_waited_for(world: &mut World) {
     kept(world, "Retain", "Delete").await;
     // It stays for a while after its Pod.
-    let held = json!({"metadata": {"finalizers": ["test/held"]}});
-    world.patch(CLAIM, "data-x-2", held).await;
+    world.hold(CLAIM, "data-x-2").await;
     let old = world.uid(CLAIM, "data-x-2");
     world.scale(2).await;
     world.settled(0..2).await;
@@ -137,9 +134,7 @@ async fn s96_a_claim_that_goes_with_the_last_pod_is_waited_for(world: &mut World
         (world.log(), world.uid(CLAIM, "data-x-2")),
         (Vec::new(), old.clone())
     );
-    world
-        .patch(CLAIM, "data-x-2", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go(CLAIM, "data-x-2").await;
     if world.keeper == Keeper::Upstream {
         // It does not watch claims.
         let gone = |world: &World| world.object(CLAIM, "data-x-2").is_none();

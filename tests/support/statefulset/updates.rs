@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table;
-use super::world::{Keeper, World, asks, image, parallel, set};
+use super::world::{Keeper, World, asking, asks, image, parallel, set};
 
 table![
     s37_an_image_change_replaces_one_pod_at_a_time_from_the_highest,
@@ -139,22 +139,14 @@ async fn s44_below_the_partition_a_pod_that_failed_comes_back_old(world: &mut Wo
     world.edit(partition(1)).await;
     world.edit(image(2)).await;
     halted(world, 2, 1).await;
-    world
-        .patch(
-            "Pod",
-            "x-0",
-            json!({"metadata": {"finalizers": ["test/held"]}}),
-        )
-        .await;
+    world.hold("Pod", "x-0").await;
     world.patch("Pod", "x-0", asks("phase", "Failed")).await;
     world
         .until("it is deleted", |world| {
             world.pod("x-0")["metadata"]["deletionTimestamp"].is_string()
         })
         .await;
-    world
-        .patch("Pod", "x-0", json!({"metadata": {"finalizers": null}}))
-        .await;
+    world.let_go("Pod", "x-0").await;
     world
         .until("it is gone", |world| {
             world.log.iter().any(|l| l == "delete x-0")
@@ -306,9 +298,7 @@ async fn s50_in_a_parallel_set_the_broken_pod_is_replaced_when_the_template_is_p
 async fn s51_a_first_revision_that_never_worked_stays_until_somebody_deletes_its_pod(
     world: &mut World,
 ) {
-    let mut object = set(1);
-    object["spec"]["template"]["metadata"]["annotations"] =
-        asks("ready", "false")["metadata"]["annotations"].clone();
+    let object = asking(set(1), "ready", "false");
     world.create(object).await;
     world
         .until("it runs", |world| {

@@ -76,7 +76,15 @@ async fn s105_a_service_name_that_is_none_is_refused(world: &mut World) {
 async fn s106_a_status_that_cannot_be_is_refused(world: &mut World) {
     world.create(set(0)).await;
     world.observed().await;
+    world
+        .patch(
+            "StatefulSet",
+            "x/status",
+            json!({"status": {"collisionCount": 5}}),
+        )
+        .await;
     for status in [
+        json!({"collisionCount": 4}),
         json!({"replicas": 1, "readyReplicas": 2}),
         json!({"replicas": 2, "readyReplicas": 1, "availableReplicas": 2}),
         json!({"replicas": -1}),

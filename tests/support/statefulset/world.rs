@@ -84,6 +84,13 @@ pub fn image(number: u32) -> Value {
     json!({"spec": {"template": {"spec": {"containers": containers}}}})
 }
 
+/// A set whose template asks the kubelet for something.
+pub fn asking(mut set: Value, name: &str, value: &str) -> Value {
+    set["spec"]["template"]["metadata"]["annotations"] =
+        asks(name, value)["metadata"]["annotations"].clone();
+    set
+}
+
 /// An annotation that asks the kubelet for something.
 pub fn asks(name: &str, value: impl Into<Value>) -> Value {
     let name = format!("embedded.headless-dns/{name}");
@@ -182,6 +189,18 @@ impl World {
             })
         })
         .await;
+    }
+
+    /// Keeps an object from being gone when it is deleted.
+    pub async fn hold(&mut self, kind: &str, name: &str) {
+        let held = json!({"metadata": {"finalizers": ["test/held"]}});
+        self.patch(kind, name, held).await;
+    }
+
+    /// Keeps it no more.
+    pub async fn let_go(&mut self, kind: &str, name: &str) {
+        let free = json!({"metadata": {"finalizers": null}});
+        self.patch(kind, name, free).await;
     }
 
     /// Deletes a Pod, and waits until that is seen.

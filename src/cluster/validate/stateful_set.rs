@@ -1,0 +1,154 @@
+//! What the API server refuses of a StatefulSet.
+
+use serde_json::Value;
+
+use super::{Errors, Problem, SUBDOMAIN_RULE, is_label, pod_spec};
+use crate::selector::Selector;
+
+const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
+    regex used for validation is '[0-9]+%')";
+
+/// apps/v1 StatefulSet.
+pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = &object["spec"];
+    selector(spec, errors);
+    for field in [
+        "replicas",
+        "minReadySeconds",
+        "revisionHistoryLimit",
+        "ordinals.start",
+        "updateStrategy.rollingUpdate.partition",
+    ] {
+        let value = field.split('.').fold(spec, |value, key| &value[key]);
+        errors.at_least(&format!("spec.{field}"), value, 0);
+    }
+    let template = &spec["template"]["spec"]["restartPolicy"];
+    for (field, value, allowed) in [
+        (
+            "spec.podManagementPolicy",
+            &spec["podManagementPolicy"],
+            &["OrderedReady", "Parallel"][..],
+        ),
+        (
+            "spec.updateStrategy.type",
+            &spec["updateStrategy"]["type"],
+            &["OnDelete", "Recreate", "RollingUpdate"],
+        ),
+        ("spec.template.spec.restartPolicy", template, &["Always"]),
+    ] {
+        errors.one_of(field, value, allowed);
+    }
+    max_unavailable(
+        &spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"],
+        errors,
+    );
+    pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+    match old {
+        None => {
+            let service = spec["serviceName"].as_str().unwrap_or_default();
+            if !service.is_empty() && !service.split('.').all(is_label) {
+                errors.invalid("spec.serviceName", &spec["serviceName"], SUBDOMAIN_RULE);
+            }
+        }
+        Some(old) => {
+            update(spec, &old["spec"], errors);
+            let collisions = |object: &Value| object["status"]["collisionCount"].as_i64();
+            if collisions(object) < collisions(old) {
+                let value = &object["status"]["collisionCount"];
+                errors.invalid("status.collisionCount", value, "cannot be decremented");
+            }
+        }
+    }
+    status(&object["status"], errors);
+}
+
+/// It selects something, and the template among it.
+fn selector(spec: &Value, errors: &mut Errors) {
+    let selector = &spec["selector"];
+    let labels = &spec["template"]["metadata"]["labels"];
+    let selector = Selector::of(selector);
+    match &selector {
+        None => errors.required("spec.selector", ""),
+        Some(selector) if selector.is_empty() => errors.invalid(
+            "spec.selector",
+            &spec["selector"],
+            "empty selector is invalid for statefulset",
+        ),
+        Some(_) => {}
+    }
+    // No selector selects nothing.
+    if !selector.is_some_and(|selector| selector.matches(|key| labels[key].as_str())) {
+        errors.invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "`selector` does not match template `labels`",
+        );
+    }
+}
+
+/// A count of at least 1, or a percentage from 1 to 100 (KEP-961).
+fn max_unavailable(value: &Value, errors: &mut Errors) {
+    let field = "spec.updateStrategy.rollingUpdate.maxUnavailable";
+    let percent = value.as_str().map(|text| {
+        let digits = text.strip_suffix('%');
+        digits.and_then(|digits| digits.parse::<u64>().ok())
+    });
+    match (value.as_i64(), percent) {
+        (Some(0), _) | (_, Some(Some(0))) => errors.invalid(field, value, "cannot be 0"),
+        (Some(..0), _) => errors.at_least(field, value, 0),
+        (_, Some(None)) => errors.invalid(field, value, PERCENT_RULE),
+        (_, Some(Some(101..))) => errors.invalid(field, value, "must not be greater than 100%"),
+        (Some(1..), _) | (None, None | Some(Some(1..=100))) => {}
+    }
+}
+
+fn status(status: &Value, errors: &mut Errors) {
+    for field in [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+    ] {
+        errors.at_least(&format!("status.{field}"), &status[field], 0);
+    }
+    let count = |field: &str| status[field].as_i64().unwrap_or_default();
+    for field in ["readyReplicas", "currentReplicas", "updatedReplicas"] {
+        if count(field) > count("replicas") {
+            errors.invalid(
+                format!("status.{field}"),
+                &status[field],
+                "cannot be greater than status.replicas",
+            );
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        errors.invalid(
+            "status.availableReplicas",
+            &status["availableReplicas"],
+            "cannot be greater than status.readyReplicas",
+        );
+    }
+}
+
+fn update(new: &Value, old: &Value, errors: &mut Errors) {
+    const MUTABLE: &[&str] = &[
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let fixed = |spec: &Value| {
+        let mut spec = spec.as_object().cloned().unwrap_or_default();
+        spec.retain(|key, value| !MUTABLE.contains(&key.as_str()) && !value.is_null());
+        Value::Object(spec)
+    };
+    if fixed(new) != fixed(old) {
+        let what = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
+            'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+        errors.add("spec", Problem::Forbidden(what.into()));
+    }
+}
