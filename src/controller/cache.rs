@@ -149,11 +149,13 @@ impl Cache {
     }
 
     /// Takes in what the controller itself wrote, unless the watch is past it: what the watch does not show any more
-    /// is gone, and must not come back.
-    pub(super) fn wrote(&mut self, (kind, object): Written) {
+    /// is gone, and must not come back. Returns the sets that what is new concerns.
+    pub(super) fn wrote(&mut self, (kind, object): Written) -> Vec<Name> {
         let (name, value) = read(kind, object);
         if revision(&value) > self.shown.get(&kind).copied() {
-            self.put(kind, name, value);
+            self.put(kind, name, value)
+        } else {
+            Vec::new()
         }
     }
 

@@ -62,3 +62,30 @@ pub(super) fn event(
         "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_controller_s_events_come_out_again_word_for_word() {
+        let text = include_str!("../../tests/fixtures/statefulset-1.36.3.json");
+        let fixture: Value = serde_json::from_str(text).unwrap();
+        let events = fixture["events"].as_array().unwrap();
+        for event in events {
+            let (set, message) = (
+                event["set"].as_str().unwrap(),
+                event["message"].as_str().unwrap(),
+            );
+            let (verb, rest) = message.split_once(' ').unwrap();
+            let (what, _) = rest.split_once(" in StatefulSet ").unwrap();
+            let wanted = (
+                "Normal",
+                event["reason"].as_str().unwrap().to_owned(),
+                message.to_owned(),
+            );
+            assert_eq!(of(verb, what, set, None), Some(wanted));
+        }
+        assert_eq!(events.len(), 14);
+    }
+}

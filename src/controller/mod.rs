@@ -163,14 +163,11 @@ fn finish(queue: &mut Queue, cache: &mut Cache, done: Done, now: Timestamp) {
     if let Some(at) = done.wake {
         queue.add_at(&name, at);
     }
-    if !done.written.is_empty() {
-        queue.add([name.clone()]);
-    }
-    // What was written is read at once, so that the next plan does not do it again.
+    // What was written is read at once, so that the next plan does not do it again; where it changed anything, that is due.
     if lists == Some(cache.lists()) {
-        done.written
-            .into_iter()
-            .for_each(|write| cache.wrote(write));
+        for write in done.written {
+            queue.add(cache.wrote(write));
+        }
     }
     let Err(error) = done.outcome else {
         queue.memory(&name).tries = 0;

@@ -30,9 +30,12 @@ pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -
     let name = format!("{}-{ordinal}", name_of(set));
     let mut spec = template["spec"].clone();
     spec["hostname"] = name.as_str().into();
+    // The set's, also where that is none and the template has one.
     let service = set["spec"]["serviceName"].as_str().unwrap_or_default();
-    if !service.is_empty() {
-        spec["subdomain"] = service.into();
+    spec["subdomain"] = service.into();
+    if service.is_empty() {
+        spec.as_object_mut()
+            .map(|spec| spec.shift_remove("subdomain"));
     }
     let volumes = volumes(set, &template["spec"]["volumes"], &name);
     if !volumes.is_empty() {

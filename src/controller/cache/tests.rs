@@ -103,11 +103,16 @@ fn pods_of_other_controllers_are_not_kept() {
 }
 
 #[test]
-fn a_write_that_the_watch_is_past_is_not_taken_in() {
+fn a_write_is_taken_in_once_and_not_where_the_watch_is_past_it() {
     let mut cache = cache();
     delete(&mut cache, object("Pod", "a-0", 12, owned_by("a")));
-    cache.wrote((Kind::Pod, object("Pod", "a-0", 11, owned_by("a"))));
-    assert_eq!(cache.observe(&name("a")).unwrap().pods.len(), 0);
-    cache.wrote((Kind::Pod, object("Pod", "a-0", 13, owned_by("a"))));
-    assert_eq!(cache.observe(&name("a")).unwrap().pods.len(), 1);
+    let mut wrote = |revision| {
+        let written = (Kind::Pod, object("Pod", "a-0", revision, owned_by("a")));
+        let concerned = cache.wrote(written);
+        (concerned, cache.observe(&name("a")).unwrap().pods.len())
+    };
+    assert_eq!(wrote(11), (vec![], 0));
+    assert_eq!(wrote(13), (vec![name("a")], 1));
+    // A write that changed nothing asks for nothing.
+    assert_eq!(wrote(13), (vec![], 1));
 }

@@ -2,6 +2,7 @@
 //! `docs/statefulset.md`.
 
 mod failing;
+mod fixture;
 mod identity;
 mod ownership;
 mod parallel;
