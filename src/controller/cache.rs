@@ -289,12 +289,24 @@ fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
         text(&object.metadata.namespace),
         text(&object.metadata.name),
     );
-    // Half of an object's size; only who wrote a set's status is read.
-    if kind != Kind::Set {
-        object.metadata.managed_fields = None;
+    // Half of an object's size; only who wrote a set's status, and who made a Pod, is read.
+    match kind {
+        Kind::Set => {}
+        Kind::Pod => keep_maker(&mut object),
+        Kind::Claim | Kind::Revision => object.metadata.managed_fields = None,
     }
     let value = serde_json::to_value(object).unwrap_or_default();
     (name, Arc::new(value))
+}
+
+/// Leaves of `managedFields` that somebody wrote the spec, and when.
+fn keep_maker(pod: &mut DynamicObject) {
+    for write in pod.metadata.managed_fields.iter_mut().flatten() {
+        let fields = write.fields_v1.as_mut().and_then(|f| f.0.as_object_mut());
+        for (_, below) in fields.into_iter().flatten() {
+            *below = Value::Object(serde_json::Map::new());
+        }
+    }
 }
 
 #[cfg(test)]

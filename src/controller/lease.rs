@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
@@ -51,6 +51,17 @@ enum Step {
     Wait,
 }
 
+/// What has come of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// The lease is ours, from now on or still.
+    Ours,
+    /// Another has it.
+    Anothers,
+    /// Somebody wrote it at the same time: the next look shows who.
+    Contested,
+}
+
 /// Does the work whenever we lead, until `stop`; then the lease is given back. What fails is said and tried again.
 pub async fn lead<W: Future<Output = ()> + Send + 'static>(
     client: Client,
@@ -63,6 +74,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
     let mut leading: Option<(AbortOnDropHandle<()>, Instant)> = None;
     let mut failing = false;
     let mut pause = tokio::time::interval(RETRY);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = pause.tick() => {}
@@ -77,7 +89,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
         let asked = Instant::now();
         let outcome = tokio::time::timeout(RETRY, elector.round(&mut seen)).await;
         match &outcome {
-            Ok(Ok(true)) => {
+            Ok(Ok(Round::Ours)) => {
                 failing = false;
                 match &mut leading {
                     Some((_, renewed)) => *renewed = asked,
@@ -89,12 +101,12 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
                 }
                 continue;
             }
-            Ok(Ok(false)) => failing = false,
+            Ok(Ok(Round::Anothers | Round::Contested)) => failing = false,
             Ok(Err(error)) => elector.complain(&mut failing, &explain(error)),
             Err(_) => elector.complain(&mut failing, "the API server does not answer"),
         }
         // Another has it, or nobody knows: after a while we must not go on.
-        let lost = matches!(outcome, Ok(Ok(false)));
+        let lost = matches!(outcome, Ok(Ok(Round::Anothers)));
         let late = |renewed: &Instant| renewed.elapsed() + RETRY >= RENEW_DEADLINE;
         if let Some((task, _)) = leading.take_if(|(_, renewed)| lost || late(renewed)) {
             end(task).await;
@@ -136,8 +148,8 @@ impl Elector {
         }
     }
 
-    /// Looks, and takes or renews the lease where that is due. Returns whether we have it.
-    async fn round(&self, seen: &mut Seen) -> Result<bool, kube::Error> {
+    /// Looks, and takes or renews the lease where that is due.
+    async fn round(&self, seen: &mut Seen) -> Result<Round, kube::Error> {
         let present = self.api.get_opt(&self.lease.name).await?;
         let present = present.map(|lease| serde_json::to_value(lease).unwrap_or_default());
         seen.look(present.as_ref());
@@ -146,7 +158,7 @@ impl Elector {
         let params = PostParams::default();
         let parse = |object| serde_json::from_value(object).map_err(kube::Error::SerdeError);
         let outcome = match step {
-            Step::Wait => return Ok(false),
+            Step::Wait => return Ok(Round::Anothers),
             Step::Create(lease) => self.api.create(&params, &parse(lease)?).await,
             Step::Replace(lease) => {
                 let name = &self.lease.name;
@@ -154,9 +166,8 @@ impl Elector {
             }
         };
         match outcome {
-            Ok(_) => Ok(true),
-            // Somebody was faster: the next look shows who.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+            Ok(_) => Ok(Round::Ours),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Round::Contested),
             Err(error) => Err(error),
         }
     }

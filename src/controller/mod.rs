@@ -90,7 +90,7 @@ fn begin(
     let job = {
         let name = name.clone();
         async move {
-            if is_kept_by_another(&observed.set, began) {
+            if is_kept_by_another(&observed, began) {
                 leave_alone(&act, name, said).await
             } else {
                 reconcile(&act, name, (&observed, now), said).await
@@ -131,7 +131,7 @@ async fn reconcile(
 async fn leave_alone(act: &Act, name: Name, said: BTreeSet<Warning>) -> Done {
     let warnings = BTreeSet::from([Warning {
         reason: "LeftAlone",
-        message: "kube-controller-manager writes this set's status: headless-dns leaves it alone"
+        message: "kube-controller-manager looks after this set: headless-dns leaves it alone"
             .into(),
     }]);
     say(act, &name, &warnings, &said).await;

@@ -63,23 +63,30 @@ pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
     (owned, actions)
 }
 
-/// Whether another controller, Kubernetes' own, looks after a set: it was the last to write its status, and that after
-/// we began. Two controllers would fight over the set's Pods.
+/// Whether another controller, Kubernetes' own, looks after a set: it has written the set's status, or made one of its
+/// Pods, since we began. Two controllers would fight over the set.
 ///
 /// The times of `managedFields` are whole seconds of the API server's clock: a write in the second in which we began does
 /// not count, the next one does.
 #[must_use]
-pub fn is_kept_by_another(set: &Value, began: Timestamp) -> bool {
-    let fields = set["metadata"]["managedFields"].as_array();
-    let time = |entry: &Value| entry["time"].as_str()?.parse::<Timestamp>().ok();
-    let writes = fields
-        .into_iter()
-        .flatten()
-        .filter(|e| e["subresource"] == "status");
-    let last = writes.max_by_key(|entry| time(entry));
-    last.is_some_and(|last| {
-        last["manager"] == UPSTREAM && time(last).is_some_and(|time| time > began)
-    })
+pub fn is_kept_by_another(observed: &Observed, began: Timestamp) -> bool {
+    let since = |entry: &Value| {
+        let time = entry["time"]
+            .as_str()
+            .and_then(|time| time.parse::<Timestamp>().ok());
+        entry["manager"] == UPSTREAM && time.is_some_and(|time| time > began)
+    };
+    let status = |entry: &Value| entry["subresource"] == "status" && since(entry);
+    // Who makes a Pod owns fields of its spec; nobody else does.
+    let made = |entry: &Value| entry["fieldsV1"]["f:spec"].is_object() && since(entry);
+    let ours = |pod: &&Arc<Value>| matches!(owner_of(&observed.set, pod), Owner::Us);
+    let mut pods = observed.pods.iter().filter(ours);
+    writes(&observed.set).any(status) || pods.any(|pod| writes(pod).any(made))
+}
+
+fn writes(object: &Value) -> impl Iterator<Item = &Value> {
+    let fields = object["metadata"]["managedFields"].as_array();
+    fields.into_iter().flatten()
 }
 
 enum Owner {

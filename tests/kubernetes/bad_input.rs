@@ -52,7 +52,7 @@ fn said(plane: &ControlPlane, kubeconfig: &Path) -> String {
     server.wait().unwrap();
     let line = line.unwrap();
     let message = line
-        .split_once("headless_dns::watch::connection: ")
+        .split_once("headless_dns::api::connection: ")
         .unwrap()
         .1;
     message.rsplit_once(" watched=").unwrap().0.to_owned()

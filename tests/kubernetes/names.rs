@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::ListParams;
 use serde_json::json;
 
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
@@ -209,13 +209,12 @@ async fn follow(programs: Programs, reconciler: Reconciler) {
 
 /// A Pod that is not Ready has its name only where a Service publishes such Pods.
 async fn not_ready(world: &World, pods: &BTreeMap<String, Vec<String>>) {
-    let condition = json!({"type": "Ready", "status": "False", "reason": "Test"});
-    let patch = Patch::Strategic(json!({"status": {"conditions": [condition]}}));
-    world
-        .pods()
-        .patch_status("redis-1", &PatchParams::default(), &patch)
-        .await
-        .unwrap();
+    world.kubectl(&[
+        "annotate",
+        "pod",
+        "redis-1",
+        "embedded.headless-dns/ready=false",
+    ]);
     let ready = [pods["redis-0"][0].clone()];
     world.names.until(SET, RecordType::A, &ready).await;
     let mut all: Vec<_> = pods.values().map(|ips| ips[0].clone()).collect();

@@ -5,8 +5,10 @@
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use headless_dns::api::Client;
 use headless_dns::cluster::Delays;
 use headless_dns::controller;
 use jiff::Timestamp;
@@ -109,27 +111,33 @@ fn managers<'a>(object: &'a Value, subresource: &str) -> Vec<&'a str> {
     of.filter_map(|entry| entry["manager"].as_str()).collect()
 }
 
+/// A client whose requests take a while: whoever else writes is first.
+fn slow(client: &Client) -> Client {
+    let client = client.clone();
+    let service = tower::service_fn(move |request| {
+        let client = client.clone();
+        async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            client.send(request).await
+        }
+    });
+    Client::new(service, "default")
+}
+
 async fn left_alone(programs: Programs) {
     let (plane, _kubelet) = start(&programs, Keeper::Upstream).await;
-    tokio::spawn(controller::run(plane.client.clone(), Timestamp::now));
+    tokio::spawn(controller::run(slow(&plane.client), Timestamp::now));
     let mut world = World::new(plane.client.clone(), "test", Keeper::Upstream).await;
-    world.create(set(1)).await;
-    // Both may have begun; each write of the other is one more that says whose set it is.
-    for replicas in 2..20 {
-        world.scale(replicas).await;
-        world.settled(0..replicas).await;
-        if world
-            .all("Event")
-            .iter()
-            .any(|event| event["reason"] == "LeftAlone")
-        {
-            break;
-        }
-    }
+    // It takes some seconds, for times are whole ones.
+    let mut object = set(2);
+    object["spec"]["minReadySeconds"] = 2.into();
+    world.start(object).await;
+    world.scale(3).await;
+    world.settled(0..3).await;
     let said = world.event("LeftAlone").await;
     assert_eq!(
         said,
-        "kube-controller-manager writes this set's status: headless-dns leaves it alone"
+        "kube-controller-manager looks after this set: headless-dns leaves it alone"
     );
     assert!(managers(world.set(), "status").contains(&"kube-controller-manager"));
     // From now on everything is the other's doing.

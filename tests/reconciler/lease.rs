@@ -33,6 +33,10 @@ pub(crate) const TESTS: &[Test] = &[
         taken().boxed_local()
     }),
     (
+        "a_leader_whose_renewal_somebody_got_in_the_way_of_goes_on",
+        || contested().boxed_local(),
+    ),
+    (
         "the_lease_says_who_leads_since_when_and_how_often_that_changed",
         || record().boxed_local(),
     ),
@@ -187,6 +191,26 @@ async fn taken() {
     );
     // `c` says no more: it is followed.
     leads(&work, "a").await;
+}
+
+async fn contested() {
+    let (_cluster, work, a, _b) = two().await;
+    let since = work.lock().unwrap()[0].1;
+    a.faulty
+        .first(2, Method::PUT, "/reconciler", Fate::Refuse(409, "Conflict"));
+    a.faulty.calls();
+    let mut writes = 0;
+    let mut pause = tokio::time::interval(Duration::from_millis(10));
+    while writes < 3 {
+        pause.tick().await;
+        writes += a
+            .faulty
+            .calls()
+            .get("PUT leases")
+            .copied()
+            .unwrap_or_default();
+    }
+    assert_eq!(*work.lock().unwrap(), [("a".to_owned(), since)]);
 }
 
 async fn record() {

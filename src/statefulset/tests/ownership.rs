@@ -85,41 +85,63 @@ fn s88_a_delete_names_the_incarnation_that_was_seen() {
     assert_eq!(world.plan().actions, [Action::DeletePod { name, uid }]);
 }
 
-/// A set whose status these managers wrote, at these times.
+/// What these managers wrote, at these times.
 fn written(managers: &[(&str, &str, &str)]) -> Value {
-    let entry = |(manager, subresource, time): &(&str, &str, &str)| json!({"manager": manager, "operation": "Update", "subresource": subresource, "time": time});
-    let entries: Vec<_> = managers.iter().map(entry).collect();
-    json!({"metadata": {"managedFields": entries}})
+    let entry = |(manager, subresource, time): &(&str, &str, &str)| {
+        let fields = if subresource.is_empty() {
+            "f:spec"
+        } else {
+            "f:status"
+        };
+        json!({
+            "manager": manager, "operation": "Update", "subresource": subresource, "time": time, "fieldsV1": {fields: {}},
+        })
+    };
+    managers.iter().map(entry).collect()
 }
 
 #[test]
-fn a_set_is_another_s_where_kube_controller_manager_wrote_its_status_last_and_after_we_began() {
+fn a_set_is_another_s_where_kube_controller_manager_wrote_its_status_or_made_a_pod_after_we_began()
+{
     let began: Timestamp = "2026-01-01T00:00:10Z".parse().unwrap();
-    let (kcm, before, after) = (
-        "kube-controller-manager",
-        "2026-01-01T00:00:09Z",
-        "2026-01-01T00:00:11Z",
-    );
-    let later = "2026-01-01T00:00:12Z";
-    for (managers, wanted) in [
-        (vec![(kcm, "status", after)], true),
-        (vec![(kcm, "status", before)], false),
-        (vec![(kcm, "", after)], false),
-        (vec![("kubectl", "status", after)], false),
+    let (before, after) = ("2026-01-01T00:00:09Z", "2026-01-01T00:00:11Z");
+    let kcm = "kube-controller-manager";
+    for (set, pod, wanted) in [
+        (vec![], vec![], false),
+        (vec![(kcm, "status", after)], vec![], true),
         (
-            vec![(kcm, "status", after), ("headless-dns", "status", later)],
+            vec![("headless-dns", "status", after), (kcm, "status", after)],
+            vec![],
+            true,
+        ),
+        (
+            vec![(kcm, "status", before)],
+            vec![(kcm, "", before)],
             false,
         ),
         (
-            vec![("headless-dns", "status", after), (kcm, "status", later)],
-            true,
+            vec![("kubectl", "status", after), (kcm, "", after)],
+            vec![],
+            false,
         ),
-        (vec![], false),
+        (vec![], vec![(kcm, "", after)], true),
+        (
+            vec![],
+            vec![(kcm, "status", after), ("headless-dns", "", after)],
+            false,
+        ),
     ] {
+        let mut world = World::settled(1);
+        world.set()["metadata"]["managedFields"] = written(&set);
+        world.pod("x-0")["metadata"]["managedFields"] = written(&pod);
+        let another = is_kept_by_another(&world.observed, began);
+        assert_eq!(another, wanted, "{set:?} {pod:?}");
+        orphan(&mut world.observed.pods[0]);
+        let set_alone = is_kept_by_another(&world.observed, began);
         assert_eq!(
-            is_kept_by_another(&written(&managers), began),
-            wanted,
-            "{managers:?}"
+            set_alone,
+            wanted && pod.is_empty(),
+            "a Pod that is not ours says nothing"
         );
     }
 }
