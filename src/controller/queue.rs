@@ -91,3 +91,56 @@ impl Queue {
         self.memory.remove(name);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> Name {
+        ("default".into(), name.into())
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    #[test]
+    fn a_set_that_is_worked_on_is_taken_again_only_afterwards() {
+        let mut queue = Queue::default();
+        queue.add([name("a")]);
+        assert_eq!(queue.next(at(0)), Some(name("a")));
+        queue.start(&name("a"), 7);
+        queue.add([name("a"), name("b")]);
+        assert_eq!(queue.next(at(0)), Some(name("b")));
+        assert_eq!(queue.next(at(0)), None);
+        assert_eq!(queue.finish(&name("a")), Some(7));
+        assert_eq!(queue.next(at(0)), Some(name("a")));
+    }
+
+    #[test]
+    fn a_set_is_due_at_the_earliest_of_its_times() {
+        let mut queue = Queue::default();
+        queue.add_at(&name("a"), at(50));
+        queue.add_at(&name("a"), at(30));
+        queue.add_at(&name("a"), at(40));
+        assert_eq!((queue.next(at(29)), queue.wake()), (None, Some(at(30))));
+        assert_eq!((queue.next(at(30)), queue.wake()), (Some(name("a")), None));
+    }
+
+    #[test]
+    fn a_set_that_fails_is_tried_again_later_each_time_up_to_ten_seconds() {
+        let mut queue = Queue::default();
+        let mut waits = Vec::new();
+        for tries in 1..=12 {
+            assert_eq!(queue.failed(&name("a"), at(0)), tries);
+            waits.push(queue.wake().unwrap().as_millisecond());
+            queue.next(queue.wake().unwrap());
+        }
+        assert_eq!(
+            waits,
+            [
+                20, 40, 80, 160, 320, 640, 1280, 2560, 5120, 10_000, 10_000, 10_000
+            ]
+        );
+    }
+}

@@ -121,7 +121,8 @@ async fn two_admitted() {
         .await;
     world.observed().await;
     world.event("FailedCreate").await;
-    assert_eq!(world.names("Pod").len(), 2);
+    let pods = |world: &World| world.names("Pod").len();
+    world.until("two are there", |world| pods(world) == 2).await;
     faulty.rule(|_, _| Fate::Serve);
     world.settled(0..4).await;
 }
@@ -254,7 +255,8 @@ async fn current_replicas() {
             world.set()["status"]["currentReplicas"] == 2
         })
         .await;
-    assert_eq!(world.log(), ["delete x-2"]);
+    let deleted = |world: &World| world.log == ["delete x-2"];
+    world.until("it is deleted", deleted).await;
     world.let_go("Pod", "x-2").await;
     world.updated(0..3).await;
 }
