@@ -37,10 +37,8 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>]) -> Rev
     let mut actions = Vec::new();
     let equal = sorted.iter().rev().find(|r| canonical(&r["data"]) == data);
     // What an older API server left out, or wrote otherwise, is no change.
-    let last = sorted
-        .last()
-        .filter(|r| means(template(r)) == means(&set["spec"]["template"]));
-    let update = match equal.or(last) {
+    let meant = |r: &&&Value| means(template(r)) == means(&set["spec"]["template"]);
+    let update = match equal.or_else(|| sorted.last().filter(meant)) {
         Some(same) if number(same) == newest => Value::clone(same),
         Some(older) => {
             let mut raised = Value::clone(older);
