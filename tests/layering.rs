@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("message", 0),
     ("selector", 0),
     ("podspec", 0),
+    ("rfc3339", 0),
     ("store", 1),
     ("zone", 1),
     ("statefulset", 1),

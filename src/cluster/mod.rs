@@ -43,6 +43,8 @@ use objects::Key;
 use server::{Api, Shared};
 use state::{Part, State};
 
+use crate::rfc3339::timestamp;
+
 /// A cluster that runs; dropping it ends it.
 pub struct Cluster {
     api: Api,
@@ -196,7 +198,7 @@ impl Cluster {
 
 /// What is there before anybody asks.
 fn boot(state: &mut State, now: Timestamp) {
-    let time = state::timestamp(now);
+    let time = timestamp(now);
     let mut create = |kind: &str, ns: &str, object: Value| {
         let made = state.create(now, KindId::named(kind), ns, object, false);
         made.expect("the objects that every cluster has are valid");

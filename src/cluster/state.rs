@@ -10,6 +10,7 @@ use super::kinds::{Kind, KindId};
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
 use super::validate;
+use crate::rfc3339::timestamp;
 
 /// Everything the cluster is.
 #[derive(Debug, Default)]
@@ -354,12 +355,6 @@ impl State {
             _ => Ok(()),
         }
     }
-}
-
-/// RFC 3339 to the second, as objects have it.
-#[must_use]
-pub fn timestamp(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {

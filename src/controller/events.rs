@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::explain;
+use crate::rfc3339::timestamp;
 
 /// Type, reason and message of what was done; `None` for what is no news.
 pub(super) fn of(
@@ -49,7 +50,7 @@ pub(super) fn event(
     (kind, reason, message): (&str, &str, &str),
 ) -> Value {
     let meta = &set["metadata"];
-    let time = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let time = timestamp(now);
     let name = meta["name"].as_str().unwrap_or_default();
     json!({
         "apiVersion": "v1", "kind": "Event",

@@ -3,8 +3,17 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::rfc3339::timestamp;
+
 /// Something is wrong that waiting does not mend. The name is kstatus's.
 const STALLED: &str = "Stalled";
+
+/// Why it is, where we say so: a condition of that type with another reason is somebody else's.
+const REASONS: [&str; 2] = [ROLLOUT_BLOCKED, NAME_TOO_LONG];
+
+const ROLLOUT_BLOCKED: &str = "RolloutBlocked";
+
+const NAME_TOO_LONG: &str = "NameTooLong";
 
 /// The one condition that Kubernetes writes itself, for the strategy Recreate (KEP-3541).
 const PROGRESSING: &str = "Progressing";
@@ -33,8 +42,8 @@ pub(super) enum Stall {
 impl Stall {
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::RolloutBlocked { .. } => "RolloutBlocked",
-            Self::NameTooLong { .. } => "NameTooLong",
+            Self::RolloutBlocked { .. } => ROLLOUT_BLOCKED,
+            Self::NameTooLong { .. } => NAME_TOO_LONG,
         }
     }
 
@@ -90,10 +99,7 @@ pub(super) fn of(
     let mut all = Vec::new();
     for condition in present {
         let ours = match condition["type"].as_str() {
-            Some(STALLED) => matches!(
-                condition["reason"].as_str(),
-                Some("RolloutBlocked" | "NameTooLong")
-            ),
+            Some(STALLED) => REASONS.iter().any(|reason| condition["reason"] == *reason),
             Some(PROGRESSING) => progressing.is_some(),
             Some(_) | None => false,
         };
@@ -108,7 +114,10 @@ pub(super) fn of(
         let same = present
             .iter()
             .find(|c| c["type"] == kind && c["status"] == "True");
-        let since = same.map_or_else(|| time(now).into(), |c| c["lastTransitionTime"].clone());
+        let since = same.map_or_else(
+            || timestamp(now).into(),
+            |c| c["lastTransitionTime"].clone(),
+        );
         all.retain(|c| c["type"] != kind);
         all.push(json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since}));
     }
@@ -117,9 +126,4 @@ pub(super) fn of(
     } else {
         all.into()
     }
-}
-
-/// RFC 3339 in whole seconds, as the API server writes times.
-pub(super) fn time(now: Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::faults::Faults;
-use crate::cluster::state::timestamp;
+use crate::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
 const FIRST: Duration = Duration::from_secs(10);
@@ -57,12 +57,17 @@ pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) 
         condition(&mut status, (kind, holds), reason, &time);
     }
     if faults.unready {
-        let containers = status["containerStatuses"].as_array_mut();
-        for container in containers.into_iter().flatten() {
-            container["ready"] = false.into();
-        }
+        unready(&mut status);
     }
     status
+}
+
+/// Says of no container that it is ready.
+pub(super) fn unready(status: &mut Value) {
+    let containers = status["containerStatuses"].as_array_mut();
+    for container in containers.into_iter().flatten() {
+        container["ready"] = false.into();
+    }
 }
 
 /// What has become of the containers so far.
@@ -201,10 +206,8 @@ impl Run {
             None => (json!({"running": {"startedAt": time}}), json!({}), true),
         };
         // What goes on keeps its times.
-        let goes_on = |field: &str| {
-            old.filter(|old| same_state(&old[field], &state))
-                .map(|old| old[field].clone())
-        };
+        let goes_on = old.map(|old| &old["state"]);
+        let goes_on = goes_on.filter(|old| same_state(old, &state)).cloned();
         let last = if last == json!({}) {
             old.map_or(last, |old| old["lastState"].clone())
         } else {
@@ -213,7 +216,7 @@ impl Run {
         json!({
             "name": container["name"], "image": container["image"], "imageID": "", "containerID": self.id, "ready": ready,
             "started": ready && (self.sidecar || !self.init), "restartCount": count,
-            "state": goes_on("state").unwrap_or(state), "lastState": last,
+            "state": goes_on.unwrap_or(state), "lastState": last,
         })
     }
 

@@ -12,7 +12,8 @@ use super::faults::Faults;
 use super::{Action, Step, event};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
-use crate::cluster::state::{Part, timestamp};
+use crate::cluster::state::Part;
+use crate::rfc3339::timestamp;
 
 /// The one node.
 pub const NODE: &str = "node-1";
@@ -186,9 +187,10 @@ fn go_on(
         .unwrap_or(since);
     let status = containers::status(now, pod, faults, crashing && now >= due);
     if status == pod["status"] {
-        return match crashing {
-            true => Decision::Wait(Some(due)),
-            false => Decision::Rest,
+        return if crashing {
+            Decision::Wait(Some(due))
+        } else {
+            Decision::Rest
         };
     }
     let mut changed = pod.clone();
@@ -225,18 +227,16 @@ fn end(
     ended["status"]["phase"] = phase.into();
     let ready = ("Ready", "False");
     containers::condition(&mut ended["status"], ready, "PodFailed", &timestamp(now));
-    let containers = ended["status"]["containerStatuses"].as_array_mut();
-    for container in containers.into_iter().flatten() {
-        container["ready"] = false.into();
-    }
-    let mut actions = Vec::new();
-    if let Some(reason) = reason {
-        ended["status"]["reason"] = reason.into();
-        let message = format!("The Pod is {phase}, as its annotations ask for");
-        actions.push(event(now, pod, "kubelet", (reason, message)));
-    }
-    actions.insert(0, Action::Update(key.clone(), Part::Status, ended));
-    actions
+    containers::unready(&mut ended["status"]);
+    let Some(reason) = reason else {
+        return vec![Action::Update(key.clone(), Part::Status, ended)];
+    };
+    ended["status"]["reason"] = reason.into();
+    let message = format!("The Pod is {phase}, as its annotations ask for");
+    vec![
+        Action::Update(key.clone(), Part::Status, ended),
+        event(now, pod, "kubelet", (reason, message)),
+    ]
 }
 
 fn schedule(now: Timestamp, key: &Key, pod: &Value) -> Vec<Action> {

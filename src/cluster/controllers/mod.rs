@@ -22,7 +22,8 @@ use tracing::warn;
 use super::kinds::KindId;
 use super::objects::{Change, Key, Objects};
 use super::server::Shared;
-use super::state::{DeleteOptions, Part, State, timestamp};
+use super::state::{DeleteOptions, Part, State};
+use crate::rfc3339::timestamp;
 
 pub use kubelet::{Delays, Kubelet, NODE};
 
