@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::cache::Kind;
 use super::events;
 use crate::api::explain;
-use crate::statefulset::{Action, Plan, Warning};
+use crate::statefulset::{Action, Plan, Warning, name_of};
 
 /// Who writes, in `managedFields`.
 const FIELD_MANAGER: &str = "headless-dns";
@@ -330,10 +330,6 @@ fn patching() -> PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
     }
-}
-
-fn name_of(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 #[cfg(test)]

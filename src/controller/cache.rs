@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::act::Written;
 use crate::api::{Connection, watching};
 use crate::selector::Selector;
-use crate::statefulset::{Failures, Observed, is_claim_of};
+use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
 
 /// Namespace and name.
 pub(super) type Name = (String, String);
@@ -81,8 +81,11 @@ impl Cache {
 
     /// Whether the set is there.
     pub(super) fn has(&self, set: &Name) -> bool {
-        let sets = self.objects.get(&Kind::Set);
-        sets.is_some_and(|sets| sets.contains_key(set))
+        self.set(set).is_some()
+    }
+
+    fn set(&self, name: &Name) -> Option<&Arc<Value>> {
+        self.objects.get(&Kind::Set)?.get(name)
     }
 
     /// Takes in the next event of a watch; returns the sets it concerns.
@@ -199,7 +202,7 @@ impl Cache {
                     owner["name"].as_str().unwrap_or_default().to_owned(),
                 );
                 // A set of that name that is another incarnation has nothing to do with it.
-                let known = self.objects.get(&Kind::Set).and_then(|sets| sets.get(&set));
+                let known = self.set(&set);
                 let same = known.is_none_or(|known| known["metadata"]["uid"] == owner["uid"]);
                 let ours = owner["kind"] == "StatefulSet" && same;
                 ours.then_some(set).into_iter().collect()
@@ -244,7 +247,7 @@ impl Cache {
 
     /// What is known of a set; `None`: it is gone.
     pub(super) fn observe(&self, name: &Name) -> Option<Observed> {
-        let set = self.objects.get(&Kind::Set)?.get(name)?;
+        let set = self.set(name)?;
         let uid = &set["metadata"]["uid"];
         let free_or_ours =
             |object: &Value| controller_of(object).is_none_or(|owner| owner["uid"] == *uid);
@@ -264,12 +267,6 @@ impl Cache {
             failures: Failures::default(),
         })
     }
-}
-
-/// The owner that controls an object.
-fn controller_of(object: &Value) -> Option<&Value> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    owners.iter().find(|owner| owner["controller"] == true)
 }
 
 fn selects(set: &Value, object: &Value) -> bool {

@@ -115,7 +115,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
     }
     if let Some((task, _)) = leading {
         end(task).await;
-        let released = tokio::time::timeout(RETRY, elector.release(&mut seen)).await;
+        let released = tokio::time::timeout(RETRY, elector.release()).await;
         if !matches!(released, Ok(Ok(()))) {
             warn!(lease = %elector.lease.name, "the lease could not be given back: others wait until it runs out");
         }
@@ -173,10 +173,9 @@ impl Elector {
     }
 
     /// Gives the lease back, so that nobody has to wait.
-    async fn release(&self, seen: &mut Seen) -> Result<(), kube::Error> {
+    async fn release(&self) -> Result<(), kube::Error> {
         let present = self.api.get(&self.lease.name).await?;
         let mut lease = serde_json::to_value(present).unwrap_or_default();
-        seen.look(Some(&lease));
         if lease["spec"]["holderIdentity"] != self.lease.identity.as_str() {
             return Ok(());
         }

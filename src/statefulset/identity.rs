@@ -21,7 +21,9 @@ pub fn ordinal_of(set: &str, pod: &str) -> Option<i64> {
     (ordinal.to_string() == digits).then_some(ordinal.into())
 }
 
-pub(super) fn name_of(object: &Value) -> &str {
+/// An object's name; empty where it has none.
+#[must_use]
+pub fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 

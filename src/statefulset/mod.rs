@@ -21,8 +21,8 @@ use serde_json::Value;
 
 pub use claims::is_claim_of;
 pub use failures::Failures;
-pub use identity::ordinal_of;
-pub use ownership::is_kept_by_another;
+pub use identity::{name_of, ordinal_of};
+pub use ownership::{controller_of, is_kept_by_another};
 pub use plan::{HEAL, plan};
 
 /// What the API server has of one set.

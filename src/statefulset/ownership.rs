@@ -97,13 +97,18 @@ enum Owner {
 }
 
 fn owner_of(set: &Value, object: &Value) -> Owner {
-    let owners = object["metadata"]["ownerReferences"].as_array();
-    let mut owners = owners.into_iter().flatten();
-    match owners.find(|owner| owner["controller"] == true) {
+    match controller_of(object) {
         None => Owner::Nobody,
         Some(owner) if owner["uid"] == set["metadata"]["uid"] => Owner::Us,
         Some(_) => Owner::Other,
     }
+}
+
+/// The owner that controls an object.
+#[must_use]
+pub fn controller_of(object: &Value) -> Option<&Value> {
+    let owners = object["metadata"]["ownerReferences"].as_array()?;
+    owners.iter().find(|owner| owner["controller"] == true)
 }
 
 /// The merge patch that leaves these owners; for this incarnation, as it was seen.
