@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use crate::Test;
 use crate::faulty::{Fate, Faulty};
-use crate::support::statefulset::world::{Keeper, World, asks, image, parallel, set, with_claims};
+use crate::support::statefulset::world::{
+    Keeper, World, asks, image, parallel, set, stray, with_claims,
+};
 
 pub(crate) const TESTS: &[Test] = &[
     (
@@ -175,9 +177,7 @@ async fn reply_lost() {
 
 async fn name_taken() {
     let (faulty, mut world, _cluster) = start().await;
-    let stranger = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x-0"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]},
-    });
+    let stranger = stray("x-0", json!({}));
     world.create(stranger).await;
     world.create(set(1)).await;
     world.observed().await;
@@ -328,9 +328,7 @@ async fn live_read() {
 
 async fn uid_precondition() {
     let (_faulty, world, cluster) = start().await;
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x-2"}, "spec": {"containers": [{"name": "c", "image": "i:1"}]},
-    });
+    let pod = stray("x-2", json!({}));
     world.try_create(pod).await.unwrap();
     let path = "/api/v1/namespaces/test/pods/x-2";
     let options = json!({"preconditions": {"uid": "that-of-the-one-before"}});

@@ -2,19 +2,21 @@
 
 use super::*;
 
+/// The status's counts of Pods.
+const COUNTS: [&str; 5] = [
+    "replicas",
+    "readyReplicas",
+    "availableReplicas",
+    "currentReplicas",
+    "updatedReplicas",
+];
+
 #[test]
 fn s13_one_more_replica_is_one_more_pod() {
     let mut world = World::settled(3);
     world.spec("replicas", 4);
     assert_eq!(world.run(), ["create x-3"]);
-    let counts = [
-        "replicas",
-        "readyReplicas",
-        "availableReplicas",
-        "currentReplicas",
-        "updatedReplicas",
-    ];
-    assert_eq!(counts.map(|field| world.status(field)), [4; 5]);
+    assert_eq!(COUNTS.map(|field| world.status(field)), [4; 5]);
 }
 
 #[test]
@@ -25,14 +27,7 @@ fn s14_to_none_they_go_from_the_highest_each_after_the_former_is_gone() {
     assert_eq!(world.sync(), NOTHING);
     world.gone("x-2");
     assert_eq!(world.run(), ["delete x-1", "delete x-0"]);
-    let counts = [
-        "replicas",
-        "readyReplicas",
-        "availableReplicas",
-        "currentReplicas",
-        "updatedReplicas",
-    ];
-    assert_eq!(counts.map(|field| world.status(field)), [0; 5]);
+    assert_eq!(COUNTS.map(|field| world.status(field)), [0; 5]);
     assert_eq!(world.observed.claims.len(), 3);
 }
 

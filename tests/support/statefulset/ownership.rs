@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table;
-use super::world::{World, set};
+use super::world::{World, set, stray};
 
 table![
     s80_of_orphans_only_those_that_fit_are_adopted_and_not_restarted,
@@ -45,10 +45,7 @@ async fn s80_of_orphans_only_those_that_fit_are_adopted_and_not_restarted(world:
             json!({"metadata": {"labels": {"app": "other"}}}),
         )
         .await;
-    let stranger = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "y-0", "labels": {"app": "x"}},
-        "spec": {"containers": [{"name": "c", "image": "i:1"}]},
-    });
+    let stranger = stray("y-0", json!({"app": "x"}));
     world.create(stranger).await;
     world
         .until("the stranger", |world| world.object("Pod", "y-0").is_some())

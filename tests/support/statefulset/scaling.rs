@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::table;
-use super::world::{World, asking, asks, is_ready, parallel, set, with_claims};
+use super::world::{World, asking, asks, is_ready, parallel, set, stray, with_claims};
 use crate::support::kubelet::{call, collection};
 use headless_dns::cluster::kinds::KindId;
 
@@ -184,10 +184,7 @@ async fn s09_a_label_that_was_taken_away_is_put_back_in_place(world: &mut World)
 async fn s10_an_orphan_is_its_own_set_s_and_not_that_of_a_set_with_a_shorter_name(
     world: &mut World,
 ) {
-    let orphan = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x-1-0", "labels": {"app": "x"}},
-        "spec": {"containers": [{"name": "c", "image": "i:1"}]},
-    });
+    let orphan = stray("x-1-0", json!({"app": "x"}));
     world.create(orphan).await;
     world.create(set(0)).await;
     world.observed().await;

@@ -226,9 +226,7 @@ async fn revisions(world: &mut World, wanted: &[i64]) {
 /// An update that got stuck at x-2, which never is Ready, and whose template was put back.
 async fn trapped(world: &mut World, object: Value) {
     world.start(object).await;
-    let mut broken = image(2);
-    let annotations = asks("ready", "false")["metadata"]["annotations"].clone();
-    broken["spec"]["template"]["metadata"] = json!({"annotations": annotations});
+    let broken = asking(image(2), "ready", "false");
     world.edit(broken).await;
     world
         .until("the broken Pod runs", |world| {
@@ -416,9 +414,7 @@ async fn s65_successors_are_made_min_ready_seconds_after_their_predecessor_is_re
 async fn s68_an_old_pod_that_dies_in_an_update_comes_back_old_without_the_block_and_new_with_it(
     world: &mut World,
 ) {
-    let mut broken = image(2);
-    let annotations = asks("ready", "false")["metadata"]["annotations"].clone();
-    broken["spec"]["template"]["metadata"] = json!({"annotations": annotations});
+    let broken = asking(image(2), "ready", "false");
     for (strategy, wanted) in [
         (json!({"type": "RollingUpdate"}), "i:1"),
         (

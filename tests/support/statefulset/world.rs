@@ -78,13 +78,21 @@ pub fn with_claims(replicas: i64) -> Value {
     set
 }
 
+/// A Pod that nobody controls, with these labels.
+pub fn stray(name: &str, labels: Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{"name": "c", "image": "i:1"}]},
+    })
+}
+
 /// The patch that gives the template this image.
 pub fn image(number: u32) -> Value {
     let containers = json!([{"name": "c", "image": format!("i:{number}")}]);
     json!({"spec": {"template": {"spec": {"containers": containers}}}})
 }
 
-/// A set whose template asks the kubelet for something.
+/// A set, or a patch of one, whose template asks the kubelet for something.
 pub fn asking(mut set: Value, name: &str, value: &str) -> Value {
     set["spec"]["template"]["metadata"]["annotations"] =
         asks(name, value)["metadata"]["annotations"].clone();
