@@ -211,7 +211,7 @@ fn normal_text(text: &str) -> String {
             (r"\bmade-[a-z0-9]{5}\b", "made-<random>"),
             (r"\b(peers|web)-[a-z0-9]{5}\b", "$1-<random>"),
             (r"(?m) +(\d+[ms])+( *\(.*ago\))?$", " <age>"),
-            (r"(?m)(\d+[ms])+( +\S+=\S+)$", "<age>$2"),
+            (r"(?m)(\d+[ms])+( +(\S+=\S+|<none>))$", "<age>$2"),
             (
                 r"resourceVersion: \d+",
                 "resourceVersion: <resourceVersion>",
