@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -150,6 +150,55 @@ fn reconcile_says_what_is_wrong_with_its_lease_or_its_kubeconfig() {
         said.starts_with("no API server is configured: give --kubeconfig"),
         "{said}"
     );
+}
+
+#[test]
+fn an_api_server_without_scheme_is_asked_over_http_as_client_go_asks_it() {
+    let folder = Folder::new("noscheme");
+    let corefile = folder.file("Corefile", ".:0 {\n bind 127.0.0.1\n kubernetes\n}\n");
+    let asked = |write: &dyn Fn(SocketAddr) -> Vec<String>| {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut child = Command::new(PROGRAM)
+            .args(write(server.local_addr().unwrap()))
+            .args(["--log", "off"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(server.accept().unwrap().0)
+            .read_line(&mut line)
+            .unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(
+            line.starts_with("GET /api") && line.ends_with(" HTTP/1.1\r\n"),
+            "{line}"
+        );
+    };
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let kubeconfig = |address: SocketAddr| {
+        let text = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{{name: c, cluster: {{server: '{address}'}}}}]\n\
+             users: [{{name: c, user: {{}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: c}}}}]\n"
+        );
+        folder.file("kubeconfig", &text)
+    };
+    asked(&|address| words(&["reconcile", "--kubeconfig", &kubeconfig(address)]));
+    asked(&|address| words(&["-conf", &corefile, "--kubeconfig", &kubeconfig(address)]));
+    asked(&|address| {
+        let text =
+            format!(".:0 {{\n bind 127.0.0.1\n kubernetes {{\n endpoint {address}\n }}\n}}\n");
+        words(&["-conf", &folder.file("Endpoint", &text)])
+    });
+    let wrong = folder.file(
+        "wrong",
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'ftp://x'}}]\n",
+    );
+    let (code, said) = run(&["reconcile", "--kubeconfig", &wrong]);
+    let wanted = format!(
+        "kubeconfig {wrong}: server of cluster c: ftp:// is no way to reach an API server\n"
+    );
+    assert_eq!((code, said), (Some(1), wanted));
 }
 
 #[test]

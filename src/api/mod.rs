@@ -4,6 +4,7 @@ mod backoff;
 mod connection;
 mod explain;
 mod renewing;
+mod server_url;
 mod watching;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,10 @@ use std::time::Duration;
 pub use connection::Connection;
 pub use explain::{explain, explain_status};
 pub use kube::Client;
-use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
+use kube::config::{
+    AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
+};
+pub use server_url::server_url;
 pub use watching::watching;
 
 /// Which API server.
@@ -41,14 +45,21 @@ pub enum Server {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// No server is named anywhere.
-    #[error("no API server is configured: give --kubeconfig, or run in a cluster ({0})")]
-    Ambient(#[source] kube::config::InferConfigError),
+    #[error(
+        "no API server is configured: give --kubeconfig, or run in a cluster ({in_cluster}; {kubeconfig})"
+    )]
+    Ambient {
+        /// Why we are in none.
+        in_cluster: Box<InClusterError>,
+        /// Why there is no kubeconfig to use either.
+        kubeconfig: Box<KubeconfigError>,
+    },
     /// The kubeconfig cannot be used.
     #[error("kubeconfig {0}: {1}")]
-    Kubeconfig(String, #[source] kube::config::KubeconfigError),
-    /// The URL is none.
-    #[error("{0} is no URL: {1}")]
-    Url(String, #[source] http::uri::InvalidUri),
+    Kubeconfig(String, #[source] KubeconfigError),
+    /// The server of a kubeconfig, or of an endpoint, cannot be one.
+    #[error("{0}: {1}")]
+    Server(String, String),
     /// A certificate file cannot be read.
     #[error("{0}: {1}")]
     File(String, #[source] std::io::Error),
@@ -76,12 +87,11 @@ pub async fn connect(server: &Server) -> Result<Client, ApiError> {
 /// A client with what stands in files now.
 async fn once(server: &Server) -> Result<Client, ApiError> {
     let mut config = match server {
-        Server::Ambient => Config::infer().await.map_err(ApiError::Ambient)?,
+        Server::Ambient => ambient().await?,
         Server::Kubeconfig { file, context } => from_file(file, context.clone()).await?,
         Server::Endpoint { url, tls } => {
-            let uri = url
-                .parse()
-                .map_err(|error| ApiError::Url(url.clone(), error))?;
+            let uri = server_url(url, tls.is_some())
+                .map_err(|problem| ApiError::Server("endpoint".into(), problem))?;
             let mut config = Config::new(uri);
             if let Some([certificate, key, ca]) = tls {
                 config.auth_info = AuthInfo {
@@ -101,9 +111,28 @@ async fn once(server: &Server) -> Result<Client, ApiError> {
     Client::try_from(config).map_err(ApiError::Client)
 }
 
+/// What `$KUBECONFIG` or `~/.kube/config` names, else the cluster that we run in.
+async fn ambient() -> Result<Config, ApiError> {
+    let config = match Kubeconfig::read() {
+        Ok(kubeconfig) => {
+            let kubeconfig = complete("kubeconfig", kubeconfig)?;
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+        }
+        Err(error) => Err(error),
+    };
+    config.or_else(|kubeconfig| {
+        Config::incluster().map_err(|in_cluster| ApiError::Ambient {
+            in_cluster: Box::new(in_cluster),
+            kubeconfig: Box::new(kubeconfig),
+        })
+    })
+}
+
 async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiError> {
-    let error = |error| ApiError::Kubeconfig(file.display().to_string(), error);
+    let name = file.display().to_string();
+    let error = |error| ApiError::Kubeconfig(name.clone(), error);
     let kubeconfig = Kubeconfig::read_from(file).map_err(error)?;
+    let kubeconfig = complete(&format!("kubeconfig {name}"), kubeconfig)?;
     let options = KubeConfigOptions {
         context,
         ..KubeConfigOptions::default()
@@ -111,4 +140,11 @@ async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiEr
     Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
         .map_err(error)
+}
+
+/// The kubeconfig with a scheme at every server.
+fn complete(name: &str, mut kubeconfig: Kubeconfig) -> Result<Kubeconfig, ApiError> {
+    server_url::complete_servers(&mut kubeconfig)
+        .map_err(|problem| ApiError::Server(name.into(), problem))?;
+    Ok(kubeconfig)
 }

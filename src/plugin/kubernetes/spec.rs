@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::api::Server;
+use crate::api::{Server, server_url};
 use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
 use crate::name::{Name, is_reverse};
 use crate::plugin::registry::Setup;
@@ -180,16 +180,9 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
         ("endpoint", Server::Kubeconfig { .. }) => drop(first("a URL")?),
         _ => {
             let url = first("a URL")?;
-            url.text
-                .parse::<http::Uri>()
-                .ok()
-                .filter(|uri| uri.host().is_some())
-                .ok_or_else(|| {
-                    url.error(
-                        format!("{} is no URL", url.text),
-                        "a URL such as https://10.96.0.1:443",
-                    )
-                })?;
+            server_url(&url.text, false).map_err(|problem| {
+                url.error(problem, "a URL such as https://10.96.0.1:443, or host:port")
+            })?;
             spec.api = Server::Endpoint {
                 url: url.text,
                 tls: None,
@@ -363,6 +356,11 @@ mod tests {
             ),
             ("upstream", "unknown property 'upstream' of `kubernetes`"),
             ("apiserver_burst -1", "'-1' is no number"),
+            ("endpoint /api", "'/api' names no host"),
+            (
+                "endpoint tcp://10.0.0.1",
+                "tcp:// is no way to reach an API server",
+            ),
             (
                 "namespaces a\n namespace_labels b",
                 "`namespaces` and `namespace_labels` exclude each other",
