@@ -14,6 +14,9 @@ pub fn explain(error: &Error) -> String {
     if let Some(tls) = tls(error) {
         return explain_tls(tls);
     }
+    if let Error::SerdeError(error) = error {
+        return format!("the API server's answer cannot be read: {error}");
+    }
     let mut last: &dyn std::error::Error = error;
     while let Some(source) = last.source() {
         last = source;
@@ -41,6 +44,8 @@ pub fn explain_status(status: &Status) -> String {
     match status.code {
         401 => "the API server refuses the credentials: 401 Unauthorized".to_owned(),
         403 => format!("a right is missing: {}", status.message),
+        // Kube makes an empty status of a line that is none.
+        0 => "the API server has sent what is no event of a watch".to_owned(),
         code => format!("the API server says {code}: {}", status.message),
     }
 }
@@ -64,6 +69,10 @@ mod tests {
             explain(&api(401, "Unauthorized")),
             explain(&api(403, "services is forbidden")),
             explain(&api(500, "etcd is away")),
+            explain(&api(0, "")),
+            explain(&Error::SerdeError(
+                serde_json::from_str::<u8>("x").unwrap_err(),
+            )),
             explain(&Error::Service(Box::new(refused))),
             explain(&Error::Service(Box::new(std::io::Error::other(untrusted)))),
             explain(&Error::Service(Box::new(std::io::Error::other(expired)))),
@@ -75,6 +84,8 @@ mod tests {
                 "the API server refuses the credentials: 401 Unauthorized",
                 "a right is missing: services is forbidden",
                 "the API server says 500: etcd is away",
+                "the API server has sent what is no event of a watch",
+                "the API server's answer cannot be read: expected value at line 1 column 1",
                 "the API server cannot be reached: connection refused",
                 "the API server's certificate is signed by another authority than the one that is configured",
                 "the API server's certificate is not accepted: Expired",

@@ -3,8 +3,11 @@
 mod backoff;
 mod connection;
 mod explain;
+mod readable;
 mod renewing;
 mod server_url;
+mod utf8;
+mod watch_client;
 mod watching;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +19,9 @@ pub use kube::Client;
 use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
+pub use readable::Unreadable;
 pub use server_url::server_url;
-pub use watching::watching;
+pub use watching::{Event, watching};
 
 /// Which API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

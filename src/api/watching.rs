@@ -1,22 +1,44 @@
 //! One list and watch, for ever: kube's watcher, with the traps around it.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
+use kube::api::ObjectMeta;
 use kube::core::Status;
 use kube::runtime::watcher::{self, InitialListStrategy};
-use kube::{Api, Resource};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::backoff::Backoff;
+use super::readable::{Readable, Unreadable};
+use super::watch_client::watch_client;
 use super::{explain, explain_status};
 
 /// How long the server may leave a watch open. One that died in silence, as behind a proxy that stalls, is noticed
 /// five seconds after this: a real API server's bookmarks come once a minute only.
 const WATCH_TIMEOUT: u32 = 30;
+
+/// Objects that are remembered as told to be unreadable: beyond that, one may be told of again.
+const TOLD: usize = 1000;
+
+/// What a watch saw.
+#[derive(Clone, Debug)]
+pub enum Event<K> {
+    /// A full list begins.
+    Reset,
+    /// The object is there, and is this.
+    Apply(K),
+    /// The object is there, and cannot be read: that has been said.
+    Unreadable(ObjectMeta),
+    /// The object is gone.
+    Delete(ObjectMeta),
+    /// The full list is complete: what it did not have is gone.
+    Synced,
+}
 
 /// What an error asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +52,14 @@ enum Remedy {
 }
 
 /// A watch under way.
-struct Watching<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static> {
-    api: Api<K>,
+struct Watching<K: Resource> {
+    api: Api<Readable<K>>,
+    /// The kind's name.
+    kind: String,
     config: watcher::Config,
-    events: BoxStream<'static, watcher::Result<watcher::Event<K>>>,
+    events: BoxStream<'static, watcher::Result<watcher::Event<Readable<K>>>>,
+    /// What cannot be read, by namespace and name.
+    unreadable: BTreeSet<(Option<String>, Option<String>)>,
     backoff: Backoff,
     /// Before the next try.
     wait: Duration,
@@ -42,19 +68,29 @@ struct Watching<K: Resource + Clone + Debug + DeserializeOwned + Send + 'static>
     restarted: bool,
 }
 
-/// Lists and watches until it is dropped; what fails is said in a line, and tried again.
+/// Lists and watches the objects of a kind, those of one namespace or all, until it is dropped; what fails is said in a
+/// line, and tried again.
 pub fn watching<K>(
-    api: Api<K>,
+    client: Client,
+    dynamic_type: &K::DynamicType,
+    ns: Option<&str>,
     mut config: watcher::Config,
-) -> impl Stream<Item = Result<watcher::Event<K>, String>> + Send
+) -> impl Stream<Item = Result<Event<K>, String>> + Send + use<K>
 where
-    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource<DynamicType: Clone> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     config.timeout = config.timeout.or(Some(WATCH_TIMEOUT));
+    let client = watch_client(client);
+    let api = match ns {
+        Some(ns) => Api::namespaced_with(client, ns, dynamic_type),
+        None => Api::all_with(client, dynamic_type),
+    };
     let watching = Watching {
         events: watcher::watcher(api.clone(), config.clone()).boxed(),
         api,
+        kind: K::kind(dynamic_type).into_owned(),
         config,
+        unreadable: BTreeSet::new(),
         backoff: Backoff::default(),
         wait: Duration::ZERO,
         restart: false,
@@ -70,7 +106,7 @@ impl<K> Watching<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    async fn next(&mut self) -> Result<watcher::Event<K>, String> {
+    async fn next(&mut self) -> Result<Event<K>, String> {
         loop {
             if !self.wait.is_zero() {
                 tokio::time::sleep(std::mem::take(&mut self.wait)).await;
@@ -85,7 +121,7 @@ where
                         self.backoff.reset();
                         self.restarted = false;
                     }
-                    return Ok(event);
+                    return Ok(self.read(event));
                 }
                 Some(Err(error)) => error,
                 None => {
@@ -114,6 +150,46 @@ where
             };
             self.wait = self.backoff.next(rand::random(), asked);
             return Err(explained(&error));
+        }
+    }
+
+    fn read(&mut self, event: watcher::Event<Readable<K>>) -> Event<K> {
+        match event {
+            watcher::Event::Init => Event::Reset,
+            watcher::Event::InitDone => Event::Synced,
+            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
+                let told = (object.meta().namespace.clone(), object.meta().name.clone());
+                match object {
+                    Readable::Object(object) => {
+                        self.unreadable.remove(&told);
+                        Event::Apply(object)
+                    }
+                    Readable::Not(unreadable) => {
+                        self.tell(told, &unreadable);
+                        Event::Unreadable(unreadable.metadata)
+                    }
+                }
+            }
+            watcher::Event::Delete(object) => {
+                let meta = object.meta();
+                self.unreadable
+                    .remove(&(meta.namespace.clone(), meta.name.clone()));
+                Event::Delete(meta.clone())
+            }
+        }
+    }
+
+    /// Says once of an object that it cannot be read.
+    fn tell(&mut self, at: (Option<String>, Option<String>), unreadable: &Unreadable) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        if self.unreadable.len() >= TOLD {
+            self.unreadable.clear();
+        }
+        if !self.unreadable.contains(&at) {
+            let (ns, name) = (text(&at.0), text(&at.1));
+            let Unreadable { field, problem, .. } = unreadable;
+            warn!(kind = %self.kind, %ns, %name, %field, "an object cannot be read and is left out: {problem}");
+            self.unreadable.insert(at);
         }
     }
 }

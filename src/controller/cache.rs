@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::Client;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use serde_json::Value;
 
 use super::act::Written;
-use crate::api::{Connection, watching};
+use crate::api::{Connection, Event, watching};
 use crate::selector::Selector;
 use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
 
@@ -41,14 +41,13 @@ impl Kind {
     }
 }
 
-type Events = SelectAll<BoxStream<'static, (Kind, Result<watcher::Event<DynamicObject>, String>)>>;
+type Events = SelectAll<BoxStream<'static, (Kind, Result<Event<DynamicObject>, String>)>>;
 
 /// Streams the events of all four kinds.
 pub(super) fn watch(client: &Client) -> Events {
     let stream = |kind: Kind| {
-        let api = Api::<DynamicObject>::all_with(client.clone(), &kind.resource());
         let config = watcher::Config::default().streaming_lists();
-        let events = watching(api, config);
+        let events = watching::<DynamicObject>(client.clone(), &kind.resource(), None, config);
         events.map(move |event| (kind, event)).boxed()
     };
     KINDS.into_iter().map(stream).collect()
@@ -92,7 +91,7 @@ impl Cache {
     pub(super) fn take(
         &mut self,
         kind: Kind,
-        event: Result<watcher::Event<DynamicObject>, String>,
+        event: Result<Event<DynamicObject>, String>,
     ) -> Vec<Name> {
         let event = match event {
             Ok(event) => event,
@@ -102,38 +101,41 @@ impl Cache {
                 return Vec::new();
             }
         };
-        if !matches!(event, watcher::Event::Init) {
+        if !matches!(event, Event::Reset) {
             self.connection.works(kind);
         }
         match event {
-            watcher::Event::Init => {
+            Event::Reset => {
                 self.lists += 1;
                 self.listing.insert(kind, BTreeSet::new());
                 Vec::new()
             }
-            watcher::Event::InitApply(object) => {
+            Event::Apply(object) => {
                 let (name, value) = read(kind, object);
-                self.listing.entry(kind).or_default().insert(name.clone());
-                self.show(kind, &value);
+                self.confirm(kind, &name);
+                self.show(kind, revision(&value));
                 self.put(kind, name, value)
             }
-            watcher::Event::Apply(object) => {
-                let (name, value) = read(kind, object);
-                self.show(kind, &value);
-                self.put(kind, name, value)
+            // What it said last stays true.
+            Event::Unreadable(meta) => {
+                self.confirm(kind, &name_of(&meta));
+                Vec::new()
             }
-            watcher::Event::Delete(object) => {
-                let (name, value) = read(kind, object);
-                self.show(kind, &value);
-                self.map(kind).remove(&name);
+            Event::Delete(meta) => {
+                let name = name_of(&meta);
+                let revision = meta.resource_version.and_then(|text| text.parse().ok());
+                self.show(kind, revision);
+                let Some(old) = self.map(kind).remove(&name) else {
+                    return Vec::new();
+                };
                 // What nobody controls leaves no gap.
-                if kind != Kind::Pod || controller_of(&value).is_some() {
-                    self.concerned(kind, &name, &value)
+                if kind != Kind::Pod || controller_of(&old).is_some() {
+                    self.concerned(kind, &name, &old)
                 } else {
                     Vec::new()
                 }
             }
-            watcher::Event::InitDone => {
+            Event::Synced => {
                 let listed = self.listing.remove(&kind).unwrap_or_default();
                 let gone: Vec<Name> = self
                     .all(kind)
@@ -162,9 +164,16 @@ impl Cache {
         }
     }
 
-    fn show(&mut self, kind: Kind, value: &Value) {
+    fn show(&mut self, kind: Kind, revision: Option<u64>) {
         let shown = self.shown.entry(kind).or_default();
-        *shown = revision(value).unwrap_or_default().max(*shown);
+        *shown = revision.unwrap_or_default().max(*shown);
+    }
+
+    /// Keeps what is known of an object beyond the end of a list that is under way.
+    fn confirm(&mut self, kind: Kind, name: &Name) {
+        if let Some(listing) = self.listing.get_mut(&kind) {
+            listing.insert(name.clone());
+        }
     }
 
     fn map(&mut self, kind: Kind) -> &mut BTreeMap<Name, Arc<Value>> {
@@ -280,12 +289,13 @@ fn revision(value: &Value) -> Option<u64> {
     value["metadata"]["resourceVersion"].as_str()?.parse().ok()
 }
 
-fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
+fn name_of(meta: &ObjectMeta) -> Name {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    let name = (
-        text(&object.metadata.namespace),
-        text(&object.metadata.name),
-    );
+    (text(&meta.namespace), text(&meta.name))
+}
+
+fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
+    let name = name_of(&object.metadata);
     // Half of an object's size; only who wrote a set's status, and who made a Pod, is read.
     match kind {
         Kind::Set => {}

@@ -130,6 +130,22 @@ impl Merge {
         true
     }
 
+    /// The list that last confirmed a Service.
+    pub(super) fn service_epoch(&mut self, key: &ObjectKey) -> Option<&mut Epoch> {
+        let key = ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes());
+        let service = self.parts.get_mut(&key)?.service.as_mut()?;
+        Some(&mut service.epoch)
+    }
+
+    /// The list that last confirmed a slice.
+    pub(super) fn slice_epoch(&mut self, key: &ObjectKey) -> Option<&mut Epoch> {
+        let slices = &mut self.parts.get_mut(self.slice_of.get(key)?)?.slices;
+        let at = slices
+            .binary_search_by(|(name, _)| name.cmp(&key.name))
+            .ok()?;
+        Some(&mut slices[at].1.epoch)
+    }
+
     pub(super) fn stale_services(&self, epoch: Epoch) -> Vec<ObjectKey> {
         let stale = self
             .parts

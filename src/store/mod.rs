@@ -60,7 +60,7 @@ pub enum Fact {
 pub enum Event {
     /// The object is there, and is this.
     Apply(Watched, ObjectKey, Fact),
-    /// The object is still there, and says nothing new: a Pod on its way out.
+    /// The object is still there, and says nothing new: a Pod on its way out, or what cannot be read.
     Confirm(Watched, ObjectKey),
     /// The object is gone.
     Delete(Watched, ObjectKey),
@@ -170,11 +170,22 @@ impl Store {
         }
     }
 
-    /// Keeps what is known of an object beyond the end of the present list. Only Pods are ever confirmed.
+    /// Keeps what is known of an object beyond the end of the present list.
     fn confirm(&mut self, watched: Watched, key: &ObjectKey) -> bool {
         let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
-        if let Some(kept) = self.pods.get_mut(key).filter(|_| watched == Watched::Pods) {
-            kept.epoch = epoch;
+        let known = match watched {
+            Watched::Namespaces => self
+                .namespaces
+                .get_mut(&key.name)
+                .map(|kept| &mut kept.epoch),
+            Watched::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
+            Watched::Services => self.services.service_epoch(key),
+            Watched::Imports => self.imports.service_epoch(key),
+            Watched::Slices => self.services.slice_epoch(key),
+            Watched::ImportSlices => self.imports.slice_epoch(key),
+        };
+        if let Some(known) = known {
+            *known = epoch;
         }
         false
     }

@@ -4,6 +4,7 @@ use super::*;
 use crate::endpoint::{Address, Conditions, Endpoint, Kind, Port};
 use crate::name::absolute;
 use crate::question::{Question, RecordType};
+use crate::reply::Reason;
 use crate::zone::{Answer, View};
 
 fn key(name: &str) -> ObjectKey {
@@ -253,4 +254,40 @@ fn a_pod_on_its_way_out_keeps_its_address_through_a_relist() {
     c.handle(Event::Reset(Watched::Pods));
     c.handle(Event::Synced(Watched::Pods));
     assert!(c.zone.pods_at(ip).is_empty());
+}
+
+#[test]
+fn what_is_confirmed_outlives_a_list_and_what_is_not_goes() {
+    let mut c = Cluster::new();
+    let (service, slices) = (Watched::Services, Watched::Slices);
+    for name in ["kept", "gone"] {
+        c.handle(Event::Apply(service, key(name), self::service(name)));
+        c.handle(Event::Apply(
+            slices,
+            key(name),
+            slice(name, &[("redis-0", 1)]),
+        ));
+    }
+    for watched in [Watched::Namespaces, service, slices] {
+        c.handle(Event::Reset(watched));
+        let confirmed = match watched {
+            Watched::Namespaces => ObjectKey {
+                ns: "".into(),
+                name: "default".into(),
+            },
+            Watched::Imports
+            | Watched::ImportSlices
+            | Watched::Pods
+            | Watched::Services
+            | Watched::Slices => key("kept"),
+        };
+        c.handle(Event::Confirm(watched, confirmed));
+        c.handle(Event::Confirm(watched, key("never-seen")));
+        c.handle(Event::Synced(watched));
+    }
+    assert_eq!(c.addresses("redis-0.kept"), ["10.0.0.1"]);
+    assert!(matches!(
+        c.a("gone"),
+        Answer::NxDomain(Reason::NoSuchService(_))
+    ));
 }

@@ -3,6 +3,7 @@
 //! Every watch runs on its own and feeds one bounded channel; one task owns the store. A watch never ends: what goes
 //! wrong is tried again, soon, for a name that is late is a name that is wrong.
 
+mod lenient;
 mod protobuf;
 mod stream;
 pub mod wire;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::wire::{Shape, Wire, key_of};
-use crate::api::{Connection, watching};
-use crate::store::{Event, Watched};
+use crate::api::{self, Connection, watching};
+use crate::store::{Event, Fact, Watched};
 
 /// Where a watch's events go.
 pub(super) struct Feed {
@@ -30,7 +30,7 @@ pub(super) async fn run<K>(client: Client, config: watcher::Config, feed: Feed)
 where
     K: Wire + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = watching(Api::<K>::all(client), config).boxed();
+    let mut stream = watching::<K>(client, &(), None, config).boxed();
     while let Some(next) = next_or_quiet(&mut stream, &feed).await {
         let event = match next {
             Ok(event) => event,
@@ -41,7 +41,7 @@ where
             }
         };
         // A list that begins has delivered nothing yet.
-        if !matches!(event, watcher::Event::Init) {
+        if !matches!(event, api::Event::Reset) {
             feed.connection.works(feed.watched);
         }
         if feed.events.send(translate(&feed, event)).await.is_err() {
@@ -60,17 +60,21 @@ async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &F
     stream.next().await
 }
 
-fn translate<K: Wire + Resource>(feed: &Feed, event: watcher::Event<K>) -> Event {
+fn translate<K: Wire + Resource>(feed: &Feed, event: api::Event<K>) -> Event {
     let watched = feed.watched;
     match event {
-        watcher::Event::Init => Event::Reset(watched),
-        watcher::Event::InitDone => Event::Synced(watched),
-        watcher::Event::Delete(object) => Event::Delete(watched, key_of(object.meta())),
-        watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-            match object.fact(watched, feed.shape) {
-                Some((key, fact)) => Event::Apply(watched, key, fact),
-                None => Event::Confirm(watched, key_of(object.meta())),
-            }
+        api::Event::Reset => Event::Reset(watched),
+        api::Event::Synced => Event::Synced(watched),
+        api::Event::Delete(meta) => Event::Delete(watched, key_of(&meta)),
+        // A namespace says all with its name.
+        api::Event::Unreadable(meta) if watched == Watched::Namespaces => {
+            Event::Apply(watched, key_of(&meta), Fact::Namespace)
         }
+        // What it said last stays true.
+        api::Event::Unreadable(meta) => Event::Confirm(watched, key_of(&meta)),
+        api::Event::Apply(object) => match object.fact(watched, feed.shape) {
+            Some((key, fact)) => Event::Apply(watched, key, fact),
+            None => Event::Confirm(watched, key_of(object.meta())),
+        },
     }
 }

@@ -1,13 +1,17 @@
 //! The objects as the API sends them: only the fields an answer needs.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::net::IpAddr;
 
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::lenient::{Text, empty, list};
 use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
 use crate::name::ServiceKey;
 use crate::store::{Fact, ObjectKey, Watched};
@@ -41,52 +45,56 @@ pub struct Namespace {
 pub struct Service {
     #[serde(deserialize_with = "metadata")]
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "empty")]
     spec: ServiceSpec,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "empty")]
     status: ServiceStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceStatus {
+    #[serde(deserialize_with = "empty")]
     load_balancer: LoadBalancer,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct LoadBalancer {
+    #[serde(deserialize_with = "list")]
     ingress: Vec<Ingress>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct Ingress {
-    ip: String,
-    hostname: String,
+    ip: Text,
+    hostname: Text,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct ServiceSpec {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Text,
     #[serde(rename = "clusterIP")]
-    cluster_ip: String,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Vec<String>,
-    external_name: String,
-    #[serde(rename = "externalIPs")]
-    external_ips: Vec<String>,
+    cluster_ip: Text,
+    #[serde(rename = "clusterIPs", deserialize_with = "list")]
+    cluster_ips: Vec<Text>,
+    external_name: Text,
+    #[serde(rename = "externalIPs", deserialize_with = "list")]
+    external_ips: Vec<Text>,
+    #[serde(deserialize_with = "list")]
     ports: Vec<WirePort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct WirePort {
-    name: Option<String>,
-    protocol: Option<String>,
-    port: Option<u16>,
+    name: Text,
+    protocol: Text,
+    /// What is no port in the end is none.
+    port: Option<i64>,
 }
 
 /// discovery.k8s.io/v1 EndpointSlice.
@@ -96,22 +104,25 @@ pub struct EndpointSlice {
     #[serde(deserialize_with = "metadata")]
     metadata: ObjectMeta,
     #[serde(default, rename = "addressType")]
-    address_type: String,
+    address_type: Text,
     /// Absent or null since 1.36 where there are none.
-    #[serde(default)]
-    endpoints: Option<Vec<WireEndpoint>>,
-    #[serde(default)]
-    ports: Option<Vec<WirePort>>,
+    #[serde(default, deserialize_with = "list")]
+    endpoints: Vec<WireEndpoint>,
+    #[serde(default, deserialize_with = "list")]
+    ports: Vec<WirePort>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 struct WireEndpoint {
-    addresses: Vec<String>,
+    #[serde(deserialize_with = "list")]
+    addresses: Vec<Text>,
+    #[serde(deserialize_with = "empty")]
     conditions: WireConditions,
-    hostname: Option<String>,
-    target_ref: Option<TargetRef>,
-    zone: Option<String>,
+    hostname: Text,
+    #[serde(deserialize_with = "empty")]
+    target_ref: TargetRef,
+    zone: Text,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -124,7 +135,7 @@ struct WireConditions {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct TargetRef {
-    name: Option<String>,
+    name: Text,
 }
 
 /// v1 Pod.
@@ -133,7 +144,7 @@ struct TargetRef {
 pub struct Pod {
     #[serde(deserialize_with = "metadata")]
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "empty")]
     status: PodStatus,
 }
 
@@ -141,15 +152,15 @@ pub struct Pod {
 #[serde(rename_all = "camelCase", default)]
 struct PodStatus {
     #[serde(rename = "podIP")]
-    pod_ip: Option<String>,
-    #[serde(rename = "podIPs")]
+    pod_ip: Text,
+    #[serde(rename = "podIPs", deserialize_with = "list")]
     pod_ips: Vec<PodIp>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 struct PodIp {
-    ip: String,
+    ip: Text,
 }
 
 /// multicluster.x-k8s.io/v1alpha1 ServiceImport (KEP-1645).
@@ -157,7 +168,7 @@ struct PodIp {
 pub struct ServiceImport {
     #[serde(deserialize_with = "metadata")]
     metadata: ObjectMeta,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "empty")]
     spec: ImportSpec,
 }
 
@@ -165,8 +176,10 @@ pub struct ServiceImport {
 #[serde(default)]
 struct ImportSpec {
     #[serde(rename = "type")]
-    kind: String,
-    ips: Vec<String>,
+    kind: Text,
+    #[serde(deserialize_with = "list")]
+    ips: Vec<Text>,
+    #[serde(deserialize_with = "list")]
     ports: Vec<WirePort>,
 }
 
@@ -206,18 +219,20 @@ struct Metadata {
     name: Option<String>,
     namespace: Option<String>,
     resource_version: Option<String>,
-    labels: Option<BTreeMap<String, String>>,
-    deletion_timestamp: Option<Time>,
+    labels: Option<BTreeMap<String, Text>>,
+    /// Only whether there is one is asked for.
+    deletion_timestamp: Option<IgnoredAny>,
 }
 
 fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     let read = Metadata::deserialize(from)?;
+    let labels = read.labels.into_iter().flatten();
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
         resource_version: read.resource_version,
-        labels: read.labels,
-        deletion_timestamp: read.deletion_timestamp,
+        labels: Some(labels.map(|(key, Text(value))| (key, value)).collect()),
+        deletion_timestamp: read.deletion_timestamp.map(|_| Time(Timestamp::UNIX_EPOCH)),
         ..ObjectMeta::default()
     })
 }
@@ -239,7 +254,7 @@ impl Service {
             match ingress.ip.parse() {
                 Ok(ip) => external.push(External::Address(ip)),
                 Err(_) if !ingress.hostname.is_empty() => {
-                    external.push(External::Name(ingress.hostname.as_str().into()))
+                    external.push(External::Name((*ingress.hostname).into()))
                 }
                 Err(_) => {}
             }
@@ -273,9 +288,9 @@ impl Wire for Service {
         } else {
             &spec.cluster_ips
         };
-        let kind = if spec.kind == "ExternalName" {
-            Kind::ExternalName(spec.external_name.as_str().into())
-        } else if ips.first().is_some_and(|ip| ip == "None") {
+        let kind = if *spec.kind == *"ExternalName" {
+            Kind::ExternalName((*spec.external_name).into())
+        } else if ips.first().is_some_and(|ip| **ip == *"None") {
             Kind::Headless
         } else {
             Kind::ClusterIp(addresses(ips))
@@ -294,7 +309,7 @@ impl Wire for Service {
 impl Wire for ServiceImport {
     fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
-        let headless = spec.kind == "Headless";
+        let headless = *spec.kind == *"Headless";
         let kind = if headless {
             Kind::Headless
         } else {
@@ -330,11 +345,10 @@ impl Wire for EndpointSlice {
         let endpoints: Vec<_> = self
             .endpoints
             .iter()
-            .flatten()
             .flat_map(|e| e.endpoints(shape, &self.address_type))
             .collect();
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
-        let ports = ports(self.ports.as_deref().unwrap_or_default(), true);
+        let ports = ports(&self.ports, true);
         let cluster = label(SOURCE_CLUSTER).map_or("", |c| c);
         Some((key, Fact::Slice(of, Slice::new(cluster, ports, &endpoints))))
     }
@@ -346,18 +360,13 @@ impl Wire for Pod {
             return None; // what it said last stays true until it is gone
         }
         let key = key_of(&self.metadata);
-        let mut ips: Vec<_> = self.status.pod_ip.iter().cloned().collect();
-        ips.extend(
-            self.status
-                .pod_ips
-                .iter()
-                .map(|p| p.ip.clone())
-                .filter(|ip| Some(ip) != self.status.pod_ip.as_ref()),
-        );
+        let first = &self.status.pod_ip;
+        let others = self.status.pod_ips.iter().map(|p| &p.ip);
+        let ips = iter::once(first).chain(others.filter(|ip| *ip != first));
         let pod = endpoint::Pod {
             ns: key.ns.clone(),
             name: key.name.clone(),
-            addresses: addresses(&ips),
+            addresses: addresses(ips),
         };
         Some((key, Fact::Pod(pod)))
     }
@@ -394,9 +403,8 @@ impl WireEndpoint {
         shape: Shape,
         address_type: &'a str,
     ) -> impl Iterator<Item = OwnedEndpoint<'a>> {
-        let hostname = self.hostname.as_deref().filter(|h| !h.is_empty());
-        let target = self.target_ref.as_ref().and_then(|t| t.name.as_deref());
-        let target = target
+        let hostname = Some(&*self.hostname).filter(|h| !h.is_empty());
+        let target = Some(&*self.target_ref.name)
             .filter(|name| shape.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL);
         let conditions = Conditions {
             ready: self.conditions.ready.unwrap_or(true),
@@ -407,12 +415,11 @@ impl WireEndpoint {
                 "FQDN" => Address::Name(text),
                 _ => Address::Ip(text.parse().ok()?),
             };
-            let zone = self
-                .zone
-                .as_ref()
-                .filter(|_| shape.zonal)
-                .map(|z| z.to_ascii_lowercase())
-                .unwrap_or_default();
+            let zone = if shape.zonal {
+                self.zone.to_ascii_lowercase()
+            } else {
+                String::new()
+            };
             Some(OwnedEndpoint {
                 address,
                 label: hostname.or(target),
@@ -428,19 +435,21 @@ fn service_key(ns: &str, name: &str) -> ServiceKey {
 }
 
 /// The addresses that are some; anything else is left out, as no record could hold it.
-fn addresses(texts: &[String]) -> Box<[IpAddr]> {
-    texts.iter().filter_map(|text| text.parse().ok()).collect()
+fn addresses<'a>(texts: impl IntoIterator<Item = &'a Text>) -> Box<[IpAddr]> {
+    texts
+        .into_iter()
+        .filter_map(|text| text.parse().ok())
+        .collect()
 }
 
 /// The ports; where there are none and `stand_in`, one without number, so that the name exists.
 fn ports(ports: &[WirePort], stand_in: bool) -> Box<[Port]> {
-    let text = |t: &Option<String>| t.as_deref().unwrap_or_default().into();
     let mut all: Vec<_> = ports
         .iter()
         .map(|p| Port {
-            name: text(&p.name),
-            protocol: text(&p.protocol),
-            number: p.port,
+            name: (*p.name).into(),
+            protocol: (*p.protocol).into(),
+            number: p.port.and_then(|port| u16::try_from(port).ok()),
         })
         .collect();
     if all.is_empty() && stand_in {

@@ -15,11 +15,18 @@ use crate::support::control_plane::{ControlPlane, Options, Programs};
 use crate::support::kubelet::call;
 use crate::{Needs, Test};
 
-pub(crate) const TESTS: &[Test] = &[Test {
-    name: "what_comes_in_protobuf_is_what_comes_in_json",
-    needs: Needs::ApiServer,
-    run: |p| compare(p).boxed_local(),
-}];
+pub(crate) const TESTS: &[Test] = &[
+    Test {
+        name: "what_comes_in_protobuf_is_what_comes_in_json",
+        needs: Needs::ApiServer,
+        run: |p| compare(p).boxed_local(),
+    },
+    Test {
+        name: "an_annotation_that_is_not_utf_8_hides_no_service",
+        needs: Needs::ApiServer,
+        run: |p| not_utf_8(p).boxed_local(),
+    },
+];
 
 /// A client that asks for JSON, whatever it is told.
 #[derive(Clone)]
@@ -89,4 +96,56 @@ async fn compare(programs: Programs) {
         json.zone.services(headless_dns::zone::Set::Services).len(),
         7
     );
+}
+
+/// A field of a protobuf message: its number, with a length.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    [
+        &[number << 3 | 2, u8::try_from(value.len()).unwrap()],
+        value,
+    ]
+    .concat()
+}
+
+/// Kubernetes takes such an annotation from whoever writes protobuf, and gives it out again.
+async fn not_utf_8(programs: Programs) {
+    let plane = ControlPlane::start(&programs, Options::default()).await;
+    let pair = [field(1, b"a/b"), field(2, b"bad \xff\xfe")].concat();
+    let meta = [field(1, b"evil"), field(3, b"default"), field(12, &pair)].concat();
+    let port = [field(1, b"http"), field(2, b"TCP"), vec![3 << 3, 80]].concat();
+    let spec = [field(1, &port), field(3, b"None")].concat();
+    let types = [field(1, b"v1"), field(2, b"Service")].concat();
+    let service = [field(1, &meta), field(2, &spec)].concat();
+    let body = [b"k8s\0".to_vec(), field(1, &types), field(2, &service)].concat();
+    let request = Request::post("/api/v1/namespaces/default/services")
+        .header(header::CONTENT_TYPE, "application/vnd.kubernetes.protobuf")
+        .header(header::ACCEPT, "application/json")
+        .body(body)
+        .unwrap();
+    plane
+        .client
+        .request::<serde_json::Value>(request)
+        .await
+        .unwrap();
+    let good = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "good"}, "spec": {"clusterIP": "None"},
+    });
+    let path = "/api/v1/namespaces/default/services";
+    call(&plane.client, Method::POST, path, &good)
+        .await
+        .unwrap();
+    let json = Client::new(JsonOnly(plane.client.clone()), "default");
+    for client in [&plane.client, &json] {
+        let watches = Watches::start(client, &Watched::default());
+        watches.synced().await;
+        let services = watches.zone.services(headless_dns::zone::Set::Services);
+        let mut names: Vec<_> = services
+            .iter()
+            .map(|data| data.service().key.to_string())
+            // The API server makes its own when it gets to it.
+            .filter(|name| name != "kubernetes.default")
+            .collect();
+        names.sort();
+        assert_eq!(names, ["evil.default", "good.default"]);
+    }
 }

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::{BoxStream, SelectAll};
-use headless_dns::api::{Client, watching};
+use headless_dns::api::{Client, Event, watching};
 use headless_dns::cluster::controllers::{Action, Delays, Kubelet, NODE, Step, changes};
 use headless_dns::cluster::kinds::KindId;
 use headless_dns::cluster::objects::{Key, Objects};
 use headless_dns::cluster::state::Part;
 use http::Method;
 use jiff::Timestamp;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use tokio::task::JoinHandle;
 /// What its decisions look at.
 const KINDS: [&str; 4] = ["EndpointSlice", "PersistentVolumeClaim", "Pod", "Service"];
 
-type Events = SelectAll<BoxStream<'static, (KindId, watcher::Event<DynamicObject>)>>;
+type Events = SelectAll<BoxStream<'static, (KindId, Event<DynamicObject>)>>;
 
 /// A kubelet that runs; dropping it ends it.
 pub struct TestKubelet(JoinHandle<()>);
@@ -76,22 +75,24 @@ impl Mirror {
         }
     }
 
-    fn take(&mut self, kind: KindId, event: watcher::Event<DynamicObject>) {
-        let read = |object: DynamicObject| {
-            let mut object = serde_json::to_value(object).unwrap();
-            object["apiVersion"] = kind.info().api_version().into();
-            object["kind"] = kind.info().kind.into();
-            object
-        };
+    fn take(&mut self, kind: KindId, event: Event<DynamicObject>) {
         match event {
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
-                self.put(read(object))
+            Event::Apply(object) => {
+                let mut object = serde_json::to_value(object).unwrap();
+                object["apiVersion"] = kind.info().api_version().into();
+                object["kind"] = kind.info().kind.into();
+                self.put(object);
             }
-            watcher::Event::Delete(object) => {
-                let key = Key::of(&read(object)).unwrap();
+            Event::Delete(meta) => {
+                let key = Key {
+                    kind,
+                    ns: meta.namespace.unwrap_or_default(),
+                    name: meta.name.unwrap_or_default(),
+                };
                 self.objects.remove(&key);
             }
-            watcher::Event::Init | watcher::Event::InitDone => {}
+            Event::Unreadable(meta) => panic!("{meta:?}"),
+            Event::Reset | Event::Synced => {}
         }
     }
 }
@@ -134,8 +135,7 @@ fn watch_all(client: &Client) -> Events {
         let info = kind.info();
         let gvk = GroupVersionKind::gvk(info.group, info.version, info.kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, info.plural);
-        let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-        let stream = watching(api, watcher::Config::default());
+        let stream = watching(client.clone(), &resource, None, watcher::Config::default());
         // What fails is tried again: the API server of a test may be away.
         events.push(
             stream

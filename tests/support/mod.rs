@@ -5,12 +5,14 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod api;
 pub mod authority;
 pub mod clusters;
 pub mod control_plane;
 pub mod corpus;
 pub mod dns;
 pub mod kubelet;
+pub mod logs;
 pub mod names;
 pub mod proxy;
 pub mod statefulset;

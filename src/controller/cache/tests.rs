@@ -25,17 +25,17 @@ fn cache() -> Cache {
     let mut cache = Cache::default();
     for (at, set) in ["a", "b"].into_iter().enumerate() {
         let set = object("StatefulSet", set, at as u64 + 1, json!({}));
-        cache.take(Kind::Set, Ok(watcher::Event::Apply(set)));
+        cache.take(Kind::Set, Ok(Event::Apply(set)));
     }
     cache
 }
 
 fn apply(cache: &mut Cache, pod: DynamicObject) -> Vec<Name> {
-    cache.take(Kind::Pod, Ok(watcher::Event::Apply(pod)))
+    cache.take(Kind::Pod, Ok(Event::Apply(pod)))
 }
 
 fn delete(cache: &mut Cache, pod: DynamicObject) -> Vec<Name> {
-    cache.take(Kind::Pod, Ok(watcher::Event::Delete(pod)))
+    cache.take(Kind::Pod, Ok(Event::Delete(pod.metadata)))
 }
 
 #[test]
@@ -78,8 +78,8 @@ fn s86_events_concern_the_owners_that_were_and_are_and_nobody_where_nothing_chan
 fn what_is_gone_when_a_list_is_complete_concerns_its_owner() {
     let mut cache = cache();
     apply(&mut cache, object("Pod", "a-0", 10, owned_by("a")));
-    cache.take(Kind::Pod, Ok(watcher::Event::Init));
-    let concerned = cache.take(Kind::Pod, Ok(watcher::Event::InitDone));
+    cache.take(Kind::Pod, Ok(Event::Reset));
+    let concerned = cache.take(Kind::Pod, Ok(Event::Synced));
     assert!(concerned.contains(&name("a")));
     assert_eq!(cache.observe(&name("a")).unwrap().pods.len(), 0);
 }

@@ -3,8 +3,6 @@
 //!
 //! Texts are slices of the message they came in.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use prost::Message;
 use serde::{Serialize, Serializer};
@@ -62,13 +60,25 @@ struct ObjectMeta {
     #[prost(message, optional, tag = "9")]
     #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
     deletion_timestamp: Option<Time>,
-    #[prost(map = "string, string", tag = "11")]
-    #[serde(skip_serializing_if = "HashMap::is_empty")]
-    labels: HashMap<String, String>,
-    #[prost(map = "string, string", tag = "12")]
-    #[serde(skip_serializing_if = "HashMap::is_empty")]
-    annotations: HashMap<String, String>,
+    #[prost(message, repeated, tag = "11")]
+    #[serde(serialize_with = "map", skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<Pair>,
+    #[prost(message, repeated, tag = "12")]
+    #[serde(serialize_with = "marks", skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<Pair>,
 }
+
+/// An entry of a map of texts. Maps of `string` would refuse the whole object for one text that is not UTF-8.
+#[derive(Clone, PartialEq, Message)]
+struct Pair {
+    #[prost(bytes = "bytes", tag = "1")]
+    key: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    value: Bytes,
+}
+
+/// The annotation by which a bookmark says that the initial list is complete: the only one that is read.
+const INITIAL_EVENTS_END: &[u8] = b"k8s.io/initial-events-end";
 
 /// `meta.v1.Time`.
 #[derive(Clone, PartialEq, Message)]
@@ -82,6 +92,20 @@ struct Time {
 pub(super) struct Namespace {
     #[prost(message, optional, tag = "1")]
     metadata: Option<ObjectMeta>,
+}
+
+impl Namespace {
+    /// What is known of an object that cannot be read whole.
+    pub(super) fn identity(&self) -> kube::api::ObjectMeta {
+        let meta = self.metadata.clone().unwrap_or_default();
+        let text = |bytes: &Bytes| (!bytes.is_empty()).then(|| as_str(bytes).to_owned());
+        kube::api::ObjectMeta {
+            name: text(&meta.name),
+            namespace: text(&meta.namespace),
+            resource_version: text(&meta.resource_version),
+            ..kube::api::ObjectMeta::default()
+        }
+    }
 }
 
 /// `core.v1.Service`.
@@ -286,17 +310,45 @@ struct StatusDetails {
     retry_after_seconds: i32,
 }
 
-/// Protobuf's strings are UTF-8; what is not, is no name either.
+/// A text of ours, which is UTF-8.
 pub(super) fn as_str(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
+/// Text that is not UTF-8 is written as its bytes, a list of numbers, which no reader of text takes: protobuf's strings are
+/// UTF-8, but an API server lets others through where it does not look.
+struct Text<'a>(&'a Bytes);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) => to.serialize_str(text),
+            Err(_) => to.serialize_bytes(self.0),
+        }
+    }
+}
+
 fn text<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(as_str(bytes))
+    Text(bytes).serialize(to)
 }
 
 fn texts<S: Serializer>(list: &[Bytes], to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(list.iter().map(as_str))
+    to.collect_seq(list.iter().map(Text))
+}
+
+fn map<S: Serializer>(pairs: &[Pair], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(
+        pairs
+            .iter()
+            .map(|pair| (as_str(&pair.key), Text(&pair.value))),
+    )
+}
+
+fn marks<S: Serializer>(annotations: &[Pair], to: S) -> Result<S::Ok, S::Error> {
+    let read = annotations
+        .iter()
+        .filter(|pair| pair.key == INITIAL_EVENTS_END);
+    to.collect_map(read.map(|pair| (as_str(&pair.key), as_str(&pair.value))))
 }
 
 /// RFC 3339.

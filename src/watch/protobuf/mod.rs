@@ -16,9 +16,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
-use prost::Message;
+use prost::{DecodeError, Message};
 use serde::Serialize;
 
+use crate::api::Unreadable;
 use messages::{
     EndpointSlice, Namespace, Pod, Service, Status, TypeMeta, Unknown, WatchEvent, as_str,
 };
@@ -90,7 +91,7 @@ async fn as_json(response: Response<Body>) -> Result<Response<Json>, kube::Error
     } else {
         // A refusal: one object.
         let whole = body.collect_bytes().await?;
-        let status = Full::from(object(&whole).unwrap_or_default());
+        let status = Full::from(object(&whole));
         status.map_err(|never| match never {}).boxed_unsync()
     };
     Ok(Response::from_parts(parts, body))
@@ -112,7 +113,7 @@ where
         loop {
             let mut lines = Vec::new();
             while let Some(event) = self.event()? {
-                transcode(&event, &mut lines)?;
+                transcode(&event, &mut lines);
             }
             if !lines.is_empty() {
                 return Ok(Some(lines.into()));
@@ -146,15 +147,17 @@ where
 }
 
 /// Appends an event as a line of JSON.
-fn transcode(event: &Bytes, lines: &mut Vec<u8>) -> io::Result<()> {
-    let event = WatchEvent::decode(event.clone()).map_err(io::Error::other)?;
-    let object = object(&event.object.unwrap_or_default().raw)?;
+fn transcode(event: &Bytes, lines: &mut Vec<u8>) {
+    // Of an event that is none, nobody knows what has happened to what: it is told of as an object without a name.
+    let (kind, object) = match WatchEvent::decode(event.clone()) {
+        Ok(event) => (event.kind, object(&event.object.unwrap_or_default().raw)),
+        Err(error) => (Bytes::from_static(b"ADDED"), broken(&Bytes::new(), &error)),
+    };
     lines.extend_from_slice(b"{\"type\":\"");
-    lines.extend_from_slice(as_str(&event.kind).as_bytes());
+    lines.extend_from_slice(as_str(&kind).as_bytes());
     lines.extend_from_slice(b"\",\"object\":");
     lines.extend_from_slice(&object);
     lines.extend_from_slice(b"}\n");
-    Ok(())
 }
 
 #[derive(Serialize)]
@@ -165,25 +168,58 @@ struct Typed<T> {
     object: T,
 }
 
-/// An object as JSON.
-fn object(bytes: &Bytes) -> io::Result<Vec<u8>> {
+/// An object as JSON; one that cannot be read says so there.
+fn object(bytes: &Bytes) -> Vec<u8> {
     if !bytes.starts_with(MAGIC) {
-        return Err(io::Error::other("an object that is no protobuf"));
+        return unreadable(&Bytes::new(), "", "an object that is no protobuf");
     }
-    let unknown = Unknown::decode(bytes.slice(MAGIC.len()..)).map_err(io::Error::other)?;
+    let unknown = match Unknown::decode(bytes.slice(MAGIC.len()..)) {
+        Ok(unknown) => unknown,
+        Err(error) => return broken(&Bytes::new(), &error),
+    };
     let (type_meta, raw) = (unknown.type_meta.unwrap_or_default(), unknown.raw);
     match as_str(&type_meta.kind) {
-        "Service" => json::<Service>(type_meta, raw),
-        "EndpointSlice" => json::<EndpointSlice>(type_meta, raw),
-        "Pod" => json::<Pod>(type_meta, raw),
-        "Status" => json::<Status>(type_meta, raw),
-        _ => json::<Namespace>(type_meta, raw),
+        "Service" => json::<Service>(type_meta, &raw),
+        "EndpointSlice" => json::<EndpointSlice>(type_meta, &raw),
+        "Pod" => json::<Pod>(type_meta, &raw),
+        "Status" => json::<Status>(type_meta, &raw),
+        _ => json::<Namespace>(type_meta, &raw),
     }
 }
 
-fn json<T: Message + Default + Serialize>(type_meta: TypeMeta, raw: Bytes) -> io::Result<Vec<u8>> {
-    let object = T::decode(raw).map_err(io::Error::other)?;
-    serde_json::to_vec(&Typed { type_meta, object }).map_err(io::Error::other)
+fn json<T: Message + Default + Serialize>(type_meta: TypeMeta, raw: &Bytes) -> Vec<u8> {
+    match T::decode(raw.clone()) {
+        Ok(object) => serde_json::to_vec(&Typed { type_meta, object })
+            .expect("messages have text and numbers in them, and keys that are text"),
+        Err(error) => broken(raw, &error),
+    }
+}
+
+/// What a message that cannot be decoded is told as. Prost says `Message.field: ` for each level, the innermost first.
+fn broken(raw: &Bytes, error: &DecodeError) -> Vec<u8> {
+    const PREFIX: &str = "failed to decode Protobuf message: ";
+    let text = error.to_string();
+    let mut rest = text.strip_prefix(PREFIX).unwrap_or(&text);
+    let mut path = Vec::new();
+    while let Some((at, further)) = rest.split_once(": ")
+        && let Some((_, field)) = at.split_once('.')
+    {
+        path.push(field);
+        rest = further;
+    }
+    path.reverse();
+    unreadable(raw, &path.join("."), rest)
+}
+
+fn unreadable(raw: &Bytes, field: &str, problem: &str) -> Vec<u8> {
+    // Its metadata, where at least those can be read.
+    let known = Namespace::decode(raw.clone()).unwrap_or_default();
+    let unreadable = Unreadable {
+        metadata: known.identity(),
+        field: field.into(),
+        problem: problem.into(),
+    };
+    unreadable.to_json()
 }
 
 #[cfg(test)]

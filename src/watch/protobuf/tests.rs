@@ -73,15 +73,81 @@ fn a_slice_becomes_the_json_that_is_read_wherever_its_packets_are_cut() {
     assert_eq!(lines(&[&two]).unwrap(), wanted.repeat(2));
 }
 
+/// What the unreadable object of the only line says: problem, field, name.
+fn said(packet: &[u8]) -> (String, String, String) {
+    let line: serde_json::Value = serde_json::from_str(&lines(&[packet]).unwrap()).unwrap();
+    let object = &line["object"];
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    (
+        text(&object["unreadable"]),
+        text(&object["field"]),
+        text(&object["metadata"]["name"]),
+    )
+}
+
+fn words(problem: &str, field: &str, name: &str) -> (String, String, String) {
+    (problem.into(), field.into(), name.into())
+}
+
 #[test]
-fn what_is_no_event_is_an_error_and_not_an_empty_object() {
-    let huge = [0x7f, 0xff, 0xff, 0xff];
-    assert!(lines(&[&huge]).is_err());
+fn an_annotation_that_is_not_utf_8_is_nobody_s_business() {
+    let annotation = [field(1, b"a/b"), field(2, b"bad \xff\xfe")].concat();
+    let label = [field(1, b"l"), field(2, b"x")].concat();
+    let meta = [field(1, b"web"), field(11, &label), field(12, &annotation)].concat();
+    let event = framed("ADDED", "Service", &field(1, &meta));
+    let wanted = concat!(
+        r#"{"type":"ADDED","object":{"apiVersion":"v1","kind":"Service","metadata":"#,
+        r#"{"name":"web","labels":{"l":"x"},"annotations":{}}}}"#,
+        "\n"
+    );
+    assert_eq!(lines(&[&event]).unwrap(), wanted);
+}
+
+#[test]
+fn what_cannot_be_read_costs_itself_and_says_where() {
+    let meta = field(1, &[field(1, b"web"), field(6, b"7")].concat());
+    let spec = |spec: &[u8]| [meta.clone(), field(2, spec)].concat();
+    for (kind, object, wanted) in [
+        (
+            "Service",
+            spec(&field(1, &[0x18])),
+            words("invalid varint", "spec.ports.port", "web"),
+        ),
+        (
+            "Service",
+            spec(&[0x1a, 0x7f]),
+            words("buffer underflow", "spec.cluster_ip", "web"),
+        ),
+        (
+            "Service",
+            vec![0x0a, 0x7f],
+            words("buffer underflow", "metadata", ""),
+        ),
+    ] {
+        let good = framed("ADDED", "Service", &meta);
+        let bad = framed("MODIFIED", kind, &object);
+        assert_eq!(said(&bad), wanted);
+        let around = lines(&[&[good.clone(), bad, good].concat()]).unwrap();
+        let around: Vec<_> = around
+            .lines()
+            .map(|line| line.contains("unreadable"))
+            .collect();
+        assert_eq!(around, [false, true, false]);
+    }
+    let bytes = lines(&[&framed("ADDED", "Service", &spec(&field(10, b"a\xff")))]).unwrap();
+    assert!(bytes.contains(r#""externalName":[97,255]"#), "{bytes}");
     let no_magic = [field(1, b"ADDED"), field(2, &field(1, b"{}"))].concat();
     let length = u32::try_from(no_magic.len()).unwrap().to_be_bytes();
-    assert!(lines(&[&length, &no_magic]).is_err());
-    let mut cut = framed("ADDED", "Service", &field(1, &field(1, b"s")));
-    let at = cut.len() - 2;
-    cut[at] = 0x7f; // a length beyond the message
-    assert!(lines(&[&cut]).is_err());
+    let packet = [&length[..], &no_magic].concat();
+    assert_eq!(
+        said(&packet),
+        words("an object that is no protobuf", "", "")
+    );
+    assert_eq!(said(&[0, 0, 0, 1, 0xff]).2, "");
+}
+
+#[test]
+fn an_event_that_is_too_long_ends_the_watch() {
+    let huge = [0x7f, 0xff, 0xff, 0xff];
+    assert!(lines(&[&huge]).is_err());
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
-use headless_dns::api::{Client, watching};
+use headless_dns::api::{Client, Event, watching};
 use headless_dns::cluster::kinds::KindId;
 use http::Method;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
 use serde_json::{Value, json};
@@ -27,7 +26,7 @@ pub enum Keeper {
     Upstream,
 }
 
-type Events = SelectAll<BoxStream<'static, (&'static str, watcher::Event<DynamicObject>)>>;
+type Events = SelectAll<BoxStream<'static, (&'static str, Event<DynamicObject>)>>;
 
 /// What is watched.
 const WATCHED: [&str; 5] = [
@@ -117,8 +116,8 @@ impl World {
             let info = KindId::named(kind).info();
             let gvk = GroupVersionKind::gvk(info.group, info.version, info.kind);
             let resource = ApiResource::from_gvk_with_plural(&gvk, info.plural);
-            let api = Api::<DynamicObject>::namespaced_with(client.clone(), ns, &resource);
-            let stream = watching(api, watcher::Config::default());
+            let config = watcher::Config::default();
+            let stream = watching(client.clone(), &resource, Some(ns), config);
             let stream = stream.filter_map(move |e| async move { Some((kind, e.ok()?)) });
             events.push(stream.boxed());
         }
@@ -291,14 +290,14 @@ impl World {
         pods.chain(sets).collect::<Vec<_>>().join("\n")
     }
 
-    fn take(&mut self, kind: &'static str, event: watcher::Event<DynamicObject>) {
+    fn take(&mut self, kind: &'static str, event: Event<DynamicObject>) {
         let (object, gone) = match event {
-            watcher::Event::Apply(object) | watcher::Event::InitApply(object) => (object, false),
-            watcher::Event::Delete(object) => (object, true),
-            watcher::Event::Init | watcher::Event::InitDone => return,
+            Event::Apply(object) => (serde_json::to_value(object).unwrap(), false),
+            Event::Delete(meta) => (json!({"metadata": meta}), true),
+            Event::Unreadable(meta) => panic!("{meta:?}"),
+            Event::Reset | Event::Synced => return,
         };
-        let name = object.metadata.name.clone().unwrap();
-        let object = serde_json::to_value(object).unwrap();
+        let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let seen = self.seen.entry(kind).or_default();
         *seen = revision(&object).max(*seen);
         let key = (kind, name.clone());

@@ -1,0 +1,143 @@
+//! Objects as no API server should send them: each costs itself only, in a streaming list and in a plain one, and what
+//! cannot be read is named once.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::time::Duration;
+
+use headless_dns::cluster::Cluster;
+use headless_dns::name::absolute;
+use headless_dns::question::{Question, RecordType};
+use headless_dns::watch::{Options, Watches};
+use headless_dns::zone::{Answer, View};
+use serde_json::{Value, json};
+use support::api::{Asked, FakeApi, Fate};
+use support::logs::Logs;
+
+const OBJECTS: &str = include_str!("bad_objects/objects.txt");
+
+/// An object called so, with these fields; those of its metadata are added.
+fn object(kind: &str, name: &str, fields: &Value) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "default", "resourceVersion": "1"}});
+    if kind == "EndpointSlice" {
+        object["apiVersion"] = "discovery.k8s.io/v1".into();
+        object["metadata"]["labels"] = json!({"kubernetes.io/service-name": name});
+        object["addressType"] = "IPv4".into();
+        object["endpoints"] = json!([{"addresses": ["10.9.0.1"], "hostname": "h"}]);
+    }
+    if kind == "Namespace" {
+        object["metadata"] = json!({"name": name, "resourceVersion": "1"});
+    }
+    for (field, value) in fields.as_object().unwrap() {
+        if field == "metadata" {
+            let added = value.as_object().unwrap().clone();
+            object["metadata"].as_object_mut().unwrap().extend(added);
+        } else {
+            object[field] = value.clone();
+        }
+    }
+    object
+}
+
+/// Each odd object, and what is said of it.
+fn objects() -> impl Iterator<Item = (Value, Option<String>)> {
+    let lines = OBJECTS.lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| {
+        let (given, said) = line
+            .split_once(" => ")
+            .map_or((line, None), |(given, said)| (given, Some(said)));
+        let (kind, fields) = given.split_once(' ').unwrap();
+        let said = said.map(|said| {
+            let (field, why) = said.split_once(": ").unwrap();
+            format!("WARN an object cannot be read and is left out: {why} kind={kind} ns=default name=bad field={field}")
+        });
+        let fields = serde_json::from_str(fields).unwrap();
+        (object(kind, "bad", &fields), said)
+    })
+}
+
+fn address(watches: &Watches, name: &str) -> Option<String> {
+    let view = View {
+        zones: vec![absolute("cluster.local").unwrap()],
+        ..View::default()
+    };
+    let qname = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
+    let question = Question::new(qname, RecordType::A);
+    if let Answer::Positive(records) = watches.zone.lookup(&view, &question) {
+        Some(records.answer[0].data.to_string())
+    } else {
+        None
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_object_hides_no_other_and_is_named_once() {
+    let good = [
+        object("Namespace", "default", &json!({})),
+        object("Service", "good", &json!({"spec": {"clusterIP": "None"}})),
+        object("EndpointSlice", "good", &json!({})),
+    ];
+    for streaming in [true, false] {
+        for (bad, said) in objects() {
+            let cluster = Cluster::holding(&[&[bad.clone()][..], &good].concat());
+            let api = FakeApi::new(&cluster, move |asked: &Asked| {
+                if asked.is_streaming_list() && !streaming {
+                    Fate::Refuse(400)
+                } else {
+                    Fate::Serve
+                }
+            });
+            let logs = Logs::keep();
+            let options = Options {
+                pods: true,
+                ..Options::default()
+            };
+            let watches = Watches::start(&api.client(), &options);
+            let synced = tokio::time::timeout(Duration::from_secs(1), watches.synced()).await;
+            assert!(
+                synced.is_ok(),
+                "streaming {streaming}: {bad} {:?}",
+                logs.lines()
+            );
+            let address = address(&watches, "h.good");
+            assert_eq!(address.as_deref(), Some("10.9.0.1"), "{bad}");
+            // Another list does not say it again.
+            cluster.compact();
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let lines = logs.lines();
+            assert_eq!(lines, Vec::from_iter(said), "streaming {streaming}: {bad}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_that_are_not_utf_8_in_json_cost_no_other_object() {
+    let cluster = Cluster::holding(&[
+        object("Namespace", "default", &json!({})),
+        object("EndpointSlice", "good", &json!({})),
+    ]);
+    let list = [
+        &br#"{"kind":"ServiceList","metadata":{"resourceVersion":"9"},"items":["#[..],
+        br#"{"metadata":{"name":"bad","namespace":"default","annotations":{"a":""#,
+        b"\xff\xfe",
+        br#""}},"spec":{"clusterIP":"None"}},"#,
+        br#"{"metadata":{"name":"good","namespace":"default"},"spec":{"clusterIP":"None"}}]}"#,
+    ]
+    .concat();
+    let api = FakeApi::new(&cluster, move |asked| {
+        if asked.is_streaming_list() {
+            Fate::Refuse(400)
+        } else if asked.path == "/api/v1/services" && !asked.is_watch() {
+            Fate::Body(list.clone())
+        } else {
+            Fate::Serve
+        }
+    });
+    let logs = Logs::keep();
+    let watches = Watches::start(&api.client(), &Options::default());
+    watches.synced().await;
+    assert_eq!(address(&watches, "h.good").as_deref(), Some("10.9.0.1"));
+    assert_eq!(logs.lines(), [""; 0]);
+}
