@@ -2,6 +2,8 @@
 //! there within a second of the server's return.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -16,6 +18,7 @@ use headless_dns::watch::{Options, Watches};
 use headless_dns::zone::{Answer, View};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use support::api::{FakeApi, Fate};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -228,6 +231,30 @@ async fn a_server_without_streaming_lists_is_listed() {
         world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
         assert!(world.wait_for("10.0.0.2").await <= SOON, "{code}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_answered_and_ends_at_once_is_asked_for_no_faster_than_one_that_fails() {
+    let cluster = Cluster::start(Delays::default());
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let api = FakeApi::new(&cluster, move |request| {
+        // A list is whole; of a watch only its end arrives.
+        if request.is_watch() && !request.is_streaming_list() {
+            *count.lock().unwrap() += 1;
+            return Fate::Body(Vec::new());
+        }
+        if request.is_streaming_list() {
+            return Fate::Refuse(400);
+        }
+        Fate::Serve
+    });
+    let watches = Watches::start(&api.client(), &Options::default());
+    watches.synced().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked = *asked.lock().unwrap();
+    // Three watches, each at least twice a second and at most four times.
+    assert!((3 * 120..3 * 250).contains(&asked), "{asked}");
 }
 
 #[tokio::test(start_paused = true)]
