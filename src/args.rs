@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +15,7 @@ use crate::api::Server;
 use crate::cluster::Delays;
 use crate::corefile::go_duration;
 use crate::dns::interface_addresses;
+use crate::output::{self, Lines};
 use crate::plugin;
 use crate::reconcile::{self, LeaseName};
 use crate::sandbox;
@@ -152,40 +154,79 @@ impl Args {
         Self::parse_from(normalised(std::env::args()))
     }
 
-    /// Does what they say.
-    ///
-    /// # Errors
-    /// Why it cannot be done.
-    pub fn run(self) -> anyhow::Result<()> {
+    /// Does what they say; what goes wrong is the last word on standard error.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let (out, err) = (output::stdout(), output::stderr(self.log_json));
+        let outcome = self.begin(&out, &err);
+        let code = match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                err.push(format!("{}\n", whole(&error)).into_bytes());
+                ExitCode::FAILURE
+            }
+        };
+        out.finish();
+        err.finish();
+        code
+    }
+
+    fn begin(self, out: &Lines, err: &Lines) -> anyhow::Result<()> {
         let filter =
             EnvFilter::try_new(&self.log).with_context(|| format!("--log {}", self.log))?;
+        let writer = err.clone();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr);
+            .with_writer(move || writer.clone());
         if self.log_json {
             subscriber.json().init()
         } else {
             subscriber.init()
         }
+        log_panics();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         runtime.block_on(async {
             match self.command {
-                Command::Serve(args) => args.run().await,
+                Command::Serve(args) => args.run(out).await,
                 Command::Reconcile(args) => {
                     let server = server(args.kubeconfig);
                     reconcile::run(&server, args.lease, stop_signal()?).await
                 }
-                Command::Sandbox(args) => args.run().await,
+                Command::Sandbox(args) => args.run(out).await,
             }
         })
     }
 }
 
+/// A panic is an event like others: standard error may be somebody who does not read.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, "panicked: {message}");
+    }));
+}
+
+/// The error and what caused it, each said once.
+fn whole(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .fold(error.to_string(), |text, cause| {
+            let cause = cause.to_string();
+            if text.contains(&cause) {
+                text
+            } else {
+                format!("{text}: {cause}")
+            }
+        })
+}
+
 impl Serve {
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(self, out: &Lines) -> anyhow::Result<()> {
         if self.plugins {
-            print(plugin::names());
+            print(out, plugin::names());
             return Ok(());
         }
         if let Some(path) = &self.pidfile {
@@ -203,8 +244,8 @@ impl Serve {
         };
         let program = serve::Program::bind(setup).await?;
         if !self.quiet {
-            print(program.lines());
-            print([format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
+            print(out, program.lines());
+            print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
         }
         program.run(stop_signal()?).await
     }
@@ -219,7 +260,7 @@ fn server(kubeconfig: Option<PathBuf>) -> Server {
 }
 
 impl Sandbox {
-    async fn run(self) -> anyhow::Result<()> {
+    async fn run(self, out: &Lines) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         let mut manifests = Vec::new();
         for path in &self.manifest {
@@ -239,7 +280,7 @@ impl Sandbox {
                 stop: self.stop_delay,
             },
         };
-        sandbox::narrate(options, self.kubeconfig, stop, |line| print([line])).await
+        sandbox::narrate(options, self.kubeconfig, stop, |line| print(out, [line])).await
     }
 }
 
@@ -266,10 +307,9 @@ pub fn stop_signal() -> anyhow::Result<CancellationToken> {
 }
 
 /// Lines for a person, on standard output.
-#[expect(clippy::print_stdout, reason = "this is what the command is run for")]
-pub fn print<L: AsRef<str>>(lines: impl IntoIterator<Item = L>) {
+fn print<L: AsRef<str>>(out: &Lines, lines: impl IntoIterator<Item = L>) {
     for line in lines {
-        println!("{}", line.as_ref());
+        out.push(format!("{}\n", line.as_ref()).into_bytes());
     }
 }
 
