@@ -28,6 +28,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("cluster", 2),
     ("main", 3),
     ("args", 3),
+    ("output", 3),
     ("serve", 3),
     ("sandbox", 3),
     ("reconcile", 3),

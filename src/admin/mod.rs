@@ -1,5 +1,7 @@
 //! HTTP for probes: `/health` and `/ready`.
 
+mod http;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -127,14 +129,9 @@ impl Bound {
         self.listener.local_addr()
     }
 
-    /// Serves until `shutdown`.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub async fn run(self, shutdown: CancellationToken) -> io::Result<()> {
-        axum::serve(self.listener, self.router)
-            .with_graceful_shutdown(shutdown.cancelled_owned())
-            .await
+    /// Serves until `shutdown`, then what is asked already, for a moment.
+    pub async fn run(self, shutdown: CancellationToken) {
+        http::serve(self.listener, self.router, shutdown).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use http::Request;
@@ -23,6 +24,9 @@ use tracing::{debug, warn};
 use super::authority::{self, Authority, Identity};
 use super::server::{Api, failure};
 use super::status::ApiStatus;
+
+/// How long to wait where no connection can be accepted (no file left, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// An address that the API cannot be served at.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +130,7 @@ pub(super) async fn serve(door: Door, api: Api) {
             }
             Err(error) => {
                 warn!(%error, "accept failed");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }

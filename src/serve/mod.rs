@@ -150,7 +150,7 @@ impl Program {
         let mut tasks = JoinSet::new();
         for bound in self.admin {
             let stop = stop_admin.clone();
-            tasks.spawn(async move { bound.run(stop).await.context("a probe's server ended") });
+            tasks.spawn(bound.run(stop));
         }
         wait_for_sync(&self.stanzas, &shutdown).await;
         let (dns, routers, stop) = (self.dns, self.routers, stop_dns.clone());
@@ -163,7 +163,7 @@ impl Program {
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             Some(ended) = watching.join_next() => Err(anyhow::anyhow!(ended.unwrap_or_else(|error| error.to_string()))),
-            Some(ended) = tasks.join_next() => ended.context("a probe's server broke").flatten().and_then(|()| anyhow::bail!("a probe's server ended")),
+            Some(ended) = tasks.join_next() => ended.context("a probe's server broke").and_then(|()| anyhow::bail!("a probe's server ended")),
             ended = &mut dns => Err(anyhow::anyhow!("the DNS server ended: {ended:?}")),
         };
         // From here on probes hear that this server is leaving, though it still answers.

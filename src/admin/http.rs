@@ -1,0 +1,142 @@
+//! The connections of a probe's socket: few, short, and never waited for.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+/// How long a client may take for a request's head, and between two requests.
+const HEAD: Duration = Duration::from_secs(5);
+
+/// Connections at a time; the oldest goes when there are more, for a probe's lives a moment only.
+const MAX_CONNECTIONS: usize = 100;
+
+/// How long what is asked already may take at the end.
+const LAST: Duration = Duration::from_secs(2);
+
+/// How long to wait where no connection can be accepted (no file left, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown`.
+pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let mut connections = JoinSet::new();
+    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_ended) = connections.join_next() => continue,
+            () = shutdown.cancelled() => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        oldest.retain(|connection| !connection.is_finished());
+        if oldest.len() >= MAX_CONNECTIONS
+            && let Some(connection) = oldest.pop_front()
+        {
+            connection.abort();
+        }
+        let task = connection(stream, router.clone(), shutdown.clone());
+        oldest.push_back(connections.spawn(task));
+    }
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST, ended).await.is_err() {
+        debug!("a probe's request is given up");
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a probe's connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+    async fn server() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/health", get(|| async { "OK" }));
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(serve(listener, router, stop.clone()));
+        (address, stop, task)
+    }
+
+    async fn send(address: SocketAddr, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    async fn answer(mut stream: TcpStream) -> String {
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        reply
+    }
+
+    #[tokio::test]
+    async fn half_a_request_does_not_hold_the_end_up_for_long() {
+        let (address, stop, task) = server().await;
+        let held = send(address, &REQUEST[..20]).await;
+        // Whoever is accepted later is answered, so the first one is accepted.
+        assert!(answer(send(address, REQUEST).await).await.ends_with("OK"));
+        let start = Instant::now();
+        stop.cancel();
+        task.await.unwrap();
+        assert!(start.elapsed() < HEAD, "{:?}", start.elapsed());
+        drop(held);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_never_whole_is_given_up() {
+        let (address, ..) = server().await;
+        let start = Instant::now();
+        answer(send(address, &REQUEST[..20]).await).await;
+        assert_eq!(start.elapsed().as_secs(), HEAD.as_secs());
+    }
+
+    #[tokio::test]
+    async fn those_who_hold_all_connections_hold_no_probe_up() {
+        let (address, ..) = server().await;
+        let mut held = Vec::new();
+        for _ in 0..MAX_CONNECTIONS + 1 {
+            held.push(send(address, &REQUEST[..20]).await);
+        }
+        assert!(answer(send(address, REQUEST).await).await.ends_with("OK"));
+    }
+}
