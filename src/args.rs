@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::api::Server;
@@ -20,6 +19,7 @@ use crate::plugin;
 use crate::reconcile::{self, LeaseName};
 use crate::sandbox;
 use crate::serve::{self, Ambient, files};
+use crate::signals::{Program, stop_signal};
 
 /// What is logged by default. Kube's own lines repeat at every try what is logged once here.
 const DEFAULT_LOG: &str =
@@ -191,7 +191,7 @@ impl Args {
                 Command::Serve(args) => args.run(out).await,
                 Command::Reconcile(args) => {
                     let server = server(args.kubeconfig);
-                    reconcile::run(&server, args.lease, stop_signal()?).await
+                    reconcile::run(&server, args.lease, stop_signal(Program::Server)?).await
                 }
                 Command::Sandbox(args) => args.run(out).await,
             }
@@ -233,6 +233,7 @@ impl Serve {
             std::fs::write(path, format!("{}\n", std::process::id()))
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
+        let stop = stop_signal(Program::Server)?;
         let (name, text) = files::corefile(self.conf.as_deref())?;
         let setup = serve::Setup {
             name: &name,
@@ -247,7 +248,7 @@ impl Serve {
             print(out, program.lines());
             print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
         }
-        program.run(stop_signal()?).await
+        program.run(stop).await
     }
 }
 
@@ -261,7 +262,7 @@ fn server(kubeconfig: Option<PathBuf>) -> Server {
 
 impl Sandbox {
     async fn run(self, out: &Lines) -> anyhow::Result<()> {
-        let stop = stop_signal()?;
+        let stop = stop_signal(Program::Sandbox)?;
         let mut manifests = Vec::new();
         for path in &self.manifest {
             let text = std::fs::read_to_string(path)
@@ -282,28 +283,6 @@ impl Sandbox {
         };
         sandbox::narrate(options, self.kubeconfig, stop, |line| print(out, [line])).await
     }
-}
-
-/// Cancelled by SIGINT and SIGTERM.
-///
-/// # Errors
-/// A signal that cannot be handled.
-pub fn stop_signal() -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let token = CancellationToken::new();
-    let stop = token.clone();
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        stop.cancel();
-    });
-    Ok(token)
 }
 
 /// Lines for a person, on standard output.

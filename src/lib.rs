@@ -31,7 +31,7 @@
 //! Imports point down only; `tests/layering.rs` holds them to it.
 //!
 //! ```text
-//! L3  main, args, output, serve, sandbox, reconcile     the verbs: wiring; anyhow lives here only
+//! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, dns, plugin, admin, cluster  adapters: async + IO
 //! L1  store, zone, statefulset, corefile                state and decisions (pure)
 //! L0  name, record, endpoint, question, reply, message, selector, podspec, rfc3339   facts
@@ -65,3 +65,4 @@ mod output;
 pub mod reconcile;
 pub mod sandbox;
 pub mod serve;
+mod signals;

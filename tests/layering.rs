@@ -29,6 +29,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("main", 3),
     ("args", 3),
     ("output", 3),
+    ("signals", 3),
     ("serve", 3),
     ("sandbox", 3),
     ("reconcile", 3),
