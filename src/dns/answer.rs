@@ -48,14 +48,15 @@ impl Wire {
     }
 }
 
-/// Answers a packet; what the zone knows is answered before this returns.
+/// Answers a packet; what the zone knows is answered before this returns. A panic costs this reply only.
 pub(super) async fn answer(
     router: &Arc<Router>,
     packet: &[u8],
     transport: Transport,
     client: SocketAddr,
 ) -> Answered {
-    let query = match screen(packet, transport, client) {
+    let screened = std::panic::catch_unwind(|| screen(packet, transport, client));
+    let query = match screened.unwrap_or_else(|_| Screened::Error(message::servfail(packet))) {
         Screened::Ignore => return Answered::Nothing,
         Screened::Error(reply) => return Answered::Now(Wire::One(reply)),
         Screened::BadVersion(query) => {
@@ -63,16 +64,16 @@ pub(super) async fn answer(
         }
         Screened::Query(query) => query,
     };
-    let router = Arc::clone(router);
-    let mut reply = async move {
-        // A panic costs this reply, not the listener.
-        let reply = AssertUnwindSafe(router.answer(&query)).catch_unwind().await.unwrap_or_else(|_| {
+    let (router, bare) = (Arc::clone(router), message::servfail(packet));
+    let reply = async move {
+        let reply = async { encode(&query, router.answer(&query).await) };
+        let reply = AssertUnwindSafe(reply).catch_unwind().await;
+        reply.unwrap_or_else(|_| {
             error!(qname = %query.question.qname, qtype = %query.question.qtype, "panicked while answering");
-            Reply::refusal(ResponseCode::ServFail)
-        });
-        encode(&query, reply)
-    }
-    .boxed();
+            Wire::One(bare)
+        })
+    };
+    let mut reply = reply.boxed();
     match futures::poll!(&mut reply) {
         std::task::Poll::Ready(reply) => Answered::Now(reply),
         std::task::Poll::Pending => Answered::Later(reply),
@@ -104,4 +105,37 @@ fn encode(query: &Query, reply: Reply) -> Wire {
         message::encode(query, &Composed::empty(ResponseCode::ServFail))
     });
     Wire::One(encoded.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::HEADER;
+    use crate::name::Name;
+    use crate::plugin::{Handled, Next, Plugin};
+
+    struct Breaks;
+
+    impl Plugin for Breaks {
+        fn handle<'a>(&'a self, query: &'a Query, _: Next<'a>) -> BoxFuture<'a, Handled> {
+            assert_eq!(query.id, 0, "as told");
+            std::future::ready(Ok(Reply::refusal(ResponseCode::Refused))).boxed()
+        }
+    }
+
+    #[test]
+    fn a_panic_costs_one_reply_which_is_servfail() {
+        let chain = Arc::from([Arc::new(Breaks) as Arc<dyn Plugin>]);
+        let router = Arc::new(Router::new(vec![(Name::root(), chain)], false));
+        let client = "127.0.0.1:53".parse().unwrap();
+        let rcode = |id: u8| {
+            let packet = [0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];
+            let reply = respond(&router, &packet, Transport::Udp, client);
+            let reply = futures::executor::block_on(reply).remove(0);
+            (reply[..HEADER].to_vec(), reply.len())
+        };
+        let servfail = [0, 7, 0x81, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(rcode(7), (servfail.to_vec(), HEADER));
+        assert_eq!(rcode(0).0[3], 5, "the next is answered");
+    }
 }

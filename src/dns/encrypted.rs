@@ -14,7 +14,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
-use tracing::debug;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
 use super::answer::{Answered, answer};
 use crate::plugin::Router;
@@ -74,8 +75,24 @@ pub fn certificate(certificate: &str, key: &str) -> Result<ServerConfig, Certifi
     built.map_err(|e| error(certificate, e.to_string()))
 }
 
+/// Serves a socket until `shutdown`.
+pub(super) async fn serve(socket: Encrypted, router: Arc<Router>, shutdown: CancellationToken) {
+    let mut server = Server::new(Handler(router));
+    if let Err(error) = register(&mut server, socket) {
+        error!(%error, "an encrypted transport cannot be served");
+        return;
+    }
+    let ended = tokio::select! {
+        ended = server.block_until_done() => ended,
+        () = shutdown.cancelled() => server.shutdown_gracefully().await,
+    };
+    if let Err(error) = ended {
+        warn!(%error, "an encrypted transport broke");
+    }
+}
+
 /// Registers a socket with hickory's server.
-pub(super) fn register(server: &mut Server<Handler>, socket: Encrypted) -> io::Result<()> {
+fn register(server: &mut Server<Handler>, socket: Encrypted) -> io::Result<()> {
     let Encrypted {
         listener,
         inside,
@@ -101,7 +118,7 @@ pub(super) fn register(server: &mut Server<Handler>, socket: Encrypted) -> io::R
 }
 
 /// The answer call, in the shape of hickory-server.
-pub(super) struct Handler(pub(super) Arc<Router>);
+struct Handler(Arc<Router>);
 
 #[async_trait::async_trait]
 impl RequestHandler for Handler {

@@ -7,12 +7,14 @@ mod encrypted;
 mod tcp;
 mod udp;
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -41,6 +43,11 @@ pub struct BindError {
     /// What the system says.
     pub source: io::Error,
 }
+
+/// A socket that is served no more, though nobody asked for that.
+#[derive(Debug, thiserror::Error)]
+#[error("the server at {0} has ended: {1}")]
+pub struct ServerEnded(String, String);
 
 /// The sockets of one address.
 struct Listener {
@@ -145,45 +152,80 @@ impl Bound {
     }
 
     /// Serves until `shutdown`, then answers what is at hand, for at most five seconds.
-    pub async fn run(self, routers: &[Arc<Router>], shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// A socket whose server has ended by itself, or broke.
+    pub async fn run(
+        self,
+        routers: &[Arc<Router>],
+        shutdown: CancellationToken,
+    ) -> Result<(), ServerEnded> {
         let tasks = TaskTracker::new();
-        let tcp = Arc::new(tcp::Limits::default());
+        let mut servers = Servers::default();
+        let limits = Arc::new(tcp::Limits::default());
         for (listener, router) in self.listeners {
-            let router = &routers[router];
-            tasks.spawn(udp::serve(
-                listener.udp,
-                Arc::clone(router),
-                tasks.clone(),
-                shutdown.clone(),
-            ));
-            tasks.spawn(tcp::serve(
-                listener.tcp,
-                Arc::clone(router),
-                Arc::clone(&tcp),
-                tasks.clone(),
-                shutdown.clone(),
-            ));
+            let (router, at) = (&routers[router], listener.address);
+            let (work, stop) = (tasks.clone(), shutdown.clone());
+            let udp = udp::serve(listener.udp, Arc::clone(router), work, stop);
+            servers.add(format!("{at} (udp)"), udp);
+            let (work, stop) = (tasks.clone(), shutdown.clone());
+            let limits = Arc::clone(&limits);
+            let tcp = tcp::serve(listener.tcp, Arc::clone(router), limits, work, stop);
+            servers.add(format!("{at} (tcp)"), tcp);
         }
         for (socket, router) in self.encrypted {
-            let mut server =
-                hickory_server::Server::new(encrypted::Handler(Arc::clone(&routers[router])));
-            if let Err(error) = encrypted::register(&mut server, socket) {
-                tracing::error!(%error, "an encrypted transport cannot be served");
-                continue;
-            }
-            let shutdown = shutdown.clone();
-            tasks.spawn(async move {
-                shutdown.cancelled().await;
-                if let Err(error) = server.shutdown_gracefully().await {
-                    tracing::debug!(%error, "an encrypted transport broke at its end");
-                }
-            });
+            let at = format!("{} (tls)", socket.address);
+            let router = Arc::clone(&routers[router]);
+            let server = encrypted::serve(socket, router, shutdown.clone());
+            servers.add(at, server);
         }
-        shutdown.cancelled().await;
+        servers.until(&shutdown).await?;
         tasks.close();
-        if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+        let drained = async {
+            servers.ended().await;
+            tasks.wait().await;
+        };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
             tracing::warn!(unanswered = tasks.len(), "stopped with queries unanswered");
         }
+        Ok(())
+    }
+}
+
+/// The tasks that serve sockets, each with its socket's name.
+#[derive(Default)]
+struct Servers {
+    tasks: JoinSet<()>,
+    names: HashMap<Id, String>,
+}
+
+impl Servers {
+    fn add(&mut self, name: String, server: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(server);
+        self.names.insert(task.id(), name);
+    }
+
+    /// Waits for `shutdown`; one that ends before is an error.
+    async fn until(&mut self, shutdown: &CancellationToken) -> Result<(), ServerEnded> {
+        let ended = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            Some(ended) = self.tasks.join_next_with_id() => ended,
+            else => {
+                shutdown.cancelled().await;
+                return Ok(());
+            }
+        };
+        let (id, why) = match ended {
+            Ok((id, ())) => (id, "it stopped by itself".to_owned()),
+            Err(error) => (error.id(), error.to_string()),
+        };
+        let name = self.names.remove(&id).unwrap_or_default();
+        Err(ServerEnded(name, why))
+    }
+
+    async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
@@ -227,4 +269,40 @@ pub fn interface_addresses() -> io::Result<Vec<(String, IpAddr)>> {
         Some((interface.interface_name, ip))
     });
     Ok(found.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn until(server: impl Future<Output = ()> + Send + 'static, stop: bool) -> String {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut servers = Servers::default();
+            servers.add("127.0.0.1:53 (udp)".into(), server);
+            let shutdown = CancellationToken::new();
+            if stop {
+                shutdown.cancel();
+            }
+            match servers.until(&shutdown).await {
+                Ok(()) => "told to stop".into(),
+                Err(ended) => ended.to_string(),
+            }
+        })
+    }
+
+    #[test]
+    fn a_server_that_ends_or_breaks_is_noticed() {
+        let name = "the server at 127.0.0.1:53 (udp) has ended: ";
+        assert_eq!(until(std::future::pending(), true), "told to stop");
+        let ended = until(std::future::ready(()), false);
+        assert_eq!(ended, format!("{name}it stopped by itself"));
+        let broken = until(async { panic!("as told") }, false);
+        assert!(
+            broken.starts_with(name) && broken.ends_with("as told\""),
+            "{broken}"
+        );
+    }
 }

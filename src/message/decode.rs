@@ -88,6 +88,15 @@ fn bare(packet: &[u8], rcode: ResponseCode) -> Vec<u8> {
     reply
 }
 
+/// SERVFAIL of the header alone, for a request that nothing else can be said of; empty where it is none.
+#[must_use]
+pub fn servfail(packet: &[u8]) -> Vec<u8> {
+    if packet.len() < HEADER {
+        return Vec::new();
+    }
+    bare(packet, ResponseCode::ServFail)
+}
+
 /// Whether `wire` is a reply to this question with this id.
 #[must_use]
 pub fn answers(wire: &[u8], id: u16, question: &Question) -> bool {

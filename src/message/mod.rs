@@ -3,7 +3,7 @@
 mod decode;
 mod encode;
 
-pub use decode::{Screened, answers, screen};
+pub use decode::{Screened, answers, screen, servfail};
 pub use encode::{bad_version, encode, encode_query, encode_transfer, rcode_name, truncate};
 
 /// Octets of a header.

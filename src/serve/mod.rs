@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -149,29 +149,41 @@ impl Program {
         let (stop_dns, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
         for bound in self.admin {
-            let stop = stop_admin.clone();
-            tasks.spawn(bound.run(stop));
+            tasks.spawn(bound.run(stop_admin.clone()));
         }
-        wait_for_sync(&self.stanzas, &shutdown).await;
+        let (mut watching, mut synced) = (JoinSet::new(), JoinSet::new());
+        for stanza in self.stanzas {
+            synced.spawn(synced_in_time(
+                stanza.watches.synced(),
+                stanza.startup_timeout,
+            ));
+            watching.spawn(keep(stanza));
+        }
+        tokio::select! {
+            _all = synced.join_all() => {}
+            () = shutdown.cancelled() => {}
+            Some(ended) = watching.join_next() => return Err(ended_by_itself(ended)),
+        }
         let (dns, routers, stop) = (self.dns, self.routers, stop_dns.clone());
         let mut dns = tokio::spawn(async move { dns.run(&routers, stop).await });
         drop(self.serving);
-        let mut watching = JoinSet::new();
-        for stanza in self.stanzas {
-            watching.spawn(keep(stanza));
-        }
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
-            Some(ended) = watching.join_next() => Err(anyhow::anyhow!(ended.unwrap_or_else(|error| error.to_string()))),
-            Some(ended) = tasks.join_next() => ended.context("a probe's server broke").and_then(|()| anyhow::bail!("a probe's server ended")),
-            ended = &mut dns => Err(anyhow::anyhow!("the DNS server ended: {ended:?}")),
+            Some(ended) = watching.join_next() => Err(ended_by_itself(ended)),
+            Some(ended) = tasks.join_next() => Err(ended_by_itself(ended.map(|()| "a probe's server stopped".into()))),
+            ended = &mut dns => Err(match ended {
+                Ok(Err(ended)) => ended.into(),
+                Ok(Ok(())) => anyhow::anyhow!("the DNS server stopped"),
+                Err(broken) => broken.into(),
+            }),
         };
         // From here on probes hear that this server is leaving, though it still answers.
         let _leaving = self.readiness.token("shutdown");
         if outcome.is_ok() {
             tokio::time::sleep(self.lameduck).await;
             stop_dns.cancel();
-            dns.await.context("the DNS server broke while it drained")?;
+            dns.await
+                .context("the DNS server broke while it drained")??;
         }
         drop(watching);
         stop_admin.cancel();
@@ -182,21 +194,25 @@ impl Program {
 
 /// Holds a stanza's watches, and its readiness until they are synced. Returns only when a watch has died.
 async fn keep(mut stanza: Stanza) -> String {
-    stanza.watches.synced().await;
-    drop(stanza.ready);
+    let synced = stanza.watches.synced();
+    tokio::select! {
+        ended = stanza.watches.ended() => return ended,
+        () = synced => drop(stanza.ready),
+    }
     stanza.watches.ended().await
 }
 
+/// What a task says that should not have ended, or how it broke.
+fn ended_by_itself(ended: Result<String, JoinError>) -> anyhow::Error {
+    anyhow::anyhow!(ended.unwrap_or_else(|error| error.to_string()))
+}
+
 /// Waits for the first lists, but not for ever: what is known by then is served, and nothing is denied.
-async fn wait_for_sync(stanzas: &[Stanza], shutdown: &CancellationToken) {
-    for stanza in stanzas {
-        tokio::select! {
-            () = stanza.watches.synced() => {}
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(stanza.startup_timeout) => {
-                warn!("serving before the API server has delivered everything: unknown names are SERVFAIL until then");
-            }
-        }
+async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
+    if tokio::time::timeout(patience, synced).await.is_err() {
+        warn!(
+            "serving before the API server has delivered everything: unknown names are SERVFAIL until then"
+        );
     }
 }
 

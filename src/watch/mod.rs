@@ -108,11 +108,14 @@ impl Watches {
         }
     }
 
-    /// Waits until the zone is synced.
-    pub async fn synced(&self) {
+    /// Waits until the zone is synced; for ever, where the store has died before.
+    pub fn synced(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut synced = self.synced.clone();
-        // An error would mean that the store's task has ended, which `ended` tells.
-        let _ended = synced.wait_for(|synced| *synced).await;
+        async move {
+            if synced.wait_for(|synced| *synced).await.is_err() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// Waits for a watch to end, which none does by itself: the reason.

@@ -1,6 +1,7 @@
 //! One watch, from the API server into the store's channel.
 
 use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use kube::runtime::watcher;
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tracing::error;
 
 use super::wire::{Shape, Wire, key_of};
 use crate::api::{self, Connection, watching};
@@ -72,9 +74,18 @@ fn translate<K: Wire + Resource>(feed: &Feed, event: api::Event<K>) -> Event {
         }
         // What it said last stays true.
         api::Event::Unreadable(meta) => Event::Confirm(watched, key_of(&meta)),
-        api::Event::Apply(object) => match object.fact(watched, feed.shape) {
-            Some((key, fact)) => Event::Apply(watched, key, fact),
-            None => Event::Confirm(watched, key_of(object.meta())),
-        },
+        api::Event::Apply(object) => {
+            let key = key_of(object.meta());
+            // A panic costs this object.
+            let fact = catch_unwind(AssertUnwindSafe(|| object.fact(watched, feed.shape)));
+            let fact = fact.unwrap_or_else(|_| {
+                error!(?watched, ns = %key.ns, name = %key.name, "panicked while reading an object, which is left out");
+                None
+            });
+            match fact {
+                Some((key, fact)) => Event::Apply(watched, key, fact),
+                None => Event::Confirm(watched, key),
+            }
+        }
     }
 }
