@@ -14,13 +14,16 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures::FutureExt;
 use serde_json::Value;
 use tokio::net::UdpSocket;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -78,6 +81,8 @@ pub struct Sandbox {
     shutdown: CancellationToken,
     reconciler: JoinHandle<()>,
     server: JoinHandle<anyhow::Result<()>>,
+    /// What has ended that should not have.
+    broken: watch::Sender<Option<String>>,
 }
 
 /// How often a name that does not answer yet is asked again.
@@ -116,8 +121,11 @@ impl Sandbox {
             applied.extend(cluster.apply(file, text)?);
         }
         let shutdown = CancellationToken::new();
-        let reconciler = tokio::spawn(controller::run(cluster.client(), cluster.clock()));
-        let server = tokio::spawn(program.run(shutdown.clone()));
+        let broken = watch::Sender::new(None);
+        let run = controller::run(cluster.client(), cluster.clock());
+        let reconciler = tokio::spawn(noticed("the reconciler", run, broken.clone()));
+        let run = program.run(shutdown.clone());
+        let server = tokio::spawn(noticed("the DNS server", run, broken.clone()));
         Ok(Self {
             cluster,
             applied,
@@ -128,7 +136,17 @@ impl Sandbox {
             shutdown,
             reconciler,
             server,
+            broken,
         })
+    }
+
+    /// Waits for a part of the sandbox to end that should not; says which.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.broken.subscribe();
+        tokio::select! {
+            why = self.cluster.broken() => why,
+            Ok(why) = broken.wait_for(Option::is_some) => why.clone().unwrap_or_default(),
+        }
     }
 
     /// Where DNS is answered, over UDP and TCP.
@@ -245,6 +263,22 @@ impl Drop for Sandbox {
     }
 }
 
+/// Runs a task of the sandbox, and says so when it has ended.
+async fn noticed<T>(
+    what: &str,
+    task: impl Future<Output = T>,
+    broken: watch::Sender<Option<String>>,
+) -> T {
+    let outcome = AssertUnwindSafe(task).catch_unwind().await;
+    let how = if outcome.is_ok() {
+        "has stopped"
+    } else {
+        "broke"
+    };
+    broken.send_replace(Some(format!("{what} {how}")));
+    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Whether an applied object is where it shall be: only sets and Pods take time.
 fn is_ready(object: &Value) -> bool {
     match object["kind"].as_str() {
@@ -335,9 +369,10 @@ pub async fn narrate(
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns));
     tell(&format!("api   https://{}", sandbox.api));
     tell(&format!("export KUBECONFIG={}", file.path().display()));
-    tell_until(&sandbox, started, &stop, &tell).await?;
+    let told = tell_until(&sandbox, started, &stop, &tell).await;
     drop(file);
-    sandbox.stop().await
+    let stopped = sandbox.stop().await;
+    told.and(stopped)
 }
 
 async fn tell_until(
@@ -355,6 +390,7 @@ async fn tell_until(
             // What happened is told before what it led to.
             biased;
             () = stop.cancelled() => return Ok(()),
+            why = sandbox.broken() => anyhow::bail!(why),
             Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
             names = &mut ready, if !is_ready => {
                 is_ready = true;

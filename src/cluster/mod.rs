@@ -20,6 +20,7 @@ pub mod state;
 pub mod status;
 mod story;
 mod table;
+pub mod types;
 pub mod validate;
 mod verbs;
 mod watching;
@@ -27,10 +28,13 @@ mod watching;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use controllers::Delays;
@@ -49,6 +53,8 @@ use crate::rfc3339::timestamp;
 pub struct Cluster {
     api: Api,
     tasks: JoinSet<()>,
+    /// What has ended that should not have.
+    broken: watch::Sender<Option<String>>,
 }
 
 impl Cluster {
@@ -57,16 +63,39 @@ impl Cluster {
     pub fn start(delays: Delays) -> Self {
         let mut state = State::default();
         boot(&mut state, Timestamp::now());
-        let shared = Arc::new(Shared::new(state));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(controllers::run(
-            Arc::clone(&shared),
-            controllers::Controllers::new(delays),
-        ));
+        let mut cluster = Self::with(state);
+        let shared = Arc::clone(&cluster.api.shared);
+        let controllers = controllers::Controllers::new(delays);
+        cluster.spawn("the controllers", controllers::run(shared, controllers));
+        cluster
+    }
+
+    fn with(state: State) -> Self {
         Self {
-            api: Api { shared },
-            tasks,
+            api: Api {
+                shared: Arc::new(Shared::new(state)),
+            },
+            tasks: JoinSet::new(),
+            broken: watch::Sender::new(None),
         }
+    }
+
+    fn spawn(&mut self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let broken = self.broken.clone();
+        self.tasks.spawn(async move {
+            let how = match AssertUnwindSafe(task).catch_unwind().await {
+                Ok(()) => "have stopped",
+                Err(_) => "broke",
+            };
+            broken.send_replace(Some(format!("{what} of the embedded cluster {how}")));
+        });
+    }
+
+    /// Waits for a part of the cluster to end that should not; says which.
+    pub async fn broken(&self) -> String {
+        let mut broken = self.broken.subscribe();
+        let why = broken.wait_for(Option::is_some).await;
+        why.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 
     /// A cluster that holds these objects as they are, and in which nothing else happens: no defaults, no checks, no
@@ -81,12 +110,7 @@ impl Cluster {
             let key = Key::of(object).expect("the objects are of kinds that the table has");
             state.objects.put(key, object.clone());
         }
-        Self {
-            api: Api {
-                shared: Arc::new(Shared::new(state)),
-            },
-            tasks: JoinSet::new(),
-        }
+        Self::with(state)
     }
 
     /// A client in this process.
@@ -112,7 +136,8 @@ impl Cluster {
     ) -> Result<(SocketAddr, Value), ListenError> {
         let door = listen::bind(address).await?;
         let (bound, kubeconfig) = (door.address, door.kubeconfig.clone());
-        self.tasks.spawn(listen::serve(door, self.api.clone()));
+        let api = self.api.clone();
+        self.spawn("the connections", listen::serve(door, api));
         Ok((bound, kubeconfig))
     }
 
@@ -148,10 +173,11 @@ impl Cluster {
                 name: meta["name"].as_str().unwrap_or_default().into(),
             };
             let shared = &self.api.shared;
-            let outcome = shared.write(|state| match state.objects.get(&key) {
+            let apply = |state: &mut State| match state.objects.get(&key) {
                 Some(_) => state.update(&key, Part::Main, object.clone(), false),
                 None => state.create(shared.now(), document.kind, ns, object.clone(), false),
-            });
+            };
+            let outcome = shared.guard(file, || shared.write(apply));
             let made = outcome.map_err(|status| {
                 document.error(
                     file,

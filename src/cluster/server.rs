@@ -1,6 +1,7 @@
 //! The API over HTTP, as one `tower::Service`: in this process, or through hyper.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
+use tracing::error;
 
 use super::discovery;
 use super::protobuf;
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     /// The last revision: whoever waits for a change waits here.
     pub(super) changed: watch::Sender<u64>,
     clock: Clock,
+    /// Requests that broke the server.
+    panics: AtomicU64,
 }
 
 /// Tokio's clock, told as time of day: a paused clock stands still here too. It can be moved on.
@@ -62,7 +66,21 @@ impl Shared {
             changed: watch::Sender::new(state.objects.revision()),
             state: Mutex::new(state),
             clock,
+            panics: AtomicU64::new(0),
         }
+    }
+
+    /// Does what a request asks for; a panic costs that request.
+    pub(super) fn guard<T>(
+        &self,
+        request: &str,
+        answer: impl FnOnce() -> Result<T, ApiStatus>,
+    ) -> Result<T, ApiStatus> {
+        catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+            let panics = self.panics.fetch_add(1, Ordering::Relaxed) + 1;
+            error!(request, panics, "the embedded API broke at a request");
+            Err(ApiStatus::broken())
+        })
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -182,8 +200,9 @@ impl Api {
             .split('/')
             .filter(|p| !p.is_empty())
             .collect();
-        self.answer(&path, &call)
-            .unwrap_or_else(|status| failure(&status))
+        let what = format!("{} {}", call.method, parts.uri.path());
+        let answered = self.shared.guard(&what, || self.answer(&path, &call));
+        answered.unwrap_or_else(|status| failure(&status))
     }
 
     fn answer(&self, path: &[&str], call: &Call) -> Result<Response<Body>, ApiStatus> {

@@ -142,6 +142,30 @@ impl ApiStatus {
         )
     }
 
+    /// 400 for a field of another type than its kind says.
+    #[must_use]
+    pub fn mistyped(kind: &Kind, field: &str, problem: &str) -> Self {
+        let name = kind.kind;
+        let message = format!(
+            "{name} in version {:?} cannot be handled as a {name}: {field}: {problem}",
+            kind.version
+        );
+        let details = json!({"causes": [{"field": field, "message": problem}]});
+        Self::of(400, "BadRequest", message, details)
+    }
+
+    /// 413.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::of(413, "RequestEntityTooLarge", message.into(), Value::Null)
+    }
+
+    /// 500 for a request that this server broke at.
+    #[must_use]
+    pub fn broken() -> Self {
+        let message = "this server broke at the request; what it was is in its log";
+        Self::of(500, "InternalError", message.into(), Value::Null)
+    }
+
     /// 422 for an option of the request, such as a `CreateOptions`' `dryRun`.
     #[must_use]
     pub fn invalid_option(options: &str, error: &FieldError) -> Self {

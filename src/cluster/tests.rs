@@ -267,3 +267,18 @@ async fn what_is_on_its_way_out_takes_no_new_finalizer() {
     assert_eq!(code, StatusCode::OK);
     assert_eq!(caller.get(&one).await["code"], 404);
 }
+
+#[tokio::test]
+async fn a_part_that_breaks_is_noticed_and_a_request_that_does_is_answered() {
+    let mut cluster = Cluster::start(Delays::default());
+    let answer = cluster
+        .api
+        .shared
+        .guard("GET /", || -> Result<(), _> { panic!("as told") });
+    assert_eq!(answer.unwrap_err().code, 500);
+    cluster.spawn("a part", async { panic!("as told") });
+    assert_eq!(
+        cluster.broken().await,
+        "a part of the embedded cluster broke"
+    );
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Action, Step};
+use super::{Action, Step, about};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Change, Key, Objects};
 use crate::cluster::state::Part;
@@ -66,7 +66,8 @@ impl Endpoints {
             if let (Some(selected), Some(service)) =
                 (self.services.get_mut(&key), step.objects.get(&key))
             {
-                actions.extend(selected.sync(step.objects, &key, service));
+                let synced = about(&key, || selected.sync(step.objects, &key, service));
+                actions.extend(synced.into_iter().flatten());
             }
         }
         actions

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::containers;
 use super::faults::Faults;
-use super::{Action, Step, event};
+use super::{Action, Step, about, event};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
 use crate::cluster::state::Part;
@@ -83,17 +83,17 @@ impl Kubelet {
                 done.insert((key.clone(), state.clone()));
                 continue;
             };
-            match decide(step, key, pod, (*since, self.delays)) {
+            let delays = self.delays;
+            let decision = about(key, || {
+                decide(step, key, pod, (*since, delays), &mut self.next)
+            });
+            match decision.unwrap_or(Decision::Rest) {
                 Decision::Rest => {
                     done.insert((key.clone(), state.clone()));
                 }
                 Decision::Wait(None) => {}
                 Decision::Wait(Some(until)) => wake = Some(wake.map_or(until, |w| w.min(until))),
                 Decision::Act(action) => actions.extend(action),
-                Decision::Start => {
-                    let number = free(step.objects, &mut self.next);
-                    actions.extend(start(step.now, key, pod, number));
-                }
             }
         }
         self.busy.retain(|entry, _| !done.contains(entry));
@@ -117,8 +117,6 @@ fn busy_state(pod: &Value) -> Option<String> {
 
 enum Decision {
     Act(Vec<Action>),
-    /// It gets an address, and its containers are tried.
-    Start,
     /// Until then, or until something changes.
     Wait(Option<Timestamp>),
     /// It is where it shall be.
@@ -130,6 +128,7 @@ fn decide(
     key: &Key,
     pod: &Value,
     (since, delays): (Timestamp, Delays),
+    next: &mut u32,
 ) -> Decision {
     let due = |delay: Duration| since.saturating_add(delay).unwrap_or(since);
     let meta = &pod["metadata"];
@@ -168,7 +167,8 @@ fn decide(
         return if step.now < due {
             Decision::Wait(Some(due))
         } else {
-            Decision::Start
+            let number = free(step.objects, next);
+            Decision::Act(start(step.now, key, pod, number))
         };
     }
     go_on(step.now, key, pod, (since, &faults))

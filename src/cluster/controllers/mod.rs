@@ -12,12 +12,13 @@ mod kubelet;
 mod volumes;
 
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::kinds::KindId;
 use super::objects::{Change, Key, Objects};
@@ -116,6 +117,15 @@ fn everything(objects: &Objects) -> Vec<Change> {
         deleted: false,
     };
     all.map(change).collect()
+}
+
+/// What a controller decides about one object. A panic costs that object only; nothing else of it is done in this step.
+fn about<T>(key: &Key, decide: impl FnOnce() -> T) -> Option<T> {
+    let decided = std::panic::catch_unwind(AssertUnwindSafe(decide));
+    if decided.is_err() {
+        error!(kind = key.kind.info().kind, ns = %key.ns, name = %key.name, "a controller of the embedded cluster broke at this object");
+    }
+    decided.ok()
 }
 
 /// Steps the controllers for as long as the cluster lives.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Action, Step, event, touched};
+use super::{Action, Step, about, event, touched};
 use crate::cluster::kinds::KindId;
 use crate::cluster::objects::{Key, Objects};
 use crate::cluster::quantity;
@@ -40,13 +40,14 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     for key in &claims {
         let claim = step.objects.get(key);
         if let Some(claim) = claim.filter(|claim| claim["status"]["phase"] == "Pending") {
-            actions.extend(match fitting(step.objects, key, claim, &taken) {
+            let bound = about(key, || match fitting(step.objects, key, claim, &taken) {
                 Some((volume, object)) => {
                     taken.insert(volume.clone());
                     bind(key, claim, (volume, object))
                 }
                 None => provision(step, key, claim),
             });
+            actions.extend(bound.into_iter().flatten());
         }
     }
     actions

@@ -406,3 +406,15 @@ fn a_namespace_ends_with_everything_in_it() {
         0
     );
 }
+
+#[test]
+fn an_object_that_breaks_a_controller_stops_no_other() {
+    let mut world = World::new(Delays::default());
+    // What no request can make.
+    let broken = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "evil", "uid": "e"}, "spec": {"nodeName": NODE}, "status": "x"});
+    world.state.objects.put(World::key("Pod", "evil"), broken);
+    world.create("Pod", json!({"metadata": {"name": "good"}, "spec": {"containers": [{"name": "a", "image": "a"}]}}));
+    world.settle();
+    let pod = world.get("Pod", "good").unwrap();
+    assert_eq!(pod["status"]["phase"], "Running");
+}
