@@ -74,6 +74,16 @@ fn a_manifest_that_is_wrong_is_refused_with_its_line() {
         )),
         "{said}"
     );
+    let mistyped = folder.file(
+        "mistyped.yaml",
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: x}\nspec:\n  serviceName: x\n  updateStrategy: RollingUpdate\n",
+    );
+    let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", &mistyped]);
+    let wanted = format!(
+        "{mistyped}:6: StatefulSet in version \"v1\" cannot be handled as a StatefulSet: spec.updateStrategy: \
+         invalid type: string \"RollingUpdate\", expected StatefulSetUpdateStrategy\n"
+    );
+    assert_eq!((code, said), (Some(1), wanted));
     let missing = folder.0.join("none.yaml").display().to_string();
     let (code, said) = run(&["sandbox", &missing]);
     assert_eq!(

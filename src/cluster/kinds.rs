@@ -1,7 +1,12 @@
 //! The kinds this cluster has. What differs between them is here, in a table, not in handlers.
 
+use k8s_openapi::api::{
+    apps::v1 as apps, coordination::v1 as coordination, core::v1 as core,
+    discovery::v1 as discovery, storage::v1 as storage,
+};
 use serde_json::Value;
 
+use super::types::{self, Custom, Mistyped};
 use super::{defaults, table, validate};
 
 /// A kind of object.
@@ -26,6 +31,8 @@ pub struct Kind {
     pub names: Names,
     /// What field selectors may name beside `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
+    /// Whether every field has its type.
+    pub types: fn(&Value) -> Result<(), Mistyped>,
     /// Fills in what the API server fills in.
     pub defaults: fn(&mut Value),
     /// Checks an object; the old one is given on update.
@@ -61,6 +68,7 @@ const CORE: Kind = Kind {
     generation: false,
     names: Names::Subdomain,
     fields: &[],
+    types: types::of::<Custom>,
     defaults: none,
     validate: anything,
     columns: &[],
@@ -76,6 +84,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
         plural: "configmaps",
+        types: types::of::<core::ConfigMap>,
         short: &["cm"],
         columns: table::CONFIG_MAP,
         ..CORE
@@ -83,6 +92,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Event",
         plural: "events",
+        types: types::of::<core::Event>,
         fields: &[
             "involvedObject.apiVersion",
             "involvedObject.fieldPath",
@@ -103,6 +113,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Namespace",
         plural: "namespaces",
+        types: types::of::<core::Namespace>,
         fields: &["status.phase"],
         short: &["ns"],
         subresources: &["status"],
@@ -114,6 +125,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Node",
         plural: "nodes",
+        types: types::of::<core::Node>,
         fields: &["spec.unschedulable"],
         short: &["no"],
         subresources: &["status"],
@@ -123,6 +135,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "PersistentVolume",
         plural: "persistentvolumes",
+        types: types::of::<core::PersistentVolume>,
         short: &["pv"],
         subresources: &["status"],
         defaults: defaults::volume,
@@ -132,6 +145,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
+        types: types::of::<core::PersistentVolumeClaim>,
         short: &["pvc"],
         subresources: &["status"],
         defaults: defaults::claim,
@@ -142,6 +156,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Pod",
         plural: "pods",
+        types: types::of::<core::Pod>,
         fields: &[
             "spec.hostNetwork",
             "spec.nodeName",
@@ -172,6 +187,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Secret",
         plural: "secrets",
+        types: types::of::<core::Secret>,
         fields: &["type"],
         defaults: defaults::secret,
         columns: table::SECRET,
@@ -180,6 +196,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Service",
         plural: "services",
+        types: types::of::<core::Service>,
         fields: &["spec.clusterIP", "spec.type"],
         short: &["svc"],
         subresources: &["status"],
@@ -192,6 +209,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "ServiceAccount",
         plural: "serviceaccounts",
+        types: types::of::<core::ServiceAccount>,
         short: &["sa"],
         columns: table::AGE_ONLY,
         ..CORE
@@ -200,6 +218,7 @@ pub const KINDS: &[Kind] = &[
         group: "apps",
         kind: "ControllerRevision",
         plural: "controllerrevisions",
+        types: types::of::<apps::ControllerRevision>,
         validate: validate::revision,
         columns: table::REVISION,
         ..CORE
@@ -208,6 +227,7 @@ pub const KINDS: &[Kind] = &[
         group: "apps",
         kind: "StatefulSet",
         plural: "statefulsets",
+        types: types::of::<apps::StatefulSet>,
         short: &["sts"],
         subresources: &["status", "scale"],
         generation: true,
@@ -221,6 +241,7 @@ pub const KINDS: &[Kind] = &[
         group: "coordination.k8s.io",
         kind: "Lease",
         plural: "leases",
+        types: types::of::<coordination::Lease>,
         columns: table::LEASE,
         ..CORE
     },
@@ -228,6 +249,7 @@ pub const KINDS: &[Kind] = &[
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
         plural: "endpointslices",
+        types: types::of::<discovery::EndpointSlice>,
         generation: true,
         validate: validate::slice,
         columns: table::SLICE,
@@ -245,6 +267,7 @@ pub const KINDS: &[Kind] = &[
         group: "storage.k8s.io",
         kind: "StorageClass",
         plural: "storageclasses",
+        types: types::of::<storage::StorageClass>,
         short: &["sc"],
         defaults: defaults::storage_class,
         columns: table::STORAGE_CLASS,

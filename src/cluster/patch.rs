@@ -1,5 +1,6 @@
 //! Patches: RFC 6902, RFC 7396, and Kubernetes' strategic merge.
 
+use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
 use super::status::ApiStatus;
@@ -43,8 +44,7 @@ impl PatchType {
                     serde_json::from_value(patch.clone()).map_err(|error| {
                         ApiStatus::bad_request(format!("not a JSON patch: {error}"))
                     })?;
-                // The API server keeps to itself which operation failed.
-                json_patch::patch(object, &patch).map_err(|_| ApiStatus::unprocessable())
+                operate(object, &patch)
             }
             Self::Merge => {
                 json_patch::merge(object, patch);
@@ -55,6 +55,64 @@ impl PatchType {
                 Ok(())
             }
         }
+    }
+}
+
+/// Operations of one JSON patch: the API server's limit.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// Octets that the copies of one JSON patch may add: the API server's limit.
+const MAX_COPIED: usize = 3 << 20;
+
+/// Levels of an object: what a request's own JSON may have. Operations can build what no request could say.
+const MAX_DEPTH: usize = 127;
+
+/// Performs a JSON patch within the limits.
+fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), ApiStatus> {
+    if patch.len() > MAX_OPERATIONS {
+        return Err(ApiStatus::too_large(format!(
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
+            patch.len()
+        )));
+    }
+    let mut copied = 0;
+    for operation in patch {
+        let (path, value) = match operation {
+            PatchOperation::Add(add) => (&add.path, Some(&add.value)),
+            PatchOperation::Replace(replace) => (&replace.path, Some(&replace.value)),
+            PatchOperation::Copy(copy) => {
+                let value = object.pointer(copy.from.as_str());
+                copied += value.map_or(0, |value| value.to_string().len());
+                (&copy.path, value)
+            }
+            PatchOperation::Move(moved) => (&moved.path, object.pointer(moved.from.as_str())),
+            PatchOperation::Remove(remove) => (&remove.path, None),
+            PatchOperation::Test(test) => (&test.path, None),
+        };
+        if copied > MAX_COPIED {
+            return Err(ApiStatus::too_large(format!(
+                "Unable to complete the copy, the accumulated size increase of copy is {copied}, exceeding the limit {MAX_COPIED}"
+            )));
+        }
+        if path.tokens().count() + value.map_or(0, depth) > MAX_DEPTH {
+            return Err(ApiStatus::too_large(format!(
+                "a JSON patch may nest an object {MAX_DEPTH} levels deep"
+            )));
+        }
+        // The API server keeps to itself which operation failed.
+        json_patch::patch(object, std::slice::from_ref(operation))
+            .map_err(|_| ApiStatus::unprocessable())?;
+    }
+    Ok(())
+}
+
+/// How many levels a value has; a plain one has none.
+fn depth(value: &Value) -> usize {
+    let below = |values: &mut dyn Iterator<Item = &Value>| 1 + values.map(depth).max().unwrap_or(0);
+    match value {
+        Value::Array(items) => below(&mut items.iter()),
+        Value::Object(fields) => below(&mut fields.values()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
 
@@ -259,6 +317,29 @@ mod tests {
             patched(template, whole),
             json!({"spec": {"template": {"c": 3}}})
         );
+    }
+
+    #[test]
+    fn a_json_patch_builds_nothing_that_no_request_could_say() {
+        let apply = |operations: Vec<Value>| {
+            let mut object = json!({"data": {"q": {}}, "list": ["x"]});
+            let outcome = PatchType::Json.apply(&mut object, &operations.into());
+            outcome.map_err(|status| (status.code, status.message))
+        };
+        let copy = |from: &str, path: &str| json!({"op": "copy", "from": from, "path": path});
+        let deep = (0..14).map(|n| copy("/data", &format!("/data{}", "/q".repeat(1 << n))));
+        let why = "a JSON patch may nest an object 127 levels deep";
+        assert_eq!(apply(deep.collect()), Err((413, why.into())));
+        let added = (1..200)
+            .map(|n| json!({"op": "add", "path": format!("/data{}", "/a".repeat(n)), "value": {}}));
+        assert_eq!(apply(added.collect()), Err((413, why.into())));
+        let doubled: Vec<_> = (0..40).map(|_| copy("/list", "/list/-")).collect();
+        let (code, why) = apply(doubled).unwrap_err();
+        assert_eq!(code, 413, "{why}");
+        let many = vec![json!({"op": "test", "path": "/list/0", "value": "x"}); 10_001];
+        let why = "The allowed maximum operations in a JSON patch is 10000, got 10001";
+        assert_eq!(apply(many), Err((413, why.into())));
+        assert_eq!(apply(vec![copy("/list", "/data/q/list")]), Ok(()));
     }
 
     #[test]

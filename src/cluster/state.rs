@@ -9,7 +9,7 @@ use super::addresses;
 use super::kinds::{Kind, KindId};
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
-use super::validate;
+use super::{types, validate};
 use crate::rfc3339::timestamp;
 
 /// Everything the cluster is.
@@ -87,6 +87,7 @@ impl State {
         dry_run: bool,
     ) -> Result<Arc<Value>, ApiStatus> {
         let info = kind.info();
+        types::check(info, &mut object)?;
         self.check_namespace(info, ns)?;
         identify(info, &mut object, ns, now)?;
         object["apiVersion"] = info.api_version().into();
@@ -134,6 +135,7 @@ impl State {
     ) -> Result<Arc<Value>, ApiStatus> {
         let info = key.kind.info();
         let old = Arc::clone(self.get(key)?);
+        types::check(info, &mut object)?;
         let meta = metadata(&mut object)?;
         let given = |field: &str| {
             meta.get(field)
