@@ -34,7 +34,7 @@
 //! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, dns, plugin, admin, cluster  adapters: async + IO
 //! L1  store, zone, statefulset, corefile                state and decisions (pure)
-//! L0  name, record, endpoint, question, reply, message, selector, podspec, rfc3339   facts
+//! L0  name, record, endpoint, question, reply, message, selector, podspec, rfc3339, throttle   facts
 //! ```
 
 pub mod endpoint;
@@ -46,6 +46,7 @@ pub mod record;
 pub mod reply;
 pub mod rfc3339;
 pub mod selector;
+pub mod throttle;
 
 pub mod corefile;
 pub mod statefulset;

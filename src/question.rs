@@ -8,7 +8,7 @@ pub use hickory_proto::rr::{DNSClass, RecordType};
 use crate::name::Name;
 
 /// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// The name, in the case it was typed in.
     pub qname: Name,

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("selector", 0),
     ("podspec", 0),
     ("rfc3339", 0),
+    ("throttle", 0),
     ("store", 1),
     ("zone", 1),
     ("statefulset", 1),

@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
@@ -19,12 +20,14 @@ use tracing::warn;
 use super::answer::{Answered, answer};
 use crate::plugin::Router;
 use crate::question::Transport;
+use crate::throttle::Throttle;
 
 /// The largest request read whole: far above any question with its options.
 const MAX_REQUEST: usize = 4096;
 
-/// Questions that may wait for upstreams at a time, for each socket; further ones are dropped, and asked again.
-const MAX_WAITING: usize = 10_000;
+/// Questions that may wait for upstreams at a time, for each socket; further ones are dropped, and asked again. Some
+/// 8 kB each.
+const MAX_WAITING: usize = 2000;
 
 /// Where a datagram came from, and the address it was sent to.
 #[derive(Clone, Copy)]
@@ -57,6 +60,7 @@ pub(super) async fn serve(
 ) {
     let socket = Arc::new(socket);
     let waiting = Arc::new(tokio::sync::Semaphore::new(MAX_WAITING));
+    let (dropped, start) = (Throttle::new(1), Instant::now());
     let mut buffer = [0; MAX_REQUEST];
     loop {
         let received = tokio::select! {
@@ -76,7 +80,12 @@ pub(super) async fn serve(
             Answered::Now(reply) => send(&socket, &reply.into_first(), path).await,
             Answered::Later(reply) => {
                 let Ok(slot) = Arc::clone(&waiting).try_acquire_owned() else {
-                    warn!("too many questions wait for upstreams; one is dropped");
+                    if let Some(before) = dropped.pass(start.elapsed()) {
+                        warn!(
+                            before,
+                            "too many questions wait for upstreams; one is dropped, and more before it"
+                        );
+                    }
                     continue;
                 };
                 let socket = Arc::clone(&socket);

@@ -118,6 +118,21 @@ pub fn encode_query(id: u16, query: &Query) -> Result<Vec<u8>, ProtoError> {
     })
 }
 
+/// A whole message of an upstream as the reply to `query`: its id, and its name as this client typed it.
+#[must_use]
+pub fn addressed(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
+    if let Some(id) = wire.get_mut(..2) {
+        id.copy_from_slice(&query.id.to_be_bytes());
+    }
+    if let Ok(qname) = query.question.qname.to_bytes()
+        && let Some(echoed) = wire.get_mut(HEADER..HEADER + qname.len())
+        && echoed.eq_ignore_ascii_case(&qname)
+    {
+        echoed.copy_from_slice(&qname);
+    }
+    wire
+}
+
 /// Cuts a whole message of an upstream to what the client takes; one that fits is left as it is.
 #[must_use]
 pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {

@@ -4,7 +4,9 @@ mod decode;
 mod encode;
 
 pub use decode::{Screened, answers, screen, servfail};
-pub use encode::{bad_version, encode, encode_query, encode_transfer, rcode_name, truncate};
+pub use encode::{
+    addressed, bad_version, encode, encode_query, encode_transfer, rcode_name, truncate,
+};
 
 /// Octets of a header.
 pub const HEADER: usize = 12;

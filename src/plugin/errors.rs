@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::time::Instant;
 use tracing::error;
 
 use super::registry::Setup;
@@ -9,10 +10,26 @@ use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, go_duration};
 use crate::message::rcode_name;
 use crate::question::Query;
+use crate::throttle::Throttle;
+
+/// Lines a second: what a client asks for must not fill a disk.
+const MOST: u32 = 10;
 
 /// The handler.
 #[derive(Debug)]
-pub struct Errors;
+pub struct Errors {
+    start: Instant,
+    lines: Throttle,
+}
+
+impl Default for Errors {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            lines: Throttle::new(MOST),
+        }
+    }
+}
 
 /// Reads the directive. `consolidate` and `stacktrace` are checked, and have no effect: each failure is one event.
 ///
@@ -42,7 +59,12 @@ impl Plugin for Errors {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let handled = next.handle(query).await;
-            if let Err(failure) = &handled {
+            if let Err(failure) = &handled
+                && let Some(before) = self.lines.pass(self.start.elapsed())
+            {
+                if before > 0 {
+                    error!(lines = before, "failures were left out before this one");
+                }
                 let question = &query.question;
                 let rcode = rcode_name(failure.rcode);
                 error!(qname = %question.qname, qtype = %question.qtype, %rcode, error = %failure, "no plugin answered");

@@ -68,7 +68,7 @@ fn plugin(
             spec: spec.clone(),
             kubernetes: shown.clone(),
         })),
-        Spec::Errors => Some(Arc::new(Errors)),
+        Spec::Errors => Some(Arc::new(Errors::default())),
         Spec::Forward(spec) => Some(Arc::new(Forward::new(spec.clone()))),
         Spec::K8sExternal(spec) => Some(Arc::new(external(spec, shown)?)),
         Spec::Kubernetes(spec) => shown.clone().map(|(zone, view)| {

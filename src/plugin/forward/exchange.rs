@@ -13,12 +13,12 @@ use crate::question::Query;
 /// How long one upstream may take before the next is asked: CoreDNS's read timeout.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The largest datagram that can come.
-const MAX_DATAGRAM: usize = 65_535;
+/// The largest datagram that is read: three times what is asked for ([`UDP_SIZE`](crate::message::UDP_SIZE)).
+const MAX_DATAGRAM: usize = 4096;
 
 const TC: u8 = 0x02;
 
-/// Asks `upstream`, first over UDP or over TCP at once; the reply is whole and has the client's id.
+/// Asks `upstream`, first over UDP or over TCP at once; the reply is whole.
 pub(super) async fn ask(
     upstream: SocketAddr,
     query: &Query,
@@ -33,11 +33,9 @@ pub(super) async fn ask(
         }
         tcp(upstream, query).await
     };
-    let mut reply = tokio::time::timeout(TIMEOUT, exchange)
+    tokio::time::timeout(TIMEOUT, exchange)
         .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    reply[..2].copy_from_slice(&query.id.to_be_bytes());
-    Ok(reply)
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// Over a socket of its own: the kernel picks a random port, we a random id (RFC 5452 section 9).

@@ -1,6 +1,7 @@
 //! `forward`: names elsewhere, asked of upstreams.
 
 mod exchange;
+mod flights;
 mod spec;
 mod upstream;
 
@@ -16,9 +17,10 @@ use tokio::sync::Semaphore;
 pub use spec::{Policy, Spec, parse};
 
 use super::{Handled, Next, Plugin};
-use crate::message::truncate;
+use crate::message::{addressed, truncate};
 use crate::question::{Query, Transport};
 use crate::reply::{Failure, Reply, ResponseCode};
+use flights::{Flights, Outcome};
 use upstream::Upstream;
 
 /// How long one query may take in all: CoreDNS's, and what stub resolvers wait before they ask again.
@@ -30,6 +32,7 @@ pub struct Forward {
     upstreams: Vec<Arc<Upstream>>,
     turn: AtomicUsize,
     slots: Option<Semaphore>,
+    flights: Flights,
 }
 
 impl Forward {
@@ -47,6 +50,7 @@ impl Forward {
             upstreams,
             turn: AtomicUsize::new(0),
             slots,
+            flights: Flights::default(),
         }
     }
 
@@ -64,7 +68,15 @@ impl Forward {
         order
     }
 
-    async fn ask(&self, query: &Query) -> Handled {
+    async fn answer(&self, query: &Query) -> Handled {
+        let udp_asked = query.transport == Transport::Udp || self.spec.prefer_udp;
+        let over_udp = udp_asked && !self.spec.force_tcp;
+        let ask = || self.ask(query, over_udp);
+        let wire = self.flights.once(query, over_udp, ask).await?;
+        Ok(Reply::Raw(truncate(query, addressed(query, wire))))
+    }
+
+    async fn ask(&self, query: &Query, over_udp: bool) -> Outcome {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => {
                 let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
@@ -76,13 +88,11 @@ impl Forward {
             Some(Ok(slot)) => Some(slot),
             None => None,
         };
-        let udp_asked = query.transport == Transport::Udp || self.spec.prefer_udp;
-        let over_udp = udp_asked && !self.spec.force_tcp;
         let mut last = String::from("no upstream");
         let attempts = async {
             for upstream in self.order() {
                 match exchange::ask(upstream.address, query, over_udp).await {
-                    Ok(wire) => return Some(Reply::Raw(truncate(query, wire))),
+                    Ok(wire) => return Some(wire),
                     Err(error) => {
                         last = format!("{}: {error}", upstream.address);
                         upstream::check_until_up(upstream);
@@ -92,7 +102,7 @@ impl Forward {
             None
         };
         match tokio::time::timeout(DEADLINE, attempts).await {
-            Ok(Some(reply)) => Ok(reply),
+            Ok(Some(wire)) => Ok(wire),
             Ok(None) | Err(_) => Err(Failure::servfail(format_args!(
                 "plugin/forward: no answer from any upstream, last: {last}"
             ))),
@@ -107,7 +117,7 @@ impl Plugin for Forward {
         {
             return next.handle(query);
         }
-        self.ask(query).boxed()
+        self.answer(query).boxed()
     }
 }
 

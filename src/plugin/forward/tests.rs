@@ -169,6 +169,82 @@ async fn the_reply_has_the_client_s_id_and_question() {
     );
 }
 
+/// A socket to forward to, and a router that does.
+async fn socket() -> (UdpSocket, Arc<Router>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let router = forward(&format!("forward . {}", socket.local_addr().unwrap()));
+    (socket, Arc::new(router))
+}
+
+#[tokio::test]
+async fn identical_questions_at_a_time_are_one_to_the_upstream_and_each_has_its_reply() {
+    let (socket, router) = socket().await;
+    let ask = |qname: &str, id: u16| {
+        let query = Query {
+            id,
+            ..query(qname, RecordType::A)
+        };
+        let router = Arc::clone(&router);
+        tokio::spawn(async move {
+            let Reply::Raw(wire) = router.answer(&query).await else {
+                panic!("not raw")
+            };
+            wire[..20].to_vec()
+        })
+    };
+    let asked = [ask("EXAMPLE.com", 1), ask("example.COM", 2)];
+    let mut buffer = [0; 512];
+    let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
+    // Both wait by now: the runtime has one thread, and has nothing else to do before this.
+    assert!(socket.try_recv_from(&mut [0; 512]).is_err());
+    let reply = reply(&buffer[..size], Transport::Udp, |q| Some(addresses(q, 1)));
+    socket.send_to(&reply.unwrap(), peer).await.unwrap();
+    let [first, second] = asked;
+    let [first, second] = [first.await.unwrap(), second.await.unwrap()];
+    assert_eq!(
+        (&first[..2], &first[12..]),
+        (&[0, 1][..], &b"\x07EXAMPLE"[..])
+    );
+    assert_eq!(
+        (&second[..2], &second[12..]),
+        (&[0, 2][..], &b"\x07example"[..])
+    );
+    // What is answered is asked again the next time.
+    let _again = ask("example.com", 3);
+    socket.recv_from(&mut buffer).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
+    let (socket, router) = socket().await;
+    let client = query("one.example", RecordType::A);
+    let (socket, asked) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
+    let relay = {
+        let (router, asked) = (Arc::clone(&router), Arc::clone(&asked));
+        async move {
+            let mut buffer = [0; 512];
+            loop {
+                let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
+                let Screened::Query(query) = screen(&buffer[..size], Transport::Udp, peer) else {
+                    panic!("it was sent something odd");
+                };
+                if query.question.qtype == RecordType::A {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+                let (router, socket) = (Arc::clone(&router), Arc::clone(&socket));
+                tokio::spawn(async move {
+                    let reply = Composed::empty(router.answer(&query).await.rcode());
+                    let reply = encode(&query, &reply).unwrap();
+                    socket.send_to(&reply, peer).await.unwrap();
+                });
+            }
+        }
+    };
+    tokio::spawn(relay);
+    assert_eq!(router.answer(&client).await.rcode(), ResponseCode::ServFail);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
 #[test]
 fn upstreams_come_from_addresses_and_resolv_conf() {
     let Some(crate::plugin::Spec::Forward(spec)) =

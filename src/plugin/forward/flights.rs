@@ -1,0 +1,99 @@
+//! Identical questions that wait at the same time are one to the upstreams: the others wait for its reply.
+//!
+//! So a question that comes back to this server through an upstream is not asked again and again: it waits for itself,
+//! and ends when that ends.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ahash::RandomState;
+use tokio::sync::watch;
+
+use crate::question::{Query, Question};
+use crate::reply::Failure;
+
+/// The upstream's message, or why there is none.
+pub(super) type Outcome = Result<Vec<u8>, Failure>;
+
+/// What a reply depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    question: Question,
+    checking_disabled: bool,
+    /// Whether there is EDNS, and in it DO.
+    dnssec_ok: Option<bool>,
+    over_udp: bool,
+}
+
+/// The questions under way.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>, RandomState>>);
+
+/// Somebody's question under way; it ends where this is dropped.
+struct Flight<'a> {
+    flights: &'a Flights,
+    key: Key,
+    tell: watch::Sender<Option<Outcome>>,
+}
+
+impl Flights {
+    /// The outcome of `ask`, or of another's that is under way for the same question.
+    pub(super) async fn once<F: Future<Output = Outcome>>(
+        &self,
+        query: &Query,
+        over_udp: bool,
+        ask: impl Fn() -> F,
+    ) -> Outcome {
+        let question = &query.question;
+        let key = Key {
+            question: Question {
+                qname: question.qname.to_lowercase(),
+                ..question.clone()
+            },
+            checking_disabled: query.checking_disabled,
+            dnssec_ok: query.edns.map(|edns| edns.dnssec_ok),
+            over_udp,
+        };
+        loop {
+            let mut told = match self.begin(&key) {
+                Ok(flight) => {
+                    let outcome = ask().await;
+                    flight.tell.send_replace(Some(outcome.clone()));
+                    return outcome;
+                }
+                Err(told) => told,
+            };
+            if let Ok(outcome) = told.wait_for(Option::is_some).await
+                && let Some(outcome) = &*outcome
+            {
+                return outcome.clone();
+            }
+            // Whoever asked has gone away; somebody else has to.
+        }
+    }
+
+    /// A flight of one's own, or the outcome of the one there is.
+    fn begin(&self, key: &Key) -> Result<Flight<'_>, watch::Receiver<Option<Outcome>>> {
+        let mut flights = self.lock();
+        if let Some(told) = flights.get(key) {
+            return Err(told.clone());
+        }
+        let (tell, told) = watch::channel(None);
+        flights.insert(key.clone(), told);
+        Ok(Flight {
+            flights: self,
+            key: key.clone(),
+            tell,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Option<Outcome>>, RandomState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.flights.lock().remove(&self.key);
+    }
+}
