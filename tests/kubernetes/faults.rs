@@ -75,6 +75,8 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 const STABLE: &str = "pod-0.stable.default.svc.cluster.local.";
 
+const KUBERNETES: &str = "kubernetes.default.svc.cluster.local.";
+
 /// An API server without controllers, a proxy before it, and a server whose answers are watched all the time.
 struct World {
     plane: ControlPlane,
@@ -100,9 +102,11 @@ impl World {
         let (file, ca) = (plane.path("serve.kubeconfig"), plane.path("ca.crt"));
         write_kubeconfig(&file, proxy.address.port(), &ca, &user(&plane));
         let names = Names::serve(&file).await;
-        names
-            .until(STABLE, RecordType::A, &["10.0.0.1".to_owned()])
-            .await;
+        // The API server makes a Service of its own when it gets to it: a fresh list must not come before.
+        for (qname, address) in [(STABLE, "10.0.0.1"), (KUBERNETES, "10.96.0.1")] {
+            let address = [address.to_owned()];
+            names.until(qname, RecordType::A, &address).await;
+        }
         let prober = Prober::start(&names);
         Self {
             plane,
