@@ -1,0 +1,76 @@
+//! CPU per answered query over UDP, saturated, one core: ours beside an echo that does no DNS and a plain hickory-server
+//! over the same names. `cargo bench --bench dns -- [--rounds N] [--server NAME=PATH]...`
+//!
+//! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
+//! figures belong to the machine: ratios within one run are what counts.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench"
+)]
+
+mod load;
+mod report;
+mod servers;
+mod world;
+
+use std::time::Duration;
+
+use servers::Server;
+use world::World;
+
+/// The core that servers run on, and the one that the generator runs on.
+const CORES: [usize; 2] = [0, 1];
+
+/// How long a server is measured in one round.
+const WINDOW: Duration = Duration::from_secs(2);
+
+fn main() {
+    let mut arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    if let Some(role) = arguments
+        .first()
+        .and_then(|first| first.strip_prefix("--as="))
+    {
+        return servers::run(role);
+    }
+    let (mut rounds, mut others) = (5, Vec::new());
+    while !arguments.is_empty() {
+        let option = arguments.remove(0);
+        assert!(!arguments.is_empty(), "{option} wants a value");
+        let value = arguments.remove(0);
+        match option.as_str() {
+            "--rounds" => rounds = value.parse().expect("a number of rounds"),
+            "--server" => {
+                let (name, path) = value.split_once('=').expect("--server NAME=PATH");
+                others.push((name.to_owned(), path.to_owned()));
+            }
+            other => panic!("unknown argument {other:?}: expected --rounds N, --server NAME=PATH"),
+        }
+    }
+    let world = World::new();
+    let api = world.serve();
+    let mut servers = vec![Server::echo(), Server::hickory()];
+    servers.push(Server::ours(
+        "headless-dns",
+        env!("CARGO_BIN_EXE_headless-dns"),
+        &api,
+    ));
+    for (name, path) in &others {
+        servers.push(Server::ours(name, path, &api));
+    }
+    let mix = world.mix();
+    for server in &servers {
+        load::check(server, &world);
+    }
+    let mut figures = vec![Vec::new(); servers.len()];
+    for _ in 0..rounds {
+        for (server, figures) in servers.iter().zip(&mut figures) {
+            figures.push(load::saturate(server, &mix));
+        }
+    }
+    report::table(&servers, &figures);
+}
