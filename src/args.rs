@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::Server;
 use crate::cluster::Delays;
 use crate::corefile::go_duration;
-use crate::dns::interface_addresses;
+use crate::listen::interface_addresses;
 use crate::output::{self, Lines};
 use crate::plugin;
 use crate::reconcile::{self, LeaseName};

@@ -23,7 +23,7 @@
 //!    plugin   one chain per server block, in CoreDNS's order: … loadbalance, kubernetes (asks the zone), forward
 //!             │   handle(query, next) → reply value; next.ask(question) re-enters the server
 //!             ▼
-//!    dns      UDP and TCP sockets          message: bytes ↔ query, reply → bytes, truncation, EDNS (pure)
+//!    listen   UDP and TCP sockets          message: bytes ↔ query, reply → bytes, truncation, EDNS (pure)
 //!             ▼
 //!    clients                                  admin: /health /ready
 //! ```
@@ -32,18 +32,15 @@
 //!
 //! ```text
 //! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
-//! L2  api, watch, controller, dns, plugin, admin, cluster  adapters: async + IO
+//! L2  api, watch, controller, listen, plugin, admin, cluster  adapters: async + IO
 //! L1  store, zone, statefulset, corefile                state and decisions (pure)
-//! L0  name, record, endpoint, question, reply, message, selector, podspec, rfc3339, throttle   facts
+//! L0  name, message, endpoint, selector, podspec, rfc3339, throttle   facts
 //! ```
 
 pub mod endpoint;
 pub mod message;
 pub mod name;
 pub mod podspec;
-pub mod question;
-pub mod record;
-pub mod reply;
 pub mod rfc3339;
 pub mod selector;
 pub mod throttle;
@@ -57,7 +54,7 @@ pub mod admin;
 pub mod api;
 pub mod cluster;
 pub mod controller;
-pub mod dns;
+pub mod listen;
 pub mod plugin;
 pub mod watch;
 

@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use headless_dns::cluster::Cluster;
+use headless_dns::message::question::{Question, RecordType};
 use headless_dns::name::absolute;
-use headless_dns::question::{Question, RecordType};
 use headless_dns::watch::{Options, Watches};
 use headless_dns::zone::{Answer, View};
 use serde_json::{Value, json};

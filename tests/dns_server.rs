@@ -32,7 +32,7 @@ async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
         text: corefile,
         source: &Files,
         port: 0,
-        interfaces: headless_dns::dns::interface_addresses().unwrap(),
+        interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Client(client),
     };
     Program::bind(setup).await

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 /// Every top module with its layer.
 const LAYERS: &[(&str, u8)] = &[
     ("name", 0),
-    ("record", 0),
     ("endpoint", 0),
-    ("question", 0),
-    ("reply", 0),
     ("message", 0),
     ("selector", 0),
     ("podspec", 0),
@@ -23,7 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("api", 2),
     ("watch", 2),
     ("controller", 2),
-    ("dns", 2),
+    ("listen", 2),
     ("plugin", 2),
     ("admin", 2),
     ("cluster", 2),
@@ -37,19 +34,16 @@ const LAYERS: &[(&str, u8)] = &[
     ("lib", 3),
 ];
 
-/// Arrows between L2 siblings that are allowed: `dns` answers with plugins, everybody may have a kube client.
-const SIBLINGS: &[(&str, &str)] = &[("dns", "plugin")];
+/// Arrows between L2 siblings that are allowed: `listen` answers with plugins, everybody may have a kube client.
+const SIBLINGS: &[(&str, &str)] = &[("listen", "plugin")];
 
 /// Crates that only some modules may name.
 const FOREIGN: &[(&str, &[&str])] = &[
     ("kube::", &["api", "watch", "controller", "cluster"]),
     ("k8s_openapi::", &["api", "watch", "controller", "cluster"]),
     // A new major of hickory must stay a matter of L0.
-    (
-        "hickory_proto::",
-        &["name", "record", "question", "reply", "message", "dns"],
-    ),
-    ("hickory_server::", &["dns"]),
+    ("hickory_proto::", &["name", "message", "listen"]),
+    ("hickory_server::", &["listen"]),
     (
         "anyhow::",
         &["main", "args", "serve", "sandbox", "reconcile"],

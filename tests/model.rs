@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use headless_dns::endpoint::{Kind, Port, Service};
+use headless_dns::message::question::{Question, RecordType};
 use headless_dns::name::{Name, ServiceKey, absolute};
-use headless_dns::question::{Question, RecordType};
 use headless_dns::zone::{Answer, PodMode, View, Zone};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -321,7 +321,7 @@ fn ask_zone(
     let none = BTreeSet::new();
     match zone.lookup(view, &Question::new(qname.clone(), qtype)) {
         Answer::Positive(records) | Answer::Alias { records, .. } => {
-            let data = |r: &headless_dns::record::Record| {
+            let data = |r: &headless_dns::message::record::Record| {
                 let text = r.data.to_string();
                 if r.record_type() == RecordType::SOA {
                     String::new()

@@ -17,8 +17,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
+use headless_dns::message::question::Question;
 use headless_dns::name::{ServiceKey, absolute};
-use headless_dns::question::Question;
 use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
 use headless_dns::zone::{Answer, View, Zone};
 

@@ -1,10 +1,13 @@
 //! Messages on the wire (RFC 1035 section 4): bytes to queries, replies to bytes.
 
-mod decode;
-mod encode;
+pub mod question;
+mod read;
+pub mod record;
+pub mod reply;
+mod write;
 
-pub use decode::{Screened, answers, screen, servfail};
-pub use encode::{
+pub use read::{Screened, answers, screen, servfail};
+pub use write::{
     addressed, bad_version, encode, encode_query, encode_transfer, rcode_name, truncate,
 };
 

@@ -3,10 +3,10 @@ use std::net::SocketAddr;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
 use super::*;
+use crate::message::question::{Query, Question, RecordType, Transport};
+use crate::message::record::{self, Record};
+use crate::message::reply::{Composed, Reason};
 use crate::name::{Name, absolute};
-use crate::question::{Query, Question, RecordType, Transport};
-use crate::record::{self, Record};
-use crate::reply::{Composed, Reason};
 
 const CLIENT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5353);

@@ -8,10 +8,10 @@ use futures::future::BoxFuture;
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
+use crate::message::question::{Query, Question};
+use crate::message::record;
+use crate::message::reply::{Reply, ResponseCode};
 use crate::name::{Name, absolute, below};
-use crate::question::{Query, Question};
-use crate::record;
-use crate::reply::{Reply, ResponseCode};
 use crate::zone::{View, Zone};
 
 /// `autopath [ZONES...] RESOLV-CONF|@kubernetes`.

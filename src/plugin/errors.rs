@@ -8,8 +8,8 @@ use tracing::error;
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, go_duration};
+use crate::message::question::Query;
 use crate::message::rcode_name;
-use crate::question::Query;
 use crate::throttle::Throttle;
 
 /// Lines a second: what a client asks for must not fill a disk.

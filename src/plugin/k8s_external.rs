@@ -9,9 +9,9 @@ use super::kubernetes::{Outcome, compose_with, follow};
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, zones_of};
+use crate::message::question::{Query, RecordType};
+use crate::message::reply::{Failure, ResponseCode};
 use crate::name::Name;
-use crate::question::{Query, RecordType};
-use crate::reply::{Failure, ResponseCode};
 use crate::zone::{ExternalView, Zone};
 
 /// `k8s_external [ZONES...] { ... }`.

@@ -7,9 +7,9 @@ use rand::seq::SliceRandom;
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
-use crate::question::Query;
-use crate::record::{Record, RecordType};
-use crate::reply::{Composed, Reply};
+use crate::message::question::Query;
+use crate::message::record::{Record, RecordType};
+use crate::message::reply::{Composed, Reply};
 
 /// The handler.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ fn shuffle(records: &mut [Record]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::record;
     use crate::name::absolute;
-    use crate::record;
 
     #[test]
     fn addresses_change_places_and_nothing_else_does() {

@@ -10,10 +10,10 @@ use tracing::info;
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
+use crate::message::question::{Query, Transport};
+use crate::message::reply::{Reply, ResponseCode};
 use crate::message::{encode, rcode_name};
 use crate::name::Name;
-use crate::question::{Query, Transport};
-use crate::reply::{Reply, ResponseCode};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,9 +199,9 @@ fn flags(wire: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::question::RecordType;
+    use crate::message::reply::Composed;
     use crate::plugin::tests::{query, spec_error, specs};
-    use crate::question::RecordType;
-    use crate::reply::Composed;
 
     #[test]
     fn the_common_line_is_coredns_s() {

@@ -6,9 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Handled, Plugin};
+use crate::message::question::{DNSClass, Query, Question, RecordType};
+use crate::message::reply::{Failure, Reply, ResponseCode};
 use crate::name::Name;
-use crate::question::{DNSClass, Query, Question, RecordType};
-use crate::reply::{Failure, Reply, ResponseCode};
 
 /// The plugins of a server block, in order.
 pub type Chain = Arc<[Arc<dyn Plugin>]>;

@@ -6,10 +6,10 @@ use futures::FutureExt;
 
 use super::*;
 use crate::corefile::{self, CorefileError, Source};
+use crate::message::question::{Question, RecordType};
+use crate::message::record;
+use crate::message::reply::{Composed, ResponseCode};
 use crate::name::absolute;
-use crate::question::{Question, RecordType};
-use crate::record;
-use crate::reply::{Composed, ResponseCode};
 
 /// A link that always gives the same.
 pub(super) struct Fixed(pub(super) Handled);

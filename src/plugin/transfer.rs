@@ -10,9 +10,9 @@ use super::registry::Setup;
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
 use crate::message::encode_transfer;
+use crate::message::question::{Query, RecordType, Transport};
+use crate::message::reply::{Failure, Reply, ResponseCode};
 use crate::name::Name;
-use crate::question::{Query, RecordType, Transport};
-use crate::reply::{Failure, Reply, ResponseCode};
 use crate::zone::{View, Zone};
 
 /// `transfer [ZONES...] { to *|ADDRESS... }`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Ambient;
-use super::listen::Listeners;
+use super::sockets::Listeners;
 use crate::admin::Readiness;
 use crate::api::{self, Server};
 use crate::plugin::autopath::Autopath;

@@ -2,7 +2,7 @@
 
 mod chain;
 pub mod files;
-mod listen;
+mod sockets;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use tracing::{info, warn};
 use crate::admin::{self, Readiness, Token};
 use crate::api::{Client, Server};
 use crate::corefile::{self, Source};
-use crate::dns;
+use crate::listen;
 use crate::plugin::{Block, Router, Spec, read_blocks};
 use crate::watch::Watches;
 use crate::zone::Zone;
-use listen::Listeners;
+use sockets::Listeners;
 
 /// What a server is made from.
 pub struct Setup<'a> {
@@ -48,7 +48,7 @@ pub enum Ambient {
 
 /// A server with its sockets bound.
 pub struct Program {
-    dns: dns::Bound,
+    dns: listen::Bound,
     routers: Vec<Arc<Router>>,
     admin: Vec<admin::Bound>,
     stanzas: Vec<Stanza>,

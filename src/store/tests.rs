@@ -2,9 +2,9 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::endpoint::{Address, Conditions, Endpoint, Kind, Port};
+use crate::message::question::{Question, RecordType};
+use crate::message::reply::Reason;
 use crate::name::absolute;
-use crate::question::{Question, RecordType};
-use crate::reply::Reason;
 use crate::zone::{Answer, View};
 
 fn key(name: &str) -> ObjectKey {

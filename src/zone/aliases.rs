@@ -3,10 +3,10 @@
 use super::Zone;
 use super::candidates::{Candidate, Value};
 use super::lookup::{Answer, Asked, Records, family, positive};
+use crate::message::question::Question;
+use crate::message::record;
+use crate::message::reply::Reason;
 use crate::name::{Name, ServiceKey, absolute};
-use crate::question::Question;
-use crate::record;
-use crate::reply::Reason;
 
 /// How many aliases one answer may hold: CoreDNS follows ten and gives up at the twelfth.
 const MAX_ALIASES: usize = 11;

@@ -6,8 +6,8 @@ use super::data::ServiceData;
 use super::path::Below;
 use super::view::View;
 use crate::endpoint::{Address, Endpoint, Kind, Port, Slice};
+use crate::message::reply::Reason;
 use crate::name::{Name, ServiceKey, below};
-use crate::reply::Reason;
 
 /// One (address, port) pair, or one name elsewhere.
 #[derive(Clone, Debug)]

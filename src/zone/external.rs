@@ -8,10 +8,10 @@ use super::path::{Below, bare};
 use super::view::{View, longest};
 use super::{ServiceData, Set, Zone};
 use crate::endpoint::{External, Kind};
+use crate::message::question::{Question, RecordType};
+use crate::message::record::{self, Record};
+use crate::message::reply::Reason;
 use crate::name::{Name, ServiceKey, absolute, below, is_reverse, reverse_address, text};
-use crate::question::{Question, RecordType};
-use crate::record::{self, Record};
-use crate::reply::Reason;
 
 /// What one `k8s_external` directive shows.
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use super::candidates::{Candidate, Value, candidates};
 use super::path::{Below, Path, parse};
 use super::view::{PodMode, View};
 use super::{Set, Zone};
+use crate::message::question::{Question, RecordType};
+use crate::message::record::{self, Record};
+use crate::message::reply::Reason;
 use crate::name::{Name, ServiceKey, below, text, undashed};
-use crate::question::{Question, RecordType};
-use crate::record::{self, Record};
-use crate::reply::Reason;
 
 /// The outcome of a look-up.
 #[derive(Clone, Debug, PartialEq)]

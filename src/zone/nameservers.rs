@@ -6,10 +6,10 @@ use super::lookup::{Answer, Asked, Records, family, positive};
 use super::view::View;
 use super::{Set, Zone};
 use crate::endpoint::Kind;
+use crate::message::question::RecordType;
+use crate::message::record;
+use crate::message::reply::Reason;
 use crate::name::{Name, below};
-use crate::question::RecordType;
-use crate::record;
-use crate::reply::Reason;
 
 impl Zone {
     /// NS at the apex; NODATA where the server knows no address of its own.

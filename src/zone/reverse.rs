@@ -8,10 +8,10 @@ use super::lookup::{Answer, Asked, positive};
 use super::path::Below;
 use super::{Set, Zone};
 use crate::endpoint::Kind;
+use crate::message::question::RecordType;
+use crate::message::record;
+use crate::message::reply::Reason;
 use crate::name::{Name, below};
-use crate::question::RecordType;
-use crate::record;
-use crate::reply::Reason;
 
 impl Zone {
     /// PTR and everything else at the reverse name of `ip`.

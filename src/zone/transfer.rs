@@ -8,8 +8,8 @@ use super::lookup::Answer;
 use super::view::View;
 use super::{Set, Zone};
 use crate::endpoint::{Kind, Port};
+use crate::message::record::{self, Record};
 use crate::name::{Name, absolute, below};
-use crate::record::{self, Record};
 
 impl Zone {
     /// The records of the zone `apex`, lower case: its SOA first and last.

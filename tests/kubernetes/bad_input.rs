@@ -111,7 +111,7 @@ async fn right(programs: Programs) {
         text: COREFILE,
         source: &Files,
         port: 0,
-        interfaces: headless_dns::dns::interface_addresses().unwrap(),
+        interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Server(Server::Kubeconfig {
             file,
             context: None,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use headless_dns::message::question::{Question, RecordType};
+use headless_dns::message::record::Record;
+use headless_dns::message::reply::{Composed, ResponseCode};
 use headless_dns::name::absolute;
 use headless_dns::plugin::kubernetes::{Outcome, compose};
-use headless_dns::question::{Question, RecordType};
-use headless_dns::record::Record;
-use headless_dns::reply::{Composed, ResponseCode};
 use headless_dns::selector::Selector;
 use headless_dns::store::{Event, Store, Watched};
 use headless_dns::watch::wire::{self, Shape, Wire};

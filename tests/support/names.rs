@@ -64,7 +64,7 @@ impl Names {
             text,
             source: &Files,
             port: 0,
-            interfaces: headless_dns::dns::interface_addresses().unwrap(),
+            interfaces: headless_dns::listen::interface_addresses().unwrap(),
             api,
         };
         let program = Program::bind(setup).await.unwrap();

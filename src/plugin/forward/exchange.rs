@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
+use crate::message::question::Query;
 use crate::message::{answers, encode_query};
-use crate::question::Query;
 
 /// How long one upstream may take before the next is asked: CoreDNS's read timeout.
 const TIMEOUT: Duration = Duration::from_secs(2);

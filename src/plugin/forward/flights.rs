@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ahash::RandomState;
 use tokio::sync::watch;
 
-use crate::question::{Query, Question};
-use crate::reply::Failure;
+use crate::message::question::{Query, Question};
+use crate::message::reply::Failure;
 
 /// The upstream's message, or why there is none.
 pub(super) type Outcome = Result<Vec<u8>, Failure>;

@@ -17,9 +17,9 @@ use tokio::sync::Semaphore;
 pub use spec::{Policy, Spec, parse};
 
 use super::{Handled, Next, Plugin};
+use crate::message::question::{Query, Transport};
+use crate::message::reply::{Failure, Reply, ResponseCode};
 use crate::message::{addressed, truncate};
-use crate::question::{Query, Transport};
-use crate::reply::{Failure, Reply, ResponseCode};
 use flights::{Flights, Outcome};
 use upstream::Upstream;
 

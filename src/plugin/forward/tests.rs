@@ -5,13 +5,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::message::question::{Edns, RecordType, Transport};
+use crate::message::record;
+use crate::message::reply::Composed;
 use crate::message::{Screened, encode, screen};
 use crate::name::Name;
 use crate::plugin::tests::{query, spec_error, specs};
 use crate::plugin::{Chain, Router};
-use crate::question::{Edns, RecordType, Transport};
-use crate::record;
-use crate::reply::Composed;
 
 /// What a fake upstream says to a request: over UDP or TCP, `None` for silence.
 type Says = fn(&Query) -> Option<Composed>;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::exchange;
+use crate::message::question::{Query, Question, RecordType};
 use crate::name::Name;
-use crate::question::{Query, Question, RecordType};
 
 /// Time between checks: CoreDNS's.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -1,9 +1,9 @@
 //! From a look-up's outcome to a reply. The SOA of a negative is added here and nowhere else.
 
+use crate::message::question::Question;
+use crate::message::record::{self, Record};
+use crate::message::reply::{Composed, Failure, Reason, ResponseCode};
 use crate::name::Name;
-use crate::question::Question;
-use crate::record::{self, Record};
-use crate::reply::{Composed, Failure, Reason, ResponseCode};
 use crate::zone::{Answer, Records, View};
 
 /// What becomes of a question after the look-up.

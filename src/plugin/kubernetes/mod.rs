@@ -12,9 +12,9 @@ pub use compose::{Outcome, compose, compose_with, positive};
 pub use spec::{Spec, parse};
 
 use super::{Handled, Next, Plugin};
+use crate::message::question::{Query, Question, RecordType};
+use crate::message::reply::{Failure, Reply, ResponseCode};
 use crate::name::Name;
-use crate::question::{Query, Question, RecordType};
-use crate::reply::{Failure, Reply, ResponseCode};
 use crate::zone::{Records, View, Zone};
 
 /// The handler.

@@ -6,9 +6,9 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
-use crate::question::{Query, Question, Transport};
-use crate::record::Record;
-use crate::reply::{Composed, Reason};
+use crate::message::question::{Query, Question, Transport};
+use crate::message::record::Record;
+use crate::message::reply::{Composed, Reason};
 
 const QR: u16 = 0x8000;
 const AA: u16 = 0x0400;

@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::answer::{Answered, answer};
+use crate::message::question::Transport;
 use crate::plugin::Router;
-use crate::question::Transport;
 use crate::throttle::Throttle;
 
 /// The largest request read whole: far above any question with its options.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme};
-use crate::dns::{Bound, Inside, certificate};
+use crate::listen::{Bound, Inside, certificate};
 use crate::name::Name;
 use crate::plugin::{Block, Chain, Router, Spec, tls};
 

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
 use super::answer::{Answered, answer};
+use crate::message::question::Transport;
 use crate::plugin::Router;
-use crate::question::Transport;
 
 /// How long a handshake, and silence on a connection, may take.
 const TIMEOUT: Duration = Duration::from_secs(10);

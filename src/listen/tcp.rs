@@ -14,8 +14,8 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::{Answered, Wire, answer};
+use crate::message::question::Transport;
 use crate::plugin::Router;
-use crate::question::Transport;
 
 /// How long a connection may be silent: CoreDNS's.
 const IDLE: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
 use super::HEADER;
-use crate::question::{Edns, Query, Question, Transport};
-use crate::record::RData;
+use crate::message::question::{Edns, Query, Question, Transport};
+use crate::message::record::RData;
 
 /// What a packet turns out to be.
 #[derive(Debug)]

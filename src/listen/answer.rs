@@ -8,10 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::error;
 
+use crate::message::question::{Query, Transport};
+use crate::message::reply::{Composed, Reply, ResponseCode};
 use crate::message::{self, Screened, screen};
 use crate::plugin::Router;
-use crate::question::{Query, Transport};
-use crate::reply::{Composed, Reply, ResponseCode};
 
 /// What becomes of a packet.
 pub(super) enum Answered {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 pub use hickory_proto::op::ResponseCode;
 
+use crate::message::record::Record;
 use crate::name::ServiceKey;
-use crate::record::Record;
 
 /// What a plugin answers.
 #[derive(Clone, Debug)]
