@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::name::{ServiceKey, dashed};
+use crate::name::{Octets, ServiceKey, dashed};
 
 /// A port of a Service or of a slice. Names and protocols compare without case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +58,11 @@ pub struct Conditions {
 }
 
 /// One address of one endpoint, as it goes into a [`Slice`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint<'a> {
     /// The address, in the slice's family; text only in a slice of type `FQDN`.
     pub address: Address<'a>,
-    /// The endpoint's own label, where it has one; else the dashed address.
+    /// The endpoint's own label, where it has one; else the dashed address. A slice keeps it in lower case.
     pub label: Option<&'a str>,
     /// The topology zone, lower case; empty unless it is wanted and known.
     pub zone: &'a str,
@@ -90,7 +90,7 @@ enum Addresses {
 /// One EndpointSlice: its endpoints in arrays, about 14 bytes and the label for each IPv4 one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// The cluster it comes from, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
+    /// The cluster it comes from, lower case, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
     pub cluster: Box<str>,
     /// The slice's ports; never empty, as in [`Service::ports`].
     pub ports: Box<[Port]>,
@@ -99,6 +99,7 @@ pub struct Slice {
     labels: Box<str>,
     label_ends: Box<[u32]>,
     conditions: Box<[Conditions]>,
+    ready: usize,
     /// Topology zones; empty where they are not wanted.
     zones: Box<[Box<str>]>,
 }
@@ -124,7 +125,13 @@ impl Slice {
                 Address::Ip(_) => continue,
                 Address::Name(n) => names.push(Box::from(n)),
             }
-            labels.push_str(endpoint.label.unwrap_or_default());
+            labels.extend(
+                endpoint
+                    .label
+                    .unwrap_or_default()
+                    .chars()
+                    .map(|c| c.to_ascii_lowercase()),
+            );
             label_ends.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
             conditions.push(endpoint.conditions);
             zones.push(Box::from(endpoint.zone));
@@ -139,11 +146,12 @@ impl Slice {
             (true, false) => Addresses::Names(names.into()),
         };
         Self {
-            cluster: cluster.into(),
+            cluster: cluster.to_ascii_lowercase().into(),
             ports,
             addresses,
             labels: labels.into(),
             label_ends: label_ends.into(),
+            ready: conditions.iter().filter(|c: &&Conditions| c.ready).count(),
             conditions: conditions.into(),
             zones: zones.into(),
         }
@@ -159,6 +167,12 @@ impl Slice {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.label_ends.is_empty()
+    }
+
+    /// How many of them are ready.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready
     }
 
     /// Endpoint `i`, below [`Slice::len`].
@@ -189,13 +203,14 @@ impl Slice {
 }
 
 impl Endpoint<'_> {
-    /// The label below the Service: the hostname, else the dashed address.
+    /// The name below the Service, in lower case: the hostname, else the dashed address. With dots, where it is named after
+    /// a Pod that has some, it is several labels.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub fn name(&self) -> Octets {
         match (self.label, self.address) {
-            (Some(label), _) => label.to_ascii_lowercase(),
+            (Some(label), _) => Octets::from_slice(label.as_bytes()),
             (None, Address::Ip(ip)) => dashed(ip),
-            (None, Address::Name(name)) => name.replace('.', "-"),
+            (None, Address::Name(name)) => Octets::from_slice(name.replace('.', "-").as_bytes()),
         }
     }
 
@@ -247,8 +262,11 @@ mod tests {
         let slice = Slice::new("", Box::new([]), &endpoints);
         assert_eq!(slice.endpoints().collect::<Vec<_>>(), endpoints);
         assert_eq!(
-            slice.endpoints().map(|e| e.name()).collect::<Vec<_>>(),
-            ["redis-0", "10-0-0-2"]
+            slice
+                .endpoints()
+                .map(|e| e.name().to_vec())
+                .collect::<Vec<_>>(),
+            [&b"redis-0"[..], b"10-0-0-2"]
         );
     }
 

@@ -16,14 +16,17 @@
 //!    store    one writer, &mut self            observed → actions
 //!             │   merges the slices of a Service
 //!             ▼
-//!    zone     DashMap<svc.ns, Arc<ServiceData>> + address → Services
-//!             │   publish = swap one Arc; compact data, answers composed at reply time
-//!             │   lookup(question) → Positive | Alias | NoData | NxDomain | NotSynced | OutOfZone (+ reason)
+//!    zone     DashMap<svc.ns, Arc<ServiceData>> + address → Services; publish = swap one Arc
+//!             │   lookup(question) → Found | Leads | Denied { exists, reason, seen }: facts, no records
 //!             ▼
+//!    answer   write(answer, question, pen): AA, SOA, TTLs, additionals, once                            (pure)
+//!             │   two pens, message/: Wire (octets: compression, truncation, OPT)
+//!             │                       Records (for plugins that look into replies)
+//!             ▲
 //!    plugin   one chain per server block, in CoreDNS's order: … loadbalance, kubernetes (asks the zone), forward
 //!             │   handle(query, next) → reply value; next.ask(question) re-enters the server
 //!             ▼
-//!    listen   UDP and TCP sockets          message: bytes ↔ query, reply → bytes, truncation, EDNS (pure)
+//!    listen   UDP and TCP sockets          message/: octets → query
 //!             ▼
 //!    clients                                  admin: /health /ready
 //! ```
@@ -33,7 +36,7 @@
 //! ```text
 //! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, listen, plugin, admin, cluster  adapters: async + IO
-//! L1  store, zone, statefulset, corefile                state and decisions (pure)
+//! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
 //! L0  name, message, endpoint, selector, podspec, rfc3339, throttle   facts
 //! ```
 
@@ -45,6 +48,7 @@ pub mod rfc3339;
 pub mod selector;
 pub mod throttle;
 
+pub mod answer;
 pub mod corefile;
 pub mod statefulset;
 pub mod store;

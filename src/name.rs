@@ -1,14 +1,36 @@
 //! DNS names as this project uses them: absolute, compared without case, echoed as typed (RFC 4343).
 
+mod origins;
+mod qname;
+
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 pub use hickory_proto::rr::Name;
+pub use origins::{Origin, Origins};
+pub use qname::Qname;
+use smallvec::SmallVec;
 
-/// The key of a Service: the lower-case wire labels of `<svc>.<ns>`, so that a question finds it without a string.
+/// Octets of the longest label (RFC 1035 section 2.3.4).
+pub const MAX_LABEL: usize = 63;
+
+/// Octets of the longest name as it is written, with the root's (RFC 1035 section 2.3.4).
+pub const MAX_NAME: usize = 255;
+
+/// A label, or a name as it is written: mostly short.
+pub type Octets = SmallVec<[u8; 64]>;
+
+/// The key of a Service: the lower-case wire labels of `<svc>.<ns>`, so that a question finds it by its own octets.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServiceKey(Arc<[u8]>);
+
+impl Borrow<[u8]> for ServiceKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl ServiceKey {
     /// The key of Service `svc` in namespace `ns`; either may come from a question, in any case.
@@ -20,6 +42,12 @@ impl ServiceKey {
             wire.extend(label.iter().map(u8::to_ascii_lowercase));
         }
         Self(wire.into())
+    }
+
+    /// Both labels as they are written.
+    #[must_use]
+    pub fn wire(&self) -> &[u8] {
+        &self.0
     }
 
     /// The Service's label, lower case.
@@ -65,55 +93,105 @@ pub fn absolute(name: &str) -> Result<Name, hickory_proto::ProtoError> {
 
 /// `labels`, then `suffix`; `None` where the result is no name (RFC 1035 section 2.3.4).
 #[must_use]
-pub fn below<L: AsRef<[u8]>>(labels: &[L], suffix: &Name) -> Option<Name> {
-    let all = labels.iter().map(AsRef::as_ref).chain(suffix.iter());
-    let mut name = Name::from_labels(all).ok()?;
+pub fn join<L: AsRef<[u8]>>(labels: &[L], suffix: &Name) -> Option<Name> {
+    let mut name = Name::new();
+    for label in labels.iter().map(AsRef::as_ref).chain(suffix.iter()) {
+        name = name.append_label(label).ok()?;
+    }
     name.set_fqdn(true);
     Some(name)
+}
+
+/// A name as it is written in a message, without compression.
+#[must_use]
+pub fn wire(name: &Name) -> Octets {
+    let mut wire = Octets::new();
+    for label in name.iter() {
+        wire.push(u8::try_from(label.len()).unwrap_or(u8::MAX));
+        wire.extend_from_slice(label);
+    }
+    wire.push(0);
+    wire
 }
 
 /// The endpoint name of an address without hostname: `10-244-0-3`, `2001-db8--1`.
 ///
 /// A name must not end in `-`, so `2001:db8::` becomes `2001-db8--0`.
 #[must_use]
-pub fn dashed(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.to_string().replace('.', "-"),
-        IpAddr::V6(v6) => {
-            let mut name = v6.to_string().replace(':', "-");
-            if name.ends_with('-') {
-                name.push('0');
-            }
-            name
+pub fn dashed(address: IpAddr) -> Octets {
+    use std::io::Write;
+    let mut text = Octets::new();
+    // An address has at most 45 characters.
+    let _written = write!(text, "{address}");
+    for octet in &mut text {
+        if matches!(octet, b'.' | b':') {
+            *octet = b'-';
         }
     }
+    if text.ends_with(b"-") {
+        text.push(b'0');
+    }
+    text
 }
 
 /// The address that a label of `<label>.<ns>.pod.<zone>` spells; `None` where it spells none.
 #[must_use]
 pub fn undashed(label: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(label).ok()?;
-    let dashes = text.bytes().filter(|b| *b == b'-').count();
-    if dashes == 3 && !text.contains("--") {
-        return text
-            .replace('-', ".")
-            .parse::<Ipv4Addr>()
-            .ok()
-            .map(IpAddr::V4);
+    let dashes = label.iter().filter(|b| **b == b'-').count();
+    let v4 = dashes == 3 && !label.windows(2).any(|pair| pair == b"--");
+    let spelt = |separator: u8| -> Octets {
+        let octet = |b: &u8| if *b == b'-' { separator } else { *b };
+        label.iter().map(octet).collect()
+    };
+    if v4 {
+        let text = spelt(b'.');
+        let address: Ipv4Addr = std::str::from_utf8(&text).ok()?.parse().ok()?;
+        return Some(address.into());
     }
-    text.replace('-', ":")
-        .parse::<Ipv6Addr>()
-        .ok()
-        .map(IpAddr::V6)
+    let text = spelt(b':');
+    let address: Ipv6Addr = std::str::from_utf8(&text).ok()?.parse().ok()?;
+    Some(address.into())
 }
 
-/// The address a reverse name stands for (RFC 1035 section 3.5, RFC 3596 section 2.5); `None` unless it is a whole one.
+/// The address that a reverse name stands for (RFC 1035 section 3.5, RFC 3596 section 2.5), from its labels without the
+/// tree's; `None` unless it is a whole one in its canonical spelling: no leading zeros.
 #[must_use]
-pub fn reverse_address(name: &Name) -> Option<IpAddr> {
-    let net = name.parse_arpa_name().ok()?;
-    let whole = net.prefix_len() == net.max_prefix_len();
-    // Only the canonical spelling is a name of ours: no leading zeros, no sign.
-    (whole && Name::from(net.addr()) == *name).then(|| net.addr())
+fn reverse_address<'l>(
+    labels: impl DoubleEndedIterator<Item = &'l [u8]>,
+    v6: bool,
+) -> Option<IpAddr> {
+    let (mut value, mut count) = (0_u128, 0);
+    for label in labels.rev() {
+        let (part, bits) = if v6 {
+            let [digit] = label else { return None };
+            (char::from(*digit).to_digit(16)?, 4)
+        } else {
+            (decimal(label)?, 8)
+        };
+        count += 1;
+        if count > if v6 { 32 } else { 4 } {
+            return None;
+        }
+        value = value << bits | u128::from(part);
+    }
+    match (v6, count) {
+        (false, 4) => Some(Ipv4Addr::from_bits(u32::try_from(value).ok()?).into()),
+        (true, 32) => Some(Ipv6Addr::from_bits(value).into()),
+        _ => None,
+    }
+}
+
+/// An octet in decimal, without leading zeros.
+fn decimal(label: &[u8]) -> Option<u32> {
+    match label {
+        [b'0'] => {}
+        [b'1'..=b'9', rest @ ..] if rest.len() < 3 && rest.iter().all(u8::is_ascii_digit) => {}
+        _ => return None,
+    }
+    let value = label.iter().fold(0, |value, digit| {
+        value * 10 + u32::from(digit.wrapping_sub(b'0'))
+    });
+    (value <= 255).then_some(value)
 }
 
 /// Whether `zone` is one of the reverse trees.
@@ -138,6 +216,8 @@ mod tests {
         assert_eq!(key, ServiceKey::new(b"default", b"redis"));
         assert_eq!((key.svc(), key.ns()), (&b"redis"[..], &b"default"[..]));
         assert_eq!(key.to_string(), "redis.default");
+        let wire: &[u8] = key.borrow();
+        assert_eq!(wire, b"\x05redis\x07default");
     }
 
     #[test]
@@ -148,10 +228,10 @@ mod tests {
             ("::1", "--1"),
         ] {
             let address: IpAddr = address.parse().unwrap();
-            assert_eq!(dashed(address), name);
+            assert_eq!(text(&dashed(address)), name);
             assert_eq!(undashed(name.as_bytes()), Some(address));
         }
-        assert_eq!(dashed("2001:db8::".parse().unwrap()), "2001-db8--0");
+        assert_eq!(text(&dashed("2001:db8::".parse().unwrap())), "2001-db8--0");
     }
 
     #[test]
@@ -163,18 +243,25 @@ mod tests {
 
     #[test]
     fn only_a_whole_canonical_reverse_name_is_an_address() {
-        let of = |n: &str| reverse_address(&absolute(n).unwrap());
-        assert_eq!(
-            of("3.0.244.10.IN-ADDR.arpa."),
-            Some("10.244.0.3".parse().unwrap())
-        );
-        for partial in [
-            "0.244.10.in-addr.arpa.",
-            "x.3.0.244.10.in-addr.arpa.",
-            "03.0.244.10.in-addr.arpa.",
-            "in-addr.arpa.",
+        let of = |name: &str, v6| reverse_address(name.split('.').map(str::as_bytes), v6);
+        assert_eq!(of("3.0.244.10", false), Some("10.244.0.3".parse().unwrap()));
+        assert_eq!(of("0.255.0.10", false), Some("10.0.255.0".parse().unwrap()));
+        let nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.B.d.0.1.0.0.2";
+        assert_eq!(of(nibbles, true), Some("2001:db8::1".parse().unwrap()));
+        for (name, v6) in [
+            ("0.244.10", false),
+            ("x.3.0.244.10", false),
+            ("03.0.244.10", false),
+            ("256.0.244.10", false),
+            ("99999999999.0.244.10", false),
+            ("+3.0.244.10", false),
+            ("5.3.0.244.10", false),
+            ("", false),
+            ("1.0.0.2", true),
+            (&nibbles.replace('8', "10"), true),
+            (&format!("0.{nibbles}"), true),
         ] {
-            assert_eq!(of(partial), None, "{partial}");
+            assert_eq!(of(name, v6), None, "{name}");
         }
     }
 }

@@ -298,9 +298,7 @@ async fn answers(socket: &UdpSocket, name: &str) -> io::Result<bool> {
     let qname = absolute(name).map_err(io::Error::other)?;
     let query = Query::plain(Question::new(qname, RecordType::A), socket.local_addr()?);
     let id = rand::random();
-    socket
-        .send(&message::encode_query(id, &query).map_err(io::Error::other)?)
-        .await?;
+    socket.send(&message::encode_query(id, &query)).await?;
     let mut reply = [0; 512];
     let Ok(size) = tokio::time::timeout(LOST, socket.recv(&mut reply)).await else {
         return Ok(false);

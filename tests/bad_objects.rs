@@ -7,13 +7,12 @@ mod support;
 use std::time::Duration;
 
 use headless_dns::cluster::Cluster;
-use headless_dns::message::question::{Question, RecordType};
-use headless_dns::name::absolute;
+use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
-use headless_dns::zone::{Answer, View};
 use serde_json::{Value, json};
 use support::api::{Asked, FakeApi, Fate};
 use support::logs::Logs;
+use support::zone::said;
 
 const OBJECTS: &str = include_str!("bad_objects/objects.txt");
 
@@ -58,18 +57,9 @@ fn objects() -> impl Iterator<Item = (Value, Option<String>)> {
     })
 }
 
-fn address(watches: &Watches, name: &str) -> Option<String> {
-    let view = View {
-        zones: vec![absolute("cluster.local").unwrap()],
-        ..View::default()
-    };
-    let qname = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
-    let question = Question::new(qname, RecordType::A);
-    if let Answer::Positive(records) = watches.zone.lookup(&view, &question) {
-        Some(records.answer[0].data.to_string())
-    } else {
-        None
-    }
+fn address(watches: &Watches, name: &str) -> String {
+    let name = format!("{name}.default.svc.cluster.local");
+    said(&watches.zone, &name, RecordType::A)
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +92,7 @@ async fn one_bad_object_hides_no_other_and_is_named_once() {
                 logs.lines()
             );
             let address = address(&watches, "h.good");
-            assert_eq!(address.as_deref(), Some("10.9.0.1"), "{bad}");
+            assert_eq!(address, "10.9.0.1", "{bad}");
             // Another list does not say it again.
             cluster.compact();
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -138,6 +128,6 @@ async fn bytes_that_are_not_utf_8_in_json_cost_no_other_object() {
     let logs = Logs::keep();
     let watches = Watches::start(&api.client(), &Options::default());
     watches.synced().await;
-    assert_eq!(address(&watches, "h.good").as_deref(), Some("10.9.0.1"));
+    assert_eq!(address(&watches, "h.good"), "10.9.0.1");
     assert_eq!(logs.lines(), [""; 0]);
 }

@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("throttle", 0),
     ("store", 1),
     ("zone", 1),
+    ("answer", 1),
     ("statefulset", 1),
     ("corefile", 1),
     ("api", 2),

@@ -10,10 +10,14 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use headless_dns::answer::{Reply, ZoneReply, compose};
 use headless_dns::endpoint::{Kind, Port, Service};
-use headless_dns::message::question::{Question, RecordType};
-use headless_dns::name::{Name, ServiceKey, absolute};
-use headless_dns::zone::{Answer, PodMode, View, Zone};
+use headless_dns::message::question::{Query, Question, RecordType, Transport};
+use headless_dns::message::rcode_name;
+use headless_dns::message::record::Record;
+use headless_dns::message::reply::Composed;
+use headless_dns::name::{Name, Qname, ServiceKey, absolute};
+use headless_dns::zone::{PodMode, Shown, View, Zone};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -314,35 +318,58 @@ fn ask_pod(
 
 fn ask_zone(
     zone: &Zone,
-    view: &View,
+    shown: &Shown,
     qname: &Name,
     qtype: RecordType,
 ) -> (String, BTreeSet<String>) {
-    let none = BTreeSet::new();
-    match zone.lookup(view, &Question::new(qname.clone(), qtype)) {
-        Answer::Positive(records) | Answer::Alias { records, .. } => {
-            let data = |r: &headless_dns::message::record::Record| {
-                let text = r.data.to_string();
-                if r.record_type() == RecordType::SOA {
-                    String::new()
-                } else {
-                    text
-                }
-            };
-            // Records of one RRset are distinct; the model's set would hide it.
-            let all: Vec<String> = records.answer.iter().map(data).collect();
-            let set: BTreeSet<String> = all.iter().cloned().collect();
-            assert_eq!(
-                all.len(),
-                set.len(),
-                "{qname} {qtype}: a record comes twice"
-            );
-            ("NOERROR".into(), set)
+    let reply = compose(zone, shown, &Question::new(qname.clone(), qtype)).unwrap();
+    let data = |r: &Record| {
+        if r.record_type() == RecordType::SOA {
+            String::new()
+        } else {
+            r.data.to_string()
         }
-        Answer::NoData(_) => ("NODATA".into(), none),
-        Answer::NxDomain(_) => ("NXDOMAIN".into(), none),
-        Answer::NotSynced(_) | Answer::Unanswerable(_) => ("SERVFAIL".into(), none),
-        Answer::OutOfZone => ("OUTOFZONE".into(), none),
+    };
+    // Records of one RRset are distinct; the model's set would hide it.
+    let all: Vec<String> = reply.answer.iter().map(data).collect();
+    let set: BTreeSet<String> = all.iter().cloned().collect();
+    assert_eq!(
+        all.len(),
+        set.len(),
+        "{qname} {qtype}: a record comes twice"
+    );
+    let rcode = match rcode_name(reply.rcode) {
+        noerror if noerror == "NOERROR" && set.is_empty() => "NODATA".into(),
+        rcode => rcode,
+    };
+    (rcode, set)
+}
+
+/// The octets of a reply are those of its records: all of them over TCP, the first ones over UDP.
+fn both_pens_write_the_same(zone: &Zone, shown: &Shown, question: &Question) {
+    let client = "127.0.0.1:53".parse().unwrap();
+    let composed = compose(zone, shown, question).unwrap();
+    let all: Vec<&Record> = [&composed.answer, &composed.authority, &composed.additional]
+        .into_iter()
+        .flatten()
+        .collect();
+    for (transport, limit) in [(Transport::Tcp, usize::MAX), (Transport::Udp, 512)] {
+        let query = Query {
+            transport,
+            ..Query::plain(question.clone(), client)
+        };
+        let asked = shown.place(&question.qname, question.qtype).unwrap();
+        let reply = Reply::from(ZoneReply::new(zone.lookup(&asked), shown, zone));
+        let wire = reply.encode(&query).into_first();
+        let read = Composed::read(&wire).unwrap();
+        let written: Vec<&Record> = [&read.answer, &read.authority, &read.additional]
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(written, all[..written.len()], "{question:?}");
+        assert_eq!(read.truncated, written.len() < all.len(), "{question:?}");
+        assert!(wire.len() <= limit, "{question:?}");
+        assert_eq!(read.rcode, composed.rcode, "{question:?}");
     }
 }
 
@@ -396,11 +423,11 @@ fn run(seed: u64) -> (Vec<String>, usize) {
     } else {
         PodMode::Disabled
     };
-    let view = View {
-        zones,
+    let shown = Shown::from(View {
+        origins: zones.into(),
         pods,
         ..View::default()
-    };
+    });
     let mut names: Vec<String> = model.keys().cloned().collect();
     names.extend(["10-0-0-1.default.pod", "x.y.fd00--1.prod.pod"].map(|n| format!("{n}.{APEX}")));
     let types = [
@@ -415,14 +442,15 @@ fn run(seed: u64) -> (Vec<String>, usize) {
         ) else {
             continue;
         };
-        if !view.zones.iter().any(|z| z.zone_of(&name)) {
+        if !shown.origins().cover(&Qname::from(&name)) {
             continue;
         }
         let (wanted, got) = (
             ask_model(&model, &cluster, &name.to_string(), qtype),
-            ask_zone(&zone, &view, &name, qtype),
+            ask_zone(&zone, &shown, &name, qtype),
         );
         positive += usize::from(!wanted.1.is_empty());
+        both_pens_write_the_same(&zone, &shown, &Question::new(name.clone(), qtype));
         // The zone's case in a target is the question's.
         let lower = |(rcode, data): (String, BTreeSet<String>)| {
             (

@@ -13,20 +13,21 @@
 //! ```
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+mod support;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
-use headless_dns::message::question::Question;
-use headless_dns::name::{ServiceKey, absolute};
+use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
-use headless_dns::zone::{Answer, View, Zone};
+use headless_dns::zone::Zone;
+use support::zone::said;
 
 struct World {
     now: u32,
     zone: Arc<Zone>,
     store: Store,
-    view: View,
     last: String,
 }
 
@@ -35,17 +36,10 @@ impl World {
         let zone = Arc::new(Zone::default());
         let watches = [Watched::Namespaces, Watched::Services, Watched::Slices];
         let store = Store::new(Arc::clone(&zone), &watches);
-        let zones = ["cluster.local", "in-addr.arpa", "ip6.arpa"]
-            .map(|z| absolute(z).unwrap())
-            .to_vec();
         Self {
             now: 1,
             zone,
             store,
-            view: View {
-                zones,
-                ..View::default()
-            },
             last: String::new(),
         }
     }
@@ -103,20 +97,7 @@ impl World {
         } else {
             format!("{name}.svc.cluster.local.")
         };
-        let question = Question::new(absolute(&name).unwrap(), qtype.parse().unwrap());
-        match self.zone.lookup(&self.view, &question) {
-            Answer::Positive(records) | Answer::Alias { records, .. } => {
-                let mut data: Vec<_> = records.answer.iter().map(|r| r.data.to_string()).collect();
-                data.sort();
-                data.join(" | ")
-            }
-            Answer::NoData(reason) => format!("NODATA {reason}"),
-            Answer::NxDomain(reason) => format!("NXDOMAIN {reason}"),
-            Answer::NotSynced(reason) | Answer::Unanswerable(reason) => {
-                format!("SERVFAIL {reason}")
-            }
-            Answer::OutOfZone => "OUTOFZONE".into(),
-        }
+        said(&self.zone, &name, qtype.parse().unwrap())
     }
 }
 

@@ -12,13 +12,12 @@ use std::time::Duration;
 use futures::FutureExt;
 use headless_dns::cluster::server::{Api, Body};
 use headless_dns::cluster::{Cluster, Delays};
-use headless_dns::message::question::{Question, RecordType};
-use headless_dns::name::absolute;
+use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
-use headless_dns::zone::{Answer, View};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use support::api::{FakeApi, Fate};
+use support::zone::said;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -137,22 +136,8 @@ impl World {
     }
 
     fn answer(&self) -> String {
-        let view = View {
-            zones: vec![absolute("cluster.local").unwrap()],
-            ..View::default()
-        };
-        let qname = absolute("redis-0.redis.default.svc.cluster.local").unwrap();
-        match self
-            .watches
-            .zone
-            .lookup(&view, &Question::new(qname, RecordType::A))
-        {
-            Answer::Positive(records) => records.answer[0].data.to_string(),
-            Answer::NxDomain(reason) => format!("NXDOMAIN {reason}"),
-            Answer::NotSynced(reason) => format!("SERVFAIL {reason}"),
-            Answer::NoData(reason) | Answer::Unanswerable(reason) => format!("NODATA {reason}"),
-            Answer::Alias { .. } | Answer::OutOfZone => "elsewhere".into(),
-        }
+        let name = "redis-0.redis.default.svc.cluster.local";
+        said(&self.watches.zone, name, RecordType::A)
     }
 
     /// How long it takes until the name is answered so.

@@ -4,6 +4,7 @@
 //! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
 //! figures belong to the machine: ratios within one run are what counts.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stdout,

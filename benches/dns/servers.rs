@@ -293,12 +293,12 @@ impl RequestHandler for Handler {
         }
         let glue: Vec<&Record> = found
             .iter()
-            .filter_map(|record| match &record.data {
-                RData::SRV(srv) => self
-                    .0
-                    .records
-                    .get(&(LowerName::from(&srv.target), RecordType::A)),
-                _ => None,
+            .filter_map(|record| {
+                let RData::SRV(srv) = &record.data else {
+                    return None;
+                };
+                let key = (LowerName::from(&srv.target), RecordType::A);
+                self.0.records.get(&key)
             })
             .flatten()
             .collect();

@@ -8,8 +8,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::error;
 
-use crate::message::question::{Query, Transport};
-use crate::message::reply::{Composed, Reply, ResponseCode};
+use crate::answer::Messages;
+use crate::message::question::Transport;
 use crate::message::{self, Screened, screen};
 use crate::plugin::Router;
 
@@ -18,34 +18,9 @@ pub(super) enum Answered {
     /// No reply.
     Nothing,
     /// This reply.
-    Now(Wire),
+    Now(Messages),
     /// A reply that waits for somebody else, an upstream mostly.
-    Later(BoxFuture<'static, Wire>),
-}
-
-/// A reply as bytes: one message, or those of a transfer.
-#[derive(Debug)]
-pub(super) enum Wire {
-    One(Vec<u8>),
-    Many(Vec<Vec<u8>>),
-}
-
-impl Wire {
-    /// The only message, or the first.
-    pub(super) fn into_first(self) -> Vec<u8> {
-        match self {
-            Self::One(message) => message,
-            Self::Many(messages) => messages.into_iter().next().unwrap_or_default(),
-        }
-    }
-
-    /// Every message.
-    pub(super) fn into_all(self) -> Vec<Vec<u8>> {
-        match self {
-            Self::One(message) => vec![message],
-            Self::Many(messages) => messages,
-        }
-    }
+    Later(BoxFuture<'static, Messages>),
 }
 
 /// Answers a packet; what the zone knows is answered before this returns. A panic costs this reply only.
@@ -58,19 +33,19 @@ pub(super) async fn answer(
     let screened = std::panic::catch_unwind(|| screen(packet, transport, client));
     let query = match screened.unwrap_or_else(|_| Screened::Error(message::servfail(packet))) {
         Screened::Ignore => return Answered::Nothing,
-        Screened::Error(reply) => return Answered::Now(Wire::One(reply)),
+        Screened::Error(reply) => return Answered::Now(Messages::One(reply)),
         Screened::BadVersion(query) => {
-            return Answered::Now(Wire::One(message::bad_version(&query).unwrap_or_default()));
+            return Answered::Now(Messages::One(message::bad_version(&query)));
         }
         Screened::Query(query) => query,
     };
     let (router, bare) = (Arc::clone(router), message::servfail(packet));
     let reply = async move {
-        let reply = async { encode(&query, router.answer(&query).await) };
+        let reply = async { router.answer(&query).await.encode(&query) };
         let reply = AssertUnwindSafe(reply).catch_unwind().await;
         reply.unwrap_or_else(|_| {
             error!(qname = %query.question.qname, qtype = %query.question.qtype, "panicked while answering");
-            Wire::One(bare)
+            Messages::One(bare)
         })
     };
     let mut reply = reply.boxed();
@@ -94,23 +69,13 @@ pub async fn respond(
     }
 }
 
-fn encode(query: &Query, reply: Reply) -> Wire {
-    let composed = match reply {
-        Reply::Raw(wire) => return Wire::One(wire),
-        Reply::Transfer(messages) => return Wire::Many(messages),
-        Reply::Composed(composed) => composed,
-    };
-    let encoded = message::encode(query, &composed).or_else(|why| {
-        error!(qname = %query.question.qname, qtype = %query.question.qtype, error = %why, "the reply cannot be encoded");
-        message::encode(query, &Composed::empty(ResponseCode::ServFail))
-    });
-    Wire::One(encoded.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Reply;
     use crate::message::HEADER;
+    use crate::message::question::Query;
+    use crate::message::reply::ResponseCode;
     use crate::name::Name;
     use crate::plugin::{Handled, Next, Plugin};
 

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::answer::{Answered, Wire, answer};
+use super::answer::{Answered, answer};
+use crate::answer::Messages;
 use crate::message::question::Transport;
 use crate::plugin::Router;
 
@@ -130,7 +131,7 @@ async fn connection(
 }
 
 /// Queues a reply; a client that is gone gets none.
-async fn send(replies: &mpsc::Sender<Vec<u8>>, reply: Wire) {
+async fn send(replies: &mpsc::Sender<Vec<u8>>, reply: Messages) {
     for message in reply.into_all() {
         if replies.send(message).await.is_err() {
             return;

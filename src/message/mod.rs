@@ -3,12 +3,16 @@
 pub mod question;
 mod read;
 pub mod record;
+pub mod records;
 pub mod reply;
+pub mod sections;
+pub mod wire;
 mod write;
 
-pub use read::{Screened, answers, screen, servfail};
+pub use read::{Screened, is_reply_to, screen, servfail};
 pub use write::{
-    addressed, bad_version, encode, encode_query, encode_transfer, rcode_name, truncate,
+    addressed, bad_version, encode, encode_query, encode_transfer, limit, message, rcode_name,
+    truncate,
 };
 
 /// Octets of a header.

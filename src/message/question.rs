@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 pub use hickory_proto::op::OpCode;
 pub use hickory_proto::rr::{DNSClass, RecordType};
 
-use crate::name::Name;
+use super::limit;
+use super::wire::Envelope;
+use crate::name::Qname;
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Question {
     /// The name, in the case it was typed in.
-    pub qname: Name,
+    pub qname: Qname,
     /// The type.
     pub qtype: RecordType,
     /// The class; `IN` almost always.
@@ -21,9 +23,9 @@ pub struct Question {
 impl Question {
     /// A question of class IN.
     #[must_use]
-    pub fn new(qname: Name, qtype: RecordType) -> Self {
+    pub fn new(qname: impl Into<Qname>, qtype: RecordType) -> Self {
         Self {
-            qname,
+            qname: qname.into(),
             qtype,
             qclass: DNSClass::IN,
         }
@@ -74,6 +76,20 @@ pub struct Query {
 }
 
 impl Query {
+    /// What a reply takes over.
+    #[must_use]
+    pub fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            id: self.id,
+            opcode: self.opcode,
+            recursion_desired: self.recursion_desired,
+            checking_disabled: self.checking_disabled,
+            edns: self.edns,
+            limit: limit(self.transport, self.edns),
+            question: &self.question,
+        }
+    }
+
     /// A plain question over UDP: recursion desired, no EDNS.
     #[must_use]
     pub fn plain(question: Question, client: SocketAddr) -> Self {

@@ -1,12 +1,14 @@
-//! Requests: the header first, and only what passes it is decoded.
+//! Requests: the header first, and only what passes it is read. Nearly every request is one question, with or without a
+//! plain OPT record, and is read here; what is anything more goes to hickory-proto.
 
 use std::net::SocketAddr;
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
 use super::HEADER;
-use crate::message::question::{Edns, Query, Question, Transport};
-use crate::message::record::RData;
+use super::question::{DNSClass, Edns, Query, Question, RecordType, Transport};
+use super::record::RData;
+use crate::name::Qname;
 
 /// What a packet turns out to be.
 #[derive(Debug)]
@@ -22,6 +24,14 @@ pub enum Screened {
 }
 
 const QR: u8 = 0x80;
+const RD: u8 = 0x01;
+const CD: u8 = 0x10;
+
+/// DNSSEC OK, in the first octet of an OPT record's flags (RFC 3225 section 3).
+const DO: u8 = 0x80;
+
+/// EDNS options that mean nothing to this server, whatever they hold: NSID, COOKIE, keepalive, padding.
+const PLAIN_OPTIONS: [u16; 4] = [3, 10, 11, 12];
 
 /// Reads a packet.
 ///
@@ -33,50 +43,136 @@ pub fn screen(packet: &[u8], transport: Transport, client: SocketAddr) -> Screen
         return Screened::Ignore;
     }
     let count = |i: usize| u16::from_be_bytes([packet[i], packet[i + 1]]);
-    let opcode = packet[2] >> 3 & 0x0f;
-    if opcode != u8::from(OpCode::Query) && opcode != u8::from(OpCode::Notify) {
+    let opcode = OpCode::from_u8(packet[2] >> 3 & 0x0f);
+    if !matches!(opcode, OpCode::Query | OpCode::Notify) {
         return Screened::Error(bare(packet, ResponseCode::NotImp));
     }
     if count(4) != 1 || count(6) > 1 || count(8) > 1 || count(10) > 2 {
         return Screened::Error(bare(packet, ResponseCode::FormErr));
     }
-    let Ok(message) = Message::from_vec(packet) else {
+    let body = match (count(6), count(8), count(10)) {
+        (0, 0, additionals @ 0..=1) => plain(&packet[HEADER..], additionals == 1),
+        _ => None,
+    };
+    let Some(body) = body.or_else(|| decoded(packet)) else {
         return Screened::Error(bare(packet, ResponseCode::FormErr));
     };
-    let Some(asked) = message.queries.first() else {
-        return Screened::Error(bare(packet, ResponseCode::FormErr));
-    };
-    let edns = message.edns.as_ref();
     let query = Query {
-        question: Question {
-            qname: asked.name().clone(),
-            qtype: asked.query_type(),
-            qclass: asked.query_class(),
-        },
-        id: message.metadata.id,
-        opcode: message.metadata.op_code,
-        recursion_desired: message.metadata.recursion_desired,
-        checking_disabled: message.metadata.checking_disabled,
-        edns: edns.map(|e| Edns {
-            udp_size: e.max_payload(),
-            dnssec_ok: e.flags().dnssec_ok,
-        }),
+        question: body.question,
+        id: count(0),
+        opcode,
+        recursion_desired: packet[2] & RD != 0,
+        checking_disabled: packet[3] & CD != 0,
+        edns: body.edns.map(|(edns, _)| edns),
         transport,
         client,
         size: packet.len(),
-        ixfr_serial: message.authorities.iter().find_map(|record| {
+        ixfr_serial: body.serial,
+    };
+    if body.edns.is_some_and(|(_, version)| version != 0) {
+        Screened::BadVersion(query)
+    } else {
+        Screened::Query(query)
+    }
+}
+
+/// What follows the header.
+#[derive(Debug, PartialEq)]
+struct Body {
+    question: Question,
+    /// With its version.
+    edns: Option<(Edns, u8)>,
+    /// Of the SOA that a client sends who asks for what has changed.
+    serial: Option<u32>,
+}
+
+/// A body of one question, and an OPT record where there is to be one; `None`: it is anything more, or worse.
+fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
+    let qname = Qname::read(body)?;
+    let (kind, rest) = body[qname.typed().len()..].split_first_chunk::<4>()?;
+    let [qtype, qclass] = [[kind[0], kind[1]], [kind[2], kind[3]]].map(u16::from_be_bytes);
+    let edns = match (rest, with_opt) {
+        ([], false) => None,
+        // The root, OPT, size, upper bits of a response code, version, flags, length (RFC 6891 section 6.1.2).
+        (
+            &[
+                0,
+                0,
+                41,
+                s0,
+                s1,
+                _,
+                version,
+                flags,
+                _,
+                _,
+                _,
+                ref options @ ..,
+            ],
+            true,
+        ) => {
+            let length = usize::from(u16::from_be_bytes([rest[9], rest[10]]));
+            if options.len() != length || !are_plain(options) {
+                return None;
+            }
+            let edns = Edns {
+                udp_size: u16::from_be_bytes([s0, s1]).max(super::PLAIN_UDP_SIZE),
+                dnssec_ok: flags & DO != 0,
+            };
+            Some((edns, version))
+        }
+        _ => return None,
+    };
+    Some(Body {
+        question: Question {
+            qname,
+            qtype: RecordType::from(qtype),
+            qclass: DNSClass::from(qclass),
+        },
+        edns,
+        serial: None,
+    })
+}
+
+/// Whether every option is whole, and one that can be left unread.
+fn are_plain(mut options: &[u8]) -> bool {
+    while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_be_bytes([l0, l1]));
+        if !PLAIN_OPTIONS.contains(&u16::from_be_bytes([c0, c1])) || rest.len() < length {
+            return false;
+        }
+        options = &rest[length..];
+    }
+    options.is_empty()
+}
+
+/// A body of any kind; `None` where it cannot be read.
+fn decoded(packet: &[u8]) -> Option<Body> {
+    let message = Message::from_vec(packet).ok()?;
+    let asked = message.queries.first()?;
+    let edns = message.edns.as_ref().map(|edns| {
+        let version = edns.version();
+        let edns = Edns {
+            udp_size: edns.max_payload(),
+            dnssec_ok: edns.flags().dnssec_ok,
+        };
+        (edns, version)
+    });
+    Some(Body {
+        question: Question {
+            qname: asked.name().into(),
+            qtype: asked.query_type(),
+            qclass: asked.query_class(),
+        },
+        edns,
+        serial: message.authorities.iter().find_map(|record| {
             if let RData::SOA(soa) = &record.data {
                 Some(soa.serial)
             } else {
                 None
             }
         }),
-    };
-    if edns.is_some_and(|e| e.version() != 0) {
-        Screened::BadVersion(query)
-    } else {
-        Screened::Query(query)
-    }
+    })
 }
 
 /// An error reply of the header alone: id, opcode and RD of the request.
@@ -99,7 +195,7 @@ pub fn servfail(packet: &[u8]) -> Vec<u8> {
 
 /// Whether `wire` is a reply to this question with this id.
 #[must_use]
-pub fn answers(wire: &[u8], id: u16, question: &Question) -> bool {
+pub fn is_reply_to(wire: &[u8], id: u16, question: &Question) -> bool {
     if wire.len() < HEADER || wire[..2] != id.to_be_bytes() || wire[2] & QR == 0 {
         return false;
     }
@@ -108,8 +204,50 @@ pub fn answers(wire: &[u8], id: u16, question: &Question) -> bool {
     };
     // Errors may come without a question (RFC 1035 section 4.1.1 leaves it open).
     message.queries.first().is_none_or(|q| {
-        *q.name() == question.qname
+        Qname::from(q.name()) == question.qname
             && q.query_type() == question.qtype
             && q.query_class() == question.qclass
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    /// Packets near a query with an OPT record: octets changed, cut, added.
+    fn near(rng: &mut StdRng) -> Vec<u8> {
+        let mut packet = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01\x03Web\x02ns\x03svc\x00\x00\x01\x00\x01\
+            \x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x0c\x00\x0a\x00\x08\x01\x02\x03\x04\x05\x06\x07\x08"
+            .to_vec();
+        for _ in 0..rng.random_range(0..3) {
+            let at = rng.random_range(HEADER..packet.len());
+            packet[at] = [rng.random(), rng.random_range(0..16)][rng.random_range(0..2)];
+        }
+        match rng.random_range(0..8) {
+            0 => packet.truncate(rng.random_range(HEADER..packet.len())),
+            1 => packet.push(rng.random()),
+            2 => packet[11] = 0,
+            _ => {}
+        }
+        packet
+    }
+
+    #[test]
+    fn what_is_read_here_is_what_hickory_proto_reads() {
+        let mut rng = StdRng::seed_from_u64(12);
+        let (mut read, mut left) = (0, 0);
+        for _ in 0..200_000 {
+            let packet = near(&mut rng);
+            match plain(&packet[HEADER..], packet[11] == 1) {
+                Some(body) => {
+                    assert_eq!(Some(body), decoded(&packet), "{packet:?}");
+                    read += 1;
+                }
+                None => left += 1,
+            }
+        }
+        assert!(read > 20_000 && left > 20_000, "{read} {left}");
+    }
 }

@@ -1,121 +1,90 @@
-//! Replies: as many whole records as fit, the OPT record always (RFC 6891 section 7), TC where something was left out.
+//! Messages put together: replies, transfers, questions to upstreams, and what an upstream said cut to size.
 
-use hickory_proto::ProtoError;
-use hickory_proto::op::{Message, OpCode, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+use hickory_proto::op::ResponseCode;
 
+use super::question::{Edns, Query, Transport};
+use super::record::Record;
+use super::reply::{Composed, Said};
+use super::sections::Section;
+use super::wire::{
+    CD, ExtendedError, Head, Offsets, RD, Wire, write_header, write_opt, write_question,
+};
 use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
-use crate::message::question::{Query, Question, Transport};
-use crate::message::record::Record;
-use crate::message::reply::{Composed, Reason};
 
-const QR: u16 = 0x8000;
-const AA: u16 = 0x0400;
-const TC: u16 = 0x0200;
-const RD: u16 = 0x0100;
-const RA: u16 = 0x0080;
-const CD: u16 = 0x0010;
+/// TC, in the first octet of a header's flags (RFC 1035 section 4.1.1).
+const TC: u8 = 0x02;
 
-/// EDNS option of an extended error (RFC 8914 section 2).
-const EXTENDED_ERROR: u16 = 15;
-
-/// Extended errors' info codes (RFC 8914 section 4): `Other Error` and `Not Ready`.
-const OTHER_ERROR: u16 = 0;
-const NOT_READY: u16 = 14;
-
-/// BADVERS is 16: a one in the upper bits, which the OPT record holds (RFC 6891 section 6.1.3).
-const BADVERS_HIGH: u8 = 1;
-
-/// What goes into a message.
-struct Parts<'a> {
-    id: u16,
-    flags: u16,
-    question: &'a Question,
-    sections: [&'a [Record]; 3],
-    opt: Option<hickory_proto::op::Edns>,
-    limit: u16,
+/// The reply to `query` that `fill` writes; `error`: what its OPT record says, where it has one.
+pub fn message(
+    query: &Query,
+    error: Option<ExtendedError<'_>>,
+    fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
+) -> Vec<u8> {
+    let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
+    let mut offsets = Offsets::default();
+    let mut wire = Wire::begin(&mut out, &mut offsets, query.envelope(), error);
+    let head = fill(&mut wire);
+    wire.end(head);
+    out
 }
 
-/// Encodes the reply to `query`.
-///
-/// # Errors
-/// A record that cannot be written, such as a name over 255 octets.
-pub fn encode(query: &Query, reply: &Composed) -> Result<Vec<u8>, ProtoError> {
-    let mut flags = QR | u16::from(u8::from(query.opcode)) << 11 | u16::from(reply.rcode.low());
-    let mut set = |bit, on| flags |= if on { bit } else { 0 };
-    set(AA, reply.authoritative);
-    set(TC, reply.truncated);
-    set(RA, reply.recursion_available);
-    // As CoreDNS: a NOTIFY is answered like a query, but its RD bit is not copied.
-    set(RD, query.recursion_desired && query.opcode == OpCode::Query);
-    set(CD, query.checking_disabled);
-    write(&Parts {
-        id: query.id,
-        flags,
-        question: &query.question,
-        sections: [&reply.answer, &reply.authority, &reply.additional],
-        opt: opt(query, 0, reply.reason.as_ref()),
-        limit: limit(query),
+/// The reply to `query`, as far as it fits.
+#[must_use]
+pub fn encode(query: &Query, reply: &Composed) -> Vec<u8> {
+    message(query, reply.error.as_ref().map(Said::borrow), |wire| {
+        let sections = [
+            (Section::Answer, &reply.answer),
+            (Section::Authority, &reply.authority),
+            (Section::Additional, &reply.additional),
+        ];
+        for (section, records) in sections {
+            // What does not fit is left out, which the message says.
+            let _full = records
+                .iter()
+                .try_for_each(|record| wire.add_record(section, record));
+        }
+        reply.head()
     })
 }
 
 /// Records of one message of a transfer: whatever they are, these fit into 64 KiB (names have at most 255 octets).
 const TRANSFER_CHUNK: usize = 100;
 
-/// Encodes the messages of a zone transfer (RFC 5936 section 2.2).
-///
-/// # Errors
-/// As [`encode`].
-pub fn encode_transfer(
-    query: &Query,
-    records: &[Record],
-    authoritative: bool,
-) -> Result<Vec<Vec<u8>>, ProtoError> {
-    let message = |answer: &[Record]| {
-        let reply = Composed {
-            authoritative,
-            answer: answer.to_vec(),
-            ..Composed::empty(ResponseCode::NoError)
-        };
-        encode(query, &reply)
+/// The messages of a zone transfer (RFC 5936 section 2.2).
+#[must_use]
+pub fn encode_transfer(query: &Query, records: &[Record], authoritative: bool) -> Vec<Vec<u8>> {
+    let encoded = |records: &[Record]| {
+        message(query, None, |wire| {
+            let _full = records
+                .iter()
+                .try_for_each(|record| wire.add_record(Section::Answer, record));
+            Head {
+                authoritative,
+                ..Head::of(ResponseCode::NoError)
+            }
+        })
     };
-    records.chunks(TRANSFER_CHUNK).map(message).collect()
+    records.chunks(TRANSFER_CHUNK).map(encoded).collect()
 }
 
-/// The reply to a query of an EDNS version that is not spoken: BADVERS, version 0, DO copied.
-///
-/// # Errors
-/// As [`encode`].
-pub fn bad_version(query: &Query) -> Result<Vec<u8>, ProtoError> {
-    let flags = QR | if query.recursion_desired { RD } else { 0 };
-    let opt = opt(query, BADVERS_HIGH, None);
-    let (id, question) = (query.id, &query.question);
-    write(&Parts {
-        id,
-        flags,
-        question,
-        sections: [&[]; 3],
-        opt,
-        limit: limit(query),
-    })
+/// The reply to a query of an EDNS version that is not spoken: BADVERS, version 0, DO copied (RFC 6891 section 6.1.3).
+#[must_use]
+pub fn bad_version(query: &Query) -> Vec<u8> {
+    message(query, None, |_| Head::of(ResponseCode::BADVERS))
 }
 
-/// Encodes a question to an upstream, with RD, and with EDNS where the client has it.
-///
-/// # Errors
-/// As [`encode`].
-pub fn encode_query(id: u16, query: &Query) -> Result<Vec<u8>, ProtoError> {
+/// A question to an upstream, with RD, and with EDNS where the client has it.
+#[must_use]
+pub fn encode_query(id: u16, query: &Query) -> Vec<u8> {
+    let mut out = vec![0; HEADER];
+    write_question(&mut out, &query.question);
+    if let Some(edns) = query.edns {
+        write_opt(&mut out, edns, 0, None);
+    }
     let flags = RD | if query.checking_disabled { CD } else { 0 };
-    let opt = opt(query, 0, None);
-    write(&Parts {
-        id,
-        flags,
-        question: &query.question,
-        sections: [&[]; 3],
-        opt,
-        limit: u16::MAX,
-    })
+    let counts = [0, 0, u16::from(query.edns.is_some())];
+    write_header(&mut out[..HEADER], id, flags, counts);
+    out
 }
 
 /// A whole message of an upstream as the reply to `query`: its id, and its name as this client typed it.
@@ -124,11 +93,11 @@ pub fn addressed(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     if let Some(id) = wire.get_mut(..2) {
         id.copy_from_slice(&query.id.to_be_bytes());
     }
-    if let Ok(qname) = query.question.qname.to_bytes()
-        && let Some(echoed) = wire.get_mut(HEADER..HEADER + qname.len())
-        && echoed.eq_ignore_ascii_case(&qname)
+    let typed = query.question.qname.typed();
+    if let Some(echoed) = wire.get_mut(HEADER..HEADER + typed.len())
+        && echoed.eq_ignore_ascii_case(typed)
     {
-        echoed.copy_from_slice(&qname);
+        echoed.copy_from_slice(typed);
     }
     wire
 }
@@ -136,97 +105,26 @@ pub fn addressed(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
 /// Cuts a whole message of an upstream to what the client takes; one that fits is left as it is.
 #[must_use]
 pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
-    if wire.len() <= usize::from(limit(query)) {
+    if wire.len() <= usize::from(limit(query.transport, query.edns)) {
         return wire;
     }
-    let Ok(message) = Message::from_vec(&wire) else {
+    let Some(reply) = Composed::read(&wire) else {
         return wire[..HEADER].to_vec();
     };
-    let parts = Parts {
-        id: query.id,
-        flags: u16::from_be_bytes([wire[2], wire[3]]),
-        question: &query.question,
-        sections: [&message.answers, &message.authorities, &message.additionals],
-        opt: opt(query, 0, None),
-        limit: limit(query),
-    };
-    write(&parts).unwrap_or_else(|_| wire[..HEADER].to_vec())
+    let mut cut = encode(query, &reply);
+    // Flags are the upstream's, but for TC.
+    cut[2..4].copy_from_slice(&[wire[2] | TC, wire[3]]);
+    cut
 }
 
-/// The size the reply may have, in octets.
-fn limit(query: &Query) -> u16 {
-    match (query.transport, query.edns) {
+/// The size that a reply may have, in octets.
+#[must_use]
+pub fn limit(transport: Transport, edns: Option<Edns>) -> u16 {
+    match (transport, edns) {
         (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_SIZE,
         (Transport::Udp, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
     }
-}
-
-/// The reply's OPT record, where the client sent one.
-fn opt(query: &Query, rcode_high: u8, reason: Option<&Reason>) -> Option<hickory_proto::op::Edns> {
-    let edns = query.edns?;
-    let mut opt = hickory_proto::op::Edns::new();
-    opt.set_max_payload(UDP_SIZE)
-        .set_version(0)
-        .set_dnssec_ok(edns.dnssec_ok)
-        .set_rcode_high(rcode_high);
-    if let Some(reason) = reason {
-        let code = if *reason == Reason::NotSynced {
-            NOT_READY
-        } else {
-            OTHER_ERROR
-        };
-        let mut data = code.to_be_bytes().to_vec();
-        data.extend(reason.to_string().bytes());
-        opt.options_mut()
-            .insert(EdnsOption::Unknown(EXTENDED_ERROR, data));
-    }
-    Some(opt)
-}
-
-fn write(parts: &Parts<'_>) -> Result<Vec<u8>, ProtoError> {
-    let opt = parts
-        .opt
-        .as_ref()
-        .map(|opt| Record::from(opt).to_bytes())
-        .transpose()?
-        .unwrap_or_default();
-    let opt_size = u16::try_from(opt.len()).unwrap_or(u16::MAX);
-    let mut buffer = Vec::with_capacity(usize::from(parts.limit.min(UDP_SIZE)));
-    let mut encoder = BinEncoder::new(&mut buffer);
-    for _ in 0..HEADER {
-        encoder.emit(0)?;
-    }
-    // Name, type and class one by one, so that the name is there to be pointed at.
-    parts.question.qname.emit(&mut encoder)?;
-    parts.question.qtype.emit(&mut encoder)?;
-    parts.question.qclass.emit(&mut encoder)?;
-    // The encoder writes a name whole before it finds the pointer, so the size is judged after each record.
-    let room = usize::from(parts.limit.saturating_sub(opt_size));
-    let mut counts = [0u16; 3];
-    let mut flags = parts.flags;
-    'fill: for (count, section) in counts.iter_mut().zip(parts.sections) {
-        for record in section {
-            let mark = encoder.offset();
-            match record.emit(&mut encoder) {
-                Ok(()) if encoder.offset() <= room => *count += 1,
-                Ok(()) | Err(ProtoError::MaxBufferSizeExceeded(_)) => {
-                    encoder.set_offset(mark);
-                    encoder.trim();
-                    flags |= TC;
-                    break 'fill;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    encoder.emit_vec(&opt)?;
-    counts[2] += u16::from(!opt.is_empty());
-    let header = [parts.id, flags, 1, counts[0], counts[1], counts[2]];
-    for (field, value) in buffer.chunks_exact_mut(2).zip(header) {
-        field.copy_from_slice(&value.to_be_bytes());
-    }
-    Ok(buffer)
 }
 
 /// The rcode as the registry writes it.

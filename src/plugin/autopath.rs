@@ -10,15 +10,15 @@ use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
 use crate::message::question::{Query, Question};
 use crate::message::record;
-use crate::message::reply::{Reply, ResponseCode};
-use crate::name::{Name, absolute, below};
-use crate::zone::{View, Zone};
+use crate::message::reply::{Composed, ResponseCode};
+use crate::name::{Name, Origin, Origins, absolute, join};
+use crate::zone::{Shown, Zone};
 
 /// `autopath [ZONES...] RESOLV-CONF|@kubernetes`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Names in these are walked.
-    pub zones: Vec<Name>,
+    pub zones: Origins,
     /// The search list: of the client's Pod, then of a file.
     pub search: Search,
 }
@@ -27,9 +27,9 @@ pub struct Spec {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Search {
     /// The same for everybody.
-    Fixed(Vec<Name>),
+    Fixed(Vec<Origin>),
     /// That of the Pod that asks, then this one: the server's own.
-    Kubernetes(Vec<Name>),
+    Kubernetes(Vec<Origin>),
 }
 
 /// Where the server's own search list stands.
@@ -48,7 +48,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             .name
             .error("`autopath` needs an argument", "@kubernetes"));
     };
-    let zones = setup.zones(zones)?;
+    let zones = setup.zones(zones)?.into();
     if source.text == "@kubernetes" {
         let own = setup
             .source
@@ -76,7 +76,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
 }
 
 /// The `search` line of a resolv.conf; the last one counts.
-fn search_list(text: &str) -> Vec<Name> {
+fn search_list(text: &str) -> Vec<Origin> {
     let mut lines = text
         .lines()
         .filter_map(|line| line.trim().strip_prefix("search"));
@@ -84,7 +84,7 @@ fn search_list(text: &str) -> Vec<Name> {
         .rfind(|rest| rest.starts_with(char::is_whitespace))
         .unwrap_or_default();
     last.split_whitespace()
-        .filter_map(|name| absolute(name).ok().map(|name| name.to_lowercase()))
+        .filter_map(|name| absolute(name).ok().map(|name| name.to_lowercase().into()))
         .collect()
 }
 
@@ -93,7 +93,7 @@ pub struct Autopath {
     /// The directive.
     pub spec: Spec,
     /// The zone and view of the block's `kubernetes`.
-    pub kubernetes: Option<(Arc<Zone>, View)>,
+    pub kubernetes: Option<(Arc<Zone>, Shown)>,
 }
 
 impl Plugin for Autopath {
@@ -104,27 +104,29 @@ impl Plugin for Autopath {
 
 impl Autopath {
     /// The search list of whoever asks, without the root that ends it; empty: not to be walked.
-    fn search(&self, query: &Query) -> Vec<Name> {
+    fn search(&self, query: &Query) -> Vec<Origin> {
         let own = match &self.spec.search {
             Search::Fixed(list) => return list.clone(),
             Search::Kubernetes(own) => own,
         };
-        let Some((zone, view)) = &self.kubernetes else {
+        let Some((zone, shown)) = &self.kubernetes else {
             return Vec::new();
         };
         let pods = zone.pods_at(query.client.ip().to_canonical());
-        let (Some((ns, _)), Some(apex)) = (pods.first(), view.zone_of(&query.question.qname))
-        else {
+        let origin = shown.origins().of(&query.question.qname);
+        let (Some((ns, _)), Some((origin, _))) = (pods.first(), origin) else {
             return Vec::new();
         };
+        let apex = &origin.name;
         let of_pod = [
-            below(&[ns.as_bytes(), b"svc"], apex),
-            below(&[b"svc"], apex),
+            join(&[ns.as_bytes(), b"svc"], apex),
+            join(&[b"svc"], apex),
             Some(apex.clone()),
         ];
         of_pod
             .into_iter()
             .flatten()
+            .map(Origin::from)
             .chain(own.iter().cloned())
             .collect()
     }
@@ -132,27 +134,22 @@ impl Autopath {
     async fn walk(&self, query: &Query, next: Next<'_>) -> Handled {
         let qname = &query.question.qname;
         let search = self.search(query);
-        let (Some(first), true) = (
-            search.first(),
-            self.spec.zones.iter().any(|zone| zone.zone_of(qname)),
-        ) else {
+        let (Some(first), true) = (search.first(), self.spec.zones.cover(qname)) else {
             return next.handle(query).await;
         };
         // Only what the client's resolver has put the first element behind is walked; the bare element is a name.
-        if !first.zone_of(qname) || qname.num_labels() == first.num_labels() {
+        if !first.covers(qname) || qname.len() == first.labels {
             return next.handle(query).await;
         }
-        let base: Vec<&[u8]> = qname
-            .iter()
-            .take(usize::from(qname.num_labels() - first.num_labels()))
-            .collect();
+        let base: Vec<&[u8]> = qname.labels().take(qname.len() - first.labels).collect();
         let mut denied = None;
-        for element in search.iter().chain([&Name::root()]) {
-            let Some(name) = below(&base, element) else {
+        let elements = search.iter().map(|origin| &origin.name);
+        for element in elements.chain([&Name::root()]) {
+            let Some(name) = join(&base, element) else {
                 continue;
             };
             let question = Question {
-                qname: name,
+                qname: name.into(),
                 ..query.question.clone()
             };
             let asked = Query {
@@ -160,37 +157,31 @@ impl Autopath {
                 ..query.clone()
             };
             match next.handle(&asked).await {
-                Ok(reply) if reply.rcode() == ResponseCode::NXDomain => {
-                    denied = denied.or(Some(reply))
+                Ok(reply) => {
+                    let reply = under(query, reply.into_composed(&asked.question));
+                    if reply.rcode != ResponseCode::NXDomain {
+                        return Ok(reply.into());
+                    }
+                    denied = denied.or(Some(reply));
                 }
-                Ok(reply) => return Ok(under(query, reply)),
                 // Nobody could say: the first denial is true of the name that was asked, and the client walks on.
-                Err(failure) => {
-                    return denied.map_or(Err(failure), |reply| Ok(under(query, reply)));
-                }
+                Err(failure) => return denied.map_or(Err(failure), |reply| Ok(reply.into())),
             }
         }
-        denied.map_or_else(
-            || Ok(Reply::refusal(ResponseCode::NXDomain)),
-            |reply| Ok(under(query, reply)),
-        )
+        let denied = denied.unwrap_or_else(|| Composed::empty(ResponseCode::NXDomain));
+        Ok(denied.into())
     }
 }
 
 /// The reply under the name that was asked: an alias leads to where it was found.
-fn under(query: &Query, reply: Reply) -> Reply {
-    let Some(mut composed) = reply.into_composed() else {
-        return Reply::refusal(ResponseCode::ServFail);
+fn under(query: &Query, reply: Option<Composed>) -> Composed {
+    let Some(mut reply) = reply else {
+        return Composed::empty(ResponseCode::ServFail);
     };
-    let qname = &query.question.qname;
-    let found = composed.answer.iter().find(|record| record.name != *qname);
-    if let Some((target, ttl)) = found
-        .filter(|_| composed.answer[0].name != *qname)
-        .map(|r| (r.name.clone(), r.ttl))
-    {
-        composed
-            .answer
-            .insert(0, record::cname(qname.clone(), ttl, target));
+    let qname = query.question.qname.to_name(0);
+    if let Some(found) = reply.answer.first().filter(|record| record.name != qname) {
+        let alias = record::cname(qname, found.ttl, found.name.clone());
+        reply.answer.insert(0, alias);
     }
-    composed.into()
+    reply
 }

@@ -1,24 +1,14 @@
-//! `k8s_external`: external addresses of Services, in zones of their own.
+//! `k8s_external`: external addresses of Services, in zones of their own. Its handler is that of `kubernetes`.
 
-use std::sync::Arc;
-
-use futures::FutureExt;
-use futures::future::BoxFuture;
-
-use super::kubernetes::{Outcome, compose_with, follow};
 use super::registry::Setup;
-use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, zones_of};
-use crate::message::question::{Query, RecordType};
-use crate::message::reply::{Failure, ResponseCode};
-use crate::name::Name;
-use crate::zone::{ExternalView, Zone};
+use crate::name::{Name, Origins};
 
 /// `k8s_external [ZONES...] { ... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The zones, lower case.
-    pub zones: Vec<Name>,
+    pub zones: Origins,
     /// The label of the zone's own names.
     pub apex: String,
     /// TTL, in seconds.
@@ -26,7 +16,7 @@ pub struct Spec {
     /// Headless Services show their endpoints.
     pub headless: bool,
     /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Vec<Name>,
+    pub fallthrough: Origins,
 }
 
 /// CoreDNS's.
@@ -41,17 +31,14 @@ const MAX_TTL: u32 = 3600;
 /// Where it is wrong.
 pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     let directive = setup.directive;
-    let zones = setup
-        .zones(&directive.args)?
-        .into_iter()
-        .map(|zone| zone.to_lowercase())
-        .collect();
+    let zones = setup.zones(&directive.args)?;
+    let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
     let mut spec = Spec {
-        zones,
+        zones: zones.into(),
         apex: "dns".into(),
         ttl: DEFAULT_TTL,
         headless: false,
-        fallthrough: Vec::new(),
+        fallthrough: Origins::default(),
     };
     for property in &directive.body {
         match property.name.text.as_str() {
@@ -70,7 +57,9 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
                 property.no_args()?;
                 spec.headless = true;
             }
-            "fallthrough" if property.args.is_empty() => spec.fallthrough = vec![Name::root()],
+            "fallthrough" if property.args.is_empty() => {
+                spec.fallthrough = vec![Name::root()].into()
+            }
             "fallthrough" => {
                 for arg in &property.args {
                     spec.fallthrough.extend(
@@ -86,46 +75,4 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
         }
     }
     Ok(spec)
-}
-
-/// The handler.
-pub struct K8sExternal {
-    /// What is shown.
-    pub view: ExternalView,
-    /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Vec<Name>,
-    /// The names.
-    pub zone: Arc<Zone>,
-}
-
-impl Plugin for K8sExternal {
-    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        self.answer(query, next).boxed()
-    }
-}
-
-impl K8sExternal {
-    async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
-        let question = &query.question;
-        let Some(zone) = self.view.zone_of(&question.qname) else {
-            return next.handle(query).await;
-        };
-        if matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
-            return Err(Failure {
-                rcode: ResponseCode::Refused,
-                why: "plugin/k8s_external: no transfers".into(),
-            });
-        }
-        let soa = || self.view.soa(zone, self.zone.serial());
-        let falls = self
-            .fallthrough
-            .iter()
-            .any(|zone| zone.zone_of(&question.qname));
-        match compose_with(soa, self.zone.lookup_external(&self.view, question), falls) {
-            Outcome::Reply(reply) => Ok(reply.into()),
-            Outcome::Next => next.handle(query).await,
-            Outcome::Fail(failure) => Err(failure),
-            Outcome::Follow { records, targets } => follow(query, next, records, targets).await,
-        }
-    }
 }

@@ -6,10 +6,11 @@ use rand::seq::SliceRandom;
 
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
 use crate::corefile::CorefileError;
 use crate::message::question::Query;
 use crate::message::record::{Record, RecordType};
-use crate::message::reply::{Composed, Reply};
+use crate::message::reply::ResponseCode;
 
 /// The handler.
 #[derive(Debug)]
@@ -34,15 +35,18 @@ pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
 impl Plugin for Loadbalance {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
-            let mut reply = next.handle(query).await?;
-            if let Reply::Composed(Composed {
-                answer, additional, ..
-            }) = &mut reply
-            {
-                shuffle(answer);
-                shuffle(additional);
+            let reply = next.handle(query).await?;
+            if !reply.has_an_order() {
+                return Ok(reply);
             }
-            Ok(reply)
+            Ok(match reply.into_composed(&query.question) {
+                Some(mut reply) => {
+                    shuffle(&mut reply.answer);
+                    shuffle(&mut reply.additional);
+                    reply.into()
+                }
+                None => Reply::refusal(ResponseCode::ServFail),
+            })
         }
         .boxed()
     }

@@ -9,16 +9,17 @@ use tracing::info;
 
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
+use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Query, Transport};
-use crate::message::reply::{Reply, ResponseCode};
-use crate::message::{encode, rcode_name};
-use crate::name::Name;
+use crate::message::rcode_name;
+use crate::message::reply::ResponseCode;
+use crate::name::{Name, Origins};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
-    names: Vec<Name>,
+    names: Origins,
     format: String,
     /// Empty: all.
     classes: Vec<Class>,
@@ -52,9 +53,9 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             .replace("{combined}", COMBINED);
     }
     let names = if args.is_empty() {
-        vec![Name::root()]
+        vec![Name::root()].into()
     } else {
-        setup.zones(args)?
+        setup.zones(args)?.into()
     };
     let mut classes = Vec::new();
     for property in &directive.body {
@@ -97,11 +98,7 @@ impl Plugin for Log {
         async move {
             let start = tokio::time::Instant::now();
             let handled = next.handle(query).await;
-            let fits = |rule: &&Spec| {
-                rule.names
-                    .iter()
-                    .any(|zone| zone.zone_of(&query.question.qname))
-            };
+            let fits = |rule: &&Spec| rule.names.cover(&query.question.qname);
             if let Some(rule) = self.rules.iter().find(fits) {
                 let refusal;
                 let reply = match &handled {
@@ -111,8 +108,12 @@ impl Plugin for Log {
                         &refusal
                     }
                 };
-                if rule.classes.is_empty() || rule.classes.contains(&class(reply)) {
-                    info!("{}", line(&rule.format, query, reply, start.elapsed()));
+                let wire = match reply.clone().encode(query) {
+                    Messages::One(wire) => wire,
+                    Messages::Many(messages) => messages.concat(),
+                };
+                if rule.classes.is_empty() || rule.classes.contains(&class(&wire)) {
+                    info!("{}", line(&rule.format, query, &wire, start.elapsed()));
                 }
             }
             handled
@@ -121,13 +122,17 @@ impl Plugin for Log {
     }
 }
 
-fn class(reply: &Reply) -> Class {
-    let answers = match reply {
-        Reply::Composed(composed) => composed.answer.len(),
-        Reply::Raw(wire) => usize::from(wire.get(7).copied().unwrap_or_default()),
-        Reply::Transfer(messages) => messages.len(),
-    };
-    match (reply.rcode(), answers) {
+/// The response code of a message, without its upper bits.
+fn rcode(wire: &[u8]) -> ResponseCode {
+    ResponseCode::from(0, wire.get(3).copied().unwrap_or_default() & 0x0f)
+}
+
+fn class(wire: &[u8]) -> Class {
+    let answers = wire.get(6..8).unwrap_or_default();
+    match (
+        rcode(wire),
+        answers.iter().copied().max().unwrap_or_default(),
+    ) {
         (ResponseCode::NoError, 0) | (ResponseCode::NXDomain, _) => Class::Denial,
         (ResponseCode::NoError, _) => Class::Success,
         _ => Class::Error,
@@ -135,12 +140,7 @@ fn class(reply: &Reply) -> Class {
 }
 
 /// `format` with its placeholders filled in.
-fn line(format: &str, query: &Query, reply: &Reply, took: Duration) -> String {
-    let wire = match reply {
-        Reply::Composed(composed) => encode(query, composed).unwrap_or_default(),
-        Reply::Raw(wire) => wire.clone(),
-        Reply::Transfer(messages) => messages.concat(),
-    };
+fn line(format: &str, query: &Query, wire: &[u8], took: Duration) -> String {
     let question = &query.question;
     let remote = match query.client {
         SocketAddr::V4(v4) => v4.ip().to_string(),
@@ -164,8 +164,8 @@ fn line(format: &str, query: &Query, reply: &Reply, took: Duration) -> String {
             "{>bufsize}",
             query.edns.map_or(512, |e| e.udp_size).to_string(),
         ),
-        ("{rcode}", rcode_name(reply.rcode())),
-        ("{>rflags}", flags(&wire)),
+        ("{rcode}", rcode_name(rcode(wire))),
+        ("{>rflags}", flags(wire)),
         ("{rsize}", wire.len().to_string()),
         ("{duration}", format!("{}s", took.as_secs_f64())),
         ("{>opcode}", u8::from(query.opcode).to_string()),
@@ -199,6 +199,7 @@ fn flags(wire: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::encode;
     use crate::message::question::RecordType;
     use crate::message::reply::Composed;
     use crate::plugin::tests::{query, spec_error, specs};
@@ -209,10 +210,10 @@ mod tests {
         let reply = Composed {
             authoritative: true,
             ..Composed::empty(ResponseCode::NXDomain)
-        }
-        .into();
+        };
+        let wire = encode(&query, &reply);
         assert_eq!(
-            line(COMMON, &query, &reply, Duration::from_micros(1500)),
+            line(COMMON, &query, &wire, Duration::from_micros(1500)),
             r#"127.0.0.1:5353 - 7 "A IN redis.default.svc.cluster.local. udp 0 false 512" NXDOMAIN qr,aa,rd 49 0.0015s"#
         );
     }
@@ -224,7 +225,10 @@ mod tests {
         else {
             panic!("no log");
         };
-        assert_eq!(spec.names, [crate::name::absolute("example.org").unwrap()]);
+        assert_eq!(
+            spec.names,
+            vec![crate::name::absolute("example.org").unwrap()].into()
+        );
         assert_eq!(
             (spec.format.as_str(), &spec.classes[..]),
             ("{name} {rcode}", &[Class::Denial, Class::Error][..])

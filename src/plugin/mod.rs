@@ -22,8 +22,9 @@ use futures::future::BoxFuture;
 pub use registry::{Block, Setup, Spec, names, read_blocks};
 pub use router::{Chain, Next, Router};
 
+use crate::answer::Reply;
 use crate::message::question::Query;
-use crate::message::reply::{Failure, Reply};
+use crate::message::reply::Failure;
 
 /// What a plugin makes of a query: a reply, or a failure that the server answers with an empty reply.
 pub type Handled = Result<Reply, Failure>;

@@ -6,9 +6,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::{Handled, Plugin};
+use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
-use crate::message::reply::{Failure, Reply, ResponseCode};
-use crate::name::Name;
+use crate::message::reply::{Failure, ResponseCode};
+use crate::name::{Name, Origin};
 
 /// The plugins of a server block, in order.
 pub type Chain = Arc<[Arc<dyn Plugin>]>;
@@ -18,7 +19,7 @@ const MAX_DEPTH: u8 = 11;
 
 /// The server blocks of a listener.
 pub struct Router {
-    blocks: Vec<(Name, Chain)>,
+    blocks: Vec<(Origin, Chain)>,
     any_class: bool,
 }
 
@@ -34,7 +35,11 @@ impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
     #[must_use]
     pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Self {
-        Self { blocks, any_class }
+        let blocks = blocks.into_iter();
+        Self {
+            blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),
+            any_class,
+        }
     }
 
     /// Answers a query. There is always a reply.
@@ -71,17 +76,12 @@ impl Router {
     /// The block with the longest zone. DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1): as in
     /// CoreDNS the topmost block other than the root's gets it.
     fn chain_of(&self, question: &Question) -> Option<&Chain> {
-        let mut fitting: Vec<_> = self
-            .blocks
-            .iter()
-            .filter(|(zone, _)| zone.zone_of(&question.qname))
-            .collect();
-        fitting.sort_by_key(|(zone, _)| zone.num_labels());
-        let topmost = fitting.iter().find(|(zone, _)| !zone.is_root());
+        let blocks = self.blocks.iter();
+        let covering = blocks.filter(|(zone, _)| zone.covers(&question.qname));
         let found = if question.qtype == RecordType::DS {
-            topmost.or_else(|| fitting.first())
+            covering.min_by_key(|(zone, _)| (zone.labels == 0, zone.labels))
         } else {
-            fitting.last()
+            covering.max_by_key(|(zone, _)| zone.labels)
         };
         found.map(|(_, chain)| chain)
     }

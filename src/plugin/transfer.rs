@@ -8,18 +8,19 @@ use futures::future::BoxFuture;
 
 use super::registry::Setup;
 use super::{Handled, Next, Plugin};
+use crate::answer::{Reply, transfer};
 use crate::corefile::CorefileError;
 use crate::message::encode_transfer;
 use crate::message::question::{Query, RecordType, Transport};
-use crate::message::reply::{Failure, Reply, ResponseCode};
-use crate::name::Name;
-use crate::zone::{View, Zone};
+use crate::message::reply::{Failure, ResponseCode};
+use crate::name::Origins;
+use crate::zone::{Shown, Zone};
 
 /// `transfer [ZONES...] { to *|ADDRESS... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spec {
     /// The zones.
-    pub zones: Vec<Name>,
+    pub zones: Origins,
     /// Who may have them; `None`: everybody.
     pub to: Option<Vec<IpAddr>>,
 }
@@ -31,7 +32,7 @@ pub struct Spec {
 pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     const EXPECTED: &str = "`*`, or addresses";
     let directive = setup.directive;
-    let zones = setup.zones(&directive.args)?;
+    let zones = setup.zones(&directive.args)?.into();
     let (mut everybody, mut to) = (false, Vec::new());
     for property in &directive.body {
         if property.name.text != "to" {
@@ -63,7 +64,7 @@ pub struct Transfer {
     /// The directives, in the order of the file.
     pub specs: Vec<Spec>,
     /// The zone and view of the block's `kubernetes`.
-    pub kubernetes: Option<(Arc<Zone>, View)>,
+    pub kubernetes: Option<(Arc<Zone>, Shown)>,
 }
 
 impl Plugin for Transfer {
@@ -82,10 +83,11 @@ impl Transfer {
         if !matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
             return None;
         }
-        let covers = |spec: &&Spec| spec.zones.iter().any(|zone| zone.zone_of(&question.qname));
-        let spec = self.specs.iter().find(covers)?;
-        let (zone, view) = self.kubernetes.as_ref()?;
-        view.zone_of(&question.qname)?;
+        // As in CoreDNS a name below a zone is transferred as if it were one.
+        let apex = question.qname.to_lowercase();
+        let spec = self.specs.iter().find(|spec| spec.zones.cover(&apex))?;
+        let (zone, shown) = self.kubernetes.as_ref()?;
+        let asked = shown.place(&apex, question.qtype)?;
         let allowed = spec
             .to
             .as_ref()
@@ -97,9 +99,7 @@ impl Transfer {
                 why: why.into(),
             }));
         }
-        // As in CoreDNS a name below a zone is transferred as if it were one.
-        let apex = question.qname.to_lowercase();
-        let records = zone.transfer(view, &apex);
+        let records = transfer(zone, &asked);
         let current =
             question.qtype == RecordType::IXFR && query.ixfr_serial == Some(zone.serial());
         let messages = if current {
@@ -107,6 +107,6 @@ impl Transfer {
         } else {
             encode_transfer(query, &records, true)
         };
-        Some(messages.map(Reply::Transfer).map_err(Failure::servfail))
+        Some(Ok(Reply::Transfer(messages)))
     }
 }

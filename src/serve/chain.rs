@@ -9,7 +9,7 @@ use crate::api::{self, Server};
 use crate::plugin::autopath::Autopath;
 use crate::plugin::errors::Errors;
 use crate::plugin::forward::Forward;
-use crate::plugin::k8s_external::{self, K8sExternal};
+use crate::plugin::k8s_external;
 use crate::plugin::kubernetes::{self, Kubernetes};
 use crate::plugin::loadbalance::Loadbalance;
 use crate::plugin::log::Log;
@@ -17,10 +17,10 @@ use crate::plugin::transfer::Transfer;
 use crate::plugin::{Block, Chain, Plugin, Spec};
 use crate::serve::Stanza;
 use crate::watch::{self, Watches};
-use crate::zone::{ExternalView, PodMode, View, Zone};
+use crate::zone::{ExternalView, PodMode, Shown, View, Zone};
 
 /// What a block's `kubernetes` keeps and shows, for the plugins that ask it.
-type Shown = Option<(Arc<Zone>, View)>;
+type OfBlock = Option<(Arc<Zone>, Arc<View>)>;
 
 /// A block's handlers, in order; its watches, where it has a `kubernetes` stanza.
 pub(super) async fn chain(
@@ -34,7 +34,7 @@ pub(super) async fn chain(
         None => None,
     };
     let local_addresses = listeners.local_addresses(block)?;
-    let shown: Shown = block
+    let shown: OfBlock = block
         .specs
         .iter()
         .find_map(as_kubernetes)
@@ -44,7 +44,7 @@ pub(super) async fn chain(
                 local_addresses,
                 ..spec.view.clone()
             };
-            (Arc::clone(&stanza.watches.zone), view)
+            (Arc::clone(&stanza.watches.zone), view.into())
         });
     let mut plugins: Vec<Arc<dyn Plugin>> = Vec::new();
     for (i, spec) in block.specs.iter().enumerate() {
@@ -61,19 +61,20 @@ fn plugin(
     block: &Block,
     spec: &Spec,
     first: bool,
-    shown: &Shown,
+    shown: &OfBlock,
 ) -> anyhow::Result<Option<Arc<dyn Plugin>>> {
     Ok(match spec {
         Spec::Autopath(spec) => Some(Arc::new(Autopath {
             spec: spec.clone(),
-            kubernetes: shown.clone(),
+            kubernetes: of_kubernetes(shown),
         })),
         Spec::Errors => Some(Arc::new(Errors::default())),
         Spec::Forward(spec) => Some(Arc::new(Forward::new(spec.clone()))),
         Spec::K8sExternal(spec) => Some(Arc::new(external(spec, shown)?)),
-        Spec::Kubernetes(spec) => shown.clone().map(|(zone, view)| {
+        Spec::Kubernetes(spec) => of_kubernetes(shown).map(|(zone, shown)| {
             Arc::new(Kubernetes {
-                view,
+                name: "kubernetes",
+                shown,
                 fallthrough: spec.fallthrough.clone(),
                 zone,
             }) as Arc<dyn Plugin>
@@ -101,7 +102,7 @@ fn plugin(
             });
             Some(Arc::new(Transfer {
                 specs: specs.collect(),
-                kubernetes: shown.clone(),
+                kubernetes: of_kubernetes(shown),
             }))
         }
         Spec::Bind(_)
@@ -121,19 +122,25 @@ fn as_kubernetes(spec: &Spec) -> Option<&kubernetes::Spec> {
     }
 }
 
-fn external(spec: &k8s_external::Spec, shown: &Shown) -> anyhow::Result<K8sExternal> {
+fn of_kubernetes(shown: &OfBlock) -> Option<(Arc<Zone>, Shown)> {
+    let (zone, view) = shown.clone()?;
+    Some((zone, Shown::Kubernetes(view)))
+}
+
+fn external(spec: &k8s_external::Spec, shown: &OfBlock) -> anyhow::Result<Kubernetes> {
     let Some((zone, kubernetes)) = shown.clone() else {
         anyhow::bail!("`k8s_external` needs `kubernetes` in the same server block");
     };
     let view = ExternalView {
-        zones: spec.zones.clone(),
+        origins: spec.zones.clone(),
         apex: spec.apex.clone(),
         ttl: spec.ttl,
         headless: spec.headless,
         kubernetes,
     };
-    Ok(K8sExternal {
-        view,
+    Ok(Kubernetes {
+        name: "k8s_external",
+        shown: view.into(),
         fallthrough: spec.fallthrough.clone(),
         zone,
     })

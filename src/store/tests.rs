@@ -1,11 +1,12 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::answer::{compose, transfer};
 use crate::endpoint::{Address, Conditions, Endpoint, Kind, Port};
 use crate::message::question::{Question, RecordType};
-use crate::message::reply::Reason;
+use crate::message::rcode_name;
 use crate::name::absolute;
-use crate::zone::{Answer, View};
+use crate::zone::{Shown, View};
 
 fn key(name: &str) -> ObjectKey {
     ObjectKey {
@@ -80,22 +81,25 @@ impl Cluster {
         self.store.handle(100, event);
     }
 
-    fn a(&self, name: &str) -> Answer {
-        let view = View {
-            zones: vec![absolute("cluster.local").unwrap()],
-            ..View::default()
-        };
+    /// The addresses of a name in `default`, or the code and why.
+    fn a(&self, name: &str) -> String {
         let qname = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
-        self.zone
-            .lookup(&view, &Question::new(qname, RecordType::A))
+        let question = Question::new(qname, RecordType::A);
+        let reply = compose(&self.zone, &shown(), &question).unwrap();
+        let data: Vec<_> = reply.answer.iter().map(|r| r.data.to_string()).collect();
+        reply.error.map_or_else(
+            || data.join(" "),
+            |said| format!("{} {}", rcode_name(reply.rcode), said.text),
+        )
     }
+}
 
-    fn addresses(&self, name: &str) -> Vec<String> {
-        let Answer::Positive(records) = self.a(name) else {
-            panic!("{name}: {:?}", self.a(name));
-        };
-        records.answer.iter().map(|r| r.data.to_string()).collect()
-    }
+fn shown() -> Shown {
+    let view = View {
+        origins: vec![absolute("cluster.local").unwrap()].into(),
+        ..View::default()
+    };
+    view.into()
 }
 
 #[test]
@@ -106,13 +110,13 @@ fn a_slice_that_comes_before_its_service_is_shown_with_it() {
         key("redis-a"),
         slice("redis", &[("redis-0", 1)]),
     ));
-    assert!(matches!(c.a("redis"), Answer::NotSynced(_)));
+    assert_eq!(c.a("redis"), "SERVFAIL not synced");
     c.handle(Event::Apply(
         Watched::Services,
         key("redis"),
         service("redis"),
     ));
-    assert_eq!(c.addresses("redis-0.redis"), ["10.0.0.1"]);
+    assert_eq!(c.a("redis-0.redis"), "10.0.0.1");
 }
 
 #[test]
@@ -131,8 +135,8 @@ fn a_slice_that_moves_to_another_service_leaves_the_first() {
         key("s"),
         slice("b", &[("p", 1)]),
     ));
-    assert!(matches!(c.a("a"), Answer::NotSynced(_)));
-    assert_eq!(c.addresses("b"), ["10.0.0.1"]);
+    assert_eq!(c.a("a"), "SERVFAIL not synced");
+    assert_eq!(c.a("b"), "10.0.0.1");
     assert_eq!(
         c.zone.owners([10, 0, 0, 1].into()),
         [ServiceKey::new(b"default", b"b")].into()
@@ -163,9 +167,9 @@ fn a_relist_removes_what_it_does_not_list_and_only_at_its_end() {
         key("y"),
         slice("redis", &[("redis-1", 3)]),
     ));
-    assert_eq!(c.addresses("redis"), ["10.0.0.1", "10.0.0.3"]);
+    assert_eq!(c.a("redis"), "10.0.0.1 10.0.0.3");
     c.handle(Event::Synced(Watched::Slices));
-    assert_eq!(c.addresses("redis"), ["10.0.0.3"]);
+    assert_eq!(c.a("redis"), "10.0.0.3");
     assert!(c.zone.owners([10, 0, 0, 1].into()).is_empty());
 }
 
@@ -174,11 +178,11 @@ fn denials_wait_until_every_watch_has_delivered() {
     let mut c = Cluster::new();
     for watched in [Watched::Namespaces, Watched::Services] {
         c.handle(Event::Synced(watched));
-        assert!(matches!(c.a("redis"), Answer::NotSynced(_)), "{watched:?}");
+        assert_eq!(c.a("redis"), "SERVFAIL not synced", "{watched:?}");
     }
     c.handle(Event::Reset(Watched::Slices));
     c.handle(Event::Synced(Watched::Slices));
-    assert!(matches!(c.a("redis"), Answer::NxDomain(_)));
+    assert_eq!(c.a("redis"), "NXDOMAIN no service redis.default");
 }
 
 #[test]
@@ -226,10 +230,9 @@ fn a_name_that_cannot_be_sent_costs_its_own_record_and_not_the_transfer() {
         let event = Event::Apply(Watched::Services, key(name), Fact::Service(service));
         c.handle(event);
     }
-    let apex = absolute("cluster.local").unwrap();
-    let types: Vec<_> = c
-        .zone
-        .transfer(&View::default(), &apex)
+    let (shown, apex) = (shown(), absolute("cluster.local").unwrap().into());
+    let asked = shown.place(&apex, RecordType::AXFR).unwrap();
+    let types: Vec<_> = transfer(&c.zone, &asked)
         .iter()
         .map(|r| r.record_type())
         .collect();
@@ -285,9 +288,6 @@ fn what_is_confirmed_outlives_a_list_and_what_is_not_goes() {
         c.handle(Event::Confirm(watched, key("never-seen")));
         c.handle(Event::Synced(watched));
     }
-    assert_eq!(c.addresses("redis-0.kept"), ["10.0.0.1"]);
-    assert!(matches!(
-        c.a("gone"),
-        Answer::NxDomain(Reason::NoSuchService(_))
-    ));
+    assert_eq!(c.a("redis-0.kept"), "10.0.0.1");
+    assert_eq!(c.a("gone"), "NXDOMAIN no service gone.default");
 }

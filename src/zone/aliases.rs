@@ -1,15 +1,17 @@
 //! Names that stand for other names: ExternalName Services, and slices of type FQDN.
 
-use super::Zone;
-use super::candidates::{Candidate, Value};
-use super::lookup::{Answer, Asked, Records, family, positive};
-use crate::message::question::Question;
-use crate::message::record;
-use crate::message::reply::Reason;
-use crate::name::{Name, ServiceKey, absolute};
+use std::ops::ControlFlow;
 
-/// How many aliases one answer may hold: CoreDNS follows ten and gives up at the twelfth.
-const MAX_ALIASES: usize = 11;
+use super::Zone;
+use super::answer::{Answer, Denied, Found, Piece};
+use super::lookup::family;
+use super::reason::Reason;
+use super::selection::{Selection, Value};
+use super::view::Asked;
+use crate::name::{Name, Qname, absolute};
+
+/// How many aliases one answer may hold: as in CoreDNS, the twelfth is not followed.
+pub const MAX_ALIASES: usize = 11;
 
 /// The aliases followed so far within one answer.
 #[derive(Debug, Default)]
@@ -27,107 +29,98 @@ impl Chain {
     }
 }
 
+/// What is gathered on the way.
+struct Gathered {
+    pieces: Vec<Piece>,
+    targets: Vec<Name>,
+    /// Why there is nothing, where there is nothing.
+    nothing: Denied,
+}
+
 impl Zone {
-    /// A or AAAA: addresses of the family, each once, and what aliases lead to.
-    pub(super) fn addresses(
+    /// A or AAAA of values among which there are aliases: addresses of the family, and what the aliases lead to.
+    pub(super) fn followed(
         &self,
         asked: &Asked<'_>,
-        key: &ServiceKey,
-        found: &[Candidate<'_>],
+        selection: &Selection,
         chain: &mut Chain,
     ) -> Answer {
-        let (qname, qtype, ttl) = (&asked.question.qname, asked.question.qtype, asked.view.ttl);
+        let mut gathered = Gathered {
+            pieces: Vec::new(),
+            targets: Vec::new(),
+            nothing: Denied {
+                exists: true,
+                reason: Reason::OtherType,
+                seen: true,
+            },
+        };
         let mut seen = ahash::AHashSet::new();
-        let (mut records, mut targets) = (Records::default(), Vec::new());
-        let mut reason = Reason::OtherType;
-        for candidate in found {
-            let alias = match candidate.value {
-                Value::Address(ip) => {
-                    if family(qtype, ip).is_some() && seen.insert(ip) {
-                        records.answer.push(record::address(qname.clone(), ttl, ip));
-                    }
-                    continue;
+        let ended = selection.each_value(asked.name, |value| {
+            match value {
+                Value::Address(ip) if family(asked.qtype, ip) && seen.insert(ip) => {
+                    gathered.pieces.push(Piece::Address(ip));
                 }
-                Value::Alias(alias) => alias,
-            };
-            let Ok(target) = absolute(alias) else {
-                return Answer::Unanswerable(Reason::BadExternalName(key.clone()));
-            };
-            if !chain.follow(qname, &target) {
-                reason = Reason::AliasWithoutData;
-                continue;
+                Value::Address(_) => {}
+                Value::Alias(alias) => return self.follow(asked, alias, chain, &mut gathered),
             }
-            let alias = record::cname(qname.clone(), ttl, target.clone());
-            match self.inside(asked, &target, chain) {
-                Answer::OutOfZone => {
-                    records.answer.push(alias);
-                    targets.push(target);
-                }
-                Answer::Positive(more) => {
-                    records.answer.push(alias);
-                    records.answer.extend(more.answer);
-                }
-                Answer::Alias {
-                    records: more,
-                    targets: further,
-                } => {
-                    records.answer.push(alias);
-                    records.answer.extend(more.answer);
-                    targets.extend(further);
-                }
-                Answer::Unanswerable(why) => return Answer::Unanswerable(why),
-                Answer::NoData(_) | Answer::NxDomain(_) | Answer::NotSynced(_) => {
-                    reason = Reason::AliasWithoutData
-                }
-            }
-        }
-        match (records.answer.is_empty(), targets.is_empty()) {
-            (true, _) => Answer::NoData(reason),
-            (false, true) => Answer::Positive(records),
-            (false, false) => Answer::Alias { records, targets },
+            ControlFlow::Continue(())
+        });
+        let Gathered {
+            pieces,
+            targets,
+            nothing,
+        } = gathered;
+        match (pieces.is_empty(), targets.is_empty()) {
+            _ if ended.is_break() => Answer::Unanswerable(Reason::BadExternalName),
+            (true, _) => Answer::Denied(nothing),
+            (false, true) => Answer::Found(Found::Pieces(pieces)),
+            (false, false) => Answer::Leads {
+                known: pieces,
+                targets,
+            },
         }
     }
 
-    /// CNAME: the first candidate, if it is a name. Never followed.
-    pub(super) fn cname(
+    /// Follows one alias. `Break`: it is no DNS name.
+    fn follow(
         &self,
         asked: &Asked<'_>,
-        key: &ServiceKey,
-        found: &[Candidate<'_>],
-    ) -> Answer {
-        let Some(Value::Alias(alias)) = found.first().map(|c| c.value) else {
-            return Answer::NoData(Reason::OtherType);
+        alias: &str,
+        chain: &mut Chain,
+        gathered: &mut Gathered,
+    ) -> ControlFlow<()> {
+        let Ok(target) = absolute(alias) else {
+            return ControlFlow::Break(());
         };
-        match absolute(alias) {
-            Ok(target) => positive(
-                Some(record::cname(
-                    asked.question.qname.clone(),
-                    asked.view.ttl,
-                    target,
-                )),
-                None,
-            ),
-            Err(_) => Answer::Unanswerable(Reason::BadExternalName(key.clone())),
+        if !chain.follow(&asked.name.to_name(0), &target) {
+            gathered.nothing.reason = Reason::AliasWithoutData;
+            return ControlFlow::Continue(());
         }
+        let then = match self.inside(asked, &target, chain) {
+            None => {
+                gathered.targets.push(target.clone());
+                None
+            }
+            Some(Answer::Found(found)) => Some(Box::new(found)),
+            Some(Answer::Leads { known, targets }) => {
+                gathered.targets.extend(targets);
+                Some(Box::new(Found::Pieces(known)))
+            }
+            Some(Answer::Unanswerable(_)) => return ControlFlow::Break(()),
+            Some(Answer::Denied(denied)) => {
+                gathered.nothing.reason = Reason::AliasWithoutData;
+                gathered.nothing.seen &= denied.seen;
+                return ControlFlow::Continue(());
+            }
+        };
+        gathered.pieces.push(Piece::Alias { target, then });
+        ControlFlow::Continue(())
     }
 
-    /// Looks `target` up where it is in the same zone as the question.
-    fn inside(&self, asked: &Asked<'_>, target: &Name, chain: &mut Chain) -> Answer {
-        if asked.view.zone_of(target) != Some(asked.zone) {
-            return Answer::OutOfZone;
-        }
-        let typed = target.trim_to(usize::from(asked.zone.num_labels()));
-        let question = Question {
-            qname: target.clone(),
-            ..asked.question.clone()
-        };
-        self.answer(
-            &Asked {
-                question: &question,
-                typed: &typed,
-                ..*asked
-            },
-            chain,
-        )
+    /// Looks `target` up; `None` where it is not in the zone of the question.
+    fn inside(&self, asked: &Asked<'_>, target: &Name, chain: &mut Chain) -> Option<Answer> {
+        let name = Qname::from(target);
+        let inner = asked.shown.place(&name, asked.qtype)?;
+        (inner.origin.name == asked.origin.name).then(|| self.answer(&inner, chain))
     }
 }

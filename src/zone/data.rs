@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::index::{Index, hash_of};
-use crate::endpoint::{Endpoint, Service, Slice};
+use crate::endpoint::{Endpoint, Port, Service, Slice};
 
 /// A Service and the union of its slices.
 ///
@@ -19,6 +19,12 @@ pub struct ServiceData {
     by_address: Index,
     /// How many endpoint addresses there are.
     len: usize,
+    /// How many of them are ready.
+    ready: usize,
+    /// An address, a name or a port number may occur twice, so that records may.
+    repeats: bool,
+    /// Some slice holds names instead of addresses.
+    names: bool,
 }
 
 impl ServiceData {
@@ -31,18 +37,26 @@ impl ServiceData {
         for slice in &slices {
             starts.push(position);
             for endpoint in slice.endpoints() {
-                by_name.push((hash_of(endpoint.name().as_bytes()), position));
+                by_name.push((hash_of(&endpoint.name()[..]), position));
                 by_address.extend(endpoint.ip().map(|ip| (hash_of(&ip), position)));
                 position += 1;
             }
         }
+        let mut ports = slices.iter().map(|slice| &slice.ports);
+        let repeats = has_twin(&mut by_name)
+            || has_twin(&mut by_address)
+            || same_number(&service.ports)
+            || ports.any(|ports| same_number(ports));
         Self {
-            service,
-            slices,
             starts: starts.into(),
             by_name: Index::new(&by_name),
             by_address: Index::new(&by_address),
             len: by_name.len(),
+            ready: slices.iter().map(|slice| slice.ready()).sum(),
+            repeats,
+            names: by_address.len() < by_name.len(),
+            service,
+            slices,
         }
     }
 
@@ -70,6 +84,24 @@ impl ServiceData {
         self.len == 0
     }
 
+    /// How many endpoint addresses are ready.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready
+    }
+
+    /// Whether some endpoint has a name instead of an address.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.names
+    }
+
+    /// Whether a record may come up twice: then whoever makes records has to look.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        self.repeats
+    }
+
     /// Every endpoint with its slice.
     pub fn endpoints(&self) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
         self.slices
@@ -77,11 +109,13 @@ impl ServiceData {
             .flat_map(|s| s.endpoints().map(move |e| (&**s, e)))
     }
 
-    /// The endpoints whose name is `label`, in any case.
-    pub fn named(&self, label: &[u8]) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        let label = label.to_ascii_lowercase();
-        self.found(&self.by_name, hash_of(&label[..]))
-            .filter(move |(_, e)| e.name().as_bytes() == label)
+    /// The endpoints whose name is `label`, which is in lower case.
+    pub fn named<'a>(&'a self, label: &[u8]) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
+        self.found(&self.by_name, hash_of(label))
+            .filter(move |(_, endpoint)| match endpoint.label {
+                Some(own) => own.as_bytes() == label,
+                None => endpoint.name()[..] == *label,
+            })
     }
 
     /// The endpoints with this address.
@@ -104,6 +138,21 @@ impl ServiceData {
             (&*self.slices[slice], self.slices[slice].endpoint(within))
         })
     }
+}
+
+/// Whether two entries have one hash: then they are the same, but for a rare collision. Sorts them.
+fn has_twin(entries: &mut [(u32, u32)]) -> bool {
+    entries.sort_unstable();
+    entries.windows(2).any(|pair| pair[0].0 == pair[1].0)
+}
+
+fn same_number(ports: &[Port]) -> bool {
+    if ports.len() < 2 {
+        return false;
+    }
+    let mut numbers: Vec<_> = ports.iter().map(|port| port.number).collect();
+    numbers.sort_unstable();
+    numbers.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 #[cfg(test)]
@@ -142,16 +191,19 @@ mod tests {
             service,
             Box::new([slice(0, 100), slice(100, 100), slice(100, 200)]),
         );
-        assert_eq!(data.len(), 200);
+        assert_eq!(
+            (data.len(), data.ready(), data.repeats()),
+            (200, 200, false)
+        );
         for i in 0..200 {
             let ip = IpAddr::from([10, 0, 0, i]);
             let by_name: Vec<_> = data
-                .named(format!("REDIS-{i}").as_bytes())
+                .named(format!("redis-{i}").as_bytes())
                 .map(|(_, e)| e.ip())
                 .collect();
-            let by_address: Vec<_> = data.at(ip).map(|(_, e)| e.name()).collect();
+            let by_address: Vec<_> = data.at(ip).map(|(_, e)| e.name().to_vec()).collect();
             assert_eq!(by_name, [Some(ip)]);
-            assert_eq!(by_address, [format!("redis-{i}")]);
+            assert_eq!(by_address, [format!("redis-{i}").into_bytes()]);
         }
         assert_eq!(data.named(b"redis-200").count(), 0);
     }

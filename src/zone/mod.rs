@@ -3,15 +3,16 @@
 //! A Service is one entry; publishing replaces it whole, so no question ever sees half of one.
 
 mod aliases;
-mod candidates;
+mod answer;
 mod data;
 mod external;
 mod index;
 mod lookup;
 mod nameservers;
 mod path;
+mod reason;
 mod reverse;
-mod transfer;
+mod selection;
 mod view;
 
 use std::hash::Hash;
@@ -22,12 +23,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
 
+pub use aliases::MAX_ALIASES;
+pub use answer::{Answer, Denied, Found, Piece, Pointer};
 pub use data::ServiceData;
-pub use external::ExternalView;
-pub use lookup::{Answer, Records};
-pub use view::{PodMode, View};
+pub use nameservers::names_of;
+pub use reason::Reason;
+pub use selection::{Candidate, Selection, Value};
+pub use view::{Asked, ExternalView, FewLabels, PodMode, Shown, View};
 
-use crate::name::ServiceKey;
+use crate::name::{ServiceKey, text};
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
@@ -37,7 +41,7 @@ type Owners = Arc<[ServiceKey]>;
 /// The read side of a cluster's names.
 #[derive(Debug, Default)]
 pub struct Zone {
-    namespaces: Map<Box<str>, ()>,
+    namespaces: Map<Box<[u8]>, ()>,
     services: Map<ServiceKey, Arc<ServiceData>>,
     /// ServiceImports, for multicluster zones.
     imports: Map<ServiceKey, Arc<ServiceData>>,
@@ -75,9 +79,9 @@ impl Zone {
         self.serial.load(Ordering::Relaxed)
     }
 
-    /// The Service of this key.
+    /// The Service of this key ([`ServiceKey::wire`]).
     #[must_use]
-    pub fn service(&self, set: Set, key: &ServiceKey) -> Option<Arc<ServiceData>> {
+    pub fn service(&self, set: Set, key: &[u8]) -> Option<Arc<ServiceData>> {
         self.set(set)
             .get(key)
             .map(|entry| Arc::clone(entry.value()))
@@ -113,7 +117,7 @@ impl Zone {
 
     /// Whether the namespace exists.
     #[must_use]
-    pub fn has_namespace(&self, ns: &str) -> bool {
+    pub fn has_namespace(&self, ns: &[u8]) -> bool {
         self.namespaces.contains_key(ns)
     }
 
@@ -129,9 +133,9 @@ impl Zone {
 impl Zone {
     pub(crate) fn publish_namespace(&self, ns: &str, exists: bool) {
         if exists {
-            self.namespaces.insert(ns.into(), ());
+            self.namespaces.insert(ns.as_bytes().into(), ());
         } else {
-            self.namespaces.remove(ns);
+            self.namespaces.remove(ns.as_bytes());
         }
     }
 
@@ -211,7 +215,7 @@ impl Zone {
         let mut lines: Vec<String> = self
             .namespaces
             .iter()
-            .map(|e| format!("namespace {}", e.key()))
+            .map(|e| format!("namespace {}", text(e.key())))
             .collect();
         for (set, name) in [(Set::Services, "service"), (Set::Imports, "import")] {
             for data in self.services(set) {

@@ -2,67 +2,70 @@
 
 use std::net::IpAddr;
 
-use super::lookup::{Answer, Asked, Records, family, positive};
-use super::view::View;
+use super::answer::{Answer, Found};
+use super::lookup::{family, no_data};
+use super::reason::Reason;
+use super::view::Asked;
 use super::{Set, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
-use crate::message::record;
-use crate::message::reply::Reason;
-use crate::name::{Name, below};
+use crate::name::{Name, join};
+
+/// Those of the addresses that have the family asked for.
+pub(super) fn own_addresses(asked: &Asked<'_>, mut addresses: Vec<IpAddr>) -> Answer {
+    addresses.retain(|ip| family(asked.qtype, *ip));
+    if addresses.is_empty() {
+        return no_data(Reason::OtherType);
+    }
+    Answer::Found(Found::Addresses(addresses))
+}
+
+/// The names of servers, each once.
+#[must_use]
+pub fn names_of(servers: &[(Name, IpAddr)]) -> Vec<Name> {
+    let mut names: Vec<Name> = servers.iter().map(|(name, _)| name.clone()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
 
 impl Zone {
     /// NS at the apex; NODATA where the server knows no address of its own.
-    pub(super) fn name_servers(&self, view: &View, zone: &Name) -> Answer {
-        let entries = self.name_server_entries(view, zone);
-        let mut names: Vec<&Name> = entries.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        names.dedup();
-        let answer: Vec<_> = names
-            .iter()
-            .map(|name| record::ns(zone.clone(), view.ttl, (*name).clone()))
-            .collect();
-        if answer.is_empty() {
-            return Answer::NoData(Reason::OtherType);
+    pub(super) fn name_servers(&self, asked: &Asked<'_>) -> Answer {
+        let glue = self.servers(asked);
+        if glue.is_empty() {
+            return no_data(Reason::OtherType);
         }
-        let additional = entries
-            .into_iter()
-            .map(|(name, ip)| record::address(name, view.ttl, ip))
-            .collect();
-        Answer::Positive(Records { answer, additional })
+        let names = names_of(&glue);
+        Answer::Found(Found::Servers { names, glue })
     }
 
     /// A and AAAA of `ns.dns.<zone>`; every other type is NODATA.
     pub(super) fn name_server_addresses(&self, asked: &Asked<'_>) -> Answer {
-        let qtype = asked.question.qtype;
-        if !matches!(qtype, RecordType::A | RecordType::AAAA) {
-            return Answer::NoData(Reason::OtherType);
+        if !matches!(asked.qtype, RecordType::A | RecordType::AAAA) {
+            return no_data(Reason::OtherType);
         }
-        let entries = self.name_server_entries(asked.view, asked.typed);
-        let mut ips: Vec<_> = entries
-            .into_iter()
-            .filter_map(|(_, ip)| family(qtype, ip))
-            .collect();
-        ips.sort_unstable();
-        ips.dedup();
-        positive(
-            ips.into_iter()
-                .map(|ip| record::address(asked.question.qname.clone(), asked.view.ttl, ip)),
-            None,
-        )
+        let servers = self.servers(asked);
+        let mut addresses: Vec<IpAddr> = servers.into_iter().map(|(_, ip)| ip).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        own_addresses(asked, addresses)
     }
 
-    fn name_server_entries(&self, view: &View, zone: &Name) -> Vec<(Name, IpAddr)> {
-        let (mut entries, mut reached) = (Vec::new(), false);
+    /// The servers of the question's zone, with their addresses.
+    #[must_use]
+    pub fn servers(&self, asked: &Asked<'_>) -> Vec<(Name, IpAddr)> {
+        let (view, zone) = (asked.view(), &asked.typed_apex());
+        let (mut servers, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
             for key in self.owners(*local).iter() {
-                let Some(data) = self.service(Set::Services, key) else {
+                let Some(data) = self.service(Set::Services, key.wire()) else {
                     reached = true; // by a slice whose Service is gone
                     continue;
                 };
                 let mut add = |left: &[&[u8]], ip| {
                     let labels = [left, &[key.svc(), key.ns(), b"svc"]].concat();
-                    entries.extend(below(&labels, zone).map(|name| (name, ip)));
+                    servers.extend(join(&labels, zone).map(|name| (name, ip)));
                 };
                 for (slice, _) in data.at(*local).filter(|(_, e)| e.conditions.ready) {
                     reached = true;
@@ -72,16 +75,16 @@ impl Zone {
                             .endpoints()
                             .filter(|e| e.conditions.ready)
                             .filter_map(|e| e.ip().map(|ip| (e.name(), ip)))
-                            .for_each(|(label, ip)| add(&[label.as_bytes()], ip)),
+                            .for_each(|(label, ip)| add(&[&label], ip)),
                         Kind::ExternalName(_) => {}
                     }
                 }
             }
         }
         if !reached {
-            let name = below(&[&b"ns"[..], b"dns"], zone).unwrap_or_else(|| zone.clone());
-            entries.extend(view.local_addresses.iter().map(|ip| (name.clone(), *ip)));
+            let name = join(&[&b"ns"[..], b"dns"], zone).unwrap_or_else(|| zone.clone());
+            servers.extend(view.local_addresses.iter().map(|ip| (name.clone(), *ip)));
         }
-        entries
+        servers
     }
 }

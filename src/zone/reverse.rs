@@ -1,64 +1,62 @@
 //! Addresses to names. A PTR exists exactly when the name it gives resolves to that address under the same options.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::candidates::candidates;
+use smallvec::SmallVec;
+
+use super::answer::{Answer, Found, Pointer};
 use super::data::ServiceData;
-use super::lookup::{Answer, Asked, positive};
-use super::path::Below;
+use super::lookup::no_data;
+use super::reason::Reason;
+use super::view::{Asked, View};
 use super::{Set, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
-use crate::message::record;
-use crate::message::reply::Reason;
-use crate::name::{Name, below};
+
+type Pointers = SmallVec<[Pointer; 1]>;
 
 impl Zone {
     /// PTR and everything else at the reverse name of `ip`.
     pub(super) fn reverse_answer(&self, asked: &Asked<'_>, ip: IpAddr) -> Answer {
-        let names = asked
-            .view
-            .primary()
-            .map(|primary| self.names_of(asked, ip, primary))
-            .unwrap_or_default();
+        let names = match asked.primary() {
+            Some(_) => self.names_of(asked.view(), ip),
+            None => Pointers::new(),
+        };
+        self.pointers(asked, ip, names)
+    }
+
+    /// The names of an address, or why there are none.
+    pub(super) fn pointers(&self, asked: &Asked<'_>, ip: IpAddr, names: Pointers) -> Answer {
         if names.is_empty() {
-            return Answer::NxDomain(Reason::NoSuchAddress(ip));
+            return self.absent(Reason::NoSuchAddress(ip));
         }
-        if asked.question.qtype != RecordType::PTR {
-            return Answer::NoData(Reason::OtherType);
+        if asked.qtype != RecordType::PTR {
+            return no_data(Reason::OtherType);
         }
-        let owner = &asked.question.qname;
-        positive(
-            names
-                .into_iter()
-                .map(|name| record::ptr(owner.clone(), asked.view.ttl, name)),
-            None,
-        )
+        Answer::Found(Found::Pointers(names))
     }
 
     /// One Service's name for a cluster address, else the name of every endpoint at this address.
-    fn names_of(&self, asked: &Asked<'_>, ip: IpAddr, primary: &Name) -> Vec<Name> {
-        let services: Vec<_> = self
+    fn names_of(&self, view: &View, ip: IpAddr) -> Pointers {
+        let services: SmallVec<[Arc<ServiceData>; 1]> = self
             .owners(ip)
             .iter()
-            .filter(|key| self.exposed(asked.view, key.ns()))
-            .filter_map(|key| self.service(Set::Services, key))
+            .filter(|key| self.exposed(view, key.ns()))
+            .filter_map(|key| self.service(Set::Services, key.wire()))
             .collect();
-        let of_cluster_ip = |data: &ServiceData| matches!(&data.service().kind, Kind::ClusterIp(ips) if ips.contains(&ip));
-        let answers =
-            |data: &ServiceData| candidates(asked.view, data, &Below::Itself, false).is_ok();
-        if let Some(data) = services
-            .iter()
-            .find(|data| of_cluster_ip(data) && answers(data))
-        {
-            let key = &data.service().key;
-            return below(&[key.svc(), key.ns(), b"svc"], primary)
-                .into_iter()
-                .collect();
+        let answers = |data: &&Arc<ServiceData>| {
+            let cluster_ip =
+                matches!(&data.service().kind, Kind::ClusterIp(ips) if ips.contains(&ip));
+            cluster_ip && (!view.ignore_empty_service || data.ready() > 0)
+        };
+        if let Some(data) = services.iter().find(answers) {
+            return Pointers::from_elem(Pointer::to(data), 1);
         }
-        let mut names: Vec<Name> = services
+        let mut names: Pointers = services
             .iter()
-            .flat_map(|data| endpoint_names(asked, data, ip, primary))
+            .filter(|data| !matches!(data.service().kind, Kind::ExternalName(_)))
+            .flat_map(|data| endpoint_names(data, ip))
             .collect();
         names.sort_unstable();
         names.dedup();
@@ -66,16 +64,15 @@ impl Zone {
     }
 }
 
-fn endpoint_names(asked: &Asked<'_>, data: &ServiceData, ip: IpAddr, primary: &Name) -> Vec<Name> {
-    let key = &data.service().key;
+/// The names of the ready endpoints of a Service at an address.
+fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Pointer> {
     data.at(ip)
-        .filter(|(_, e)| e.conditions.ready)
-        .map(|(_, e)| e.name())
-        .filter(|label| {
-            candidates(asked.view, data, &Below::Endpoint(label.as_bytes()), false).is_ok()
-        })
+        .filter(|(_, endpoint)| endpoint.conditions.ready)
+        .map(|(_, endpoint)| endpoint.name())
         // A label with a dot would be read as two.
-        .filter(|label| !label.contains('.'))
-        .filter_map(|label| below(&[label.as_bytes(), key.svc(), key.ns(), b"svc"], primary))
-        .collect()
+        .filter(|label| !label.contains(&b'.'))
+        .map(|label| Pointer {
+            service: data.service().key.clone(),
+            label,
+        })
 }

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use headless_dns::answer::transfer;
 use headless_dns::api::{self, Client, Server};
 use headless_dns::name::absolute;
 use headless_dns::serve::Ambient;
 use headless_dns::watch::{Options as Watched, Watches};
-use headless_dns::zone::{View, Zone};
+use headless_dns::zone::Zone;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use http::{Method, Request, Response};
@@ -30,6 +31,7 @@ use crate::support::kubelet::call;
 use crate::support::names::{Names, eventually};
 use crate::support::proxy::{Line, Proxy};
 use crate::support::report;
+use crate::support::zone::shown;
 use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -189,12 +191,9 @@ async fn service(client: &Client, name: &str, address: &str) {
 
 /// All records of a zone but its SOA, whose serial says when.
 fn records(zone: &Arc<Zone>) -> Vec<String> {
-    let apex = absolute("cluster.local").unwrap();
-    let view = View {
-        zones: vec![apex.clone()],
-        ..View::default()
-    };
-    let records = zone.transfer(&view, &apex);
+    let (shown, apex) = (shown(), absolute("cluster.local").unwrap().into());
+    let asked = shown.place(&apex, RecordType::AXFR).unwrap();
+    let records = transfer(zone, &asked);
     let mut lines: Vec<_> = records[1..records.len() - 1]
         .iter()
         .map(|record| format!("{record:?}"))

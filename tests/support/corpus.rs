@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use headless_dns::answer::ZoneReply;
 use headless_dns::message::question::{Question, RecordType};
 use headless_dns::message::record::Record;
 use headless_dns::message::reply::{Composed, ResponseCode};
-use headless_dns::name::absolute;
-use headless_dns::plugin::kubernetes::{Outcome, compose};
+use headless_dns::name::{Origins, absolute};
 use headless_dns::selector::Selector;
 use headless_dns::store::{Event, Store, Watched};
 use headless_dns::watch::wire::{self, Shape, Wire};
-use headless_dns::zone::{PodMode, View, Zone};
+use headless_dns::zone::{Answer, PodMode, Shown, View, Zone};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl Case {
             vec![absolute("cluster.local").unwrap()]
         };
         View {
-            zones,
+            origins: zones.into(),
             multicluster: names("multicluster"),
             namespaces: self
                 .list("namespaces")
@@ -333,21 +333,25 @@ pub fn ask(case: &Case) -> Expect {
     let (view, zone) = (case.view(), case.zone());
     let qtype: RecordType = case.qtype.parse().unwrap();
     let question = Question::new(absolute(&case.qname).unwrap(), qtype);
-    let answer = zone.lookup(&view, &question);
-    let falls = case
+    let shown = Shown::from(view);
+    let Some(asked) = shown.place(&question.qname, qtype) else {
+        return next(case);
+    };
+    let zones: Vec<_> = case
         .list("fallthrough")
         .iter()
-        .any(|z| absolute(z).unwrap().zone_of(&question.qname));
-    match compose(&view, zone.serial(), &question, answer, falls) {
-        Outcome::Reply(reply) => Expect::of(&reply, case.order_matters),
-        // What nobody listed answers without records.
-        Outcome::Follow { records, .. } => Expect::of(
-            &headless_dns::plugin::kubernetes::positive(records),
-            case.order_matters,
-        ),
-        Outcome::Next => next(case),
-        Outcome::Fail(failure) => Expect::of(&Composed::empty(failure.rcode), case.order_matters),
-    }
+        .map(|z| absolute(z).unwrap())
+        .collect();
+    let falls = Origins::from(zones).cover(&question.qname);
+    let reply = match zone.lookup(&asked) {
+        Answer::Denied(denied) if denied.is_absent() && falls => return next(case),
+        Answer::Unanswerable(_) => Composed::empty(ResponseCode::ServFail),
+        // What nobody listed answers without records: an alias that leads out of the zone stays alone.
+        answer @ (Answer::Found(_) | Answer::Leads { .. } | Answer::Denied(_)) => {
+            ZoneReply::new(answer, &shown, &zone).compose(&asked)
+        }
+    };
+    Expect::of(&reply, case.order_matters)
 }
 
 fn next(case: &Case) -> Expect {

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::message::question::Query;
-use crate::message::{answers, encode_query};
+use crate::message::{encode_query, is_reply_to};
 
 /// How long one upstream may take before the next is asked: CoreDNS's read timeout.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -47,13 +47,13 @@ async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
     socket.connect(upstream).await?;
-    let (id, request) = request(query)?;
+    let (id, request) = request(query);
     socket.send(&request).await?;
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let size = socket.recv(&mut buffer).await?;
         // Anything else is somebody's guess, or late: the reply may still come.
-        if answers(&buffer[..size], id, &query.question) {
+        if is_reply_to(&buffer[..size], id, &query.question) {
             buffer.truncate(size);
             return Ok(buffer);
         }
@@ -62,14 +62,14 @@ async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
 
 async fn tcp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(upstream).await?;
-    let (id, request) = request(query)?;
+    let (id, request) = request(query);
     let length = u16::try_from(request.len()).map_err(io::Error::other)?;
     stream
         .write_all(&[&length.to_be_bytes()[..], &request].concat())
         .await?;
     let mut reply = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut reply).await?;
-    if !answers(&reply, id, &query.question) {
+    if !is_reply_to(&reply, id, &query.question) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "the reply is to another question",
@@ -78,8 +78,7 @@ async fn tcp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-fn request(query: &Query) -> io::Result<(u16, Vec<u8>)> {
+fn request(query: &Query) -> (u16, Vec<u8>) {
     let id = rand::random();
-    let wire = encode_query(id, query).map_err(io::Error::other)?;
-    Ok((id, wire))
+    (id, encode_query(id, query))
 }

@@ -44,12 +44,8 @@ impl Flights {
         over_udp: bool,
         ask: impl Fn() -> F,
     ) -> Outcome {
-        let question = &query.question;
         let key = Key {
-            question: Question {
-                qname: question.qname.to_lowercase(),
-                ..question.clone()
-            },
+            question: query.question.clone(),
             checking_disabled: query.checking_disabled,
             dnssec_ok: query.edns.map(|edns| edns.dnssec_ok),
             over_udp,

@@ -17,8 +17,9 @@ use tokio::sync::Semaphore;
 pub use spec::{Policy, Spec, parse};
 
 use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
 use crate::message::question::{Query, Transport};
-use crate::message::reply::{Failure, Reply, ResponseCode};
+use crate::message::reply::{Failure, ResponseCode};
 use crate::message::{addressed, truncate};
 use flights::{Flights, Outcome};
 use upstream::Upstream;
@@ -113,8 +114,7 @@ impl Forward {
 impl Plugin for Forward {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let qname = &query.question.qname;
-        if !self.spec.from.zone_of(qname) || self.spec.except.iter().any(|zone| zone.zone_of(qname))
-        {
+        if !self.spec.from.covers(qname) || self.spec.except.cover(qname) {
             return next.handle(query);
         }
         self.answer(query).boxed()

@@ -3,16 +3,16 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
-use crate::name::Name;
+use crate::name::{Origin, Origins};
 use crate::plugin::registry::Setup;
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Names under this are forwarded …
-    pub from: Name,
+    pub from: Origin,
     /// … but for names under these.
-    pub except: Vec<Name>,
+    pub except: Origins,
     /// Whom to ask, and where the file says so.
     pub upstreams: Vec<(SocketAddr, Token)>,
     /// In which order.
@@ -78,8 +78,8 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
         ));
     }
     let mut spec = Spec {
-        from: zones.remove(0),
-        except: Vec::new(),
+        from: zones.remove(0).into(),
+        except: Origins::default(),
         upstreams,
         policy: Policy::default(),
         force_tcp: false,

@@ -1,6 +1,5 @@
 //! `kubernetes`: the cluster's names, from a zone that a watch keeps.
 
-mod compose;
 mod spec;
 
 use std::sync::Arc;
@@ -8,60 +7,83 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-pub use compose::{Outcome, compose, compose_with, positive};
 pub use spec::{Spec, parse};
 
 use super::{Handled, Next, Plugin};
+use crate::answer::{Reply, Words, ZoneReply, write};
 use crate::message::question::{Query, Question, RecordType};
-use crate::message::reply::{Failure, Reply, ResponseCode};
-use crate::name::Name;
-use crate::zone::{Records, View, Zone};
+use crate::message::records::Records;
+use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::name::{Name, Origins};
+use crate::zone::{Answer, Asked, Shown, Zone};
 
-/// The handler.
+/// The handler of `kubernetes`, and of `k8s_external`.
 pub struct Kubernetes {
-    /// What the stanza shows.
-    pub view: View,
+    /// The directive's name.
+    pub name: &'static str,
+    /// What it shows.
+    pub shown: Shown,
     /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Vec<Name>,
+    pub fallthrough: Origins,
     /// The names.
     pub zone: Arc<Zone>,
 }
 
 impl Plugin for Kubernetes {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        self.answer(query, next).boxed()
+        let question = &query.question;
+        match self.shown.place(&question.qname, question.qtype) {
+            Some(asked) => self.answer(query, &asked, next),
+            None => next.handle(query),
+        }
     }
 }
 
 impl Kubernetes {
-    async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
-        let question = &query.question;
-        let transfer = matches!(question.qtype, RecordType::AXFR | RecordType::IXFR);
-        if transfer && self.view.zone_of(&question.qname).is_some() {
-            return Err(Failure {
+    fn answer<'a>(
+        &'a self,
+        query: &'a Query,
+        asked: &Asked<'_>,
+        next: Next<'a>,
+    ) -> BoxFuture<'a, Handled> {
+        if matches!(asked.qtype(), RecordType::AXFR | RecordType::IXFR) {
+            return now(Err(Failure {
                 rcode: ResponseCode::Refused,
-                why: "plugin/kubernetes: no transfers".into(),
-            });
+                why: format!("plugin/{}: no transfers", self.name).into(),
+            }));
         }
-        let answer = self.zone.lookup(&self.view, question);
-        let falls = self
-            .fallthrough
-            .iter()
-            .any(|zone| zone.zone_of(&question.qname));
-        match compose(&self.view, self.zone.serial(), question, answer, falls) {
-            Outcome::Reply(reply) => Ok(reply.into()),
-            Outcome::Next => next.handle(query).await,
-            Outcome::Fail(failure) => Err(failure),
-            Outcome::Follow { records, targets } => follow(query, next, records, targets).await,
+        let answer = self.zone.lookup(asked);
+        match &answer {
+            Answer::Denied(denied)
+                if denied.is_absent() && self.fallthrough.cover(asked.name()) =>
+            {
+                next.handle(query)
+            }
+            Answer::Unanswerable(_) => {
+                let words = Words::of(&answer, asked).map(|words| words.to_string());
+                now(Err(Failure::servfail(words.unwrap_or_default())))
+            }
+            Answer::Leads { targets, .. } => {
+                let mut records = Records::new(asked.name());
+                write(&answer, asked, self.zone.serial(), &mut records);
+                follow(query, next, records, targets.clone()).boxed()
+            }
+            Answer::Found(_) | Answer::Denied(_) => {
+                now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()))
+            }
         }
     }
+}
+
+fn now<'a>(handled: Handled) -> BoxFuture<'a, Handled> {
+    futures::future::ready(handled).boxed()
 }
 
 /// Asks this server for what aliases lead to, as the same client.
 ///
 /// An answer that holds nothing leaves the bare alias, as in CoreDNS; no answer at all is SERVFAIL, so that nobody
 /// takes an upstream's absence for the name's.
-pub(super) async fn follow(
+async fn follow(
     query: &Query,
     next: Next<'_>,
     mut records: Records,
@@ -70,20 +92,22 @@ pub(super) async fn follow(
     let mut truncated = false;
     for target in targets {
         let question = Question {
-            qname: target,
+            qname: target.into(),
             ..query.question.clone()
         };
-        let reply = match next.ask(query, question).await {
+        let reply = match next.ask(query, question.clone()).await {
             Ok(reply) => reply,
             Err(failure) if failure.rcode == ResponseCode::Refused => Reply::refusal(failure.rcode),
             Err(failure) => return Err(failure),
         };
-        if let Some(reply) = reply.into_composed() {
+        if let Some(reply) = reply.into_composed(&question) {
             records.answer.extend(reply.answer);
             truncated |= reply.truncated;
         }
     }
-    let mut reply = positive(records);
-    reply.truncated = truncated;
-    Ok(reply.into())
+    Ok(Composed {
+        truncated,
+        ..Composed::authoritative(ResponseCode::NoError, records)
+    }
+    .into())
 }

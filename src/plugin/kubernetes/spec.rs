@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::{Server, server_url};
 use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
-use crate::name::{Name, is_reverse};
+use crate::name::{Name, Origins, is_reverse};
 use crate::plugin::registry::Setup;
 use crate::selector::Selector;
 use crate::zone::{PodMode, View};
@@ -15,7 +15,7 @@ pub struct Spec {
     /// What look-ups depend on, but for the server's own addresses.
     pub view: View,
     /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Vec<Name>,
+    pub fallthrough: Origins,
     /// Which API server.
     pub api: Server,
     /// Which Services, slices and Pods to watch.
@@ -61,10 +61,10 @@ pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
     }
     let mut spec = Box::new(Spec {
         view: View {
-            zones,
+            origins: zones.into(),
             ..View::default()
         },
-        fallthrough: Vec::new(),
+        fallthrough: Origins::default(),
         api: Server::default(),
         labels: Selector::default(),
         namespace_labels: Selector::default(),
@@ -132,7 +132,7 @@ fn parse_answers(
                 )
             })?;
         }
-        "fallthrough" => spec.fallthrough = parse_zones(&property.args, vec![Name::root()])?,
+        "fallthrough" => spec.fallthrough = parse_zones(&property.args, vec![Name::root()])?.into(),
         "ignore" => {
             if let Some(arg) = property.args.first() {
                 if arg.text != "empty_service" {
@@ -145,7 +145,8 @@ fn parse_answers(
         }
         "multicluster" => {
             spec.view.multicluster = parse_zones(&property.args, Vec::new())?;
-            let ours = |zones: Vec<Name>| zones.iter().all(|z| spec.view.zones.contains(z));
+            let is_ours = |name: &Name| spec.view.origins.iter().any(|own| own.name == *name);
+            let ours = |zones: Vec<Name>| zones.iter().all(is_ours);
             if let Some(arg) = property
                 .args
                 .iter()
@@ -280,6 +281,7 @@ fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::absolute;
     use crate::plugin::Spec as Any;
     use crate::plugin::tests::{spec_error, specs};
 
@@ -296,7 +298,12 @@ mod tests {
             "kubernetes Cluster.local 10.0.0.0/8 {\n endpoint https://10.0.0.1\n tls c k ca\n namespaces a\n namespaces B c\n labels app in (x, y)\n pods verified\n \
              endpoint_pod_names\n zonal\n ttl 60\n fallthrough\n ignore empty_service\n multicluster cluster.local\n startup_timeout 1s\n apiserver_qps 1.5\n}",
         );
-        let zones: Vec<_> = spec.view.zones.iter().map(ToString::to_string).collect();
+        let zones: Vec<_> = spec
+            .view
+            .origins
+            .iter()
+            .map(|origin| origin.name.to_string())
+            .collect();
         assert_eq!(zones, ["cluster.local.", "10.in-addr.arpa."]);
         assert_eq!(spec.view.namespaces, ["a", "b", "c"].map(Box::from));
         assert_eq!(
@@ -315,7 +322,10 @@ mod tests {
         );
         assert_eq!(
             (spec.fallthrough, spec.view.multicluster),
-            (vec![Name::root()], spec.view.zones[..1].to_vec())
+            (
+                vec![Name::root()].into(),
+                vec![absolute("cluster.local").unwrap()]
+            )
         );
         let tls = Some(["c", "k", "ca"].map(str::to_owned));
         assert_eq!(
@@ -331,7 +341,10 @@ mod tests {
     #[test]
     fn without_zones_those_of_the_block_are_served_and_a_kubeconfig_wins() {
         let spec = spec("kubernetes {\n kubeconfig f ctx\n endpoint http://x\n}");
-        assert_eq!(spec.view.zones[0].to_string(), "cluster.local.");
+        assert_eq!(
+            spec.view.origins,
+            vec![absolute("cluster.local").unwrap()].into()
+        );
         assert_eq!(
             spec.api,
             Server::Kubeconfig {

@@ -1,0 +1,375 @@
+//! From what a zone found to a reply: AA, SOA, TTLs and additional records, in one place, whoever holds the pen.
+
+mod reply;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod words;
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use ahash::AHashSet;
+use smallvec::SmallVec;
+
+use crate::message::question::{Question, RecordType};
+use crate::message::reply::{Composed, ResponseCode};
+use crate::message::sections::{Data, Pieces, Right, Section, Sections};
+use crate::name::{Octets, Qname, absolute};
+use crate::zone::{
+    Answer, Asked, Candidate, FewLabels, Found, Piece, Pointer, Selection, Shown, Value, Zone,
+};
+pub use reply::{Messages, Reply, ZoneReply};
+pub use transfer::transfer;
+pub use words::Words;
+
+/// `dns-version.<zone>` (Kubernetes DNS specification 1.1.0, section 2.2).
+const DNS_SCHEMA_VERSION: &str = "1.1.0";
+
+/// TTL of the `dns-version` record, in seconds; it changes with releases only.
+const DNS_VERSION_TTL: u32 = 28_800;
+
+/// SOA times, in seconds: refresh, retry, expire. CoreDNS's; nobody transfers by them.
+const SOA_TIMES: [u32; 3] = [7200, 1800, 86_400];
+
+/// The response code of an answer.
+#[must_use]
+pub fn rcode(answer: &Answer) -> ResponseCode {
+    match answer {
+        Answer::Found(_) | Answer::Leads { .. } => ResponseCode::NoError,
+        Answer::Denied(denied) if !denied.seen => ResponseCode::ServFail,
+        Answer::Denied(denied) if denied.exists => ResponseCode::NoError,
+        Answer::Denied(_) => ResponseCode::NXDomain,
+        Answer::Unanswerable(_) => ResponseCode::ServFail,
+    }
+}
+
+/// What a zone says to a question, put together; `None`: the question is in none of the zones that are shown.
+#[must_use]
+pub fn compose(zone: &Zone, shown: &Shown, question: &Question) -> Option<Composed> {
+    let asked = shown.place(&question.qname, question.qtype)?;
+    Some(ZoneReply::new(zone.lookup(&asked), shown, zone).compose(&asked))
+}
+
+/// Writes the records of an answer. `serial`: the zone's.
+pub fn write(answer: &Answer, asked: &Asked<'_>, serial: u32, pen: &mut impl Sections) {
+    let writer = &mut Writer { asked, serial, pen };
+    // What does not fit is left out, and the pen knows.
+    let _full = match answer {
+        Answer::Found(found) => writer.found(found),
+        Answer::Leads { known, .. } => writer.pieces(Pieces::QUESTION, known),
+        Answer::Denied(_) => writer.authority(Section::Authority),
+        Answer::Unanswerable(_) => ControlFlow::Continue(()),
+    };
+}
+
+/// An answer on its way to the pen.
+struct Writer<'w, 'q, S> {
+    asked: &'w Asked<'q>,
+    serial: u32,
+    pen: &'w mut S,
+}
+
+type Flow = ControlFlow<()>;
+
+impl<'q, S: Sections> Writer<'_, 'q, S> {
+    fn found(&mut self, found: &Found) -> Flow {
+        let (ttl, own) = (self.asked.ttl(), Pieces::QUESTION);
+        match found {
+            Found::Authority => self.authority(Section::Answer),
+            Found::Version => self.pen.add(
+                Section::Answer,
+                own,
+                DNS_VERSION_TTL,
+                Data::Text(DNS_SCHEMA_VERSION.as_bytes()),
+            ),
+            Found::Servers { names, glue } => {
+                for name in names {
+                    let server = Data::Server(Pieces::name(name));
+                    self.pen.add(Section::Answer, self.apex(), ttl, server)?;
+                }
+                for (name, ip) in glue {
+                    let owner = Pieces::name(name);
+                    self.pen
+                        .add(Section::Additional, owner, ttl, Data::Address(*ip))?;
+                }
+                ControlFlow::Continue(())
+            }
+            Found::Service(selection) if self.asked.qtype() == RecordType::SRV => {
+                self.services(selection)
+            }
+            Found::Pod(ip) if self.asked.qtype() == RecordType::SRV => self.pod(*ip),
+            Found::Alias(target) => {
+                let alias = Data::Alias(Pieces::name(target));
+                self.pen
+                    .add(Section::Answer, own, self.asked.name_ttl(), alias)
+            }
+            Found::Pointers(names) => {
+                for name in names {
+                    self.pointer(name)?;
+                }
+                ControlFlow::Continue(())
+            }
+            Found::Addresses(_) | Found::Service(_) | Found::Pod(_) | Found::Pieces(_) => {
+                self.addresses(own, self.asked.name(), found)
+            }
+        }
+    }
+
+    /// The zone's own name.
+    fn apex(&self) -> Pieces<'q> {
+        Pieces {
+            left: &[],
+            right: self.asked.apex(),
+        }
+    }
+
+    /// The SOA: of the apex asked for it, and of every negative (RFC 2308 section 2). Nothing else adds one.
+    fn authority(&mut self, section: Section) -> Flow {
+        let right = self.asked.apex();
+        let [mname, rname] = self.asked.authority();
+        let [refresh, retry, expire] = SOA_TIMES;
+        let (left, minimum) = (&[][..], self.asked.ttl());
+        let data = Data::Authority {
+            mname: Pieces {
+                left: &mname,
+                right,
+            },
+            rname: Pieces {
+                left: &rname,
+                right,
+            },
+            numbers: [self.serial, refresh, retry, expire, minimum],
+        };
+        self.pen
+            .add(section, Pieces { left, right }, self.asked.soa_ttl(), data)
+    }
+
+    /// Addresses of a name, which is the question's or one that an alias leads to.
+    fn addresses(&mut self, owner: Pieces<'_>, name: &Qname, found: &Found) -> Flow {
+        match found {
+            Found::Addresses(ips) => ips.iter().try_for_each(|ip| self.address(owner, *ip)),
+            Found::Pod(ip) => self.address(owner, *ip),
+            Found::Pieces(pieces) => self.pieces(owner, pieces),
+            Found::Service(selection) => {
+                let v4 = self.asked.qtype() == RecordType::A;
+                let mut seen = Seen::new(selection);
+                selection.each_value(name, |value| match value {
+                    Value::Address(ip) if ip.is_ipv4() == v4 && seen.is_new(|| ip) => {
+                        self.address(owner, ip)
+                    }
+                    Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
+                })
+            }
+            // An alias leads to addresses only.
+            Found::Authority
+            | Found::Version
+            | Found::Servers { .. }
+            | Found::Pointers(_)
+            | Found::Alias(_) => ControlFlow::Continue(()),
+        }
+    }
+
+    fn address(&mut self, owner: Pieces<'_>, ip: IpAddr) -> Flow {
+        let data = Data::Address(ip);
+        self.pen.add(Section::Answer, owner, self.asked.ttl(), data)
+    }
+
+    fn pieces(&mut self, owner: Pieces<'_>, pieces: &[Piece]) -> Flow {
+        for piece in pieces {
+            match piece {
+                Piece::Address(ip) => self.address(owner, *ip)?,
+                Piece::Alias { target, then } => {
+                    let alias = Data::Alias(Pieces::name(target));
+                    self.pen
+                        .add(Section::Answer, owner, self.asked.name_ttl(), alias)?;
+                    if let Some(then) = then {
+                        self.addresses(Pieces::name(target), &Qname::from(target), then)?;
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// SRV, and the addresses of the targets.
+    fn services(&mut self, selection: &Selection) -> Flow {
+        let name = self.asked.name();
+        let weight = weight(selection.count(name));
+        let (ttl, name_ttl) = (self.asked.ttl(), self.asked.name_ttl());
+        let mut seen = Seen::new(selection);
+        selection.each(name, |candidate| {
+            let Some(port) = candidate.port else {
+                return ControlFlow::Continue(());
+            };
+            if !seen.is_new(|| (Target::of(&candidate), port)) {
+                return ControlFlow::Continue(());
+            }
+            self.target(selection, &candidate, |writer, target| {
+                let data = Data::Service {
+                    weight,
+                    port,
+                    target,
+                };
+                writer
+                    .pen
+                    .add(Section::Answer, Pieces::QUESTION, name_ttl, data)
+            })
+        })?;
+        let mut seen = Seen::new(selection);
+        selection.each_target(name, |candidate| {
+            let Value::Address(ip) = candidate.value else {
+                return ControlFlow::Continue(());
+            };
+            if !seen.is_new(|| (Target::of(&candidate), ip)) {
+                return ControlFlow::Continue(());
+            }
+            self.target(selection, &candidate, |writer, target| {
+                let data = Data::Address(ip);
+                writer.pen.add(Section::Additional, target, ttl, data)
+            })
+        })
+    }
+
+    /// Hands the name over that an SRV record gives a candidate: labels of the objects, the zone as in every record.
+    fn target(
+        &mut self,
+        selection: &Selection,
+        candidate: &Candidate<'_>,
+        hand: impl FnOnce(&mut Self, Pieces<'_>) -> Flow,
+    ) -> Flow {
+        match (candidate.value, candidate.endpoint) {
+            (Value::Address(_), endpoint) => {
+                let label = endpoint.map_or_else(Octets::new, |endpoint| endpoint.name());
+                let key = &selection.service().service().key;
+                let mut labels = FewLabels::new();
+                if !label.is_empty() {
+                    // A Pod's name may have dots: as an endpoint name it is several labels.
+                    labels.extend(label.split(|octet| *octet == b'.'));
+                }
+                if !candidate.cluster.is_empty() {
+                    labels.push(candidate.cluster.as_bytes());
+                }
+                labels.extend_from_slice(&[key.svc(), key.ns()]);
+                labels.extend_from_slice(self.asked.tree());
+                let right = self.asked.apex();
+                hand(
+                    self,
+                    Pieces {
+                        left: &labels,
+                        right,
+                    },
+                )
+            }
+            // The name of a load balancer, which is its own target.
+            (Value::Alias(alias), None) => match absolute(alias) {
+                Ok(name) => hand(self, Pieces::name(&name)),
+                Err(_) => ControlFlow::Continue(()),
+            },
+            // An endpoint that is a name is no target.
+            (Value::Alias(_), Some(_)) => ControlFlow::Continue(()),
+        }
+    }
+
+    /// SRV of a Pod's address: the Pod's own name without what is left of it, on port 0.
+    fn pod(&mut self, ip: IpAddr) -> Flow {
+        let (name, ttl) = (self.asked.name(), self.asked.ttl());
+        // `<label>.<ns>.pod` stand left of the zone.
+        let label = self.asked.left().saturating_sub(3);
+        let labels: [&[u8]; 3] = [name.lower(label), name.lower(label + 1), b"pod"];
+        let target = Pieces {
+            left: &labels,
+            right: self.asked.apex(),
+        };
+        let data = Data::Service {
+            weight: 100,
+            port: 0,
+            target,
+        };
+        self.pen.add(Section::Answer, Pieces::QUESTION, ttl, data)?;
+        self.pen
+            .add(Section::Additional, target, ttl, Data::Address(ip))
+    }
+
+    fn pointer(&mut self, name: &Pointer) -> Flow {
+        let Some(zone) = self.asked.primary() else {
+            return ControlFlow::Continue(());
+        };
+        let mut labels = FewLabels::new();
+        if !name.label.is_empty() {
+            labels.push(&name.label);
+        }
+        labels.extend_from_slice(&[name.service.svc(), name.service.ns()]);
+        labels.extend_from_slice(self.asked.tree());
+        let data = Data::Pointer(Pieces {
+            left: &labels,
+            right: Right::Name(zone),
+        });
+        self.pen
+            .add(Section::Answer, Pieces::QUESTION, self.asked.ttl(), data)
+    }
+}
+
+/// The share of one of so many (CoreDNS's: never 0).
+pub(crate) fn weight(of: usize) -> u16 {
+    u16::try_from(100 / of.max(1)).unwrap_or(100).max(1)
+}
+
+/// What tells one SRV target of a Service from another.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Target<'a> {
+    label: Octets,
+    cluster: &'a str,
+    alias: &'a str,
+}
+
+impl<'a> Target<'a> {
+    fn of(candidate: &Candidate<'a>) -> Self {
+        Self {
+            label: candidate
+                .endpoint
+                .map_or_else(Octets::new, |endpoint| endpoint.name()),
+            cluster: candidate.cluster,
+            alias: match candidate.value {
+                Value::Address(_) => "",
+                Value::Alias(alias) => alias,
+            },
+        }
+    }
+}
+
+/// What was written already, where the same may come up twice.
+struct Seen<T> {
+    looks: bool,
+    few: SmallVec<[T; 4]>,
+    many: AHashSet<T>,
+}
+
+/// As many are gone through rather than hashed.
+const FEW: usize = 32;
+
+impl<T: Eq + Hash> Seen<T> {
+    fn new(selection: &Selection) -> Self {
+        Self {
+            looks: selection.may_repeat(),
+            few: SmallVec::new(),
+            many: AHashSet::new(),
+        }
+    }
+
+    fn is_new(&mut self, key: impl FnOnce() -> T) -> bool {
+        if !self.looks {
+            return true;
+        }
+        let key = key();
+        if self.few.contains(&key) {
+            return false;
+        }
+        if self.few.len() < FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.many.insert(key)
+    }
+}

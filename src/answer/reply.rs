@@ -1,0 +1,185 @@
+//! What a plugin answers.
+
+use super::{Words, rcode, write};
+use crate::message;
+use crate::message::question::{Query, Question};
+use crate::message::records::Records;
+use crate::message::reply::{Composed, ResponseCode, Said};
+use crate::message::wire::{ExtendedError, Head};
+use crate::zone::{Answer, Asked, Shown, Zone};
+
+/// What a plugin answers. A plugin that asks the next one something else than it was asked itself has to compose what it
+/// gets ([`Reply::into_composed`]).
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// What a zone of ours found for the question at hand, written when it is sent.
+    Zone(ZoneReply),
+    /// Sections put together by a plugin; the header's other fields come from the query.
+    Composed(Composed),
+    /// A message of an upstream, passed on as it came but for its id.
+    Raw(Vec<u8>),
+    /// The messages of a zone transfer (RFC 5936), whole.
+    Transfer(Vec<Vec<u8>>),
+}
+
+/// What a zone found for a question.
+#[derive(Clone, Debug)]
+pub struct ZoneReply {
+    answer: Answer,
+    shown: Shown,
+    serial: u32,
+}
+
+/// A reply as octets: one message, or those of a transfer.
+#[derive(Debug)]
+pub enum Messages {
+    /// One message.
+    One(Vec<u8>),
+    /// Those of a transfer.
+    Many(Vec<Vec<u8>>),
+}
+
+impl ZoneReply {
+    /// What `zone` found.
+    #[must_use]
+    pub fn new(answer: Answer, shown: &Shown, zone: &Zone) -> Self {
+        Self {
+            answer,
+            shown: shown.clone(),
+            serial: zone.serial(),
+        }
+    }
+
+    /// What it says of itself: whatever a zone of ours says is authoritative.
+    fn head(&self) -> Head {
+        Head {
+            authoritative: true,
+            ..Head::of(rcode(&self.answer))
+        }
+    }
+
+    /// The reply, put together.
+    #[must_use]
+    pub fn compose(&self, asked: &Asked<'_>) -> Composed {
+        let mut records = Records::new(asked.name());
+        write(&self.answer, asked, self.serial, &mut records);
+        let words = Words::of(&self.answer, asked);
+        Composed {
+            error: words.map(|words| Said {
+                code: words.code(),
+                text: words.to_string().into(),
+            }),
+            ..Composed::authoritative(rcode(&self.answer), records)
+        }
+    }
+
+    fn encode(&self, query: &Query, asked: &Asked<'_>) -> Vec<u8> {
+        let words = query.edns.and_then(|_| Words::of(&self.answer, asked));
+        let text = words.as_ref().map(ToString::to_string);
+        let error = words
+            .zip(text.as_deref())
+            .map(|(words, text)| ExtendedError {
+                code: words.code(),
+                text,
+            });
+        message::message(query, error, |wire| {
+            write(&self.answer, asked, self.serial, wire);
+            self.head()
+        })
+    }
+
+    /// The question that it answers, placed again.
+    fn asked<'q>(&'q self, question: &'q Question) -> Option<Asked<'q>> {
+        self.shown.place(&question.qname, question.qtype)
+    }
+}
+
+impl From<ZoneReply> for Reply {
+    fn from(reply: ZoneReply) -> Self {
+        Self::Zone(reply)
+    }
+}
+
+impl From<Composed> for Reply {
+    fn from(composed: Composed) -> Self {
+        Self::Composed(composed)
+    }
+}
+
+impl Reply {
+    /// A reply without records, SOA or AA: SERVFAIL, REFUSED and their kin.
+    #[must_use]
+    pub fn refusal(rcode: ResponseCode) -> Self {
+        Self::Composed(Composed::empty(rcode))
+    }
+
+    /// The sections of this reply to `question`; `None` where an upstream's cannot be read, or where it is a transfer.
+    #[must_use]
+    pub fn into_composed(self, question: &Question) -> Option<Composed> {
+        match self {
+            Self::Zone(reply) => Some(reply.compose(&reply.asked(question)?)),
+            Self::Composed(composed) => Some(composed),
+            Self::Raw(wire) => Composed::read(&wire),
+            Self::Transfer(_) => None,
+        }
+    }
+
+    /// Whether it was put together here, of records that may stand in another order as well.
+    #[must_use]
+    pub fn has_an_order(&self) -> bool {
+        match self {
+            Self::Zone(reply) => match &reply.answer {
+                Answer::Found(found) => found.is_several(),
+                Answer::Leads { .. } => true,
+                Answer::Denied(_) | Answer::Unanswerable(_) => false,
+            },
+            Self::Composed(_) => true,
+            Self::Raw(_) | Self::Transfer(_) => false,
+        }
+    }
+
+    /// The response code.
+    #[must_use]
+    pub fn rcode(&self) -> ResponseCode {
+        match self {
+            Self::Zone(reply) => rcode(&reply.answer),
+            Self::Composed(composed) => composed.rcode,
+            Self::Raw(wire) => ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f),
+            Self::Transfer(_) => ResponseCode::NoError,
+        }
+    }
+
+    /// The reply to `query` as octets.
+    #[must_use]
+    pub fn encode(self, query: &Query) -> Messages {
+        Messages::One(match self {
+            Self::Zone(reply) => match reply.asked(&query.question) {
+                Some(asked) => reply.encode(query, &asked),
+                None => message::encode(query, &Composed::empty(ResponseCode::ServFail)),
+            },
+            Self::Composed(composed) => message::encode(query, &composed),
+            Self::Raw(wire) => wire,
+            Self::Transfer(messages) => return Messages::Many(messages),
+        })
+    }
+}
+
+impl Messages {
+    /// The only message, or the first.
+    #[must_use]
+    pub fn into_first(self) -> Vec<u8> {
+        match self {
+            Self::One(message) => message,
+            Self::Many(messages) => messages.into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// Every message.
+    #[must_use]
+    pub fn into_all(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::One(message) => vec![message],
+            Self::Many(messages) => messages,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Why there is no answer, in words. What a reason is about stands in the question.
+
+use std::fmt;
+
+use crate::name::text;
+use crate::zone::{Answer, Asked, Reason};
+
+/// Info codes of extended errors (RFC 8914 section 4): `Other Error` and `Not Ready`.
+const OTHER_ERROR: u16 = 0;
+const NOT_READY: u16 = 14;
+
+/// A reason in words, about a question.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'w, 'q> {
+    reason: Reason,
+    asked: &'w Asked<'q>,
+}
+
+impl<'w, 'q> Words<'w, 'q> {
+    /// Why the answer has no records; `None` where it has some.
+    #[must_use]
+    pub fn of(answer: &Answer, asked: &'w Asked<'q>) -> Option<Self> {
+        let reason = match answer {
+            Answer::Found(_) | Answer::Leads { .. } => return None,
+            Answer::Denied(denied) if !denied.seen => Reason::NotSynced,
+            Answer::Denied(denied) => denied.reason,
+            Answer::Unanswerable(reason) => *reason,
+        };
+        Some(Self { reason, asked })
+    }
+
+    /// The code of the extended error that says so.
+    #[must_use]
+    pub fn code(&self) -> u16 {
+        if self.reason == Reason::NotSynced {
+            NOT_READY
+        } else {
+            OTHER_ERROR
+        }
+    }
+
+    /// The label that is so many left of the tree's.
+    fn label(&self, before: usize) -> std::borrow::Cow<'q, str> {
+        let at = self
+            .asked
+            .left()
+            .checked_sub(self.asked.tree().len() + before);
+        at.map_or_else(Default::default, |at| text(self.asked.name().lower(at)))
+    }
+}
+
+impl fmt::Display for Words<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = || self.label(1);
+        let service = || format!("{}.{}", self.label(2), self.label(1));
+        match self.reason {
+            Reason::AliasWithoutData => write!(f, "the alias leads to no data"),
+            Reason::EmptyNonTerminal => write!(f, "the name has no records of its own"),
+            Reason::NoSuchNamespace => write!(f, "no namespace {}", ns()),
+            Reason::NoSuchService => write!(f, "no service {}", service()),
+            Reason::NoSuchEndpoint => write!(f, "no such endpoint of {}", service()),
+            Reason::NoSuchPort => write!(f, "no such port of {}", service()),
+            Reason::NoSuchPod => write!(f, "no such pod"),
+            Reason::NoSuchAddress(ip) => write!(f, "nothing has address {ip}"),
+            Reason::NotReady(endpoints) => {
+                write!(f, "{endpoints} endpoints of {}, none ready", service())
+            }
+            Reason::NoEndpoints => write!(f, "{} has no endpoints", service()),
+            Reason::NoExternalAddress => write!(f, "{} has no external address", service()),
+            Reason::OtherType => write!(f, "no records of this type"),
+            Reason::NotAClusterName => write!(f, "not a name that the cluster can have"),
+            Reason::BadExternalName => {
+                write!(f, "the external name of {} is not a DNS name", service())
+            }
+            Reason::NotSynced => write!(f, "not synced"),
+        }
+    }
+}

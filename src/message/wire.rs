@@ -1,0 +1,375 @@
+//! A reply as octets: as many whole records as fit, the OPT record always (RFC 6891 section 7), TC where something was
+//! left out. Names are compressed throughout the message.
+
+mod compress;
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use hickory_proto::op::{OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
+
+use super::question::{Edns, Question};
+use super::sections::{Data, Pieces, Right, Section, Sections};
+use super::{HEADER, UDP_SIZE};
+pub use compress::Offsets;
+use compress::{Ending, Labels};
+
+const QR: u16 = 0x8000;
+const AA: u16 = 0x0400;
+const TC: u16 = 0x0200;
+pub(super) const RD: u16 = 0x0100;
+const RA: u16 = 0x0080;
+pub(super) const CD: u16 = 0x0010;
+
+/// DNSSEC OK, in an OPT record's flags (RFC 3225 section 3).
+const DO: u16 = 0x8000;
+
+/// Octets of an OPT record without options: root, type, class, TTL, length (RFC 6891 section 6.1.2).
+const OPT: usize = 11;
+
+/// EDNS option of an extended error (RFC 8914 section 2).
+const EXTENDED_ERROR: u16 = 15;
+
+/// Octets of an extended error's option before its text: option, length, code.
+const ERROR_HEAD: usize = 6;
+
+/// What a reply takes over from its request.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope<'q> {
+    /// Message id.
+    pub id: u16,
+    /// QUERY, or NOTIFY.
+    pub opcode: OpCode,
+    /// Recursion desired: copied.
+    pub recursion_desired: bool,
+    /// Checking disabled: copied (RFC 4035 section 3.2.2).
+    pub checking_disabled: bool,
+    /// The client's EDNS; without it the reply has no OPT record.
+    pub edns: Option<Edns>,
+    /// Octets that the reply may have.
+    pub limit: u16,
+    /// What is asked.
+    pub question: &'q Question,
+}
+
+/// What a reply says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The response code.
+    pub rcode: ResponseCode,
+    /// AA: the reply is from a zone of ours (RFC 1035 section 4.1.1).
+    pub authoritative: bool,
+    /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
+    pub recursion_available: bool,
+    /// TC, where the reply is known to be incomplete before it is written.
+    pub truncated: bool,
+}
+
+impl Head {
+    /// Nothing but a response code.
+    #[must_use]
+    pub fn of(rcode: ResponseCode) -> Self {
+        Self {
+            rcode,
+            authoritative: false,
+            recursion_available: false,
+            truncated: false,
+        }
+    }
+}
+
+/// An extended error (RFC 8914): a code of its registry, and words for a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExtendedError<'t> {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT, UTF-8.
+    pub text: &'t str,
+}
+
+/// A message under way, at the end of a buffer.
+pub struct Wire<'b, 'q> {
+    out: &'b mut Vec<u8>,
+    offsets: &'b mut Offsets,
+    envelope: Envelope<'q>,
+    error: Option<ExtendedError<'b>>,
+    /// Where the message begins in the buffer.
+    start: usize,
+    /// Where its records have to end, so that OPT fits behind them.
+    end: usize,
+    counts: [u16; 3],
+    /// A record did not fit.
+    full: bool,
+}
+
+impl<'b, 'q> Wire<'b, 'q> {
+    /// Begins a message; `error`: what its OPT record says, where it has one.
+    pub fn begin(
+        out: &'b mut Vec<u8>,
+        offsets: &'b mut Offsets,
+        envelope: Envelope<'q>,
+        error: Option<ExtendedError<'b>>,
+    ) -> Self {
+        offsets.clear();
+        let error = error.filter(|_| envelope.edns.is_some());
+        let opt = envelope.edns.map_or(0, |_| {
+            OPT + error.map_or(0, |error| ERROR_HEAD + error.text.len())
+        });
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER]);
+        write_question(out, envelope.question);
+        Self {
+            end: start + usize::from(envelope.limit).saturating_sub(opt),
+            out,
+            offsets,
+            envelope,
+            error,
+            start,
+            counts: [0; 3],
+            full: false,
+        }
+    }
+
+    /// Ends the message: its OPT record, its counts, its flags.
+    pub fn end(mut self, head: Head) {
+        let code = u16::from(head.rcode);
+        if let Some(edns) = self.envelope.edns {
+            write_opt(self.out, edns, code, self.error);
+            self.counts[2] += 1;
+        }
+        let Envelope { id, opcode, .. } = self.envelope;
+        let mut flags = QR | u16::from(u8::from(opcode)) << 11 | code & 0x0f;
+        let mut set = |bit, on| flags |= if on { bit } else { 0 };
+        set(AA, head.authoritative);
+        set(TC, head.truncated || self.full);
+        set(RA, head.recursion_available);
+        // As CoreDNS: a NOTIFY is answered like a query, but its RD bit is not copied.
+        set(
+            RD,
+            self.envelope.recursion_desired && opcode == OpCode::Query,
+        );
+        set(CD, self.envelope.checking_disabled);
+        let place = &mut self.out[self.start..self.start + HEADER];
+        write_header(place, id, flags, self.counts);
+    }
+
+    /// Adds a record as it is; else as [`Sections::add`].
+    pub fn add_record(&mut self, section: Section, record: &Record) -> ControlFlow<()> {
+        let head = RecordHead {
+            owner: Pieces::name(&record.name),
+            class: record.dns_class,
+            ttl: record.ttl,
+        };
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "a foreign enum: the names of every other type are written whole"
+        )]
+        let data = match &record.data {
+            RData::A(a) => Data::Address(a.0.into()),
+            RData::AAAA(aaaa) => Data::Address(aaaa.0.into()),
+            RData::CNAME(name) => Data::Alias(Pieces::name(name)),
+            RData::NS(name) => Data::Server(Pieces::name(name)),
+            RData::PTR(name) => Data::Pointer(Pieces::name(name)),
+            RData::SOA(soa) => Data::Authority {
+                mname: Pieces::name(&soa.mname),
+                rname: Pieces::name(&soa.rname),
+                numbers: [
+                    soa.serial,
+                    soa.refresh.cast_unsigned(),
+                    soa.retry.cast_unsigned(),
+                    soa.expire.cast_unsigned(),
+                    soa.minimum,
+                ],
+            },
+            other => {
+                let mut octets = Vec::new();
+                let mut encoder = BinEncoder::new(&mut octets);
+                encoder.set_name_encoding(NameEncoding::Uncompressed);
+                if other.emit(&mut encoder).is_err() {
+                    return ControlFlow::Continue(());
+                }
+                return self.record(section, head, record.record_type(), |wire| {
+                    wire.out.extend_from_slice(&octets);
+                    true
+                });
+            }
+        };
+        self.data(section, head, data)
+    }
+
+    fn data(&mut self, section: Section, head: RecordHead<'_>, data: Data<'_>) -> ControlFlow<()> {
+        let rtype = data.record_type();
+        self.record(section, head, rtype, |wire| match data {
+            Data::Address(IpAddr::V4(v4)) => wire.octets(&v4.octets()),
+            Data::Address(IpAddr::V6(v6)) => wire.octets(&v6.octets()),
+            Data::Alias(name) | Data::Server(name) | Data::Pointer(name) => {
+                wire.name(name, Naming::Compressed)
+            }
+            Data::Service {
+                weight,
+                port,
+                target,
+            } => {
+                wire.u16(0);
+                wire.u16(weight);
+                wire.u16(port);
+                // RFC 2782: no compression here.
+                wire.name(target, Naming::Whole)
+            }
+            Data::Authority {
+                mname,
+                rname,
+                numbers,
+            } => {
+                let named =
+                    wire.name(mname, Naming::Compressed) && wire.name(rname, Naming::Compressed);
+                numbers.iter().for_each(|number| {
+                    wire.octets(&number.to_be_bytes());
+                });
+                named
+            }
+            Data::Text(text) => {
+                wire.out.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+                wire.octets(&text[..text.len().min(usize::from(u8::MAX))])
+            }
+        })
+    }
+
+    /// Adds a record whose data are written by `data`, which says whether they can be.
+    fn record(
+        &mut self,
+        section: Section,
+        head: RecordHead<'_>,
+        rtype: RecordType,
+        data: impl FnOnce(&mut Self) -> bool,
+    ) -> ControlFlow<()> {
+        if self.full {
+            return ControlFlow::Break(());
+        }
+        let mark = (self.out.len(), self.offsets.len());
+        let mut written = self.name(head.owner, Naming::Compressed);
+        self.u16(u16::from(rtype));
+        self.u16(u16::from(head.class));
+        self.octets(&head.ttl.to_be_bytes());
+        let length = self.out.len();
+        self.u16(0);
+        written &= data(self);
+        let size = self.out.len() - length - 2;
+        self.full = written && self.out.len() > self.end;
+        if !written || self.full {
+            self.out.truncate(mark.0);
+            self.offsets.truncate(mark.1);
+        } else {
+            let size = u16::try_from(size).unwrap_or_default();
+            self.out[length..length + 2].copy_from_slice(&size.to_be_bytes());
+            self.counts[section as usize] += 1;
+        }
+        if self.full {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Writes a name; `false`: no message can hold it.
+    fn name(&mut self, name: Pieces<'_>, naming: Naming) -> bool {
+        let question = &self.envelope.question.qname;
+        let mut labels = Labels::from_slice(name.left);
+        let rest = match name.right {
+            Right::Question(skipped) => skipped,
+            Right::Name(name) => {
+                labels.extend(name.iter());
+                question.len()
+            }
+        };
+        let name = Ending::of(labels, rest, question);
+        if !name.is_name(question) {
+            return false;
+        }
+        match naming {
+            Naming::Compressed => self
+                .offsets
+                .compressed(self.out, self.start, &name, question),
+            Naming::Whole => self.offsets.whole(self.out, self.start, &name, question),
+        }
+        true
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.out.extend_from_slice(&value.to_be_bytes());
+    }
+
+    fn octets(&mut self, octets: &[u8]) -> bool {
+        self.out.extend_from_slice(octets);
+        true
+    }
+}
+
+/// Writes a header with one question; `counts`: of answers, authorities, additionals.
+pub(super) fn write_header(place: &mut [u8], id: u16, flags: u16, counts: [u16; 3]) {
+    let [answers, authorities, additionals] = counts;
+    let fields = [id, flags, 1, answers, authorities, additionals];
+    for (field, value) in place.chunks_exact_mut(2).zip(fields) {
+        field.copy_from_slice(&value.to_be_bytes());
+    }
+}
+
+pub(super) fn write_question(out: &mut Vec<u8>, question: &Question) {
+    out.extend_from_slice(question.qname.typed());
+    out.extend_from_slice(&u16::from(question.qtype).to_be_bytes());
+    out.extend_from_slice(&u16::from(question.qclass).to_be_bytes());
+}
+
+/// Writes an OPT record: version 0, DO copied, the upper bits of the response code (RFC 6891 section 6.1.3).
+pub(super) fn write_opt(
+    out: &mut Vec<u8>,
+    edns: Edns,
+    code: u16,
+    error: Option<ExtendedError<'_>>,
+) {
+    let length = error.map_or(0, |error| error.text.len());
+    let data = error.map_or(0, |_| ERROR_HEAD + length);
+    let flags = if edns.dnssec_ok { DO } else { 0 };
+    let head = [u16::from(RecordType::OPT), UDP_SIZE, code >> 4 << 8, flags];
+    out.push(0);
+    let size = |octets| u16::try_from(octets).unwrap_or_default();
+    for field in head.into_iter().chain([size(data)]) {
+        out.extend_from_slice(&field.to_be_bytes());
+    }
+    if let Some(ExtendedError { code, text }) = error {
+        for field in [EXTENDED_ERROR, size(length + 2), code] {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// How a name is written.
+#[derive(Clone, Copy)]
+enum Naming {
+    Compressed,
+    Whole,
+}
+
+/// What stands before a record's data.
+#[derive(Clone, Copy)]
+struct RecordHead<'a> {
+    owner: Pieces<'a>,
+    class: DNSClass,
+    ttl: u32,
+}
+
+impl Sections for Wire<'_, '_> {
+    fn add(
+        &mut self,
+        section: Section,
+        owner: Pieces<'_>,
+        ttl: u32,
+        data: Data<'_>,
+    ) -> ControlFlow<()> {
+        let class = DNSClass::IN;
+        self.data(section, RecordHead { owner, class, ttl }, data)
+    }
+}

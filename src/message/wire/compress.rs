@@ -1,0 +1,195 @@
+//! Name compression (RFC 1035 section 4.1.4): a name ends in a pointer to where its end stands already.
+//!
+//! Most names end as the question's does, and that is seen without a search. Where other names may be pointed at is kept
+//! by hash: pointers reach 16 KiB, so there are few hundred of them in any message, and going through them is quick.
+
+use smallvec::SmallVec;
+
+use crate::name::{MAX_NAME, Qname};
+
+/// Where the names of a message stand, for names that come after. It is kept from message to message for its room only.
+#[derive(Debug, Default)]
+pub struct Offsets {
+    hashes: Vec<u32>,
+    places: Vec<u16>,
+}
+
+/// Octets from the message's start that a pointer reaches.
+const REACH: usize = 1 << 14;
+
+/// What a label's length begins with where a pointer stands instead.
+const POINTER: u8 = 0xc0;
+
+/// Labels, the leftmost first.
+pub(super) type Labels<'a> = SmallVec<[&'a [u8]; 16]>;
+
+/// A name that is to be written: labels, then the question's name from label `rest` on (its number of labels: the root).
+pub(super) struct Ending<'a> {
+    pub(super) labels: Labels<'a>,
+    pub(super) rest: usize,
+}
+
+impl<'a> Ending<'a> {
+    /// The same name with as many labels as possible taken from the question's.
+    pub(super) fn of(mut labels: Labels<'a>, mut rest: usize, question: &Qname) -> Self {
+        while rest > 0
+            && labels
+                .last()
+                .is_some_and(|label| *label == question.label(rest - 1))
+        {
+            labels.pop();
+            rest -= 1;
+        }
+        Self { labels, rest }
+    }
+
+    /// Octets of the whole name.
+    pub(super) fn len(&self, question: &Qname) -> usize {
+        let labels: usize = self.labels.iter().map(|label| label.len() + 1).sum();
+        labels + question.typed().len() - question.offset(self.rest)
+    }
+
+    /// Whether a message can hold it (RFC 1035 section 2.3.4).
+    pub(super) fn is_name(&self, question: &Qname) -> bool {
+        let label = |label: &&[u8]| (1..=crate::name::MAX_LABEL).contains(&label.len());
+        self.labels.iter().all(label) && self.len(question) <= MAX_NAME
+    }
+
+    /// The hashes of this name and of its ends, one for each label.
+    fn hashes(&self) -> SmallVec<[u32; 16]> {
+        let mut hash = u32::try_from(self.rest).unwrap_or_default();
+        let mut hashes: SmallVec<[u32; 16]> = self
+            .labels
+            .iter()
+            .rev()
+            .map(|label| {
+                hash = label.iter().fold(hash ^ 0x9e37_79b9, |hash, octet| {
+                    (hash ^ u32::from(*octet)).wrapping_mul(0x0100_0193)
+                });
+                hash
+            })
+            .collect();
+        hashes.reverse();
+        hashes
+    }
+}
+
+impl Offsets {
+    /// Forgets the message before.
+    pub(super) fn clear(&mut self) {
+        self.truncate(0);
+    }
+
+    /// How many places are known.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Forgets all but the first so many.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.hashes.truncate(len);
+        self.places.truncate(len);
+    }
+
+    /// Writes a name at the end of `out`, in which the message begins at `start`.
+    pub(super) fn compressed(
+        &mut self,
+        out: &mut Vec<u8>,
+        start: usize,
+        name: &Ending<'_>,
+        question: &Qname,
+    ) {
+        let hashes = name.hashes();
+        for (i, hash) in hashes.iter().enumerate() {
+            if let Some(place) = self.find(
+                *hash,
+                &out[start..],
+                &name.labels[i..],
+                (name.rest, question),
+            ) {
+                return write_pointer(out, place);
+            }
+            self.label(out, start, *hash, name.labels[i]);
+        }
+        if name.rest == question.len() {
+            out.push(0);
+        } else {
+            let place = super::HEADER + question.offset(name.rest);
+            write_pointer(out, u16::try_from(place).unwrap_or_default());
+        }
+    }
+
+    /// Writes a name whole, for data in which pointers are not allowed (RFC 3597 section 4). It may be pointed at.
+    pub(super) fn whole(
+        &mut self,
+        out: &mut Vec<u8>,
+        start: usize,
+        name: &Ending<'_>,
+        question: &Qname,
+    ) {
+        for (label, hash) in name.labels.iter().zip(name.hashes()) {
+            self.label(out, start, hash, label);
+        }
+        out.extend_from_slice(&question.typed()[question.offset(name.rest)..]);
+    }
+
+    fn label(&mut self, out: &mut Vec<u8>, start: usize, hash: u32, label: &[u8]) {
+        let place = out.len() - start;
+        if let (true, Ok(place)) = (place < REACH, u16::try_from(place)) {
+            self.hashes.push(hash);
+            self.places.push(place);
+        }
+        // A label has at most 63 octets (`Ending::is_name`).
+        out.push(u8::try_from(label.len()).unwrap_or_default());
+        out.extend_from_slice(label);
+    }
+
+    /// Where these labels stand, with the question's name from `rest` on behind them.
+    fn find(
+        &self,
+        hash: u32,
+        message: &[u8],
+        labels: &[&[u8]],
+        (rest, question): (usize, &Qname),
+    ) -> Option<u16> {
+        let end = (rest..question.len()).map(|i| question.label(i));
+        let fits = |place: u16| {
+            stands(
+                message,
+                usize::from(place),
+                labels.iter().copied().chain(end.clone()),
+            )
+        };
+        let known = self.hashes.iter().zip(&self.places);
+        known
+            .filter(|(known, _)| **known == hash)
+            .map(|(_, place)| *place)
+            .find(|place| fits(*place))
+    }
+}
+
+fn write_pointer(out: &mut Vec<u8>, place: u16) {
+    out.extend_from_slice(&(u16::from(POINTER) << 8 | place).to_be_bytes());
+}
+
+/// Whether exactly this name stands at `at`. The message is ours: its pointers point back.
+fn stands<'a>(message: &[u8], mut at: usize, labels: impl Iterator<Item = &'a [u8]>) -> bool {
+    let follow = |mut at: usize| {
+        while message[at] & POINTER == POINTER {
+            at = usize::from(u16::from_be_bytes([
+                message[at] & !POINTER,
+                message[at + 1],
+            ]));
+        }
+        at
+    };
+    for label in labels {
+        at = follow(at);
+        let end = at + 1 + usize::from(message[at]);
+        if message[at + 1..end] != *label {
+            return false;
+        }
+        at = end;
+    }
+    message[follow(at)] == 0
+}

@@ -1,0 +1,123 @@
+//! What a look-up finds: facts. They hold on to the Services they are about, and are made records by who writes them
+//! ([`crate::answer`]).
+
+use std::net::IpAddr;
+
+use smallvec::SmallVec;
+
+use super::data::ServiceData;
+use super::reason::Reason;
+use super::selection::Selection;
+use crate::name::{Name, Octets, ServiceKey};
+
+/// The outcome of a look-up.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// The name has records of the type.
+    Found(Found),
+    /// What is known leads out of the zone: whoever asks follows each of `targets`, with the same type.
+    Leads {
+        /// What is known so far, aliases included.
+        known: Vec<Piece>,
+        /// Names that only another server can answer.
+        targets: Vec<Name>,
+    },
+    /// The name has no records of the type.
+    Denied(Denied),
+    /// The name exists, but what it says cannot be put into a message.
+    Unanswerable(Reason),
+}
+
+/// That there are no records. Only [`Zone`](super::Zone) makes one: there `seen` is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The name exists, without records of this type: NODATA. Else NXDOMAIN.
+    pub exists: bool,
+    /// Why.
+    pub reason: Reason,
+    /// Whether it was seen to be so. Where not, nothing may be denied: SERVFAIL.
+    pub seen: bool,
+}
+
+impl Denied {
+    /// Whether the name was seen not to exist.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.seen && !self.exists
+    }
+}
+
+/// Records of one name and type.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The SOA of the zone.
+    Authority,
+    /// The version of the schema that the names follow.
+    Version,
+    /// The zone's name servers.
+    Servers {
+        /// Their names.
+        names: Vec<Name>,
+        /// Addresses of these names, as they are written there.
+        glue: Vec<(Name, IpAddr)>,
+    },
+    /// Addresses of the name itself.
+    Addresses(Vec<IpAddr>),
+    /// What a Service leads to: addresses, or SRV.
+    Service(Selection),
+    /// A Pod's address, told by its name.
+    Pod(IpAddr),
+    /// Names of an address.
+    Pointers(SmallVec<[Pointer; 1]>),
+    /// An alias, which is not followed.
+    Alias(Name),
+    /// Addresses, and aliases with what they lead to.
+    Pieces(Vec<Piece>),
+}
+
+impl Found {
+    /// Whether there may be several records, or additional ones.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        match self {
+            Self::Authority | Self::Version | Self::Pod(_) | Self::Alias(_) => false,
+            Self::Servers { .. } | Self::Pieces(_) => true,
+            Self::Addresses(ips) => ips.len() > 1,
+            Self::Service(selection) => selection.is_several(),
+            Self::Pointers(names) => names.len() > 1,
+        }
+    }
+}
+
+/// A part of an answer to A or AAAA in which there are aliases.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// An address of the name.
+    Address(IpAddr),
+    /// An alias.
+    Alias {
+        /// The name it leads to.
+        target: Name,
+        /// What that name has; `None`: it is not in our zone.
+        then: Option<Box<Found>>,
+    },
+}
+
+/// A name that an address has.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pointer {
+    /// Whose name it is, or below whose.
+    pub service: ServiceKey,
+    /// The endpoint's label; empty for the Service itself.
+    pub label: Octets,
+}
+
+impl Pointer {
+    /// The Service's own name.
+    pub(super) fn to(data: &ServiceData) -> Self {
+        Self {
+            service: data.service().key.clone(),
+            label: Octets::new(),
+        }
+    }
+}

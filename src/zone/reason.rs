@@ -1,0 +1,38 @@
+//! Why a name has no answer: keys, no words; words are made where it is shown.
+
+use std::net::IpAddr;
+
+/// Why there is no answer. What it is about stands in the question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// An ExternalName that leads nowhere: to itself, in a loop, too deep, or to a name of ours without data.
+    AliasWithoutData,
+    /// The name is in our zone's tree, but has no records of its own (apex, `svc`, a namespace, …).
+    EmptyNonTerminal,
+    /// The namespace is there, but this stanza does not show it, or it is not there.
+    NoSuchNamespace,
+    /// There is no such Service.
+    NoSuchService,
+    /// The Service has no endpoint of that name.
+    NoSuchEndpoint,
+    /// The Service has no port of that name and protocol.
+    NoSuchPort,
+    /// No Pod has this address in this namespace, or Pod names are off.
+    NoSuchPod,
+    /// Nothing here has this address.
+    NoSuchAddress(IpAddr),
+    /// The Service, or the endpoint asked for, has so many endpoints, but none that is ready.
+    NotReady(usize),
+    /// The Service has no endpoints.
+    NoEndpoints,
+    /// The Service has no address outside the cluster.
+    NoExternalAddress,
+    /// The name has records, but none of this type.
+    OtherType,
+    /// The name has no form that a cluster name can have.
+    NotAClusterName,
+    /// The external name cannot be a DNS name.
+    BadExternalName,
+    /// Not all watches have delivered their first list, so the name cannot be decided.
+    NotSynced,
+}

@@ -1,0 +1,484 @@
+//! What a name below a Service stands for: addresses with ports, or names elsewhere. Nothing is put together here: whoever
+//! writes the answer goes through it.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::data::ServiceData;
+use super::path::{Below, bare};
+use super::reason::Reason;
+use super::view::{Asked, Shown, View};
+use crate::endpoint::{Address, Endpoint, External, Kind, Port, Slice};
+use crate::message::question::RecordType;
+use crate::name::Qname;
+
+/// Addresses of a Service with their ports, and names elsewhere.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    data: Arc<ServiceData>,
+    source: Source,
+    below: Below,
+    /// Where in the question's name the Service's label is.
+    svc: usize,
+}
+
+/// Where the values come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// `spec.clusterIPs`, each over the Service's ports.
+    ClusterIps,
+    /// The external name.
+    ExternalName,
+    /// Where the Service is reached from outside, each over its ports.
+    Outside,
+    /// Ready endpoints, each over the ports of its slice.
+    Endpoints,
+    /// The same in a clusterset, where they are named together with their cluster.
+    ClustersetEndpoints,
+    /// Ready endpoints of all failure domains, as the one that was asked for has none.
+    AnyTopology,
+}
+
+/// Where an address or an alias leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// An address.
+    Address(IpAddr),
+    /// A name elsewhere, as written in the object.
+    Alias(&'a str),
+}
+
+/// One value over one port.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// Where it leads.
+    pub value: Value<'a>,
+    /// `None`: SRV skips it.
+    pub port: Option<u16>,
+    /// The endpoint that it is.
+    pub endpoint: Option<Endpoint<'a>>,
+    /// In a clusterset, the endpoint's cluster; else empty.
+    pub cluster: &'a str,
+}
+
+impl Selection {
+    /// What the labels left of a Service select, or why the name does not exist. An empty selection exists, without data.
+    pub(super) fn new(
+        asked: &Asked<'_>,
+        data: Arc<ServiceData>,
+        svc: usize,
+        below: Below,
+    ) -> Result<Self, Reason> {
+        let source = match asked.shown {
+            Shown::Kubernetes(view) => {
+                let clusterset = view.multicluster.contains(&asked.origin.name);
+                inside(view, &data, below, clusterset)?
+            }
+            Shown::External(external) => outside(external.headless, &data, below)?,
+        };
+        let mut selection = Self {
+            data,
+            source,
+            below,
+            svc,
+        };
+        match below {
+            Below::Topology { prefer: true } if selection.is_empty(asked.name) => {
+                selection.source = Source::AnyTopology;
+            }
+            Below::Topology { .. } => {}
+            Below::Itself
+            | Below::Endpoint
+            | Below::BareEndpoint
+            | Below::Port
+            | Below::InCluster => {
+                if selection.is_empty(asked.name) {
+                    return Err(selection.absence(asked.name));
+                }
+            }
+        }
+        Ok(selection)
+    }
+
+    /// The Service.
+    #[must_use]
+    pub fn service(&self) -> &ServiceData {
+        &self.data
+    }
+
+    /// The first value.
+    #[must_use]
+    pub fn first(&self, name: &Qname) -> Option<Value<'_>> {
+        let mut first = None;
+        let _ended = self.each(name, |candidate| {
+            first = Some(candidate.value);
+            ControlFlow::Break(())
+        });
+        first
+    }
+
+    /// Whether there are no values.
+    #[must_use]
+    pub fn is_empty(&self, name: &Qname) -> bool {
+        self.first(name).is_none()
+    }
+
+    /// Whether some of the values may be aliases.
+    #[must_use]
+    pub fn may_have_aliases(&self) -> bool {
+        match self.source {
+            Source::ClusterIps => false,
+            Source::ExternalName | Source::Outside => true,
+            Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
+                self.data.has_names()
+            }
+        }
+    }
+
+    /// Whether a record may come up twice.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        let of_endpoints = matches!(
+            self.source,
+            Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology
+        );
+        !of_endpoints || self.data.repeats()
+    }
+
+    /// Whether there may be several addresses.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        match (self.source, &self.data.service().kind) {
+            (Source::ClusterIps, Kind::ClusterIp(ips)) => ips.len() > 1,
+            (Source::Endpoints, _) => match self.below {
+                Below::Endpoint => self.data.repeats(),
+                Below::Itself
+                | Below::BareEndpoint
+                | Below::Port
+                | Below::InCluster
+                | Below::Topology { .. } => self.data.ready() > 1,
+            },
+            _ => true,
+        }
+    }
+
+    /// How many values over how many ports there are: each counts, also one that gets no record (CoreDNS's weights).
+    #[must_use]
+    pub fn count(&self, name: &Qname) -> usize {
+        let plain = self.source == Source::Endpoints && !self.data.has_names();
+        if plain && matches!(self.below, Below::Itself | Below::Port) {
+            let ports = |slice: &Slice| self.matching(&slice.ports, name).count();
+            let slices = self.data.slices().iter();
+            return slices.map(|slice| slice.ready() * ports(slice)).sum();
+        }
+        let mut count = 0;
+        let _ended = self.each(name, |candidate| {
+            // Inside the cluster aliases are no targets of SRV.
+            let counts =
+                self.source == Source::Outside || matches!(candidate.value, Value::Address(_));
+            count += usize::from(counts);
+            ControlFlow::Continue(())
+        });
+        count
+    }
+
+    /// Whether it gives a record of this type: A, AAAA or SRV.
+    #[must_use]
+    pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
+        let mut gives = false;
+        let mut look = |found: bool| {
+            gives = found;
+            if found {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let _ended = if qtype == RecordType::SRV {
+            self.each(name, |candidate| {
+                let to =
+                    self.source == Source::Outside || matches!(candidate.value, Value::Address(_));
+                look(to && candidate.port.is_some())
+            })
+        } else {
+            self.each_value(name, |value| {
+                look(
+                    matches!(value, Value::Address(ip) if ip.is_ipv4() == (qtype == RecordType::A)),
+                )
+            })
+        };
+        gives
+    }
+
+    /// Goes through all values over all ports, until `take` has enough.
+    pub fn each<'a>(
+        &'a self,
+        name: &Qname,
+        mut take: impl FnMut(Candidate<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let service = self.data.service();
+        let plain = |value, port: Option<u16>| Candidate {
+            value,
+            port,
+            endpoint: None,
+            cluster: "",
+        };
+        match (self.source, &service.kind) {
+            (Source::ClusterIps, Kind::ClusterIp(ips)) => {
+                for port in self.matching(&service.ports, name) {
+                    for ip in ips {
+                        take(plain(Value::Address(*ip), port.number))?;
+                    }
+                }
+            }
+            (Source::ExternalName, Kind::ExternalName(target)) => {
+                take(plain(Value::Alias(target), None))?;
+            }
+            (Source::ClusterIps | Source::ExternalName, _) => {}
+            (Source::Outside, _) => {
+                for port in self.matching(&service.ports, name) {
+                    for external in &service.external {
+                        let value = match external {
+                            External::Address(ip) => Value::Address(*ip),
+                            External::Name(name) => Value::Alias(name),
+                        };
+                        take(plain(value, port.number))?;
+                    }
+                }
+            }
+            (Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology, _) => {
+                return self.each_endpoint(name, |slice, endpoint| {
+                    self.matching(&slice.ports, name)
+                        .try_for_each(|port| take(self.over(slice, endpoint, port)))
+                });
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Goes through the values over the first port that has a number, until `take` has enough. A value may come up again.
+    pub fn each_target<'a>(
+        &'a self,
+        name: &Qname,
+        mut take: impl FnMut(Candidate<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self.source {
+            Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => self
+                .each_endpoint(name, |slice, endpoint| {
+                    let mut ports = self.matching(&slice.ports, name);
+                    match ports.find(|port| port.number.is_some()) {
+                        Some(port) => take(self.over(slice, endpoint, port)),
+                        None => ControlFlow::Continue(()),
+                    }
+                }),
+            Source::ClusterIps | Source::ExternalName | Source::Outside => {
+                self.each(name, |candidate| match candidate.port {
+                    Some(_) => take(candidate),
+                    None => ControlFlow::Continue(()),
+                })
+            }
+        }
+    }
+
+    fn over<'a>(&self, slice: &'a Slice, endpoint: Endpoint<'a>, port: &Port) -> Candidate<'a> {
+        let clusterset = self.source == Source::ClustersetEndpoints;
+        Candidate {
+            value: endpoint.into(),
+            port: port.number,
+            endpoint: Some(endpoint),
+            cluster: if clusterset { &slice.cluster } else { "" },
+        }
+    }
+
+    /// Goes through the values, each once for all of its ports, until `take` has enough.
+    pub fn each_value<'a>(
+        &'a self,
+        name: &Qname,
+        mut take: impl FnMut(Value<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        match self.source {
+            Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
+                self.each_endpoint(name, |_, endpoint| take(endpoint.into()))
+            }
+            Source::ClusterIps | Source::ExternalName | Source::Outside => {
+                let mut port = None;
+                self.each(name, |candidate| {
+                    // The first port that fits stands for all.
+                    if *port.get_or_insert(candidate.port) == candidate.port {
+                        take(candidate.value)
+                    } else {
+                        ControlFlow::Continue(())
+                    }
+                })
+            }
+        }
+    }
+
+    /// Goes through the ready endpoints that have a port which fits.
+    fn each_endpoint<'a>(
+        &'a self,
+        name: &Qname,
+        mut take: impl FnMut(&'a Slice, Endpoint<'a>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let fits =
+            |slice: &Slice| slice.ready() > 0 && self.matching(&slice.ports, name).next().is_some();
+        let mut among = |found: &mut dyn Iterator<Item = (&'a Slice, Endpoint<'a>)>| {
+            for (slice, endpoint) in found.filter(|(_, endpoint)| endpoint.conditions.ready) {
+                take(slice, endpoint)?;
+            }
+            ControlFlow::Continue(())
+        };
+        match self.below {
+            Below::Endpoint | Below::BareEndpoint => {
+                among(&mut self.data.named(self.endpoint_label(name)))
+            }
+            Below::InCluster => {
+                let cluster = name.lower(self.svc - 1);
+                let here = |slice: &Slice| slice.cluster.as_bytes().eq_ignore_ascii_case(cluster);
+                let named = self.data.named(self.endpoint_label(name));
+                among(&mut named.filter(|(slice, _)| here(slice)))
+            }
+            Below::Topology { .. } if self.source != Source::AnyTopology => {
+                let all = self.data.endpoints();
+                among(&mut all.filter(|(_, endpoint)| self.is_in_topology(name, endpoint)))
+            }
+            Below::Itself | Below::Port | Below::Topology { .. } => {
+                for slice in self.data.slices().iter().filter(|slice| fits(slice)) {
+                    for endpoint in slice.endpoints().filter(|e| e.conditions.ready) {
+                        take(slice, endpoint)?;
+                    }
+                }
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// Whether the endpoint is in the failure domain that the labels left of `pin` or `prefer` spell.
+    fn is_in_topology(&self, name: &Qname, endpoint: &Endpoint<'_>) -> bool {
+        let labels = 0..self.svc - 2;
+        let mut rest = endpoint.zone.as_bytes();
+        for i in labels {
+            let label = name.lower(i);
+            let dot = usize::from(i > 0);
+            if i > 0 && rest.first() != Some(&b'.') || !rest[dot..].starts_with(label) {
+                return false;
+            }
+            rest = &rest[dot + label.len()..];
+        }
+        rest.is_empty()
+    }
+
+    /// The ports that the name's labels let through.
+    fn matching<'p>(&self, ports: &'p [Port], name: &Qname) -> impl Iterator<Item = &'p Port> {
+        let (port, protocol) = match self.below {
+            Below::Port => (
+                bare(name.lower(self.svc - 2)),
+                bare(name.lower(self.svc - 1)),
+            ),
+            Below::Itself
+            | Below::Endpoint
+            | Below::BareEndpoint
+            | Below::InCluster
+            | Below::Topology { .. } => (&b""[..], &b""[..]),
+        };
+        let fits = |label: &[u8], text: &str| {
+            label.is_empty() || label.eq_ignore_ascii_case(text.as_bytes())
+        };
+        ports
+            .iter()
+            .filter(move |p| fits(port, &p.name) && fits(protocol, &p.protocol))
+    }
+
+    /// Why a name has no values.
+    fn absence(&self, name: &Qname) -> Reason {
+        if matches!(self.source, Source::ClusterIps | Source::Outside) {
+            return Reason::NoSuchPort;
+        }
+        match self.below {
+            Below::Endpoint | Below::BareEndpoint | Below::InCluster => {
+                match self.data.named(self.endpoint_label(name)).count() {
+                    0 => Reason::NoSuchEndpoint,
+                    endpoints => Reason::NotReady(endpoints),
+                }
+            }
+            Below::Port if self.data.ready() > 0 => Reason::NoSuchPort,
+            Below::Itself | Below::Port | Below::Topology { .. } => none_ready(&self.data),
+        }
+    }
+
+    /// The label that names an endpoint, where one is named.
+    fn endpoint_label<'n>(&self, name: &'n Qname) -> &'n [u8] {
+        match self.below {
+            Below::BareEndpoint => bare(name.lower(self.svc - 1)),
+            Below::InCluster => name.lower(self.svc - 2),
+            Below::Itself | Below::Endpoint | Below::Port | Below::Topology { .. } => {
+                name.lower(self.svc - 1)
+            }
+        }
+    }
+}
+
+impl<'a> From<Endpoint<'a>> for Value<'a> {
+    fn from(endpoint: Endpoint<'a>) -> Self {
+        match endpoint.address {
+            Address::Ip(ip) => Self::Address(ip),
+            Address::Name(name) => Self::Alias(name),
+        }
+    }
+}
+
+/// Where the values of a name inside the cluster come from.
+fn inside(
+    view: &View,
+    data: &ServiceData,
+    below: Below,
+    clusterset: bool,
+) -> Result<Source, Reason> {
+    let endpoints = if clusterset {
+        Source::ClustersetEndpoints
+    } else {
+        Source::Endpoints
+    };
+    let of_endpoints = matches!(below, Below::Endpoint | Below::InCluster);
+    match &data.service().kind {
+        Kind::Headless | Kind::ClusterIp(_) if below == Below::Endpoint && clusterset => {
+            // In a clusterset an endpoint is named together with its cluster.
+            Err(Reason::NoSuchEndpoint)
+        }
+        Kind::Headless => Ok(endpoints),
+        Kind::ClusterIp(_) | Kind::ExternalName(_) if matches!(below, Below::Topology { .. }) => {
+            Err(Reason::NotAClusterName)
+        }
+        Kind::ClusterIp(_) if view.ignore_empty_service && data.ready() == 0 => {
+            Err(none_ready(data))
+        }
+        Kind::ClusterIp(_) if of_endpoints => Ok(endpoints),
+        Kind::ClusterIp(_) => Ok(Source::ClusterIps),
+        Kind::ExternalName(_) if of_endpoints => Err(Reason::NoSuchEndpoint),
+        Kind::ExternalName(_) if below == Below::Port => Err(Reason::NoSuchPort),
+        Kind::ExternalName(name) if name.parse::<IpAddr>().is_ok() => Err(Reason::BadExternalName),
+        Kind::ExternalName(_) => Ok(Source::ExternalName),
+    }
+}
+
+/// Where the values of a name in an external zone come from; `headless`: endpoints may stand in.
+fn outside(headless: bool, data: &ServiceData, below: Below) -> Result<Source, Reason> {
+    let service = data.service();
+    if !service.external.is_empty() {
+        // As in CoreDNS a Service with external addresses has them under any endpoint's name too.
+        return Ok(Source::Outside);
+    }
+    if headless && (below == Below::BareEndpoint || service.kind == Kind::Headless) {
+        Ok(Source::Endpoints)
+    } else {
+        Err(Reason::NoExternalAddress)
+    }
+}
+
+fn none_ready(data: &ServiceData) -> Reason {
+    match data.len() {
+        0 => Reason::NoEndpoints,
+        endpoints => Reason::NotReady(endpoints),
+    }
+}
