@@ -162,7 +162,7 @@ impl Args {
         let code = match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                err.push(format!("{}\n", whole(&error)).into_bytes());
+                err.push(format!("{}\n", serve::whole(error.as_ref())).into_bytes());
                 ExitCode::FAILURE
             }
         };
@@ -206,21 +206,6 @@ fn log_panics() {
         let message = panic.payload_as_str().unwrap_or("no message");
         tracing::error!(place, "panicked: {message}");
     }));
-}
-
-/// The error and what caused it, each said once.
-fn whole(error: &anyhow::Error) -> String {
-    error
-        .chain()
-        .skip(1)
-        .fold(error.to_string(), |text, cause| {
-            let cause = cause.to_string();
-            if text.contains(&cause) {
-                text
-            } else {
-                format!("{text}: {cause}")
-            }
-        })
 }
 
 impl Serve {

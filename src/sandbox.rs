@@ -31,11 +31,12 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Client;
 use crate::cluster::{Cluster, Delays, TemporaryFile};
 use crate::controller;
-use crate::corefile::Source;
+use crate::corefile::{CorefileError, Source};
 use crate::listen::interface_addresses;
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::{self, HEADER};
 use crate::name::absolute;
+use crate::plugin::kit::ResolvConf;
 use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::zone::Zone;
@@ -107,7 +108,13 @@ impl Sandbox {
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Client(cluster.client()),
         };
-        let program = Program::bind(setup).await?;
+        let program = Program::bind(setup).await.map_err(|error| {
+            // Nobody has written this Corefile: its lines say nothing to whoever reads the error.
+            match error.downcast::<CorefileError>() {
+                Ok(error) => anyhow::anyhow!("{}", error.problem()),
+                Err(other) => other,
+            }
+        })?;
         let dns = *program
             .addresses()
             .first()
@@ -318,10 +325,7 @@ impl Source for Addresses {
         // A machine without resolvers has nobody to ask about other names.
         let resolvers = Files.read("", "/etc/resolv.conf").unwrap_or_default();
         let own = self.0.port() == 53;
-        let usable = resolvers
-            .lines()
-            .any(|line| line.trim_start().starts_with("nameserver"))
-            && !own;
+        let usable = !ResolvConf::read(&resolvers).nameservers.is_empty() && !own;
         Ok(if usable {
             "forward . /etc/resolv.conf {\n max_concurrent 1000\n}\n".into()
         } else {

@@ -116,7 +116,9 @@ fn without_an_api_server_serve_says_how_to_name_one() {
     let (code, said) = run(&["-conf", &file]);
     assert_eq!(code, Some(1));
     assert!(
-        said.starts_with("no API server is configured: give --kubeconfig, or run in a cluster ("),
+        said.starts_with(
+            "error: no API server is configured: give --kubeconfig, or run in a cluster ("
+        ) && said.contains("/Corefile:2:2\n"),
         "{said}"
     );
     let (code, said) = run(&[
@@ -128,18 +130,19 @@ fn without_an_api_server_serve_says_how_to_name_one() {
     ]);
     assert_eq!(code, Some(1));
     assert!(
-        said.starts_with("kubeconfig /nonexistent/config: "),
+        said.starts_with("error: kubeconfig /nonexistent/config: "),
         "{said}"
     );
     let kubeconfig = folder.file("kubeconfig", "apiVersion: v1\nkind: Config\n");
     let (code, said) = run(&["serve", "-conf", &file, "--kubeconfig", &kubeconfig]);
-    let wanted = format!("kubeconfig {kubeconfig}: failed to determine current context\n");
-    assert_eq!((code, said), (Some(1), wanted));
+    let first = |said: String| said.lines().next().unwrap_or_default().to_owned();
+    let wanted = format!("error: kubeconfig {kubeconfig}: failed to determine current context");
+    assert_eq!((code, first(said)), (Some(1), wanted));
     let text = "apiVersion: v1\nkind: Config\ncurrent-context: gone\n";
     let kubeconfig = folder.file("kubeconfig", text);
     let (code, said) = run(&["serve", "-conf", &file, "--kubeconfig", &kubeconfig]);
-    let wanted = format!("kubeconfig {kubeconfig}: failed to load current context: gone\n");
-    assert_eq!((code, said), (Some(1), wanted));
+    let wanted = format!("error: kubeconfig {kubeconfig}: failed to load current context: gone");
+    assert_eq!((code, first(said)), (Some(1), wanted));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use headless_dns::api::Client;
 use headless_dns::cluster::{Cluster, Delays};
+use headless_dns::corefile::CorefileError;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use hickory_proto::op::{Message, ResponseCode};
@@ -237,31 +238,67 @@ async fn a_port_that_is_taken_is_named() {
     };
     assert_eq!(
         error.to_string(),
-        format!("cannot listen on {taken} (tcp): Address already in use (os error 98)")
+        format!(
+            "error: cannot listen on {taken} (tcp): Address already in use (os error 98)\n \
+             --> Corefile:2:7\n  |\n2 |  bind 127.0.0.1\n  |       ^^^^^^^^^ expected an address of this machine, \
+             and a port that nobody has"
+        )
     );
     drop(holder);
 }
 
 #[tokio::test]
-async fn a_zone_is_served_once_for_a_port_and_an_upstream_is_not_ourselves() {
+async fn what_cannot_be_served_is_refused_with_its_line_and_column() {
     let cluster = Cluster::start(Delays::default());
-    for (corefile, problem) in [
+    for (corefile, problem, place) in [
         (
             "a:5300 {\n bind 127.0.0.1\n}\na:5300 {\n bind 127.0.0.1\n}",
             "cannot serve a.:5300 - it is already defined",
+            (4, 1),
         ),
         (
             "a:5300 {\n bind 127.0.0.1\n}\na:5300 {\n}",
             "cannot serve a.:5300 - it is already defined",
+            (4, 1),
         ),
-        ("tls://a {\n}", "this transport needs a certificate"),
-        ("quic://a {\n}", "this transport is not supported"),
-        ("tls://a {\n tls none none\n}", "none: "),
+        ("tls://a {\n}", "this transport needs a certificate", (1, 1)),
+        ("quic://a {\n}", "this transport is not supported", (1, 1)),
+        (
+            "tls://a {\n tls none gone\n}",
+            "cannot use none: I/O error: No such file or directory (os error 2)",
+            (2, 6),
+        ),
+        (
+            "a:0 {\n bind 127.0.0.1\n k8s_external b\n}",
+            "`k8s_external` needs `kubernetes` in the same server block",
+            (3, 2),
+        ),
+        (
+            "a:0 {\n bind 127.0.0.1\n transfer {\n  to *\n }\n}",
+            "`transfer` needs `kubernetes` in the same server block",
+            (3, 2),
+        ),
+        (
+            "a:0 {\n bind 127.0.0.1\n autopath @kubernetes\n}",
+            "`autopath` needs `kubernetes` in the same server block",
+            (3, 2),
+        ),
+        (
+            "a:0 {\n bind 127.0.0.1\n kubernetes a {\n  kubeconfig /gone\n }\n}",
+            "kubeconfig /gone: failed to read kubeconfig from '\"/gone\"': No such file or directory (os error 2)",
+            (4, 3),
+        ),
+        (
+            "a:5300 {\n bind 192.0.2.77\n}",
+            "cannot listen on 192.0.2.77:5300 (tcp): Cannot assign requested address (os error 99)",
+            (2, 7),
+        ),
     ] {
         let Err(error) = bind(corefile, cluster.client()).await else {
             panic!("{corefile} was taken")
         };
-        assert!(error.to_string().contains(problem), "{error}");
+        let error: CorefileError = error.downcast().unwrap();
+        assert_eq!((error.problem(), error.position()), (problem, place));
     }
 }
 

@@ -29,9 +29,10 @@ const HTTP_PATH: &str = "/dns-query";
 
 /// A certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {problem}")]
+#[error("cannot use {file}: {problem}")]
 pub struct CertificateError {
-    file: String,
+    /// Which of the files.
+    pub file: String,
     problem: String,
 }
 

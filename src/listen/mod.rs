@@ -59,16 +59,20 @@ struct Listener {
 /// Sockets that are bound and not served yet.
 #[derive(Default)]
 pub struct Bound {
-    listeners: Vec<(Listener, usize)>,
-    encrypted: Vec<(encrypted::Encrypted, usize)>,
+    listeners: Vec<(Listener, Arc<Router>)>,
+    encrypted: Vec<(encrypted::Encrypted, Arc<Router>)>,
 }
 
 impl Bound {
-    /// Binds UDP and TCP at `address` for the router number `router`. Port 0 is any free one, the same for both.
+    /// Binds UDP and TCP at `address`, where `router` answers. Port 0 is any free one, the same for both.
     ///
     /// # Errors
     /// Which address and transport cannot be had, and why.
-    pub fn bind(&mut self, address: SocketAddr, router: usize) -> Result<SocketAddr, BindError> {
+    pub fn bind(
+        &mut self,
+        address: SocketAddr,
+        router: Arc<Router>,
+    ) -> Result<SocketAddr, BindError> {
         let error = |address, transport| {
             move |source| BindError {
                 address,
@@ -97,8 +101,9 @@ impl Bound {
     ///
     /// # Errors
     /// As [`Bound::bind`].
-    pub fn bind_any(&mut self, port: u16, router: usize) -> Result<SocketAddr, BindError> {
-        let v4 = self.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port), router)?;
+    pub fn bind_any(&mut self, port: u16, router: Arc<Router>) -> Result<SocketAddr, BindError> {
+        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+        let v4 = self.bind(v4, Arc::clone(&router))?;
         match self.bind(
             SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port()),
             router,
@@ -108,14 +113,14 @@ impl Bound {
         }
     }
 
-    /// Binds an encrypted transport at `address` for the router number `router`.
+    /// Binds an encrypted transport at `address`, where `router` answers.
     ///
     /// # Errors
     /// As [`Bound::bind`].
     pub fn bind_encrypted(
         &mut self,
         address: SocketAddr,
-        router: usize,
+        router: Arc<Router>,
         (inside, tls): (Inside, rustls::ServerConfig),
     ) -> Result<SocketAddr, BindError> {
         let error = |source| BindError {
@@ -151,31 +156,34 @@ impl Bound {
             .collect()
     }
 
+    /// What answers on each of the sockets, those without encryption first.
+    #[must_use]
+    pub fn routers(&self) -> Vec<Arc<Router>> {
+        let plain = self.listeners.iter().map(|(_, router)| router);
+        let encrypted = self.encrypted.iter().map(|(_, router)| router);
+        plain.chain(encrypted).map(Arc::clone).collect()
+    }
+
     /// Serves until `shutdown`, then answers what is at hand, for at most five seconds.
     ///
     /// # Errors
     /// A socket whose server has ended by itself, or broke.
-    pub async fn run(
-        self,
-        routers: &[Arc<Router>],
-        shutdown: CancellationToken,
-    ) -> Result<(), ServerEnded> {
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServerEnded> {
         let tasks = TaskTracker::new();
         let mut servers = Servers::default();
         let limits = Arc::new(tcp::Limits::default());
         for (listener, router) in self.listeners {
-            let (router, at) = (&routers[router], listener.address);
+            let at = listener.address;
             let (work, stop) = (tasks.clone(), shutdown.clone());
-            let udp = udp::serve(listener.udp, Arc::clone(router), work, stop);
+            let udp = udp::serve(listener.udp, Arc::clone(&router), work, stop);
             servers.add(format!("{at} (udp)"), udp);
             let (work, stop) = (tasks.clone(), shutdown.clone());
             let limits = Arc::clone(&limits);
-            let tcp = tcp::serve(listener.tcp, Arc::clone(router), limits, work, stop);
+            let tcp = tcp::serve(listener.tcp, router, limits, work, stop);
             servers.add(format!("{at} (tcp)"), tcp);
         }
         for (socket, router) in self.encrypted {
             let at = format!("{} (tls)", socket.address);
-            let router = Arc::clone(&routers[router]);
             let server = encrypted::serve(socket, router, shutdown.clone());
             servers.add(at, server);
         }

@@ -5,27 +5,29 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::registry::Setup;
+use super::block::{Block, Cluster, Link, Parts};
+use super::kit::{Directives, ResolvConf};
+use super::registry::Registration;
 use super::{Handled, Next, Plugin};
-use crate::corefile::CorefileError;
+use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{Query, Question};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
-use crate::name::{Name, Origin, Origins, absolute, join};
-use crate::zone::{Shown, Zone};
+use crate::name::{Name, Origin, Origins, join};
 
 /// `autopath [ZONES...] RESOLV-CONF|@kubernetes`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
+struct Spec {
+    token: Token,
     /// Names in these are walked.
-    pub zones: Origins,
+    zones: Origins,
     /// The search list: of the client's Pod, then of a file.
-    pub search: Search,
+    search: Search,
 }
 
 /// Where a client's search list comes from.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Search {
+enum Search {
     /// The same for everybody.
     Fixed(Vec<Origin>),
     /// That of the Pod that asks, then this one: the server's own.
@@ -35,65 +37,75 @@ pub enum Search {
 /// Where the server's own search list stands.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong, or its file cannot be read.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "autopath",
+    setup,
+};
+
+/// As in CoreDNS the last of several counts.
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let mut last = parse(directives, directives.first)?;
+    for directive in directives.iter().skip(1) {
+        last = parse(directives, directive)?;
+    }
+    block.links.push((PLUGIN.name, Box::new(last)));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let (zones, search) = (self.zones.clone(), self.search.clone());
+        let cluster = match search {
+            Search::Fixed(_) => None,
+            Search::Kubernetes(_) => Some(parts.cluster(&self.token)?.clone()),
+        };
+        Ok(Arc::new(Autopath {
+            zones,
+            search,
+            cluster,
+        }))
+    }
+}
+
+fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, CorefileError> {
     directive.no_body()?;
     let args = directive.some_args("a file like /etc/resolv.conf, or @kubernetes")?;
-    let Some((source, zones)) = args.split_last() else {
+    let Some((from, zones)) = args.split_last() else {
         return Err(directive
             .name
             .error("`autopath` needs an argument", "@kubernetes"));
     };
-    let zones = setup.zones(zones)?.into();
-    if source.text == "@kubernetes" {
-        let own = setup
-            .source
-            .read("", RESOLV_CONF)
-            .map(|text| search_list(&text));
-        return Ok(Spec {
-            zones,
-            search: Search::Kubernetes(own.unwrap_or_default()),
-        });
-    }
-    if source.text.starts_with('@') {
-        let problem = format!("{} does not offer search lists", source.text);
-        return Err(source.error(problem, "@kubernetes, or a file like /etc/resolv.conf"));
-    }
-    let text = setup.source.read("", &source.text).map_err(|error| {
-        source.error(
-            format!("cannot read {}: {error}", source.text),
-            "@kubernetes, or a file like /etc/resolv.conf",
-        )
-    })?;
+    let list = |text: &str| {
+        let search = ResolvConf::read(text).search.into_iter();
+        search.map(Origin::from).collect::<Vec<_>>()
+    };
+    let search = if from.text == "@kubernetes" {
+        let own = directives.source.read("", RESOLV_CONF);
+        Search::Kubernetes(own.map(|text| list(&text)).unwrap_or_default())
+    } else if from.text.starts_with('@') {
+        let problem = format!("{} does not offer search lists", from.text);
+        return Err(from.error(problem, "@kubernetes, or a file like /etc/resolv.conf"));
+    } else {
+        let text = directives.source.read("", &from.text).map_err(|error| {
+            from.error(
+                format!("cannot read {}: {error}", from.text),
+                "@kubernetes, or a file like /etc/resolv.conf",
+            )
+        })?;
+        Search::Fixed(list(&text))
+    };
     Ok(Spec {
-        zones,
-        search: Search::Fixed(search_list(&text)),
+        token: directive.name.clone(),
+        zones: directives.zones(zones)?.into(),
+        search,
     })
 }
 
-/// The `search` line of a resolv.conf; the last one counts.
-fn search_list(text: &str) -> Vec<Origin> {
-    let mut lines = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("search"));
-    let last = lines
-        .rfind(|rest| rest.starts_with(char::is_whitespace))
-        .unwrap_or_default();
-    last.split_whitespace()
-        .filter_map(|name| absolute(name).ok().map(|name| name.to_lowercase().into()))
-        .collect()
-}
-
-/// The handler.
-pub struct Autopath {
-    /// The directive.
-    pub spec: Spec,
-    /// The zone and view of the block's `kubernetes`.
-    pub kubernetes: Option<(Arc<Zone>, Shown)>,
+struct Autopath {
+    zones: Origins,
+    search: Search,
+    /// That of the block, where search lists come from it.
+    cluster: Option<Cluster>,
 }
 
 impl Plugin for Autopath {
@@ -105,15 +117,15 @@ impl Plugin for Autopath {
 impl Autopath {
     /// The search list of whoever asks, without the root that ends it; empty: not to be walked.
     fn search(&self, query: &Query) -> Vec<Origin> {
-        let own = match &self.spec.search {
+        let own = match &self.search {
             Search::Fixed(list) => return list.clone(),
             Search::Kubernetes(own) => own,
         };
-        let Some((zone, shown)) = &self.kubernetes else {
+        let Some(Cluster { zone, view }) = &self.cluster else {
             return Vec::new();
         };
         let pods = zone.pods_at(query.client.ip().to_canonical());
-        let origin = shown.origins().of(&query.question.qname);
+        let origin = view.origins.of(&query.question.qname);
         let (Some((ns, _)), Some((origin, _))) = (pods.first(), origin) else {
             return Vec::new();
         };
@@ -134,7 +146,7 @@ impl Autopath {
     async fn walk(&self, query: &Query, next: Next<'_>) -> Handled {
         let qname = &query.question.qname;
         let search = self.search(query);
-        let (Some(first), true) = (search.first(), self.spec.zones.cover(qname)) else {
+        let (Some(first), true) = (search.first(), self.zones.cover(qname)) else {
             return next.handle(query).await;
         };
         // Only what the client's resolver has put the first element behind is walked; the bare element is a name.

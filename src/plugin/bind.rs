@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::registry::Setup;
-use crate::corefile::{CorefileError, Token};
+use super::block::Block;
+use super::kit::Directives;
+use super::registry::Registration;
+use crate::corefile::{CorefileError, Directive, Token};
 
 /// `bind ADDRESS|INTERFACE... { except ADDRESS|INTERFACE... }`.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,19 +18,26 @@ pub struct Spec {
 
 /// An address, or all addresses of an interface.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Place {
-    /// An address.
-    Address(IpAddr),
-    /// An interface by name, and where it stands in the file.
-    Interface(Token),
+pub struct Place {
+    /// The address; `None`: the token is the name of an interface.
+    address: Option<IpAddr>,
+    /// Where it stands in the file.
+    token: Token,
 }
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "bind",
+    setup,
+};
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    for directive in directives.iter() {
+        block.bind.push(parse(directive)?);
+    }
+    Ok(())
+}
+
+fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
     let places = |args: &[Token]| args.iter().map(place).collect::<Vec<_>>();
     let on = places(directive.some_args("an address or the name of an interface")?);
     let mut except = Vec::new();
@@ -44,48 +53,48 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
 }
 
 fn place(token: &Token) -> Place {
-    token
-        .text
-        .parse()
-        .map_or_else(|_| Place::Interface(token.clone()), Place::Address)
+    Place {
+        address: token.text.parse().ok(),
+        token: token.clone(),
+    }
 }
 
 impl Spec {
-    /// The addresses to listen on. `interfaces`: each interface's name with one of its addresses.
+    /// The addresses to listen on, each with its place in the file. `interfaces`: each interface's name with one of its
+    /// addresses.
     ///
     /// # Errors
     /// An interface that is not there.
-    pub fn addresses(&self, interfaces: &[(String, IpAddr)]) -> Result<Vec<IpAddr>, CorefileError> {
+    pub fn addresses(
+        &self,
+        interfaces: &[(String, IpAddr)],
+    ) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
         let except = resolve(&self.except, interfaces)?;
-        let on = resolve(&self.on, interfaces)?;
-        Ok(on.into_iter().filter(|ip| !except.contains(ip)).collect())
+        let mut on = resolve(&self.on, interfaces)?;
+        on.retain(|(ip, _)| !except.iter().any(|(left_out, _)| left_out == ip));
+        Ok(on)
     }
 }
 
 fn resolve(
     places: &[Place],
     interfaces: &[(String, IpAddr)],
-) -> Result<Vec<IpAddr>, CorefileError> {
+) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
     let mut addresses = Vec::new();
-    for place in places {
-        match place {
-            Place::Address(ip) => addresses.push(*ip),
-            Place::Interface(token) => {
-                let before = addresses.len();
-                addresses.extend(
-                    interfaces
-                        .iter()
-                        .filter(|(name, _)| *name == token.text)
-                        .map(|(_, ip)| *ip),
-                );
-                if addresses.len() == before {
-                    let known: Vec<_> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
-                    return Err(token.error(
-                        format!("no interface {}", token.text),
-                        format!("an address, or one of {}", known.join(", ")),
-                    ));
-                }
-            }
+    for Place { address, token } in places {
+        let before = addresses.len();
+        let named = interfaces.iter().filter(|(name, _)| *name == token.text);
+        let of_interface = named.map(|(_, ip)| *ip).filter(|_| address.is_none());
+        let all = address.iter().copied().chain(of_interface);
+        addresses.extend(all.map(|ip| (ip, token.clone())));
+        if addresses.len() == before {
+            let mut known: Vec<_> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(token.error(
+                format!("no interface {}", token.text),
+                format!("an address, or one of {}", known.join(", ")),
+            ));
         }
     }
     Ok(addresses)
@@ -94,8 +103,7 @@ fn resolve(
 #[cfg(test)]
 mod tests {
 
-    use crate::plugin::Spec as Any;
-    use crate::plugin::tests::{spec_error, specs};
+    use crate::plugin::tests::{block, error};
 
     fn addresses(text: &str) -> Vec<String> {
         let interfaces = [
@@ -104,13 +112,11 @@ mod tests {
             ("eth0", "fd00::5"),
         ];
         let interfaces = interfaces.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
-        let Some(Any::Bind(spec)) = specs(text).pop() else {
-            panic!("no bind")
-        };
-        spec.addresses(&interfaces)
+        block(text).bind[0]
+            .addresses(&interfaces)
             .unwrap()
             .iter()
-            .map(ToString::to_string)
+            .map(|(ip, _)| ip.to_string())
             .collect()
     }
 
@@ -125,6 +131,6 @@ mod tests {
 
     #[test]
     fn a_bind_without_address_is_refused() {
-        assert_eq!(spec_error("bind"), "`bind` needs an argument");
+        assert_eq!(error("bind"), "`bind` needs an argument");
     }
 }

@@ -1,13 +1,17 @@
 //! `errors`: failures of the plugins behind it are logged; replies stay as they are.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 use tracing::error;
 
-use super::registry::Setup;
+use super::block::{Block, Link, Parts};
+use super::kit::{Directives, duration};
+use super::registry::Registration;
 use super::{Handled, Next, Plugin};
-use crate::corefile::{CorefileError, go_duration};
+use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;
 use crate::message::rcode_name;
 use crate::throttle::Throttle;
@@ -31,12 +35,28 @@ impl Default for Errors {
     }
 }
 
-/// Reads the directive. `consolidate` and `stacktrace` are checked, and have no effect: each failure is one event.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "errors",
+    setup,
+};
+
+#[derive(Debug)]
+struct Spec;
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    check(directives.only()?)?;
+    block.links.push((PLUGIN.name, Box::new(Spec)));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(Errors::default()))
+    }
+}
+
+/// `consolidate` and `stacktrace` are checked, and have no effect: each failure is one event.
+fn check(directive: &Directive) -> Result<(), CorefileError> {
     if let Some(arg) = directive.args.iter().find(|arg| arg.text != "stdout") {
         return Err(arg.error("`errors` writes to the log only", "`stdout`, or nothing"));
     }
@@ -45,9 +65,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
             "stacktrace" => property.no_args()?,
             "consolidate" => {
                 let args = property.some_args("a duration and a regular expression")?;
-                if go_duration(&args[0].text).is_none() {
-                    return Err(args[0].error("this is no duration", "a duration such as `5m`"));
-                }
+                duration(&args[0])?;
             }
             _ => return Err(directive.unknown_property(property, "consolidate or stacktrace")),
         }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::registry::Setup;
-use crate::corefile::{CorefileError, go_duration};
+use super::block::Block;
+use super::kit::{Directives, address, duration};
+use super::registry::Registration;
+use crate::corefile::{CorefileError, Directive};
 
 /// `health [ADDRESS] { lameduck DURATION }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,22 +19,25 @@ pub struct Spec {
 /// Where CoreDNS has it.
 const DEFAULT_ADDRESS: &str = ":8080";
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
-    let address = super::ready::address(directive, DEFAULT_ADDRESS)?;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "health",
+    setup,
+};
+
+/// As in CoreDNS the last of several counts.
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    for directive in directives.iter() {
+        block.health = Some(parse(directive)?);
+    }
+    Ok(())
+}
+
+fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
+    let address = address(directive, DEFAULT_ADDRESS)?;
     let mut lameduck = Duration::ZERO;
     for property in &directive.body {
         match property.name.text.as_str() {
-            "lameduck" => {
-                let expected = "a duration such as `5s`";
-                let arg = property.one_arg(expected)?;
-                lameduck = go_duration(&arg.text)
-                    .ok_or_else(|| arg.error("this is no duration", expected))?;
-            }
+            "lameduck" => lameduck = duration(property.one_arg("a duration such as `5s`")?)?,
             _ => return Err(directive.unknown_property(property, "lameduck")),
         }
     }

@@ -1,39 +1,71 @@
 //! `k8s_external`: external addresses of Services, in zones of their own. Its handler is that of `kubernetes`.
 
-use super::registry::Setup;
-use crate::corefile::{CorefileError, zones_of};
+use std::sync::Arc;
+
+use super::Plugin;
+use super::block::{Block, Cluster, Link, Parts};
+use super::kit::{Directives, fallthrough, ttl};
+use super::kubernetes::Kubernetes;
+use super::registry::Registration;
+use crate::corefile::{CorefileError, Token};
 use crate::name::{Name, Origins};
+use crate::zone::ExternalView;
 
 /// `k8s_external [ZONES...] { ... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+struct Spec {
+    token: Token,
     /// The zones, lower case.
-    pub zones: Origins,
+    zones: Origins,
     /// The label of the zone's own names.
-    pub apex: String,
+    apex: String,
     /// TTL, in seconds.
-    pub ttl: u32,
+    ttl: u32,
     /// Headless Services show their endpoints.
-    pub headless: bool,
+    headless: bool,
     /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Origins,
+    fallthrough: Origins,
 }
 
 /// CoreDNS's.
 const DEFAULT_TTL: u32 = 5;
 
-/// The longest TTL the directive takes, in seconds: CoreDNS's.
-const MAX_TTL: u32 = 3600;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "k8s_external",
+    setup,
+};
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
-    let zones = setup.zones(&directive.args)?;
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let spec = parse(directives)?;
+    block.links.push((PLUGIN.name, Box::new(spec)));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let Cluster { zone, view } = parts.cluster(&self.token)?.clone();
+        let view = ExternalView {
+            origins: self.zones.clone(),
+            apex: self.apex.clone(),
+            ttl: self.ttl,
+            headless: self.headless,
+            kubernetes: view,
+        };
+        Ok(Arc::new(Kubernetes {
+            name: PLUGIN.name,
+            shown: view.into(),
+            fallthrough: self.fallthrough.clone(),
+            zone,
+        }))
+    }
+}
+
+fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
+    let directive = directives.only()?;
+    let zones = directives.zones(&directive.args)?;
     let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
     let mut spec = Spec {
+        token: directive.name.clone(),
         zones: zones.into(),
         apex: "dns".into(),
         ttl: DEFAULT_TTL,
@@ -43,30 +75,12 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     for property in &directive.body {
         match property.name.text.as_str() {
             "apex" => spec.apex = property.one_arg("a label")?.text.to_ascii_lowercase(),
-            "ttl" => {
-                let arg = property.one_arg("seconds")?;
-                let ttl = arg.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
-                spec.ttl = ttl.ok_or_else(|| {
-                    arg.error(
-                        format!("'{}' is no TTL", arg.text),
-                        "seconds from 0 to 3600",
-                    )
-                })?;
-            }
+            "ttl" => spec.ttl = ttl(property)?,
             "headless" => {
                 property.no_args()?;
                 spec.headless = true;
             }
-            "fallthrough" if property.args.is_empty() => {
-                spec.fallthrough = vec![Name::root()].into()
-            }
-            "fallthrough" => {
-                for arg in &property.args {
-                    spec.fallthrough.extend(
-                        zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?,
-                    );
-                }
-            }
+            "fallthrough" => spec.fallthrough = fallthrough(property)?,
             _ => {
                 return Err(
                     directive.unknown_property(property, "apex, ttl, headless or fallthrough")

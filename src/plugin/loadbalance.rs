@@ -1,13 +1,17 @@
 //! `loadbalance`: the records of each answer in a new order each time.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 
-use super::registry::Setup;
+use super::block::{Block, Link, Parts};
+use super::kit::Directives;
+use super::registry::Registration;
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::CorefileError;
+use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;
 use crate::message::record::{Record, RecordType};
 use crate::message::reply::ResponseCode;
@@ -16,13 +20,30 @@ use crate::message::reply::ResponseCode;
 #[derive(Debug)]
 pub struct Loadbalance;
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong, or asks for a policy other than `round_robin`.
-pub fn parse(setup: &Setup<'_>) -> Result<(), CorefileError> {
-    setup.directive.no_body()?;
-    match &setup.directive.args[..] {
+pub(super) const PLUGIN: Registration = Registration {
+    name: "loadbalance",
+    setup,
+};
+
+#[derive(Debug)]
+struct Spec;
+
+/// As in CoreDNS several are one.
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    directives.iter().try_for_each(check)?;
+    block.links.push((PLUGIN.name, Box::new(Spec)));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(Loadbalance))
+    }
+}
+
+fn check(directive: &Directive) -> Result<(), CorefileError> {
+    directive.no_body()?;
+    match &directive.args[..] {
         [] => Ok(()),
         [policy] if policy.text == "round_robin" => Ok(()),
         [policy, ..] => Err(policy.error(

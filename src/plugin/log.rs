@@ -1,13 +1,16 @@
 //! `log`: a line per query, in CoreDNS's formats.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::info;
 
-use super::registry::Setup;
+use super::block::{Block, Link, Parts};
+use super::kit::{Directives, zones};
+use super::registry::Registration;
 use super::{Handled, Next, Plugin};
 use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive};
@@ -18,7 +21,7 @@ use crate::name::{Name, Origins};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
+struct Rule {
     names: Origins,
     format: String,
     /// Empty: all.
@@ -36,12 +39,29 @@ enum Class {
 const COMMON: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}"#;
 const COMBINED: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration} {>opcode}"#;
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration { name: "log", setup };
+
+/// The rules of a block, of which the first whose name fits decides.
+#[derive(Clone, Debug)]
+struct Log {
+    /// In the order of the file.
+    rules: Arc<[Rule]>,
+}
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let rules: Result<Arc<[Rule]>, _> = directives.iter().map(parse).collect();
+    let log = Log { rules: rules? };
+    block.links.push((PLUGIN.name, Box::new(log)));
+    Ok(())
+}
+
+impl Link for Log {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+fn parse(directive: &Directive) -> Result<Rule, CorefileError> {
     let (mut args, mut format) = (&directive.args[..], COMMON.to_owned());
     if let Some((last, names)) = args.split_last()
         && last.text.contains('{')
@@ -55,7 +75,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
     let names = if args.is_empty() {
         vec![Name::root()].into()
     } else {
-        setup.zones(args)?.into()
+        zones(args)?.into()
     };
     let mut classes = Vec::new();
     for property in &directive.body {
@@ -64,7 +84,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             _ => return Err(directive.unknown_property(property, "class")),
         }
     }
-    Ok(Spec {
+    Ok(Rule {
         names,
         format,
         classes,
@@ -86,19 +106,12 @@ fn parse_classes(property: &Directive) -> Result<Vec<Class>, CorefileError> {
     Ok(classes)
 }
 
-/// The handler: the rules of a block, of which the first whose name fits decides.
-#[derive(Debug)]
-pub struct Log {
-    /// In the order of the file.
-    pub rules: Vec<Spec>,
-}
-
 impl Plugin for Log {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let start = tokio::time::Instant::now();
             let handled = next.handle(query).await;
-            let fits = |rule: &&Spec| rule.names.cover(&query.question.qname);
+            let fits = |rule: &&Rule| rule.names.cover(&query.question.qname);
             if let Some(rule) = self.rules.iter().find(fits) {
                 let refusal;
                 let reply = match &handled {
@@ -202,7 +215,7 @@ mod tests {
     use crate::message::encode;
     use crate::message::question::RecordType;
     use crate::message::reply::Composed;
-    use crate::plugin::tests::{query, spec_error, specs};
+    use crate::plugin::tests::{error, query, read};
 
     #[test]
     fn the_common_line_is_coredns_s() {
@@ -220,11 +233,11 @@ mod tests {
 
     #[test]
     fn names_format_and_classes_are_read() {
-        let Some(crate::plugin::Spec::Log(spec)) =
-            specs("log example.org. \"{name} {rcode}\" {\n class denial error\n}").pop()
-        else {
-            panic!("no log");
-        };
+        let spec = read(
+            "log example.org. \"{name} {rcode}\" {\n class denial error\n}",
+            |directives| parse(directives.only()?),
+        )
+        .unwrap();
         assert_eq!(
             spec.names,
             vec![crate::name::absolute("example.org").unwrap()].into()
@@ -233,9 +246,6 @@ mod tests {
             (spec.format.as_str(), &spec.classes[..]),
             ("{name} {rcode}", &[Class::Denial, Class::Error][..])
         );
-        assert_eq!(
-            spec_error("log {\n class nothing\n}"),
-            "unknown class 'nothing'"
-        );
+        assert_eq!(error("log {\n class nothing\n}"), "unknown class 'nothing'");
     }
 }

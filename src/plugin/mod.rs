@@ -1,13 +1,16 @@
 //! The answer side: one chain of plugins per server block, in CoreDNS's order; one file per plugin, under CoreDNS's name.
 //!
-//! A plugin's directive is parsed to a spec; the wiring starts what the spec needs and builds the handler from both.
+//! A plugin reads its directives into the server block; the wiring starts what the block needs and has each link build its
+//! handler. To add one: a file with its `PLUGIN`, and a line in the registry.
 
 pub mod autopath;
 pub mod bind;
+mod block;
 pub mod errors;
 pub mod forward;
 pub mod health;
 pub mod k8s_external;
+pub mod kit;
 pub mod kubernetes;
 pub mod loadbalance;
 pub mod log;
@@ -19,7 +22,8 @@ pub mod transfer;
 
 use futures::future::BoxFuture;
 
-pub use registry::{Block, Setup, Spec, names, read_blocks};
+pub use block::{Block, Cluster, Link, Parts};
+pub use registry::{names, read_blocks};
 pub use router::{Chain, Next, Router};
 
 use crate::answer::Reply;

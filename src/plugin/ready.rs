@@ -1,6 +1,8 @@
 //! `ready`: readiness at `/ready`.
 
-use super::registry::Setup;
+use super::block::Block;
+use super::kit::{Directives, address};
+use super::registry::Registration;
 use crate::corefile::{CorefileError, Directive};
 
 /// `ready [ADDRESS] { monitor until-ready|continuously }`.
@@ -13,12 +15,18 @@ pub struct Spec {
 /// Where CoreDNS has it.
 const DEFAULT_ADDRESS: &str = ":8181";
 
-/// Reads the directive. Once synced the server stays ready, so both ways to monitor are the same.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration {
+    name: "ready",
+    setup,
+};
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    block.ready = Some(parse(directives.only()?)?);
+    Ok(())
+}
+
+/// Once synced the server stays ready, so both ways to monitor are the same.
+fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
     let address = address(directive, DEFAULT_ADDRESS)?;
     for property in &directive.body {
         match property.name.text.as_str() {
@@ -35,22 +43,4 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
         }
     }
     Ok(Spec { address })
-}
-
-/// The directive's `host:port` argument.
-pub(super) fn address(directive: &Directive, default: &str) -> Result<String, CorefileError> {
-    if directive.args.is_empty() {
-        return Ok(default.into());
-    }
-    let arg = directive.one_arg("an address such as `:8080`")?;
-    let port = arg
-        .text
-        .rsplit_once(':')
-        .and_then(|(_, port)| port.parse::<u16>().ok());
-    port.map(|_| arg.text.clone()).ok_or_else(|| {
-        arg.error(
-            format!("{} has no port", arg.text),
-            "an address such as `:8080` or `127.0.0.1:8080`",
-        )
-    })
 }

@@ -10,6 +10,7 @@ use crate::message::question::{Question, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
 use crate::name::absolute;
+use crate::plugin::kit::Directives;
 
 /// A link that always gives the same.
 pub(super) struct Fixed(pub(super) Handled);
@@ -64,47 +65,44 @@ impl Source for Files {
     }
 }
 
-fn read(directives: &str) -> Result<Vec<Block>, CorefileError> {
+fn blocks(directives: &str) -> Result<Vec<Block>, CorefileError> {
     let text = format!("cluster.local:53 {{\n{directives}\n}}");
     read_blocks(&corefile::parse("Corefile", &text, &Files)?, &Files)
 }
 
-/// The specs of a block with these directives.
-pub(super) fn specs(directives: &str) -> Vec<Spec> {
-    read(directives).unwrap().remove(0).specs
+/// A block with these directives.
+pub(super) fn block(directives: &str) -> Block {
+    blocks(directives).unwrap().remove(0)
 }
 
 /// What is wrong with these directives.
-pub(super) fn spec_error(directives: &str) -> String {
-    read(directives).unwrap_err().problem().to_owned()
+pub(super) fn error(directives: &str) -> String {
+    blocks(directives).unwrap_err().problem().to_owned()
+}
+
+/// What `parse` makes of a directive, which stands alone in its block.
+pub(super) fn read<T>(
+    directive: &str,
+    parse: impl FnOnce(&Directives<'_>) -> Result<T, CorefileError>,
+) -> Result<T, CorefileError> {
+    let text = format!("cluster.local:53 {{\n{directive}\n}}");
+    let block = corefile::parse("Corefile", &text, &Files)?.remove(0);
+    let name = &block.directives[0].name.text;
+    let directives = Directives::named(name, &block.directives, &block.keys, &Files).unwrap();
+    parse(&directives)
 }
 
 #[test]
 fn a_block_s_plugins_come_in_coredns_s_order_whatever_the_file_s() {
-    let names: Vec<_> =
-        specs("forward . 192.0.2.1\nkubernetes\nloadbalance\nready\nlog\nerrors\nhealth\nbind lo")
-            .iter()
-            .map(|spec| {
-                format!("{spec:?}")
-                    .split(['(', ' '])
-                    .next()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect();
+    let block =
+        block("forward . 192.0.2.1\nkubernetes\nloadbalance\nready\nlog\nerrors\nhealth\nbind lo");
+    let names: Vec<_> = block.links.iter().map(|(name, _)| *name).collect();
     assert_eq!(
         names,
-        [
-            "Bind",
-            "Ready",
-            "Health",
-            "Errors",
-            "Log",
-            "Loadbalance",
-            "Kubernetes",
-            "Forward"
-        ]
+        ["errors", "log", "loadbalance", "kubernetes", "forward"]
     );
+    assert_eq!(block.bind.len(), 1);
+    assert!(block.ready.is_some() && block.health.is_some());
 }
 
 #[test]
@@ -120,7 +118,7 @@ fn kubeadm_s_corefile_is_accepted_and_says_what_has_no_effect() {
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(names, ["prometheus", "cache", "loop", "reload"]);
-    assert_eq!(blocks[0].specs.len(), 6);
+    assert_eq!(blocks[0].links.len(), 4);
 }
 
 #[test]
@@ -139,7 +137,7 @@ fn no_directive_is_mistyped_and_ignored() {
             "health {\n lameduk 5s\n}",
             "unknown property 'lameduk' of `health`",
         ),
-        ("health {\n lameduck 5\n}", "this is no duration"),
+        ("health {\n lameduck 5\n}", "'5' is no duration"),
         ("ready 8181", "8181 has no port"),
         (
             "loadbalance weighted x",
@@ -147,14 +145,12 @@ fn no_directive_is_mistyped_and_ignored() {
         ),
         ("errors file", "`errors` writes to the log only"),
     ] {
-        assert_eq!(spec_error(text), problem, "{text}");
+        assert_eq!(error(text), problem, "{text}");
     }
 }
 
 #[test]
 fn the_last_of_several_health_directives_counts() {
-    let [Spec::Health(health)] = &specs("health :1\nhealth :2")[..] else {
-        panic!("not one health")
-    };
-    assert_eq!(health.address, ":2");
+    let block = block("health :1\nhealth :2");
+    assert_eq!(block.health.unwrap().address, ":2");
 }

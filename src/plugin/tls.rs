@@ -1,7 +1,9 @@
 //! `tls`: the certificate of a block's encrypted transports.
 
-use super::registry::Setup;
-use crate::corefile::{CorefileError, Token};
+use super::block::Block;
+use super::kit::Directives;
+use super::registry::Registration;
+use crate::corefile::{CorefileError, Directive, Token};
 
 /// `tls CERT KEY`.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,12 +14,14 @@ pub struct Spec {
     pub key: Token,
 }
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong, or asks for certificates of clients.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(super) const PLUGIN: Registration = Registration { name: "tls", setup };
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    block.tls = Some(parse(directives.only()?)?);
+    Ok(())
+}
+
+fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
     match &directive.args[..] {
         [certificate, key] => {
             directive.no_body()?;

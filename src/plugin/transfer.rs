@@ -6,10 +6,12 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::registry::Setup;
+use super::block::{Block, Cluster, Link, Parts};
+use super::kit::Directives;
+use super::registry::Registration;
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, transfer};
-use crate::corefile::CorefileError;
+use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::encode_transfer;
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::reply::{Failure, ResponseCode};
@@ -18,21 +20,50 @@ use crate::zone::{Shown, Zone};
 
 /// `transfer [ZONES...] { to *|ADDRESS... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
-    /// The zones.
-    pub zones: Origins,
+struct Rule {
+    zones: Origins,
     /// Who may have them; `None`: everybody.
-    pub to: Option<Vec<IpAddr>>,
+    to: Option<Vec<IpAddr>>,
 }
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
+pub(super) const PLUGIN: Registration = Registration {
+    name: "transfer",
+    setup,
+};
+
+/// The directives of a block.
+#[derive(Debug)]
+struct Spec {
+    token: Token,
+    /// In the order of the file.
+    rules: Vec<Rule>,
+}
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let mut rules = Vec::new();
+    for directive in directives.iter() {
+        rules.push(parse(directives, directive)?);
+    }
+    let token = directives.first.name.clone();
+    let link = Box::new(Spec { token, rules });
+    block.links.push((PLUGIN.name, link));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let Cluster { zone, view } = parts.cluster(&self.token)?.clone();
+        Ok(Arc::new(Transfer {
+            rules: self.rules.clone(),
+            shown: Shown::Kubernetes(view),
+            zone,
+        }))
+    }
+}
+
+fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, CorefileError> {
     const EXPECTED: &str = "`*`, or addresses";
-    let directive = setup.directive;
-    let zones = setup.zones(&directive.args)?.into();
+    let zones = directives.zones(&directive.args)?.into();
     let (mut everybody, mut to) = (false, Vec::new());
     for property in &directive.body {
         if property.name.text != "to" {
@@ -53,18 +84,18 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
             "a line `to *`, or `to` with addresses",
         ));
     }
-    Ok(Spec {
+    Ok(Rule {
         zones,
         to: (!everybody).then_some(to),
     })
 }
 
-/// The handler.
-pub struct Transfer {
-    /// The directives, in the order of the file.
-    pub specs: Vec<Spec>,
-    /// The zone and view of the block's `kubernetes`.
-    pub kubernetes: Option<(Arc<Zone>, Shown)>,
+struct Transfer {
+    /// In the order of the file.
+    rules: Vec<Rule>,
+    /// Of the block's `kubernetes`.
+    shown: Shown,
+    zone: Arc<Zone>,
 }
 
 impl Plugin for Transfer {
@@ -85,10 +116,9 @@ impl Transfer {
         }
         // As in CoreDNS a name below a zone is transferred as if it were one.
         let apex = question.qname.to_lowercase();
-        let spec = self.specs.iter().find(|spec| spec.zones.cover(&apex))?;
-        let (zone, shown) = self.kubernetes.as_ref()?;
-        let asked = shown.place(&apex, question.qtype)?;
-        let allowed = spec
+        let rule = self.rules.iter().find(|rule| rule.zones.cover(&apex))?;
+        let (zone, asked) = (&*self.zone, self.shown.place(&apex, question.qtype)?);
+        let allowed = rule
             .to
             .as_ref()
             .is_none_or(|to| to.contains(&query.client.ip().to_canonical()));

@@ -17,7 +17,7 @@ use crate::admin::{self, Readiness, Token};
 use crate::api::{Client, Server};
 use crate::corefile::{self, Source};
 use crate::listen;
-use crate::plugin::{Block, Router, Spec, read_blocks};
+use crate::plugin::{Block, Router, read_blocks};
 use crate::watch::Watches;
 use crate::zone::Zone;
 use sockets::Listeners;
@@ -49,7 +49,6 @@ pub enum Ambient {
 /// A server with its sockets bound.
 pub struct Program {
     dns: listen::Bound,
-    routers: Vec<Arc<Router>>,
     admin: Vec<admin::Bound>,
     stanzas: Vec<Stanza>,
     lameduck: Duration,
@@ -73,7 +72,7 @@ impl Program {
     pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
         let blocks = corefile::parse(setup.name, setup.text, setup.source)
             .and_then(|blocks| read_blocks(&blocks, setup.source));
-        let blocks = blocks.map_err(anyhow::Error::new)?;
+        let blocks = blocks?;
         for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
             info!(plugin = %name, "accepted without effect: {why}");
         }
@@ -83,20 +82,19 @@ impl Program {
         let mut listeners = Listeners::new(setup.port, &interfaces);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
         for block in &blocks {
-            let (chain, stanza) = chain::chain(block, &setup.api, &listeners, &readiness).await?;
+            let local = listeners.local_addresses(block)?;
+            let (chain, stanza) = chain::chain(block, &setup.api, local, &readiness).await?;
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
-        let (dns, routers) = listeners.bind()?;
+        let dns = listeners.bind()?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
-        for spec in forwards(&blocks) {
-            spec.check_not_ourselves(&dns.addresses(), &local)
-                .map_err(anyhow::Error::new)?;
+        for block in &blocks {
+            sockets::check_upstreams(block, &dns.addresses(), &local)?;
         }
         let (admin, lameduck) = probes(&blocks, &readiness).await?;
         Ok(Self {
             dns,
-            routers,
             admin,
             stanzas,
             lameduck,
@@ -122,8 +120,8 @@ impl Program {
 
     /// What answers on each of the sockets, to be asked in this process.
     #[must_use]
-    pub fn routers(&self) -> &[Arc<Router>] {
-        &self.routers
+    pub fn routers(&self) -> Vec<Arc<Router>> {
+        self.dns.routers()
     }
 
     /// What is served, a line per zone and port, as CoreDNS prints it.
@@ -164,8 +162,7 @@ impl Program {
             () = shutdown.cancelled() => {}
             Some(ended) = watching.join_next() => return Err(ended_by_itself(ended)),
         }
-        let (dns, routers, stop) = (self.dns, self.routers, stop_dns.clone());
-        let mut dns = tokio::spawn(async move { dns.run(&routers, stop).await });
+        let mut dns = tokio::spawn(self.dns.run(stop_dns.clone()));
         drop(self.serving);
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
@@ -216,37 +213,39 @@ async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
     }
 }
 
-fn forwards(blocks: &[Block]) -> impl Iterator<Item = &crate::plugin::forward::Spec> {
-    let specs = blocks.iter().flat_map(|block| &block.specs);
-    specs.filter_map(|spec| {
-        if let Spec::Forward(spec) = spec {
-            Some(spec)
-        } else {
-            None
-        }
-    })
-}
-
 /// Binds the probes; an address that several blocks name is bound once. Also the longest lame duck.
 async fn probes(
     blocks: &[Block],
     readiness: &Readiness,
 ) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
     let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
-    for spec in blocks.iter().flat_map(|block| &block.specs) {
-        if let Spec::Health(health) = spec {
-            lameduck = lameduck.max(health.lameduck);
-            if !seen.contains(&("health", health.address.clone())) {
-                bound.push(admin::Bound::health(&health.address).await?);
-                seen.push(("health", health.address.clone()));
-            }
-        }
-        if let Spec::Ready(ready) = spec
-            && !seen.contains(&("ready", ready.address.clone()))
+    for block in blocks {
+        if let Some(ready) = &block.ready
+            && !seen.contains(&("ready", &ready.address))
         {
             bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
-            seen.push(("ready", ready.address.clone()));
+            seen.push(("ready", &ready.address));
+        }
+        if let Some(health) = &block.health {
+            lameduck = lameduck.max(health.lameduck);
+            if !seen.contains(&("health", &health.address)) {
+                bound.push(admin::Bound::health(&health.address).await?);
+                seen.push(("health", &health.address));
+            }
         }
     }
     Ok((bound, lameduck))
+}
+
+/// The error and what caused it, each said once.
+pub fn whole(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) {
+            text
+        } else {
+            format!("{text}: {cause}")
+        }
+    })
 }

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::corefile::{CorefileError, Key, Scheme};
+use crate::corefile::{CorefileError, Key, Scheme, Token};
 use crate::listen::{Bound, Inside, certificate};
 use crate::name::Name;
-use crate::plugin::{Block, Chain, Router, Spec, tls};
+use crate::plugin::{Block, Chain, Router, tls};
 
 /// Address and port; no address is every address.
 type Place = (Option<IpAddr>, u16);
 
 /// What is served at a place.
-#[derive(Default)]
 struct Socket {
+    /// Where the file asks for it.
+    token: Token,
     blocks: Vec<(Name, Chain)>,
-    /// A block forwards, and what is forwarded may be of any class.
+    /// A block takes questions of any class.
     any_class: bool,
     encrypted: Option<(Inside, tls::Spec)>,
 }
@@ -43,31 +44,43 @@ impl<'a> Listeners<'a> {
         block: &Block,
         chain: &Chain,
     ) -> Result<Vec<String>, CorefileError> {
-        let addresses = self.addresses(block)?;
+        let bound = self.bound(block)?;
         let mut lines = Vec::new();
         for key in &block.keys {
             let encrypted = encrypted(block, key)?;
             let port = key.port.unwrap_or_else(|| key.scheme.port(self.port));
-            for address in &addresses {
-                let socket = self.socket(key, (*address, port), encrypted.clone())?;
+            let places: Vec<_> = if bound.is_empty() {
+                vec![(None, key.token.clone())]
+            } else {
+                let bound = bound.iter();
+                bound
+                    .map(|(ip, token)| (Some(*ip), token.clone()))
+                    .collect()
+            };
+            for (address, token) in places {
+                let at = (address, port);
+                self.check(key, at, encrypted.as_ref())?;
+                let socket = self.sockets.entry(at).or_insert_with(|| Socket {
+                    token,
+                    blocks: Vec::new(),
+                    any_class: false,
+                    encrypted: encrypted.clone(),
+                });
                 socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
-                socket.any_class |= block
-                    .specs
-                    .iter()
-                    .any(|spec| matches!(spec, Spec::Forward(_)));
+                socket.any_class |= block.any_class;
             }
             lines.push(format!("{}:{port}", key.zone));
         }
         Ok(lines)
     }
 
-    /// The socket at a place, which must not serve the key's zone yet, nor speak another protocol.
-    fn socket(
-        &mut self,
+    /// A socket must not serve the key's zone yet, nor speak another protocol.
+    fn check(
+        &self,
         key: &Key,
         at: Place,
-        encrypted: Option<(Inside, tls::Spec)>,
-    ) -> Result<&mut Socket, CorefileError> {
+        encrypted: Option<&(Inside, tls::Spec)>,
+    ) -> Result<(), CorefileError> {
         let overlaps = |other: &Place| {
             other.1 == at.1 && at.1 != 0 && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
         };
@@ -79,7 +92,7 @@ impl<'a> Listeners<'a> {
                     .token
                     .error(problem, "each zone once for a port and address"));
             }
-            if socket.encrypted != encrypted {
+            if socket.encrypted.as_ref() != encrypted {
                 let problem = format!(
                     "port {} is served with another protocol or certificate",
                     at.1
@@ -89,32 +102,25 @@ impl<'a> Listeners<'a> {
                     .error(problem, "one scheme and certificate for a port"));
             }
         }
-        let socket = self.sockets.entry(at).or_default();
-        socket.encrypted = encrypted;
-        Ok(socket)
+        Ok(())
     }
 
-    /// What the block listens on.
-    fn addresses(&self, block: &Block) -> Result<Vec<Option<IpAddr>>, CorefileError> {
-        let mut addresses = Vec::new();
-        for spec in &block.specs {
-            if let Spec::Bind(bind) = spec {
-                addresses.extend(bind.addresses(self.interfaces)?.into_iter().map(Some));
-            }
+    /// What the block is bound to; nothing: every address.
+    fn bound(&self, block: &Block) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
+        let mut bound = Vec::new();
+        for bind in &block.bind {
+            bound.extend(bind.addresses(self.interfaces)?);
         }
-        Ok(if addresses.is_empty() {
-            vec![None]
-        } else {
-            addresses
-        })
+        Ok(bound)
     }
 
     /// The addresses by which others reach the block: those it is bound to, without loopback.
     pub(super) fn local_addresses(&self, block: &Block) -> Result<Vec<IpAddr>, CorefileError> {
-        let all = self.interfaces.iter().map(|(_, ip)| *ip);
-        let mut local: Vec<IpAddr> = match &self.addresses(block)?[..] {
-            [None] => all.collect(),
-            some => some.iter().flatten().copied().collect(),
+        let bound = self.bound(block)?;
+        let mut local: Vec<IpAddr> = if bound.is_empty() {
+            self.interfaces.iter().map(|(_, ip)| *ip).collect()
+        } else {
+            bound.into_iter().map(|(ip, _)| ip).collect()
         };
         local.retain(|ip| !ip.is_loopback() && !ip.is_unspecified());
         local.dedup();
@@ -122,23 +128,62 @@ impl<'a> Listeners<'a> {
     }
 
     /// Binds every socket.
-    pub(super) fn bind(self) -> anyhow::Result<(Bound, Vec<Arc<Router>>)> {
-        let (mut bound, mut routers) = (Bound::default(), Vec::new());
+    pub(super) fn bind(self) -> Result<Bound, CorefileError> {
+        let mut bound = Bound::default();
         for ((address, port), socket) in self.sockets {
-            let router = routers.len();
-            match (address, socket.encrypted) {
-                (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router)?,
-                (None, None) => bound.bind_any(port, router)?,
+            let router = Arc::new(Router::new(socket.blocks, socket.any_class));
+            let taken = match (address, socket.encrypted) {
+                (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
+                (None, None) => bound.bind_any(port, router),
                 (ip, Some((inside, spec))) => {
-                    let tls = certificate(&spec.certificate.text, &spec.key.text)?;
+                    let tls = read_certificate(&spec)?;
                     let ip = ip.unwrap_or_else(|| Ipv6Addr::UNSPECIFIED.into());
-                    bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))?
+                    bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))
                 }
             };
-            routers.push(Arc::new(Router::new(socket.blocks, socket.any_class)));
+            taken.map_err(|error| {
+                let expected = "an address of this machine, and a port that nobody has";
+                socket.token.error(error.to_string(), expected)
+            })?;
         }
-        Ok((bound, routers))
+        Ok(bound)
     }
+}
+
+fn read_certificate(spec: &tls::Spec) -> Result<rustls::ServerConfig, CorefileError> {
+    certificate(&spec.certificate.text, &spec.key.text).map_err(|error| {
+        let token = if error.file == spec.key.text {
+            &spec.key
+        } else {
+            &spec.certificate
+        };
+        token.error(
+            error.to_string(),
+            "a PEM file of a certificate, and one of its key",
+        )
+    })
+}
+
+/// Refuses an upstream that is one of this server's own sockets: a query would never end. `local`: this machine's
+/// addresses.
+pub(super) fn check_upstreams(
+    block: &Block,
+    bound: &[SocketAddr],
+    local: &[IpAddr],
+) -> Result<(), CorefileError> {
+    for (upstream, token) in &block.upstreams {
+        let ours = |ip: IpAddr| ip.is_loopback() || local.contains(&ip);
+        let hit = |b: &&SocketAddr| {
+            b.port() == upstream.port()
+                && (b.ip() == upstream.ip() || b.ip().is_unspecified() && ours(upstream.ip()))
+        };
+        if let Some(socket) = bound.iter().find(hit) {
+            let problem =
+                format!("the upstream {upstream} is this server itself, which listens on {socket}");
+            return Err(token.error(problem, "another server"));
+        }
+    }
+    Ok(())
 }
 
 /// How a key's transport is encrypted, where it is.
@@ -154,19 +199,39 @@ fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, tls::Spec)>, Co
             ));
         }
     };
-    let tls = |spec: &Spec| {
-        if let Spec::Tls(spec) = spec {
-            Some(spec.clone())
-        } else {
-            None
-        }
-    };
-    let spec = block.specs.iter().find_map(tls);
-    match spec {
-        Some(spec) => Ok(Some((inside, spec))),
+    match &block.tls {
+        Some(spec) => Ok(Some((inside, spec.clone()))),
         None => Err(key.token.error(
             "this transport needs a certificate",
             "`tls CERT KEY` in the block",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corefile::parse;
+    use crate::plugin::read_blocks;
+    use crate::serve::files::Files;
+
+    #[test]
+    fn an_upstream_that_is_ourselves_is_refused() {
+        let read = parse("Corefile", ". {\nforward . 10.0.0.5\n}", &Files).unwrap();
+        let block = read_blocks(&read, &Files).unwrap().remove(0);
+        let local = ["10.0.0.5".parse().unwrap()];
+        let problem = |bound: &str, local: &[IpAddr]| {
+            check_upstreams(&block, &[bound.parse().unwrap()], local)
+                .map_err(|e| e.problem().to_owned())
+        };
+        let itself = |on: &str| {
+            Err(format!(
+                "the upstream 10.0.0.5:53 is this server itself, which listens on {on}"
+            ))
+        };
+        assert_eq!(problem("0.0.0.0:53", &local), itself("0.0.0.0:53"));
+        assert_eq!(problem("10.0.0.5:53", &[]), itself("10.0.0.5:53"));
+        assert_eq!(problem("0.0.0.0:1053", &local), Ok(()));
+        assert_eq!(problem("0.0.0.0:53", &[]), Ok(()));
     }
 }

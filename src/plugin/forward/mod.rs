@@ -14,7 +14,8 @@ use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 use tokio::sync::Semaphore;
 
-pub use spec::{Policy, Spec, parse};
+pub(super) use spec::PLUGIN;
+pub use spec::{Policy, Spec};
 
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;

@@ -1,10 +1,17 @@
 //! The directive `forward FROM TO... { ... }`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
-use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
+use resolv_conf::ScopedIp;
+
+use crate::corefile::{CorefileError, Directive, Token};
 use crate::name::{Origin, Origins};
-use crate::plugin::registry::Setup;
+use crate::plugin::Plugin;
+use crate::plugin::block::{Block, Link, Parts};
+use crate::plugin::forward::Forward;
+use crate::plugin::kit::{Directives, ResolvConf, duration, number, zones};
+use crate::plugin::registry::Registration;
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,24 +51,44 @@ const MAX_UPSTREAMS: usize = 15;
 
 const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, health_check, expire, max_idle_conns or max_connect_attempts";
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
-    let directive = setup.directive;
+pub(in crate::plugin) const PLUGIN: Registration = Registration {
+    name: "forward",
+    setup,
+};
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    // What is forwarded may be of any class.
+    block.any_class = true;
+    for directive in directives.iter() {
+        let spec = parse(directives, directive)?;
+        block.upstreams.extend(spec.upstreams.iter().cloned());
+        block.links.push((PLUGIN.name, Box::new(spec)));
+    }
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(Forward::new(self.clone())))
+    }
+}
+
+pub(super) fn parse(
+    directives: &Directives<'_>,
+    directive: &Directive,
+) -> Result<Spec, CorefileError> {
     let [from, to @ ..] = directive.some_args("a zone and upstreams")? else {
         return Err(directive
             .name
             .error("`forward` needs arguments", "a zone and upstreams"));
     };
-    let mut zones = zones_of(&from.text).map_err(|problem| from.error(problem, "a zone"))?;
-    if zones.len() != 1 {
+    let mut froms = zones(std::slice::from_ref(from))?;
+    if froms.len() != 1 {
         return Err(from.error(format!("{} is several zones", from.text), "one zone"));
     }
     let mut upstreams = Vec::new();
     for token in to {
-        upstreams.extend(parse_upstream(setup, token)?);
+        upstreams.extend(parse_upstream(directives, token)?);
     }
     if upstreams.is_empty() {
         let last = to.last().unwrap_or(from);
@@ -78,7 +105,7 @@ pub fn parse(setup: &Setup<'_>) -> Result<Spec, CorefileError> {
         ));
     }
     let mut spec = Spec {
-        from: zones.remove(0).into(),
+        from: froms.remove(0).into(),
         except: Origins::default(),
         upstreams,
         policy: Policy::default(),
@@ -100,10 +127,7 @@ fn parse_property(
 ) -> Result<(), CorefileError> {
     match property.name.text.as_str() {
         "except" => {
-            for arg in property.some_args("zones")? {
-                spec.except
-                    .extend(zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?);
-            }
+            spec.except.extend(zones(property.some_args("zones")?)?);
         }
         "force_tcp" => {
             property.no_args()?;
@@ -131,28 +155,16 @@ fn parse_property(
         // Checked, and without effect: every exchange has a connection of its own.
         "max_idle_conns" | "max_connect_attempts" => drop(number(property)?),
         "expire" | "health_check" => {
-            let arg = &property.some_args("a duration")?[0];
-            go_duration(&arg.text)
-                .ok_or_else(|| arg.error("this is no duration", "a duration such as `10s`"))?;
+            duration(&property.some_args("a duration")?[0])?;
         }
         _ => return Err(directive.unknown_property(property, PROPERTIES)),
     }
     Ok(())
 }
 
-fn number(property: &Directive) -> Result<u32, CorefileError> {
-    let arg = property.one_arg("a number, 0 or more")?;
-    arg.text.parse().map_err(|_| {
-        arg.error(
-            format!("'{}' is no number", arg.text),
-            "a number, 0 or more",
-        )
-    })
-}
-
 /// An address with or without port, or the nameservers of a file like resolv.conf.
 fn parse_upstream(
-    setup: &Setup<'_>,
+    directives: &Directives<'_>,
     token: &Token,
 ) -> Result<Vec<(SocketAddr, Token)>, CorefileError> {
     let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
@@ -165,52 +177,24 @@ fn parse_upstream(
     if let Some(address) = address(text) {
         return Ok(vec![(address, token.clone())]);
     }
-    let lines = setup.source.read("", text).map_err(|error| {
+    let lines = directives.source.read("", text).map_err(|error| {
         token.error(
             format!("{text} is no address, and cannot be read as a file: {error}"),
             "an address, or a file like /etc/resolv.conf",
         )
     })?;
-    let servers = lines
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"));
-    let servers = servers.filter_map(|rest| rest.split_whitespace().next().and_then(address));
-    Ok(servers.map(|address| (address, token.clone())).collect())
+    let servers = ResolvConf::read(&lines).nameservers.into_iter();
+    let address = |server: ScopedIp| (SocketAddr::new(server.into(), DNS_PORT), token.clone());
+    Ok(servers.map(address).collect())
 }
 
+const DNS_PORT: u16 = 53;
+
 fn address(text: &str) -> Option<SocketAddr> {
-    const DNS_PORT: u16 = 53;
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     text.parse().ok().or_else(|| {
         bare.parse::<IpAddr>()
             .ok()
             .map(|ip| SocketAddr::new(ip, DNS_PORT))
     })
-}
-
-impl Spec {
-    /// Refuses an upstream that is one of this server's own sockets: a query would never end.
-    ///
-    /// # Errors
-    /// The upstream, with its place in the file.
-    pub fn check_not_ourselves(
-        &self,
-        bound: &[SocketAddr],
-        local: &[IpAddr],
-    ) -> Result<(), CorefileError> {
-        for (upstream, token) in &self.upstreams {
-            let ours = |ip: IpAddr| ip.is_loopback() || local.contains(&ip);
-            let hit = |b: &&SocketAddr| {
-                b.port() == upstream.port()
-                    && (b.ip() == upstream.ip() || b.ip().is_unspecified() && ours(upstream.ip()))
-            };
-            if let Some(socket) = bound.iter().find(hit) {
-                let problem = format!(
-                    "the upstream {upstream} is this server itself, which listens on {socket}"
-                );
-                return Err(token.error(problem, "another server"));
-            }
-        }
-        Ok(())
-    }
 }

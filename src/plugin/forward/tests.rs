@@ -10,7 +10,8 @@ use crate::message::record;
 use crate::message::reply::Composed;
 use crate::message::{Screened, encode, screen};
 use crate::name::Name;
-use crate::plugin::tests::{query, spec_error, specs};
+use crate::plugin::Parts;
+use crate::plugin::tests::{block, error, query};
 use crate::plugin::{Chain, Router};
 
 /// What a fake upstream says to a request: over UDP or TCP, `None` for silence.
@@ -65,10 +66,8 @@ async fn upstream(says: Says) -> SocketAddr {
 }
 
 fn forward(directive: &str) -> Router {
-    let Some(crate::plugin::Spec::Forward(spec)) = specs(directive).pop() else {
-        panic!("no forward")
-    };
-    let chain: Chain = Arc::from([Arc::new(Forward::new(spec)) as Arc<dyn Plugin>]);
+    let link = block(directive).links.remove(0).1;
+    let chain: Chain = Arc::from([link.build(&Parts::default()).unwrap()]);
     Router::new(vec![(Name::root(), chain)], true)
 }
 
@@ -247,12 +246,8 @@ async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
 
 #[test]
 fn upstreams_come_from_addresses_and_resolv_conf() {
-    let Some(crate::plugin::Spec::Forward(spec)) =
-        specs("forward . 10.0.0.1 10.0.0.2:5353 ::1 [::1]:54 /etc/resolv.conf").pop()
-    else {
-        panic!("no forward");
-    };
-    let all: Vec<_> = spec.upstreams.iter().map(|(a, _)| a.to_string()).collect();
+    let block = block("forward . 10.0.0.1 10.0.0.2:5353 ::1 [::1]:54 /etc/resolv.conf");
+    let all: Vec<_> = block.upstreams.iter().map(|(a, _)| a.to_string()).collect();
     assert_eq!(
         all,
         [
@@ -264,27 +259,6 @@ fn upstreams_come_from_addresses_and_resolv_conf() {
             "[2001:db8::1]:53"
         ]
     );
-}
-
-#[test]
-fn an_upstream_that_is_ourselves_is_refused() {
-    let Some(crate::plugin::Spec::Forward(spec)) = specs("forward . 10.0.0.5").pop() else {
-        panic!("no forward")
-    };
-    let local = ["10.0.0.5".parse().unwrap()];
-    let problem = |bound: &str, local: &[std::net::IpAddr]| {
-        spec.check_not_ourselves(&[bound.parse().unwrap()], local)
-            .map_err(|e| e.problem().to_owned())
-    };
-    let itself = |on: &str| {
-        Err(format!(
-            "the upstream 10.0.0.5:53 is this server itself, which listens on {on}"
-        ))
-    };
-    assert_eq!(problem("0.0.0.0:53", &local), itself("0.0.0.0:53"));
-    assert_eq!(problem("10.0.0.5:53", &[]), itself("10.0.0.5:53"));
-    assert_eq!(problem("0.0.0.0:1053", &local), Ok(()));
-    assert_eq!(problem("0.0.0.0:53", &[]), Ok(()));
 }
 
 #[test]
@@ -310,6 +284,6 @@ fn wrong_forwards_are_refused() {
             "unknown property 'excpt' of `forward`",
         ),
     ] {
-        assert_eq!(spec_error(text), problem, "{text}");
+        assert_eq!(error(text), problem, "{text}");
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-pub use spec::{Spec, parse};
+pub(super) use spec::PLUGIN;
+pub use spec::Spec;
 
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, Words, ZoneReply, write};

@@ -1,13 +1,18 @@
 //! The stanza `kubernetes [ZONES...] { ... }`, with CoreDNS's properties.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{Server, server_url};
 use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
 use crate::name::{Name, Origins, is_reverse};
-use crate::plugin::registry::Setup;
+use crate::plugin::Plugin;
+use crate::plugin::block::{Block, Cluster, Link, Parts};
+use crate::plugin::kit::{Directives, fallthrough, ttl, zones};
+use crate::plugin::kubernetes::Kubernetes;
+use crate::plugin::registry::Registration;
 use crate::selector::Selector;
-use crate::zone::{PodMode, View};
+use crate::zone::{PodMode, Shown, View};
 
 /// The stanza, parsed.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub struct Spec {
     pub fallthrough: Origins,
     /// Which API server.
     pub api: Server,
+    /// Where the file says so.
+    pub api_token: Token,
     /// Which Services, slices and Pods to watch.
     pub labels: Selector,
     /// Which namespaces to watch.
@@ -33,23 +40,48 @@ pub struct Spec {
 const PROPERTIES: &str = "endpoint, tls, kubeconfig, apiserver_qps, apiserver_burst, apiserver_max_inflight, namespaces, \
     namespace_labels, labels, pods, endpoint_pod_names, noendpoints, zonal, ttl, fallthrough, ignore, multicluster or startup_timeout";
 
-/// The longest TTL the stanza takes, in seconds: CoreDNS's.
-const MAX_TTL: u32 = 3600;
-
 /// CoreDNS's: a cluster whose API is slower than this is served as far as it is known.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads the directive.
-///
-/// # Errors
-/// Where it is wrong.
-pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
-    let directive = setup.directive;
-    let zones: Vec<_> = setup
-        .zones(&directive.args)?
-        .into_iter()
-        .map(|zone| zone.to_lowercase())
-        .collect();
+pub(in crate::plugin) const PLUGIN: Registration = Registration {
+    name: "kubernetes",
+    setup,
+};
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let spec = parse(directives)?;
+    let link = Handler {
+        token: directives.first.name.clone(),
+        fallthrough: spec.fallthrough.clone(),
+    };
+    block.kubernetes = Some(spec);
+    block.links.push((PLUGIN.name, Box::new(link)));
+    Ok(())
+}
+
+/// The link: what the stanza watches is the block's.
+#[derive(Debug)]
+struct Handler {
+    token: Token,
+    fallthrough: Origins,
+}
+
+impl Link for Handler {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let Cluster { zone, view } = parts.cluster(&self.token)?.clone();
+        Ok(Arc::new(Kubernetes {
+            name: PLUGIN.name,
+            shown: Shown::Kubernetes(view),
+            fallthrough: self.fallthrough.clone(),
+            zone,
+        }))
+    }
+}
+
+fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
+    let directive = directives.only()?;
+    let zones = directives.zones(&directive.args)?;
+    let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
     if zones
         .iter()
         .all(|zone| is_reverse(zone) && zone.num_labels() > 2)
@@ -59,19 +91,20 @@ pub fn parse(setup: &Setup<'_>) -> Result<Box<Spec>, CorefileError> {
             "the cluster's domain among the zones",
         ));
     }
-    let mut spec = Box::new(Spec {
+    let mut spec = Spec {
         view: View {
             origins: zones.into(),
             ..View::default()
         },
         fallthrough: Origins::default(),
         api: Server::default(),
+        api_token: directive.name.clone(),
         labels: Selector::default(),
         namespace_labels: Selector::default(),
         endpoint_pod_names: false,
         noendpoints: false,
         startup_timeout: STARTUP_TIMEOUT,
-    });
+    };
     let mut tls = None;
     for property in &directive.body {
         match property.name.text.as_str() {
@@ -122,17 +155,8 @@ fn parse_answers(
             spec.noendpoints |= flag == "noendpoints";
             spec.view.zonal |= flag == "zonal";
         }
-        "ttl" => {
-            let arg = &property.some_args("seconds")?[0];
-            let ttl = arg.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
-            spec.view.ttl = ttl.ok_or_else(|| {
-                arg.error(
-                    format!("'{}' is no TTL", arg.text),
-                    "seconds from 0 to 3600",
-                )
-            })?;
-        }
-        "fallthrough" => spec.fallthrough = parse_zones(&property.args, vec![Name::root()])?.into(),
+        "ttl" => spec.view.ttl = ttl(property)?,
+        "fallthrough" => spec.fallthrough = fallthrough(property)?,
         "ignore" => {
             if let Some(arg) = property.args.first() {
                 if arg.text != "empty_service" {
@@ -144,7 +168,7 @@ fn parse_answers(
             }
         }
         "multicluster" => {
-            spec.view.multicluster = parse_zones(&property.args, Vec::new())?;
+            spec.view.multicluster = zones(&property.args)?;
             let is_ours = |name: &Name| spec.view.origins.iter().any(|own| own.name == *name);
             let ours = |zones: Vec<Name>| zones.iter().all(is_ours);
             if let Some(arg) = property
@@ -172,6 +196,7 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
                     "the end of the line",
                 ));
             }
+            spec.api_token = property.name.clone();
             spec.api = Server::Kubeconfig {
                 file: file.into(),
                 context: property.args.get(1).map(|t| t.text.clone()),
@@ -184,6 +209,7 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
             server_url(&url.text, false).map_err(|problem| {
                 url.error(problem, "a URL such as https://10.96.0.1:443, or host:port")
             })?;
+            spec.api_token = property.name.clone();
             spec.api = Server::Endpoint {
                 url: url.text,
                 tls: None,
@@ -243,17 +269,6 @@ fn parse_timeout(property: &Directive) -> Result<Duration, CorefileError> {
     timeout.ok_or_else(|| arg.error(format!("'{}' is no time to wait", arg.text), EXPECTED))
 }
 
-fn parse_zones(args: &[Token], none: Vec<Name>) -> Result<Vec<Name>, CorefileError> {
-    if args.is_empty() {
-        return Ok(none);
-    }
-    let mut zones = Vec::new();
-    for arg in args {
-        zones.extend(zones_of(&arg.text).map_err(|problem| arg.error(problem, "a zone"))?);
-    }
-    Ok(zones)
-}
-
 /// Properties that exclude each other.
 fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
     let at = |name: &str| {
@@ -282,14 +297,10 @@ fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
 mod tests {
     use super::*;
     use crate::name::absolute;
-    use crate::plugin::Spec as Any;
-    use crate::plugin::tests::{spec_error, specs};
+    use crate::plugin::tests::{block, error};
 
     fn spec(text: &str) -> Spec {
-        match specs(text).pop() {
-            Some(Any::Kubernetes(spec)) => spec,
-            other => panic!("{other:?}"),
-        }
+        block(text).kubernetes.unwrap()
     }
 
     #[test]
@@ -383,10 +394,10 @@ mod tests {
                 "`zonal` needs the endpoints that `noendpoints` leaves out",
             ),
         ] {
-            assert_eq!(spec_error(&format!("kubernetes {{\n {body}\n}}")), problem);
+            assert_eq!(error(&format!("kubernetes {{\n {body}\n}}")), problem);
         }
         assert_eq!(
-            spec_error("kubernetes 10.0.0.0/8"),
+            error("kubernetes 10.0.0.0/8"),
             "every zone is a reverse zone"
         );
     }

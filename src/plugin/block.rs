@@ -1,0 +1,77 @@
+//! A server block, read: what its directives have set, and the links of its chain.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{Plugin, bind, health, kubernetes, ready, tls};
+use crate::corefile::{CorefileError, Key, Token};
+use crate::zone::{View, Zone};
+
+/// What the directives of a server block have set.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// What it serves.
+    pub keys: Vec<Key>,
+    /// Addresses to listen on; none: every address.
+    pub bind: Vec<bind::Spec>,
+    /// The certificate of encrypted transports.
+    pub tls: Option<tls::Spec>,
+    /// Liveness over HTTP.
+    pub health: Option<health::Spec>,
+    /// Readiness over HTTP.
+    pub ready: Option<ready::Spec>,
+    /// The cluster to watch.
+    pub kubernetes: Option<kubernetes::Spec>,
+    /// A plugin takes questions of any class.
+    pub any_class: bool,
+    /// Who is asked for names elsewhere, and where the file says so.
+    pub upstreams: Vec<(SocketAddr, Token)>,
+    /// In the order of the chain, each with its plugin's name.
+    pub links: Vec<(&'static str, Box<dyn Link>)>,
+    /// Plugins that were accepted without effect, with the reason.
+    pub without_effect: Vec<(String, &'static str)>,
+}
+
+/// A link of a chain before its server is there.
+pub trait Link: fmt::Debug {
+    /// Makes the handler.
+    ///
+    /// # Errors
+    /// What the block lacks for it.
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError>;
+}
+
+/// What a block has for the handlers of its chain.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Of its `kubernetes`.
+    pub cluster: Option<Cluster>,
+}
+
+/// The names of a cluster, and what a stanza shows of them.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The names.
+    pub zone: Arc<Zone>,
+    /// What is shown.
+    pub view: Arc<View>,
+}
+
+impl Parts {
+    /// The block's cluster.
+    ///
+    /// # Errors
+    /// At `token`, that there is none.
+    pub fn cluster(&self, token: &Token) -> Result<&Cluster, CorefileError> {
+        self.cluster.as_ref().ok_or_else(|| {
+            token.error(
+                format!(
+                    "`{}` needs `kubernetes` in the same server block",
+                    token.text
+                ),
+                "a `kubernetes` directive beside it",
+            )
+        })
+    }
+}

@@ -1,0 +1,187 @@
+//! What several directives have in common, read in one place (CoreDNS: `plugin/pkg`).
+
+use std::time::Duration;
+
+use resolv_conf::{Config, ScopedIp};
+
+use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, zones_of};
+use crate::name::{Name, Origins, absolute};
+
+/// Every directive of one plugin in one server block.
+pub struct Directives<'a> {
+    /// The first.
+    pub first: &'a Directive,
+    /// The others, in the order of the file.
+    more: Vec<&'a Directive>,
+    /// What the block serves: the zones of a directive that names none.
+    keys: &'a [Key],
+    /// Files and environment.
+    pub source: &'a dyn Source,
+}
+
+impl<'a> Directives<'a> {
+    /// Those of `directives` that are called `name`; `None` where there are none.
+    pub(super) fn named(
+        name: &str,
+        directives: &'a [Directive],
+        keys: &'a [Key],
+        source: &'a dyn Source,
+    ) -> Option<Self> {
+        let mut named = directives.iter().filter(|d| d.name.text == name);
+        Some(Self {
+            first: named.next()?,
+            more: named.collect(),
+            keys,
+            source,
+        })
+    }
+
+    /// All of them, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &'a Directive> {
+        std::iter::once(self.first).chain(self.more.iter().copied())
+    }
+
+    /// The only one.
+    ///
+    /// # Errors
+    /// Where there is another.
+    pub fn only(&self) -> Result<&'a Directive, CorefileError> {
+        self.more.first().map_or(Ok(self.first), |second| {
+            let problem = format!("`{}` stands twice in this block", second.name.text);
+            Err(second.name.error(problem, "it once"))
+        })
+    }
+
+    /// The zones that arguments name; those of the block where there are none.
+    ///
+    /// # Errors
+    /// An argument that is no zone.
+    pub fn zones(&self, args: &[Token]) -> Result<Vec<Name>, CorefileError> {
+        if args.is_empty() {
+            return Ok(self.keys.iter().map(|key| key.zone.clone()).collect());
+        }
+        zones(args)
+    }
+}
+
+/// The zones that arguments name; a CIDR is several.
+///
+/// # Errors
+/// An argument that is no zone.
+pub fn zones(args: &[Token]) -> Result<Vec<Name>, CorefileError> {
+    let mut zones = Vec::new();
+    for arg in args {
+        let error = |problem| arg.error(problem, "a zone such as `cluster.local`, or a CIDR");
+        zones.extend(zones_of(&arg.text).map_err(error)?);
+    }
+    Ok(zones)
+}
+
+/// `fallthrough [ZONES...]`: of these names, those that do not exist go to the next plugin.
+///
+/// # Errors
+/// An argument that is no zone.
+pub fn fallthrough(property: &Directive) -> Result<Origins, CorefileError> {
+    if property.args.is_empty() {
+        return Ok(vec![Name::root()].into());
+    }
+    zones(&property.args).map(Origins::from)
+}
+
+/// The longest TTL that a directive takes, in seconds: CoreDNS's.
+const MAX_TTL: u32 = 3600;
+
+/// `ttl SECONDS`.
+///
+/// # Errors
+/// Where it is none, or longer than an hour.
+pub fn ttl(property: &Directive) -> Result<u32, CorefileError> {
+    let arg = &property.some_args("seconds")?[0];
+    let ttl = arg.text.parse().ok().filter(|ttl| *ttl <= MAX_TTL);
+    ttl.ok_or_else(|| {
+        let problem = format!("'{}' is no TTL", arg.text);
+        arg.error(problem, "seconds from 0 to 3600")
+    })
+}
+
+/// A duration as Go writes it.
+///
+/// # Errors
+/// Where it is none.
+pub fn duration(arg: &Token) -> Result<Duration, CorefileError> {
+    go_duration(&arg.text).ok_or_else(|| {
+        let problem = format!("'{}' is no duration", arg.text);
+        arg.error(problem, "a duration such as `5s`")
+    })
+}
+
+/// The property's argument: a whole number, 0 or more.
+///
+/// # Errors
+/// Where it is none.
+pub fn number(property: &Directive) -> Result<u32, CorefileError> {
+    const EXPECTED: &str = "a number, 0 or more";
+    let arg = property.one_arg(EXPECTED)?;
+    let error = |_| arg.error(format!("'{}' is no number", arg.text), EXPECTED);
+    arg.text.parse().map_err(error)
+}
+
+/// The argument of a probe: `host:port`, where an empty host is every address.
+///
+/// # Errors
+/// Where it has no port.
+pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileError> {
+    if directive.args.is_empty() {
+        return Ok(default.into());
+    }
+    let arg = directive.one_arg("an address such as `:8080`")?;
+    let port = arg
+        .text
+        .rsplit_once(':')
+        .map(|(_, port)| port.parse::<u16>());
+    match port {
+        Some(Ok(_)) => Ok(arg.text.clone()),
+        Some(Err(_)) | None => Err(arg.error(
+            format!("{} has no port", arg.text),
+            "an address such as `:8080` or `127.0.0.1:8080`",
+        )),
+    }
+}
+
+/// What resolv.conf(5) says that is used here. A line that cannot be read counts for nothing, as with every resolver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolvConf {
+    /// `nameserver`, each once.
+    pub nameservers: Vec<ScopedIp>,
+    /// `search`, or `domain`: the last one counts. In lower case.
+    pub search: Vec<Name>,
+}
+
+impl ResolvConf {
+    /// Reads a file's text.
+    #[must_use]
+    pub fn read(text: &str) -> Self {
+        let (config, _unreadable) = Config::parse_with_errors(text.as_bytes());
+        let search = config.get_last_search_or_domain();
+        let name = |name: &String| Some(absolute(name).ok()?.to_lowercase());
+        Self {
+            search: search.filter_map(name).collect(),
+            nameservers: config.nameservers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_search_line_counts_and_a_line_that_nobody_knows_counts_for_nothing() {
+        let text = "search a.example b.example\nnonsense\nnameserver 192.0.2.1\n# no\n\
+            nameserver 2001:db8::1 # yes\noptions ndots:5 edns0 trust-ad unheard-of\nsearch C.example\n";
+        let read = ResolvConf::read(text);
+        let servers: Vec<_> = read.nameservers.iter().map(ToString::to_string).collect();
+        assert_eq!(servers, ["192.0.2.1", "2001:db8::1"]);
+        assert_eq!(read.search, [absolute("c.example").unwrap()]);
+    }
+}
