@@ -40,6 +40,13 @@
 //! L0  name, message, endpoint, selector, podspec, rfc3339, throttle   facts
 //! ```
 
+#[cfg(test)]
+extern crate self as headless_dns;
+
+#[cfg(test)]
+#[path = "../tests/support/build.rs"]
+pub mod build;
+
 pub mod endpoint;
 pub mod message;
 pub mod name;

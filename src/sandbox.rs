@@ -12,6 +12,8 @@
 //! # }
 //! ```
 
+mod names;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -23,7 +25,7 @@ use anyhow::Context;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::net::UdpSocket;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +41,9 @@ use crate::name::absolute;
 use crate::plugin::kit::ResolvConf;
 use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
+use crate::store::Change;
 use crate::zone::Zone;
+use names::Names;
 
 /// The manifest that is applied where none is given.
 pub const REDIS: &str = include_str!("../config/redis.yaml");
@@ -98,6 +102,12 @@ impl Sandbox {
     /// # Errors
     /// An address that cannot be had; a manifest that is refused, with file, line and field.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let (sandbox, _changes) = Self::begin(options).await?;
+        Ok(sandbox)
+    }
+
+    /// Starts one; also all changes of its names.
+    async fn begin(options: Options) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
         let mut cluster = Cluster::start(options.delays);
         let (api, kubeconfig) = cluster.listen(options.api).await?;
         let setup = Setup {
@@ -123,6 +133,8 @@ impl Sandbox {
             .zones()
             .pop()
             .context("the sandbox's Corefile has no kubernetes stanza")?;
+        let changes = program.changes().pop();
+        let changes = changes.context("the sandbox's Corefile has no kubernetes stanza")?;
         let mut applied = Vec::new();
         for (file, text) in &options.manifests {
             applied.extend(cluster.apply(file, text)?);
@@ -133,7 +145,7 @@ impl Sandbox {
         let reconciler = tokio::spawn(noticed("the reconciler", run, broken.clone()));
         let run = program.run(shutdown.clone());
         let server = tokio::spawn(noticed("the DNS server", run, broken.clone()));
-        Ok(Self {
+        let sandbox = Self {
             cluster,
             applied,
             dns,
@@ -144,7 +156,8 @@ impl Sandbox {
             reconciler,
             server,
             broken,
-        })
+        };
+        Ok((sandbox, changes))
     }
 
     /// Waits for a part of the sandbox to end that should not; says which.
@@ -357,7 +370,7 @@ pub async fn narrate(
     tell: impl Fn(&str),
 ) -> anyhow::Result<()> {
     let started = Instant::now();
-    let sandbox = Sandbox::start(options).await?;
+    let (sandbox, changes) = Sandbox::begin(options).await?;
     let path = kubeconfig_path.unwrap_or_else(|| {
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
@@ -371,7 +384,8 @@ pub async fn narrate(
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns));
     tell(&format!("api   https://{}", sandbox.api));
     tell(&format!("export KUBECONFIG={}", file.path().display()));
-    let told = tell_until(&sandbox, started, &stop, &tell).await;
+    let names = Names::new(changes);
+    let told = tell_until(&sandbox, (names, started), &stop, &tell).await;
     drop(file);
     let stopped = sandbox.stop().await;
     told.and(stopped)
@@ -379,7 +393,7 @@ pub async fn narrate(
 
 async fn tell_until(
     sandbox: &Sandbox,
-    started: Instant,
+    (mut names, started): (Names, Instant),
     stop: &CancellationToken,
     tell: &impl Fn(&str),
 ) -> anyhow::Result<()> {
@@ -394,15 +408,16 @@ async fn tell_until(
             () = stop.cancelled() => return Ok(()),
             why = sandbox.broken() => anyhow::bail!(why),
             Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
-            names = &mut ready, if !is_ready => {
+            Some(lines) = names.next() => lines.iter().for_each(|line| tell(line)),
+            all = &mut ready, if !is_ready => {
                 is_ready = true;
-                let names = names?;
-                if let Some(name) = names.first() {
+                let all = all?;
+                if let Some(name) = all.first() {
                     tell(&format!("try   dig @{} -p {} {name}", sandbox.dns.ip(), sandbox.dns.port()));
                 }
                 tell("try   kubectl get pods -o wide");
                 if let Some(kib) = resident_memory() {
-                    tell(&format!("      {} names, {} MiB of memory", names.len(), kib / 1024));
+                    tell(&format!("      {} names, {} MiB of memory", all.len(), kib / 1024));
                 }
                 tell(&format!("ready in {} ms", started.elapsed().as_millis()));
             }

@@ -18,7 +18,7 @@ use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;
 use headless_dns::serve::{Ambient, Program, Setup};
-use headless_dns::zone::Set;
+use headless_dns::zone::Scope;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
@@ -306,7 +306,7 @@ async fn serve(case: &Case) -> Server {
     tokio::spawn(program.run(stop.clone()));
     // Where some lists are held, what the others have is waited for.
     let services = objects.iter().filter(|o| o["kind"] == "Service").count();
-    let has_all = || is_held(case) && zone.services(Set::Services).len() == services;
+    let has_all = || is_held(case) && zone.services(Scope::Cluster).len() == services;
     while !zone.synced() && !has_all() {
         tokio::task::yield_now().await;
     }

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("podspec", 0),
     ("rfc3339", 0),
     ("throttle", 0),
+    ("build", 0),
     ("store", 1),
     ("zone", 1),
     ("answer", 1),

@@ -2,45 +2,51 @@
 //!
 //! ```text
 //! at SECONDS                                   what the clock says from here on
-//! apply namespace NS
-//! apply service NS/NAME headless|ADDRESS[,ADDRESS]|external:NAME [PORT:NUMBER/PROTOCOL]...
-//! apply slice NS/NAME of SERVICE [HOST=ADDRESS[!notready]]...
-//! delete namespace|service|slice KEY
-//! reset namespaces|services|slices             a full list begins
-//! synced namespaces|services|slices            it is complete
-//! query NAME TYPE                              below `cluster.local.`, unless the name ends in a dot
+//! options [OPTION [VALUE]]...                  what the stanza shows, see below
+//! external ZONE [headless]                     names of external addresses are in this zone
+//! query NAME TYPE                              below `svc.cluster.local.`, unless the name ends in a dot
 //! expect RDATA | RDATA ...                     the whole answer, sorted; or `NODATA reason` / `NXDOMAIN reason` / `SERVFAIL reason`
+//! changes NAME: OLD -> NEW | ...               what the last event changed; nothing: no name
 //! ```
+//!
+//! and what watches deliver (`support/build.rs`). Options: `pods insecure|verified`, `zonal`, `ttl SECONDS`,
+//! `namespaces NS,NS`, `ignore_empty`, `multicluster ZONE`.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
-use headless_dns::name::ServiceKey;
-use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
-use headless_dns::zone::Zone;
-use support::zone::said;
+use headless_dns::message::question::RecordType;
+use headless_dns::name::absolute;
+use headless_dns::store::{Change, Resource, Store};
+use headless_dns::zone::{ExternalView, PodMode, Shown, View, Zone};
+use support::build::event;
+use support::zone::said_by;
 
 struct World {
     now: u32,
     zone: Arc<Zone>,
     store: Store,
+    view: View,
+    external: Option<Shown>,
     last: String,
+    changes: Vec<Change>,
 }
 
 impl World {
     fn new() -> Self {
         let zone = Arc::new(Zone::default());
-        let watches = [Watched::Namespaces, Watched::Services, Watched::Slices];
+        let watches = [Resource::Namespaces, Resource::Services, Resource::Slices];
         let store = Store::new(Arc::clone(&zone), &watches);
         Self {
             now: 1,
             zone,
             store,
+            view: support::zone::view(),
+            external: None,
             last: String::new(),
+            changes: Vec::new(),
         }
     }
 
@@ -48,133 +54,90 @@ impl World {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["at", seconds] => self.now = seconds.parse().map_err(|e| format!("{e}"))?,
-            ["apply", "namespace", name] => self.handle(Event::Apply(
-                Watched::Namespaces,
-                key(name),
-                Fact::Namespace,
-            )),
-            ["apply", "service", name, kind, ref ports @ ..] => {
-                let fact = Fact::Service(Service {
-                    key: service_key(name),
-                    kind: parse_kind(kind),
-                    external: Box::new([]),
-                    ports: parse_ports(ports),
-                });
-                self.handle(Event::Apply(Watched::Services, key(name), fact));
-            }
-            ["apply", "slice", name, "of", service, ref endpoints @ ..] => {
-                let ns = name.split('/').next().unwrap();
-                let fact = Fact::Slice(
-                    Some(service_key(&format!("{ns}/{service}"))),
-                    parse_slice(endpoints),
-                );
-                self.handle(Event::Apply(Watched::Slices, key(name), fact));
-            }
-            ["delete", kind, name] => {
-                self.handle(Event::Delete(watched(&format!("{kind}s"))?, key(name)))
-            }
-            ["reset", kind] => self.handle(Event::Reset(watched(kind)?)),
-            ["synced", kind] => self.handle(Event::Synced(watched(kind)?)),
-            ["query", name, qtype] => self.last = self.ask(name, qtype),
-            ["expect", ..] => {
-                let wanted = line.trim_start().strip_prefix("expect").unwrap().trim();
-                if self.last != wanted {
-                    return Err(format!("expected {wanted:?}, got {:?}", self.last));
-                }
-            }
-            _ => return Err(format!("no such step: {line}")),
+            ["options", ref options @ ..] => self.options(options)?,
+            ["external", zone, ref headless @ ..] => self.external(zone, !headless.is_empty()),
+            ["query", name, qtype] => self.last = self.ask(name, qtype.parse().unwrap()),
+            ["expect", ref wanted @ ..] => same(&wanted.join(" "), &self.last)?,
+            ["changes", ref wanted @ ..] => same(&wanted.join(" "), &told(&self.changes))?,
+            _ => self.changes = self.store.handle(self.now, event(line)?),
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) {
-        self.store.handle(self.now, event);
-    }
-
-    fn ask(&self, name: &str, qtype: &str) -> String {
-        let name = if name.ends_with('.') {
-            name.to_owned()
-        } else {
-            format!("{name}.svc.cluster.local.")
-        };
-        said(&self.zone, &name, qtype.parse().unwrap())
-    }
-}
-
-fn watched(kind: &str) -> Result<Watched, String> {
-    match kind {
-        "namespaces" => Ok(Watched::Namespaces),
-        "services" => Ok(Watched::Services),
-        "slices" => Ok(Watched::Slices),
-        _ => Err(format!("no such kind: {kind}")),
-    }
-}
-
-fn key(name: &str) -> ObjectKey {
-    let (ns, name) = name.split_once('/').unwrap_or(("", name));
-    ObjectKey {
-        ns: ns.into(),
-        name: name.into(),
-    }
-}
-
-fn service_key(name: &str) -> ServiceKey {
-    let (ns, name) = name.split_once('/').unwrap();
-    ServiceKey::new(ns.as_bytes(), name.as_bytes())
-}
-
-fn parse_kind(kind: &str) -> Kind {
-    match kind.split_once(':') {
-        Some(("external", name)) => Kind::ExternalName(name.into()),
-        _ if kind == "headless" => Kind::Headless,
-        _ => Kind::ClusterIp(kind.split(',').map(|ip| ip.parse().unwrap()).collect()),
-    }
-}
-
-fn parse_ports(ports: &[&str]) -> Box<[Port]> {
-    let port = |text: &&str| {
-        let (name, rest) = text.split_once(':').unwrap();
-        let (number, protocol) = rest.split_once('/').unwrap();
-        Port {
-            name: name.into(),
-            protocol: protocol.into(),
-            number: Some(number.parse().unwrap()),
-        }
-    };
-    let none = Port {
-        name: "".into(),
-        protocol: "".into(),
-        number: None,
-    };
-    if ports.is_empty() {
-        Box::new([none])
-    } else {
-        ports.iter().map(port).collect()
-    }
-}
-
-fn parse_slice(endpoints: &[&str]) -> Slice {
-    let endpoints: Vec<_> = endpoints
-        .iter()
-        .map(|text| {
-            let (host, rest) = text.split_once('=').unwrap();
-            let (ip, ready) = rest
-                .strip_suffix("!notready")
-                .map_or((rest, true), |ip| (ip, false));
-            let address = Address::Ip(ip.parse::<IpAddr>().unwrap());
-            let label = (!host.is_empty()).then_some(host);
-            Endpoint {
-                address,
-                label,
-                zone: "",
-                conditions: Conditions {
-                    ready,
-                    terminating: false,
-                },
+    fn options(&mut self, options: &[&str]) -> Result<(), String> {
+        let mut options = options.iter().copied();
+        while let Some(option) = options.next() {
+            let mut value = || {
+                options
+                    .next()
+                    .ok_or_else(|| format!("{option} wants a value"))
+            };
+            match option {
+                "zonal" => self.view.zonal = true,
+                "ignore_empty" => self.view.ignore_empty_service = true,
+                "pods" => {
+                    self.view.pods = match value()? {
+                        "insecure" => PodMode::Insecure,
+                        "verified" => PodMode::Verified,
+                        other => return Err(format!("no such mode: {other}")),
+                    }
+                }
+                "ttl" => self.view.ttl = value()?.parse().map_err(|e| format!("{e}"))?,
+                "namespaces" => self.view.namespaces = value()?.split(',').map(Box::from).collect(),
+                "multicluster" => {
+                    let zone = absolute(value()?).unwrap();
+                    self.view.multicluster = vec![zone.clone()];
+                    self.view.origins.extend([zone]);
+                }
+                other => return Err(format!("no such option: {other}")),
             }
+        }
+        Ok(())
+    }
+
+    fn external(&mut self, zone: &str, headless: bool) {
+        let view = ExternalView {
+            origins: vec![absolute(zone).unwrap()].into(),
+            apex: "dns".into(),
+            ttl: 5,
+            headless,
+            kubernetes: self.view.clone().into(),
+        };
+        self.external = Some(view.into());
+    }
+
+    fn ask(&self, name: &str, qtype: RecordType) -> String {
+        let name = match name.strip_suffix('.') {
+            Some(_) => name.to_owned(),
+            None => format!("{name}.svc.cluster.local."),
+        };
+        let cluster = Shown::from(self.view.clone());
+        let external = self.external.iter();
+        let said = external
+            .chain([&cluster])
+            .find_map(|shown| said_by(&self.zone, shown, &name, qtype));
+        said.unwrap_or_else(|| "OUTOFZONE".into())
+    }
+}
+
+fn same(wanted: &str, got: &str) -> Result<(), String> {
+    if wanted == got {
+        return Ok(());
+    }
+    Err(format!("expected {wanted:?}, got {got:?}"))
+}
+
+/// Every name that has changed, with where it led and leads.
+fn told(changes: &[Change]) -> String {
+    let names = changes.iter().flat_map(Change::names);
+    let told: Vec<String> = names
+        .map(|change| {
+            let [before, after] = [change.before, change.after].map(|targets| targets.join(","));
+            let words = format!("{}: {before} -> {after}", change.name);
+            Vec::from_iter(words.split_whitespace()).join(" ")
         })
         .collect();
-    Slice::new("", parse_ports(&["redis:6379/TCP"]), &endpoints)
+    told.join(" | ")
 }
 
 #[test]

@@ -6,26 +6,26 @@ use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
-use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
+use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
 use headless_dns::zone::Zone;
 use proptest::prelude::*;
 
-const WATCHES: [Watched; 4] = [
-    Watched::Namespaces,
-    Watched::Services,
-    Watched::Slices,
-    Watched::Pods,
+const WATCHES: [Resource; 4] = [
+    Resource::Namespaces,
+    Resource::Services,
+    Resource::Slices,
+    Resource::Pods,
 ];
 
 /// What happens to the cluster. Few names and addresses, so that events meet.
 #[derive(Clone, Debug)]
 enum Step {
-    Apply(Watched, ObjectKey, Fact),
-    Delete(Watched, ObjectKey),
+    Apply(Resource, ObjectKey, Fact),
+    Delete(Resource, ObjectKey),
     /// The watch lists again; before it does, these objects went unseen.
-    Relist(Watched, Vec<ObjectKey>),
+    Relist(Resource, Vec<ObjectKey>),
     /// A list that breaks off after the first so many objects.
-    Broken(Watched, usize),
+    Broken(Resource, usize),
 }
 
 fn key(ns: u8, name: u8) -> ObjectKey {
@@ -51,22 +51,25 @@ fn ports() -> Box<[Port]> {
     }])
 }
 
-fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
-    match watched {
-        Watched::Services | Watched::Imports => {
+fn fact(resource: Resource, key: &ObjectKey, bytes: &[u8]) -> Fact {
+    match resource {
+        Resource::Services | Resource::Imports => {
             let kind = match bytes[0] % 3 {
                 0 => Kind::Headless,
                 1 => Kind::ClusterIp(Box::new([ip(bytes[1])])),
                 _ => Kind::ExternalName("example.com".into()),
             };
-            Fact::Service(Service {
-                key: service_key(key),
-                kind,
-                external: Box::new([]),
-                ports: ports(),
-            })
+            Fact::Service(
+                resource.scope(),
+                Service {
+                    key: service_key(key),
+                    kind,
+                    external: Box::new([]),
+                    ports: ports(),
+                },
+            )
         }
-        Watched::Slices | Watched::ImportSlices => {
+        Resource::Slices | Resource::ImportSlices => {
             let owner = ObjectKey {
                 ns: key.ns.clone(),
                 name: format!("o{}", bytes[0] % 4).into(),
@@ -86,9 +89,9 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 })
                 .collect();
             let of = (bytes[0] % 7 != 6).then(|| service_key(&owner));
-            Fact::Slice(of, Slice::new("", ports(), &endpoints))
+            Fact::Slice(resource.scope(), of, Slice::new("", ports(), &endpoints))
         }
-        Watched::Pods => {
+        Resource::Pods => {
             let addresses = bytes[1..].iter().take(2).map(|b| ip(*b)).collect();
             Fact::Pod(Pod {
                 ns: key.ns.clone(),
@@ -96,64 +99,64 @@ fn fact(watched: Watched, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 addresses,
             })
         }
-        Watched::Namespaces => Fact::Namespace,
+        Resource::Namespaces => Fact::Namespace,
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let bytes = prop::collection::vec(any::<u8>(), 2..6);
     (0..4usize, any::<u8>(), any::<u8>(), bytes, 0..8u8).prop_map(|(w, ns, name, bytes, what)| {
-        let watched = WATCHES[w];
+        let resource = WATCHES[w];
         let mut key = key(ns, name);
-        if watched == Watched::Namespaces {
+        if resource == Resource::Namespaces {
             key = ObjectKey {
                 ns: "".into(),
                 name: key.ns,
             };
         }
         match what {
-            0 | 1 => Step::Delete(watched, key),
+            0 | 1 => Step::Delete(resource, key),
             2 => Step::Relist(
-                watched,
+                resource,
                 bytes.iter().map(|b| self::key(*b, b / 2)).collect(),
             ),
-            3 => Step::Broken(watched, usize::from(bytes[0] % 3)),
-            _ => Step::Apply(watched, key.clone(), fact(watched, &key, &bytes)),
+            3 => Step::Broken(resource, usize::from(bytes[0] % 3)),
+            _ => Step::Apply(resource, key.clone(), fact(resource, &key, &bytes)),
         }
     })
 }
 
-type Objects = BTreeMap<(Watched, ObjectKey), Fact>;
+type Objects = BTreeMap<(Resource, ObjectKey), Fact>;
 
-fn apply_all(store: &mut Store, objects: &Objects, watched: Watched, most: usize) {
+fn apply_all(store: &mut Store, objects: &Objects, resource: Resource, most: usize) {
     for ((_, key), fact) in objects
         .iter()
-        .filter(|((w, _), _)| *w == watched)
+        .filter(|((w, _), _)| *w == resource)
         .take(most)
     {
-        store.handle(1, Event::Apply(watched, key.clone(), fact.clone()));
+        store.handle(1, Event::Apply(key.clone().into(), fact.clone()));
     }
 }
 
 fn run(store: &mut Store, objects: &mut Objects, step: Step) {
     match step {
-        Step::Apply(watched, key, fact) => {
-            objects.insert((watched, key.clone()), fact.clone());
-            store.handle(1, Event::Apply(watched, key, fact));
+        Step::Apply(resource, key, fact) => {
+            objects.insert((resource, key.clone()), fact.clone());
+            store.handle(1, Event::Apply(key.into(), fact));
         }
-        Step::Delete(watched, key) => {
-            objects.remove(&(watched, key.clone()));
-            store.handle(1, Event::Delete(watched, key));
+        Step::Delete(resource, key) => {
+            objects.remove(&(resource, key.clone()));
+            store.handle(1, Event::Delete(resource, key.into()));
         }
-        Step::Relist(watched, unseen) => {
-            objects.retain(|(w, key), _| *w != watched || !unseen.contains(key));
-            store.handle(1, Event::Reset(watched));
-            apply_all(store, objects, watched, usize::MAX);
-            store.handle(1, Event::Synced(watched));
+        Step::Relist(resource, unseen) => {
+            objects.retain(|(w, key), _| *w != resource || !unseen.contains(key));
+            store.handle(1, Event::Reset(resource));
+            apply_all(store, objects, resource, usize::MAX);
+            store.handle(1, Event::Synced(resource));
         }
-        Step::Broken(watched, most) => {
-            store.handle(1, Event::Reset(watched));
-            apply_all(store, objects, watched, most);
+        Step::Broken(resource, most) => {
+            store.handle(1, Event::Reset(resource));
+            apply_all(store, objects, resource, most);
         }
     }
 }
@@ -161,10 +164,10 @@ fn run(store: &mut Store, objects: &mut Objects, step: Step) {
 fn fresh(objects: &Objects) -> Arc<Zone> {
     let zone = Arc::new(Zone::default());
     let mut store = Store::new(Arc::clone(&zone), &WATCHES);
-    for watched in WATCHES {
-        store.handle(1, Event::Reset(watched));
-        apply_all(&mut store, objects, watched, usize::MAX);
-        store.handle(1, Event::Synced(watched));
+    for resource in WATCHES {
+        store.handle(1, Event::Reset(resource));
+        apply_all(&mut store, objects, resource, usize::MAX);
+        store.handle(1, Event::Synced(resource));
     }
     zone
 }
@@ -179,8 +182,8 @@ proptest! {
         for step in steps {
             run(&mut store, &mut objects, step);
         }
-        for watched in WATCHES {
-            run(&mut store, &mut objects, Step::Relist(watched, Vec::new()));
+        for resource in WATCHES {
+            run(&mut store, &mut objects, Step::Relist(resource, Vec::new()));
         }
         prop_assert!(*zone == *fresh(&objects));
     }
@@ -190,8 +193,8 @@ proptest! {
         let zone = Arc::new(Zone::default());
         let mut store = Store::new(Arc::clone(&zone), &WATCHES);
         let mut objects = Objects::new();
-        for watched in WATCHES {
-            run(&mut store, &mut objects, Step::Relist(watched, Vec::new()));
+        for resource in WATCHES {
+            run(&mut store, &mut objects, Step::Relist(resource, Vec::new()));
         }
         for step in steps.into_iter().filter(|s| !matches!(s, Step::Broken(..))) {
             run(&mut store, &mut objects, step);

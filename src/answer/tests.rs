@@ -1,60 +1,32 @@
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use super::*;
-use crate::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
+use crate::build;
 use crate::message::question::{Query, Transport};
-use crate::name::{ServiceKey, absolute};
-use crate::store::{Event, Fact, ObjectKey, Store, Watched};
+use crate::name::absolute;
 use crate::zone::View;
 
-/// `redis-headless` in `default`, with so many endpoints.
+/// `redis-headless` in `default`, with so many endpoints, a hundred in a slice.
 fn zone(endpoints: u16) -> Arc<Zone> {
-    let zone = Arc::new(Zone::default());
-    let mut store = Store::new(Arc::clone(&zone), &[]);
-    let (ns, name) = ("default", "redis-headless");
-    let key = |ns: &str, name: &str| ObjectKey {
-        ns: ns.into(),
-        name: name.into(),
+    let endpoint = |i: u16| {
+        let [high, low] = i.to_be_bytes();
+        format!("redis-{i}=10.20.{high}.{low}")
     };
-    let ports = || {
-        Box::new([Port {
-            name: "http".into(),
-            protocol: "TCP".into(),
-            number: Some(80),
-        }])
-    };
-    let service = ServiceKey::new(ns.as_bytes(), name.as_bytes());
-    let mut apply = |watched, key, fact| store.handle(1, Event::Apply(watched, key, fact));
-    apply(Watched::Namespaces, key("", ns), Fact::Namespace);
-    let fact = Fact::Service(Service {
-        key: service.clone(),
-        kind: Kind::Headless,
-        external: Box::new([]),
-        ports: ports(),
+    let slices = (0..endpoints).step_by(100).map(|first| {
+        let endpoints: Vec<_> = (first..first + 100).map(endpoint).collect();
+        let endpoints = endpoints.join(" ");
+        format!("apply slice default/{first} of redis-headless {endpoints} http:80/TCP")
     });
-    apply(Watched::Services, key(ns, name), fact);
-    let labels: Vec<_> = (0..endpoints).map(|i| format!("redis-{i}")).collect();
-    let endpoint = |(label, i): (_, u16)| Endpoint {
-        address: Address::Ip(Ipv4Addr::from_bits(0x0a14_0000 | u32::from(i)).into()),
-        label: Some(label),
-        zone: "",
-        conditions: Conditions {
-            ready: true,
-            terminating: false,
-        },
-    };
-    let endpoints: Vec<_> = labels
-        .iter()
-        .map(String::as_str)
-        .zip(0..)
-        .map(endpoint)
+    let cluster = [
+        "apply namespace default",
+        "apply service default/redis-headless headless http:80/TCP",
+    ];
+    let lines: Vec<String> = cluster
+        .map(str::to_owned)
+        .into_iter()
+        .chain(slices)
         .collect();
-    for (i, endpoints) in endpoints.chunks(100).enumerate() {
-        let fact = Fact::Slice(Some(service.clone()), Slice::new("", ports(), endpoints));
-        apply(Watched::Slices, key(ns, &format!("slice-{i}")), fact);
-    }
-    zone
+    build::zone(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// What a client gets over TCP: whether the answer is cut, how many records each section has, how many octets.

@@ -8,7 +8,7 @@ use crate::message::record::Record;
 use crate::message::records::Records;
 use crate::message::sections::{Data, Pieces, Right, Section, Sections};
 use crate::name::absolute;
-use crate::zone::{Asked, ServiceData, Set, Zone, names_of};
+use crate::zone::{Asked, Scope, ServiceData, Zone, names_of};
 
 /// The records of a zone: its SOA first and last. `asked`: its name, in lower case; as in CoreDNS a name below a zone is
 /// transferred as if it were one.
@@ -37,7 +37,7 @@ impl<S: Sections> Writer<'_, '_, S> {
             let (section, owner) = (Section::Answer, Pieces::name(name));
             self.pen.add(section, owner, 0, Data::Address(*ip))?;
         }
-        let mut services = zone.services(Set::Services);
+        let mut services = zone.services(Scope::Cluster);
         services.retain(|data| zone.exposed(self.asked.view(), data.service().key.ns()));
         services.sort_by_key(|data| {
             let key = &data.service().key;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -18,6 +19,7 @@ use crate::api::{Client, Server};
 use crate::corefile::{self, Source};
 use crate::listen;
 use crate::plugin::{Block, Router, read_blocks};
+use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
 use sockets::Listeners;
@@ -137,6 +139,13 @@ impl Program {
             .iter()
             .map(|stanza| Arc::clone(&stanza.watches.zone))
             .collect()
+    }
+
+    /// What changes from now on, of each stanza in the order of the file.
+    #[must_use]
+    pub fn changes(&self) -> Vec<broadcast::Receiver<Change>> {
+        let stanzas = self.stanzas.iter();
+        stanzas.map(|stanza| stanza.watches.changes()).collect()
     }
 
     /// Serves until `shutdown`; then lame duck, drain, and last the watches end.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ahash::{AHashSet, RandomState};
 
-use super::{Epoch, Kept, ObjectKey};
+use super::change::{Change, ServiceChange, What};
+use super::{Epoch, Kept, Object, ObjectKey, Resource};
 use crate::endpoint::{Kind, Service, Slice};
 use crate::name::ServiceKey;
-use crate::zone::{ServiceData, Set, Zone};
+use crate::zone::{Scope, ServiceData, Zone};
 
 /// The parts of one Service: either may come first.
 #[derive(Debug, Default)]
@@ -19,115 +20,128 @@ struct Parts {
     slices: Vec<(Box<str>, Kept<Arc<Slice>>)>,
 }
 
-/// All Services of one set.
+/// All Services of one scope.
 #[derive(Debug)]
 pub(super) struct Merge {
-    set: Set,
+    scope: Scope,
     parts: HashMap<ServiceKey, Parts, RandomState>,
     /// The Service each slice belongs to, to notice when it moves.
     slice_of: HashMap<ObjectKey, ServiceKey, RandomState>,
 }
 
-impl Merge {
-    pub(super) fn new(set: Set) -> Self {
+/// What an event brings, and what it changes.
+pub(super) struct Update<'a> {
+    zone: &'a Zone,
+    epoch: Epoch,
+    object: Object,
+    changes: &'a mut Vec<Change>,
+}
+
+impl<'a> Update<'a> {
+    pub(super) fn new(
+        zone: &'a Zone,
+        epoch: Epoch,
+        object: Object,
+        changes: &'a mut Vec<Change>,
+    ) -> Self {
         Self {
-            set,
+            zone,
+            epoch,
+            object,
+            changes,
+        }
+    }
+}
+
+/// The part of a Service that an update replaces, before and after.
+enum Replaced<'a> {
+    Service([Option<&'a Service>; 2]),
+    Slice([Option<Arc<Slice>>; 2]),
+}
+
+impl Merge {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self {
+            scope,
             parts: HashMap::default(),
             slice_of: HashMap::default(),
         }
     }
 
-    /// Returns whether anything that an answer shows has changed.
-    pub(super) fn apply_service(&mut self, zone: &Zone, epoch: Epoch, service: Service) -> bool {
+    pub(super) fn apply_service(&mut self, update: &mut Update<'_>, service: Service) {
         let key = service.key.clone();
         let service = Arc::new(service);
         let parts = self.parts.entry(key.clone()).or_default();
         let old = parts.service.replace(Kept {
-            epoch,
+            epoch: update.epoch,
             value: Arc::clone(&service),
         });
         if old.as_ref().is_some_and(|kept| kept.value == service) {
-            return false;
+            return;
         }
-        let before = old
-            .map(|kept| addresses_of(&kept.value))
-            .unwrap_or_default();
-        let after = addresses_of(&service);
-        self.publish(zone, &key, &before, &after);
-        true
+        let old = old.as_ref().map(|kept| &*kept.value);
+        self.publish(update, &key, Replaced::Service([old, Some(&service)]));
     }
 
-    pub(super) fn delete_service(&mut self, zone: &Zone, key: &ObjectKey) -> bool {
-        let key = ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes());
-        let Some(old) = self
-            .parts
-            .get_mut(&key)
-            .and_then(|parts| parts.service.take())
-        else {
-            return false;
-        };
-        self.publish(zone, &key, &addresses_of(&old.value), &[]);
-        true
+    pub(super) fn delete_service(&mut self, update: &mut Update<'_>) {
+        let object = &update.object.key;
+        let key = ServiceKey::new(object.ns.as_bytes(), object.name.as_bytes());
+        let parts = self.parts.get_mut(&key);
+        if let Some(old) = parts.and_then(|parts| parts.service.take()) {
+            self.publish(update, &key, Replaced::Service([Some(&old.value), None]));
+        }
     }
 
     pub(super) fn apply_slice(
         &mut self,
-        zone: &Zone,
-        epoch: Epoch,
-        key: ObjectKey,
-        (of, slice): (Option<ServiceKey>, Slice),
-    ) -> bool {
-        let moved = self
-            .slice_of
-            .get(&key)
-            .is_some_and(|old| Some(old) != of.as_ref());
-        let mut changed = moved && self.delete_slice(zone, &key);
+        update: &mut Update<'_>,
+        of: Option<ServiceKey>,
+        slice: Slice,
+    ) {
+        let key = &update.object.key;
+        let known = self.slice_of.get(key);
+        if known.is_some_and(|old| Some(old) != of.as_ref()) {
+            self.delete_slice(update);
+        }
         let Some(of) = of else {
-            return changed;
+            return;
         };
-        let slice = Arc::new(slice);
+        let (slice, name) = (Arc::new(slice), update.object.key.name.clone());
         let parts = self.parts.entry(of.clone()).or_default();
         let kept = Kept {
-            epoch,
+            epoch: update.epoch,
             value: Arc::clone(&slice),
         };
-        let old = match parts
-            .slices
-            .binary_search_by(|(name, _)| name.cmp(&key.name))
-        {
+        let old = match parts.slices.binary_search_by(|(known, _)| known.cmp(&name)) {
             Ok(at) if parts.slices[at].1.value == slice => {
-                parts.slices[at].1.epoch = epoch;
-                return changed;
+                parts.slices[at].1.epoch = update.epoch;
+                return;
             }
             Ok(at) => Some(std::mem::replace(&mut parts.slices[at].1, kept).value),
             Err(at) => {
-                parts.slices.insert(at, (key.name.clone(), kept));
+                parts.slices.insert(at, (name, kept));
                 None
             }
         };
-        let before = old.as_deref().map(addresses_in).unwrap_or_default();
-        self.slice_of.insert(key, of.clone());
-        self.publish(zone, &of, &before, &addresses_in(&slice));
-        changed |= true;
-        changed
+        self.slice_of.insert(update.object.key.clone(), of.clone());
+        self.publish(update, &of, Replaced::Slice([old, Some(slice)]));
     }
 
-    pub(super) fn delete_slice(&mut self, zone: &Zone, key: &ObjectKey) -> bool {
+    pub(super) fn delete_slice(&mut self, update: &mut Update<'_>) {
+        let key = &update.object.key;
         let Some(of) = self.slice_of.remove(key) else {
-            return false;
+            return;
         };
         let Some(parts) = self.parts.get_mut(&of) else {
-            return false;
+            return;
         };
-        let Ok(at) = parts
+        let at = parts
             .slices
-            .binary_search_by(|(name, _)| name.cmp(&key.name))
-        else {
-            return false;
-        };
-        let (_, old) = parts.slices.remove(at);
-        self.publish(zone, &of, &addresses_in(&old.value), &[]);
-        true
+            .binary_search_by(|(name, _)| name.cmp(&key.name));
+        if let Ok(at) = at {
+            let (_, old) = parts.slices.remove(at);
+            self.publish(update, &of, Replaced::Slice([Some(old.value), None]));
+        }
     }
 
     /// The list that last confirmed a Service.
@@ -180,38 +194,71 @@ impl Merge {
         stale
     }
 
-    /// Swaps the Service's entry. `before` and `after`: addresses of the part that changed.
+    /// Swaps the Service's entry, and says so.
     ///
     /// An address is entered before the Service shows it and taken out after, so a reverse look-up, which reads both,
     /// never misses one that is there.
-    fn publish(&mut self, zone: &Zone, key: &ServiceKey, before: &[IpAddr], after: &[IpAddr]) {
+    fn publish(&mut self, update: &mut Update<'_>, key: &ServiceKey, replaced: Replaced<'_>) {
         let Some(parts) = self.parts.get(key) else {
             return;
         };
-        let slices: Box<[_]> = parts
-            .slices
-            .iter()
-            .map(|(_, kept)| Arc::clone(&kept.value))
-            .collect();
-        let service = parts.service.as_ref().map(|kept| Arc::clone(&kept.value));
-        if self.set == Set::Services {
+        let (zone, owned) = (update.zone, self.scope == Scope::Cluster);
+        let [before, after] = replaced.addresses();
+        if owned {
             let alone = Arc::from([key.clone()]);
             after.iter().for_each(|ip| zone.publish_owner(*ip, &alone));
         }
-        zone.publish_service(
-            self.set,
-            key,
-            service.map(|service| ServiceData::new(service, slices)),
-        );
+        let data = parts.service.as_ref().map(|kept| {
+            let slices = parts.slices.iter().map(|(_, kept)| Arc::clone(&kept.value));
+            Arc::new(ServiceData::new(Arc::clone(&kept.value), slices.collect()))
+        });
+        let old = zone.publish_service(self.scope, key, data.clone());
         let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();
         // Only a part that lost an address needs to know who else has it.
-        if self.set == Set::Services && gone.peek().is_some() {
+        if owned && gone.peek().is_some() {
             let kept: AHashSet<IpAddr> = parts.addresses().collect();
             gone.filter(|ip| !kept.contains(ip))
                 .for_each(|ip| zone.withdraw_owner(*ip, key));
         }
         if parts.service.is_none() && parts.slices.is_empty() {
             self.parts.remove(key);
+        }
+        update.changes.push(Change {
+            resource: replaced.resource(self.scope),
+            object: update.object.clone(),
+            what: What::Service(ServiceChange {
+                scope: self.scope,
+                key: key.clone(),
+                before: old,
+                after: data,
+                slices: match replaced {
+                    Replaced::Service(_) => [None, None],
+                    Replaced::Slice(slices) => slices,
+                },
+            }),
+        });
+    }
+}
+
+impl Replaced<'_> {
+    /// Addresses before and after.
+    fn addresses(&self) -> [Vec<IpAddr>; 2] {
+        match self {
+            Self::Service(services) => {
+                services.map(|service| service.map(addresses_of).unwrap_or_default())
+            }
+            Self::Slice(slices) => slices
+                .each_ref()
+                .map(|slice| slice.as_deref().map(addresses_in).unwrap_or_default()),
+        }
+    }
+
+    fn resource(&self, scope: Scope) -> Resource {
+        match (self, scope) {
+            (Self::Service(_), Scope::Cluster) => Resource::Services,
+            (Self::Service(_), Scope::ClusterSet) => Resource::Imports,
+            (Self::Slice(_), Scope::Cluster) => Resource::Slices,
+            (Self::Slice(_), Scope::ClusterSet) => Resource::ImportSlices,
         }
     }
 }

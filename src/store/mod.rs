@@ -3,6 +3,7 @@
 //! A relist is one reset: what it lists is applied as it arrives, what it does not list is removed at its end. Each
 //! object carries the number of the list that last confirmed it, so no second copy is kept meanwhile.
 
+mod change;
 mod merge;
 
 use std::collections::HashMap;
@@ -13,12 +14,14 @@ use ahash::RandomState;
 
 use crate::endpoint::{Pod, Service, Slice};
 use crate::name::ServiceKey;
-use crate::zone::{Set, Zone};
-use merge::Merge;
+use crate::zone::{Scope, Zone};
+use change::What;
+pub use change::{Change, NameChange};
+use merge::{Merge, Update};
 
 /// What is watched: each list is reset and synced on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Watched {
+pub enum Resource {
     /// ServiceImports.
     Imports,
     /// EndpointSlices of ServiceImports.
@@ -33,6 +36,17 @@ pub enum Watched {
     Slices,
 }
 
+impl Resource {
+    /// Whose Services they are, or belong to.
+    #[must_use]
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Imports | Self::ImportSlices => Scope::ClusterSet,
+            Self::Namespaces | Self::Pods | Self::Services | Self::Slices => Scope::Cluster,
+        }
+    }
+}
+
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
@@ -42,6 +56,22 @@ pub struct ObjectKey {
     pub name: Box<str>,
 }
 
+/// An object as it was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its name.
+    pub key: ObjectKey,
+    /// Its `resourceVersion`; empty where nobody said.
+    pub version: Box<str>,
+}
+
+impl From<ObjectKey> for Object {
+    fn from(key: ObjectKey) -> Self {
+        let version = "".into();
+        Self { key, version }
+    }
+}
+
 /// What an object says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -49,25 +79,40 @@ pub enum Fact {
     Namespace,
     /// A Pod with addresses.
     Pod(Pod),
-    /// A Service or, from the watch of imports, a ServiceImport.
-    Service(Service),
+    /// A Service or a ServiceImport.
+    Service(Scope, Service),
     /// A slice of this Service, in its namespace; `None`: of none.
-    Slice(Option<ServiceKey>, Slice),
+    Slice(Scope, Option<ServiceKey>, Slice),
+}
+
+impl Fact {
+    /// Which watch tells it.
+    #[must_use]
+    pub fn resource(&self) -> Resource {
+        match self {
+            Self::Namespace => Resource::Namespaces,
+            Self::Pod(_) => Resource::Pods,
+            Self::Service(Scope::Cluster, _) => Resource::Services,
+            Self::Service(Scope::ClusterSet, _) => Resource::Imports,
+            Self::Slice(Scope::Cluster, ..) => Resource::Slices,
+            Self::Slice(Scope::ClusterSet, ..) => Resource::ImportSlices,
+        }
+    }
 }
 
 /// What a watch saw.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The object is there, and is this.
-    Apply(Watched, ObjectKey, Fact),
+    Apply(Object, Fact),
     /// The object is still there, and says nothing new: a Pod on its way out, or what cannot be read.
-    Confirm(Watched, ObjectKey),
+    Confirm(Resource, ObjectKey),
     /// The object is gone.
-    Delete(Watched, ObjectKey),
+    Delete(Resource, Object),
     /// A full list begins.
-    Reset(Watched),
+    Reset(Resource),
     /// The full list is complete: what it did not have is gone.
-    Synced(Watched),
+    Synced(Resource),
 }
 
 /// The number of the list that last confirmed an object.
@@ -84,8 +129,8 @@ struct Kept<T> {
 pub struct Store {
     zone: Arc<Zone>,
     /// Each watch that must deliver, with whether it has.
-    watches: Vec<(Watched, bool)>,
-    epochs: HashMap<Watched, Epoch, RandomState>,
+    watches: Vec<(Resource, bool)>,
+    epochs: HashMap<Resource, Epoch, RandomState>,
     namespaces: HashMap<Box<str>, Kept<()>, RandomState>,
     pods: HashMap<ObjectKey, Kept<Pod>, RandomState>,
     services: Merge,
@@ -95,7 +140,7 @@ pub struct Store {
 impl Store {
     /// A store that is synced once every one of `watches` has delivered its first list.
     #[must_use]
-    pub fn new(zone: Arc<Zone>, watches: &[Watched]) -> Self {
+    pub fn new(zone: Arc<Zone>, watches: &[Resource]) -> Self {
         if watches.is_empty() {
             zone.publish_synced();
         }
@@ -105,119 +150,111 @@ impl Store {
             epochs: HashMap::default(),
             namespaces: HashMap::default(),
             pods: HashMap::default(),
-            services: Merge::new(Set::Services),
-            imports: Merge::new(Set::Imports),
+            services: Merge::new(Scope::Cluster),
+            imports: Merge::new(Scope::ClusterSet),
         }
     }
 
-    /// Takes one event in and publishes what it changed. `now`: Unix time in seconds, for the zone's serial.
-    pub fn handle(&mut self, now: u32, event: Event) {
-        let changed = match event {
-            Event::Apply(watched, key, fact) => self.apply(watched, key, fact),
-            Event::Confirm(watched, key) => self.confirm(watched, &key),
-            Event::Delete(watched, key) => self.delete(watched, &key),
-            Event::Reset(watched) => {
-                *self.epochs.entry(watched).or_default() += 1;
-                false
-            }
-            Event::Synced(watched) => self.finish(watched),
-        };
-        if changed {
+    /// Takes one event in, publishes what it changed and says what that was. `now`: Unix time in seconds, for the zone's
+    /// serial. A namespace alone is no change: as in CoreDNS it has no records.
+    pub fn handle(&mut self, now: u32, event: Event) -> Vec<Change> {
+        let mut changes = Vec::new();
+        match event {
+            Event::Apply(object, fact) => self.apply(object, fact, &mut changes),
+            Event::Confirm(resource, key) => self.confirm(resource, &key),
+            Event::Delete(resource, object) => self.delete(resource, object, &mut changes),
+            Event::Reset(resource) => *self.epochs.entry(resource).or_default() += 1,
+            Event::Synced(resource) => self.finish(resource, &mut changes),
+        }
+        if !changes.is_empty() {
             self.zone.publish_change(now);
         }
+        changes
     }
 
-    fn apply(&mut self, watched: Watched, key: ObjectKey, fact: Fact) -> bool {
-        let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
-        match (watched, fact) {
-            (Watched::Namespaces, _) => {
-                self.zone.publish_namespace(&key.name, true);
-                self.namespaces.insert(key.name, Kept { epoch, value: () });
-                false // as in CoreDNS, a namespace alone changes no record
+    fn apply(&mut self, object: Object, fact: Fact, changes: &mut Vec<Change>) {
+        let resource = fact.resource();
+        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+        match fact {
+            Fact::Namespace => {
+                self.zone.publish_namespace(&object.key.name, true);
+                let kept = Kept { epoch, value: () };
+                self.namespaces.insert(object.key.name, kept);
             }
-            (Watched::Pods, Fact::Pod(pod)) => {
-                let new = pod.addresses.clone();
-                let old = self.pods.insert(key.clone(), Kept { epoch, value: pod });
+            Fact::Pod(pod) => {
+                let (key, new) = (object.key.clone(), pod.addresses.clone());
+                let old = self.pods.insert(key, Kept { epoch, value: pod });
                 let old = old.map(|kept| kept.value.addresses).unwrap_or_default();
-                self.publish_pod(&key, &old, &new);
-                old != new
+                self.publish_pod(object, old, new, changes);
             }
-            (Watched::Services, Fact::Service(service)) => {
-                self.services.apply_service(&self.zone, epoch, service)
+            Fact::Service(scope, service) => {
+                let (zone, merge) = self.merge(scope);
+                let mut update = Update::new(zone, epoch, object, changes);
+                merge.apply_service(&mut update, service);
             }
-            (Watched::Imports, Fact::Service(service)) => {
-                self.imports.apply_service(&self.zone, epoch, service)
-            }
-            (Watched::Slices, Fact::Slice(of, slice)) => {
-                self.services
-                    .apply_slice(&self.zone, epoch, key, (of, slice))
-            }
-            (Watched::ImportSlices, Fact::Slice(of, slice)) => {
-                self.imports
-                    .apply_slice(&self.zone, epoch, key, (of, slice))
-            }
-            (
-                Watched::Imports
-                | Watched::ImportSlices
-                | Watched::Pods
-                | Watched::Services
-                | Watched::Slices,
-                Fact::Namespace | Fact::Pod(_) | Fact::Service(_) | Fact::Slice(..),
-            ) => {
-                tracing::error!(?watched, name = %key.name, "a watch delivered a fact of another kind; it is left out");
-                false
+            Fact::Slice(scope, of, slice) => {
+                let (zone, merge) = self.merge(scope);
+                let mut update = Update::new(zone, epoch, object, changes);
+                merge.apply_slice(&mut update, of, slice);
             }
         }
+    }
+
+    fn merge(&mut self, scope: Scope) -> (&Zone, &mut Merge) {
+        let merge = match scope {
+            Scope::Cluster => &mut self.services,
+            Scope::ClusterSet => &mut self.imports,
+        };
+        (&self.zone, merge)
     }
 
     /// Keeps what is known of an object beyond the end of the present list.
-    fn confirm(&mut self, watched: Watched, key: &ObjectKey) -> bool {
-        let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
-        let known = match watched {
-            Watched::Namespaces => self
+    fn confirm(&mut self, resource: Resource, key: &ObjectKey) {
+        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+        let known = match resource {
+            Resource::Namespaces => self
                 .namespaces
                 .get_mut(&key.name)
                 .map(|kept| &mut kept.epoch),
-            Watched::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
-            Watched::Services => self.services.service_epoch(key),
-            Watched::Imports => self.imports.service_epoch(key),
-            Watched::Slices => self.services.slice_epoch(key),
-            Watched::ImportSlices => self.imports.slice_epoch(key),
+            Resource::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
+            Resource::Services => self.services.service_epoch(key),
+            Resource::Imports => self.imports.service_epoch(key),
+            Resource::Slices => self.services.slice_epoch(key),
+            Resource::ImportSlices => self.imports.slice_epoch(key),
         };
         if let Some(known) = known {
             *known = epoch;
         }
-        false
     }
 
-    fn delete(&mut self, watched: Watched, key: &ObjectKey) -> bool {
-        match watched {
-            Watched::Namespaces => {
+    fn delete(&mut self, resource: Resource, object: Object, changes: &mut Vec<Change>) {
+        let key = &object.key;
+        match resource {
+            Resource::Namespaces => {
                 self.zone.publish_namespace(&key.name, false);
                 self.namespaces.remove(&key.name);
-                false
             }
-            Watched::Pods => {
-                let old = self
-                    .pods
-                    .remove(key)
-                    .map(|kept| kept.value.addresses)
-                    .unwrap_or_default();
-                self.publish_pod(key, &old, &[]);
-                !old.is_empty()
+            Resource::Pods => {
+                let old = self.pods.remove(key);
+                let old = old.map(|kept| kept.value.addresses).unwrap_or_default();
+                self.publish_pod(object, old, Box::new([]), changes);
             }
-            Watched::Services => self.services.delete_service(&self.zone, key),
-            Watched::Imports => self.imports.delete_service(&self.zone, key),
-            Watched::Slices => self.services.delete_slice(&self.zone, key),
-            Watched::ImportSlices => self.imports.delete_slice(&self.zone, key),
+            Resource::Services | Resource::Imports => {
+                let (zone, merge) = self.merge(resource.scope());
+                merge.delete_service(&mut Update::new(zone, 0, object, changes));
+            }
+            Resource::Slices | Resource::ImportSlices => {
+                let (zone, merge) = self.merge(resource.scope());
+                merge.delete_slice(&mut Update::new(zone, 0, object, changes));
+            }
         }
     }
 
     /// Ends a reset: removes what the list did not confirm.
-    fn finish(&mut self, watched: Watched) -> bool {
-        let epoch = self.epochs.get(&watched).copied().unwrap_or_default();
-        let stale = match watched {
-            Watched::Namespaces => {
+    fn finish(&mut self, resource: Resource, changes: &mut Vec<Change>) {
+        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+        let stale: Vec<ObjectKey> = match resource {
+            Resource::Namespaces => {
                 let stale = self
                     .namespaces
                     .iter()
@@ -229,31 +266,38 @@ impl Store {
                     })
                     .collect()
             }
-            Watched::Pods => {
+            Resource::Pods => {
                 let stale = self.pods.iter().filter(|(_, kept)| kept.epoch != epoch);
                 stale.map(|(key, _)| key.clone()).collect()
             }
-            Watched::Services => self.services.stale_services(epoch),
-            Watched::Imports => self.imports.stale_services(epoch),
-            Watched::Slices => self.services.stale_slices(epoch),
-            Watched::ImportSlices => self.imports.stale_slices(epoch),
+            Resource::Services => self.services.stale_services(epoch),
+            Resource::Imports => self.imports.stale_services(epoch),
+            Resource::Slices => self.services.stale_slices(epoch),
+            Resource::ImportSlices => self.imports.stale_slices(epoch),
         };
-        let mut changed = false;
-        for key in &stale {
-            changed |= self.delete(watched, key);
+        for key in stale {
+            self.delete(resource, key.into(), changes);
         }
-        if let Some((_, done)) = self.watches.iter_mut().find(|(w, _)| *w == watched) {
+        if let Some((_, done)) = self.watches.iter_mut().find(|(w, _)| *w == resource) {
             *done = true;
         }
         if self.watches.iter().all(|(_, done)| *done) {
             self.zone.publish_synced();
         }
-        changed
     }
 
     /// Moves a Pod from its old addresses to its new ones.
-    fn publish_pod(&self, key: &ObjectKey, old: &[IpAddr], new: &[IpAddr]) {
-        let name = (key.ns.clone(), key.name.clone());
+    fn publish_pod(
+        &self,
+        object: Object,
+        old: Box<[IpAddr]>,
+        new: Box<[IpAddr]>,
+        changes: &mut Vec<Change>,
+    ) {
+        if old == new {
+            return;
+        }
+        let name = (object.key.ns.clone(), object.key.name.clone());
         for ip in old.iter().filter(|ip| !new.contains(ip)) {
             let left = self
                 .zone
@@ -264,7 +308,7 @@ impl Store {
                 .collect();
             self.zone.publish_pods(*ip, left);
         }
-        for ip in new {
+        for ip in &new {
             let mut pods = self.zone.pods_at(*ip).to_vec();
             if !pods.contains(&name) {
                 pods.push(name.clone());
@@ -272,6 +316,14 @@ impl Store {
                 self.zone.publish_pods(*ip, pods);
             }
         }
+        changes.push(Change {
+            resource: Resource::Pods,
+            object,
+            what: What::Pod {
+                before: old,
+                after: new,
+            },
+        });
     }
 }
 

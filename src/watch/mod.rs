@@ -13,17 +13,20 @@ use std::time::SystemTime;
 
 use kube::Client;
 use kube::runtime::watcher;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::Connection;
 use crate::selector::Selector;
-use crate::store::{Event, Store, Watched};
+use crate::store::{Change, Event, Resource, Store};
 use crate::zone::Zone;
 use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.
 const QUEUE: usize = 128;
+
+/// Changes that may wait for who listens; who is slower misses the oldest. Each holds on to what was there before.
+const CHANGES: usize = 1024;
 
 /// What to watch, and how to read it.
 #[derive(Clone, Debug, Default)]
@@ -34,23 +37,23 @@ pub struct Options {
     pub namespace_labels: Selector,
     /// How slices are read.
     pub shape: Shape,
-    /// Slices are not watched.
+    /// Slices are not resource.
     pub noendpoints: bool,
-    /// Pods are watched.
+    /// Pods are resource.
     pub pods: bool,
-    /// ServiceImports and their slices are watched.
+    /// ServiceImports and their slices are resource.
     pub multicluster: bool,
 }
 
 impl Options {
     /// The watches that must deliver.
     #[must_use]
-    pub fn watches(&self) -> Vec<Watched> {
-        let mut watches = vec![Watched::Namespaces, Watched::Services];
-        watches.extend((!self.noendpoints).then_some(Watched::Slices));
-        watches.extend(self.pods.then_some(Watched::Pods));
+    pub fn watches(&self) -> Vec<Resource> {
+        let mut watches = vec![Resource::Namespaces, Resource::Services];
+        watches.extend((!self.noendpoints).then_some(Resource::Slices));
+        watches.extend(self.pods.then_some(Resource::Pods));
         if self.multicluster {
-            watches.extend([Watched::Imports, Watched::ImportSlices]);
+            watches.extend([Resource::Imports, Resource::ImportSlices]);
         }
         watches
     }
@@ -60,8 +63,8 @@ impl Options {
 pub struct Watches {
     /// The names they keep.
     pub zone: Arc<Zone>,
-    /// Whether every watch has delivered its first list.
-    pub synced: watch::Receiver<bool>,
+    synced: watch::Receiver<bool>,
+    changes: broadcast::Sender<Change>,
     tasks: JoinSet<()>,
 }
 
@@ -74,29 +77,35 @@ impl Watches {
         let (synced, is_synced) = watch::channel(false);
         let store = Store::new(Arc::clone(&zone), &options.watches());
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep(store, Arc::clone(&zone), queue, synced));
+        let (changes, _) = broadcast::channel(CHANGES);
+        tasks.spawn(keep(
+            store,
+            Arc::clone(&zone),
+            queue,
+            (synced, changes.clone()),
+        ));
         let connection = Arc::new(Connection::default());
         let client = protobuf::client(client);
-        for watched in options.watches() {
+        for resource in options.watches() {
             let feed = stream::Feed {
-                watched,
+                resource,
                 shape: options.shape,
                 events: events.clone(),
                 connection: Arc::clone(&connection),
             };
-            let config = config(watched, options);
-            match watched {
-                Watched::Namespaces => {
+            let config = config(resource, options);
+            match resource {
+                Resource::Namespaces => {
                     tasks.spawn(stream::run::<Namespace>(client.clone(), config, feed))
                 }
-                Watched::Services => {
+                Resource::Services => {
                     tasks.spawn(stream::run::<Service>(client.clone(), config, feed))
                 }
-                Watched::Slices | Watched::ImportSlices => {
+                Resource::Slices | Resource::ImportSlices => {
                     tasks.spawn(stream::run::<EndpointSlice>(client.clone(), config, feed))
                 }
-                Watched::Pods => tasks.spawn(stream::run::<Pod>(client.clone(), config, feed)),
-                Watched::Imports => {
+                Resource::Pods => tasks.spawn(stream::run::<Pod>(client.clone(), config, feed)),
+                Resource::Imports => {
                     tasks.spawn(stream::run::<ServiceImport>(client.clone(), config, feed))
                 }
             };
@@ -104,8 +113,15 @@ impl Watches {
         Self {
             zone,
             synced: is_synced,
+            changes,
             tasks,
         }
+    }
+
+    /// What changes from now on.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
     }
 
     /// Waits until the zone is synced; for ever, where the store has died before.
@@ -132,10 +148,13 @@ async fn keep(
     mut store: Store,
     zone: Arc<Zone>,
     mut queue: mpsc::Receiver<Event>,
-    synced: watch::Sender<bool>,
+    (synced, changes): (watch::Sender<bool>, broadcast::Sender<Change>),
 ) {
     while let Some(event) = queue.recv().await {
-        store.handle(unix_time(), event);
+        for change in store.handle(unix_time(), event) {
+            // Most of the time nobody listens.
+            let _nobody = changes.send(change);
+        }
         synced.send_if_modified(|synced| !std::mem::replace(synced, zone.synced()) && *synced);
     }
 }
@@ -151,17 +170,17 @@ fn unix_time() -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn config(watched: Watched, options: &Options) -> watcher::Config {
-    let selector = match watched {
-        Watched::Namespaces | Watched::Imports => options.namespace_labels.to_string(),
-        Watched::Services | Watched::Slices | Watched::Pods => options.labels.to_string(),
-        Watched::ImportSlices => wire::IMPORT_NAME.to_owned(),
+fn config(resource: Resource, options: &Options) -> watcher::Config {
+    let selector = match resource {
+        Resource::Namespaces | Resource::Imports => options.namespace_labels.to_string(),
+        Resource::Services | Resource::Slices | Resource::Pods => options.labels.to_string(),
+        Resource::ImportSlices => wire::IMPORT_NAME.to_owned(),
     };
     let mut config = watcher::Config::default().streaming_lists();
     if !selector.is_empty() {
         config = config.labels(&selector);
     }
-    if watched == Watched::Pods {
+    if resource == Resource::Pods {
         // A Pod that has ended has given its address back.
         config =
             config.fields("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");

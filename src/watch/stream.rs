@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use kube::Client;
 use kube::runtime::watcher;
-use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::wire::{Shape, Wire, key_of};
+use super::wire::{Shape, Wire, key_of, object_of};
 use crate::api::{self, Connection, watching};
-use crate::store::{Event, Fact, Watched};
+use crate::store::{Event, Fact, Resource};
 
 /// Where a watch's events go.
 pub(super) struct Feed {
-    pub(super) watched: Watched,
+    pub(super) resource: Resource,
     pub(super) shape: Shape,
     pub(super) events: mpsc::Sender<Event>,
-    pub(super) connection: Arc<Connection<Watched>>,
+    pub(super) connection: Arc<Connection<Resource>>,
 }
 
 /// Silence that no failed connection keeps: longer than one may take to be made.
@@ -30,7 +30,7 @@ const QUIET: Duration = Duration::from_secs(6);
 /// Watches until nobody takes events any more.
 pub(super) async fn run<K>(client: Client, config: watcher::Config, feed: Feed)
 where
-    K: Wire + Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Wire + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let mut stream = watching::<K>(client, &(), None, config).boxed();
     while let Some(next) = next_or_quiet(&mut stream, &feed).await {
@@ -38,13 +38,13 @@ where
             Ok(event) => event,
             Err(reason) => {
                 feed.connection
-                    .failed(feed.watched, reason, "what is known stays served");
+                    .failed(feed.resource, reason, "what is known stays served");
                 continue;
             }
         };
         // A list that begins has delivered nothing yet.
         if !matches!(event, api::Event::Reset) {
-            feed.connection.works(feed.watched);
+            feed.connection.works(feed.resource);
         }
         if feed.events.send(translate(&feed, event)).await.is_err() {
             return;
@@ -58,33 +58,35 @@ async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &F
     if let Ok(next) = tokio::time::timeout(QUIET, stream.next()).await {
         return next;
     }
-    feed.connection.works(feed.watched);
+    feed.connection.works(feed.resource);
     stream.next().await
 }
 
-fn translate<K: Wire + Resource>(feed: &Feed, event: api::Event<K>) -> Event {
-    let watched = feed.watched;
+fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Event {
+    let resource = feed.resource;
     match event {
-        api::Event::Reset => Event::Reset(watched),
-        api::Event::Synced => Event::Synced(watched),
-        api::Event::Delete(meta) => Event::Delete(watched, key_of(&meta)),
+        api::Event::Reset => Event::Reset(resource),
+        api::Event::Synced => Event::Synced(resource),
+        api::Event::Delete(meta) => Event::Delete(resource, object_of(&meta)),
         // A namespace says all with its name.
-        api::Event::Unreadable(meta) if watched == Watched::Namespaces => {
-            Event::Apply(watched, key_of(&meta), Fact::Namespace)
+        api::Event::Unreadable(meta) if resource == Resource::Namespaces => {
+            Event::Apply(object_of(&meta), Fact::Namespace)
         }
         // What it said last stays true.
-        api::Event::Unreadable(meta) => Event::Confirm(watched, key_of(&meta)),
+        api::Event::Unreadable(meta) => Event::Confirm(resource, key_of(&meta)),
         api::Event::Apply(object) => {
-            let key = key_of(object.meta());
+            let seen = object_of(object.meta());
             // A panic costs this object.
-            let fact = catch_unwind(AssertUnwindSafe(|| object.fact(watched, feed.shape)));
+            let fact = catch_unwind(AssertUnwindSafe(|| {
+                object.fact(resource.scope(), feed.shape)
+            }));
             let fact = fact.unwrap_or_else(|_| {
-                error!(?watched, ns = %key.ns, name = %key.name, "panicked while reading an object, which is left out");
+                error!(?resource, ns = %seen.key.ns, name = %seen.key.name, "panicked while reading an object, which is left out");
                 None
             });
             match fact {
-                Some((key, fact)) => Event::Apply(watched, key, fact),
-                None => Event::Confirm(watched, key),
+                Some(fact) => Event::Apply(seen, fact),
+                None => Event::Confirm(resource, seen.key),
             }
         }
     }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::lenient::{Text, empty, list};
 use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
 use crate::name::ServiceKey;
-use crate::store::{Fact, ObjectKey, Watched};
+use crate::store::{Fact, Object, ObjectKey};
+use crate::zone::Scope;
 
 /// How slices are read: what a stanza's options change in the facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct Shape {
 
 /// An object that tells a fact.
 pub trait Wire {
-    /// Its key, and what it says to this watch; `None` where it says nothing that answers need.
-    fn fact(&self, watched: Watched, shape: Shape) -> Option<(ObjectKey, Fact)>;
+    /// What it says; `None` where it says nothing that answers need. `scope`: whose Services a slice belongs to.
+    fn fact(&self, scope: Scope, shape: Shape) -> Option<Fact>;
 }
 
 /// v1 Namespace.
@@ -263,6 +264,15 @@ impl Service {
     }
 }
 
+/// The object with this metadata.
+#[must_use]
+pub fn object_of(meta: &ObjectMeta) -> Object {
+    Object {
+        key: key_of(meta),
+        version: meta.resource_version.as_deref().unwrap_or_default().into(),
+    }
+}
+
 /// The key of an object with this metadata.
 #[must_use]
 pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
@@ -274,13 +284,13 @@ pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
 }
 
 impl Wire for Namespace {
-    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
-        Some((key_of(&self.metadata), Fact::Namespace))
+    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
+        Some(Fact::Namespace)
     }
 }
 
 impl Wire for Service {
-    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let single = std::slice::from_ref(&spec.cluster_ip);
         let ips = if spec.cluster_ips.is_empty() {
@@ -302,12 +312,12 @@ impl Wire for Service {
             external: self.external(),
             ports,
         };
-        Some((key, Fact::Service(service)))
+        Some(Fact::Service(Scope::Cluster, service))
     }
 }
 
 impl Wire for ServiceImport {
-    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let headless = *spec.kind == *"Headless";
         let kind = if headless {
@@ -323,16 +333,15 @@ impl Wire for ServiceImport {
             external: Box::new([]),
             ports,
         };
-        Some((key, Fact::Service(service)))
+        Some(Fact::Service(Scope::ClusterSet, service))
     }
 }
 
 impl Wire for EndpointSlice {
-    fn fact(&self, watched: Watched, shape: Shape) -> Option<(ObjectKey, Fact)> {
-        let owner_label = if watched == Watched::ImportSlices {
-            IMPORT_NAME
-        } else {
-            SERVICE_NAME
+    fn fact(&self, scope: Scope, shape: Shape) -> Option<Fact> {
+        let owner_label = match scope {
+            Scope::Cluster => SERVICE_NAME,
+            Scope::ClusterSet => IMPORT_NAME,
         };
         let key = key_of(&self.metadata);
         let label = |name: &str| {
@@ -350,12 +359,13 @@ impl Wire for EndpointSlice {
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
         let ports = ports(&self.ports, true);
         let cluster = label(SOURCE_CLUSTER).map_or("", |c| c);
-        Some((key, Fact::Slice(of, Slice::new(cluster, ports, &endpoints))))
+        let slice = Slice::new(cluster, ports, &endpoints);
+        Some(Fact::Slice(scope, of, slice))
     }
 }
 
 impl Wire for Pod {
-    fn fact(&self, _: Watched, _: Shape) -> Option<(ObjectKey, Fact)> {
+    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
         if self.metadata.deletion_timestamp.is_some() {
             return None; // what it said last stays true until it is gone
         }
@@ -368,7 +378,7 @@ impl Wire for Pod {
             name: key.name.clone(),
             addresses: addresses(ips),
         };
-        Some((key, Fact::Pod(pod)))
+        Some(Fact::Pod(pod))
     }
 }
 

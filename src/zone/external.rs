@@ -10,7 +10,7 @@ use super::path::Below;
 use super::reason::Reason;
 use super::selection::{Selection, Value};
 use super::view::{Asked, ExternalView};
-use super::{ServiceData, Set, Zone};
+use super::{Scope, ServiceData, Zone};
 use crate::endpoint::{External, Kind};
 use crate::message::question::RecordType;
 use crate::name::{absolute, join};
@@ -88,7 +88,7 @@ impl Zone {
             for data in self
                 .owners(*ip)
                 .iter()
-                .filter_map(|key| self.service(Set::Services, key.wire()))
+                .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             {
                 let headless = view.headless && data.service().kind == Kind::Headless;
                 for (slice, _) in data.at(*ip).filter(|(_, e)| e.conditions.ready) {
@@ -107,7 +107,7 @@ impl Zone {
 
     fn external_service(&self, asked: &Asked<'_>, svc: usize, below: Below) -> Answer {
         let name = asked.name;
-        let Some(data) = self.service(Set::Services, name.lower_wire(svc, svc + 2)) else {
+        let Some(data) = self.service(Scope::Cluster, name.lower_wire(svc, svc + 2)) else {
             return self.absent(Reason::NoSuchService);
         };
         match (Selection::new(asked, data, svc, below), asked.qtype) {
@@ -127,7 +127,7 @@ impl Zone {
             return self.absent(Reason::NotAClusterName);
         };
         let shown = |data: &&ServiceData| self.exposed(asked.view(), data.service().key.ns());
-        let services = self.services(Set::Services);
+        let services = self.services(Scope::Cluster);
         let mut names: smallvec::SmallVec<[Pointer; 1]> = services
             .iter()
             .map(|data| &**data)

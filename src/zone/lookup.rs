@@ -9,7 +9,7 @@ use super::path::{Below, Path, parse};
 use super::reason::Reason;
 use super::selection::{Selection, Value};
 use super::view::{Asked, PodMode, Shown, View};
-use super::{Set, Zone};
+use super::{Scope, Zone};
 use crate::message::question::RecordType;
 use crate::name::{absolute, undashed};
 
@@ -77,12 +77,12 @@ impl Zone {
         if !self.exposed(view, name.lower(svc + 1)) {
             return self.absent(Reason::NoSuchNamespace);
         }
-        let set = if view.multicluster.contains(&asked.origin.name) {
-            Set::Imports
+        let scope = if view.multicluster.contains(&asked.origin.name) {
+            Scope::ClusterSet
         } else {
-            Set::Services
+            Scope::Cluster
         };
-        let Some(data) = self.service(set, name.lower_wire(svc, svc + 2)) else {
+        let Some(data) = self.service(scope, name.lower_wire(svc, svc + 2)) else {
             return self.absent(Reason::NoSuchService);
         };
         match Selection::new(asked, data, svc, below) {

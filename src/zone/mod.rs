@@ -57,13 +57,13 @@ pub struct Zone {
 /// Where a Pod is: namespace and name.
 pub type PodName = (Box<str>, Box<str>);
 
-/// Which of the two sets of Services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Set {
+/// Whose Services: those of one cluster, or those that a set of clusters shares (KEP-1645).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scope {
+    /// Services.
+    Cluster,
     /// ServiceImports of `multicluster.x-k8s.io`.
-    Imports,
-    /// Services of this cluster.
-    Services,
+    ClusterSet,
 }
 
 impl Zone {
@@ -81,16 +81,16 @@ impl Zone {
 
     /// The Service of this key ([`ServiceKey::wire`]).
     #[must_use]
-    pub fn service(&self, set: Set, key: &[u8]) -> Option<Arc<ServiceData>> {
-        self.set(set)
+    pub fn service(&self, scope: Scope, key: &[u8]) -> Option<Arc<ServiceData>> {
+        self.of(scope)
             .get(key)
             .map(|entry| Arc::clone(entry.value()))
     }
 
     /// Every Service, in no order.
     #[must_use]
-    pub fn services(&self, set: Set) -> Vec<Arc<ServiceData>> {
-        self.set(set)
+    pub fn services(&self, scope: Scope) -> Vec<Arc<ServiceData>> {
+        self.of(scope)
             .iter()
             .map(|entry| Arc::clone(entry.value()))
             .collect()
@@ -121,10 +121,10 @@ impl Zone {
         self.namespaces.contains_key(ns)
     }
 
-    fn set(&self, set: Set) -> &Map<ServiceKey, Arc<ServiceData>> {
-        match set {
-            Set::Imports => &self.imports,
-            Set::Services => &self.services,
+    fn of(&self, scope: Scope) -> &Map<ServiceKey, Arc<ServiceData>> {
+        match scope {
+            Scope::ClusterSet => &self.imports,
+            Scope::Cluster => &self.services,
         }
     }
 }
@@ -139,11 +139,17 @@ impl Zone {
         }
     }
 
-    pub(crate) fn publish_service(&self, set: Set, key: &ServiceKey, data: Option<ServiceData>) {
+    /// Returns what was there before.
+    pub(crate) fn publish_service(
+        &self,
+        scope: Scope,
+        key: &ServiceKey,
+        data: Option<Arc<ServiceData>>,
+    ) -> Option<Arc<ServiceData>> {
         match data {
-            Some(data) => self.set(set).insert(key.clone(), Arc::new(data)),
-            None => self.set(set).remove(key).map(|(_, data)| data),
-        };
+            Some(data) => self.of(scope).insert(key.clone(), data),
+            None => self.of(scope).remove(key).map(|(_, data)| data),
+        }
     }
 
     /// Enters an address for a Service; `alone`: the Service's key by itself, which its addresses share.
@@ -217,8 +223,8 @@ impl Zone {
             .iter()
             .map(|e| format!("namespace {}", text(e.key())))
             .collect();
-        for (set, name) in [(Set::Services, "service"), (Set::Imports, "import")] {
-            for data in self.services(set) {
+        for (scope, name) in [(Scope::Cluster, "service"), (Scope::ClusterSet, "import")] {
+            for data in self.services(scope) {
                 let mut slices: Vec<_> = data.slices().iter().map(|s| format!("{s:?}")).collect();
                 slices.sort_unstable();
                 lines.push(format!("{name} {:?} {slices:?}", data.service()));

@@ -6,7 +6,7 @@ use super::answer::{Answer, Found};
 use super::lookup::{family, no_data};
 use super::reason::Reason;
 use super::view::Asked;
-use super::{Set, Zone};
+use super::{Scope, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
 use crate::name::{Name, join};
@@ -59,7 +59,7 @@ impl Zone {
         let (mut servers, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
             for key in self.owners(*local).iter() {
-                let Some(data) = self.service(Set::Services, key.wire()) else {
+                let Some(data) = self.service(Scope::Cluster, key.wire()) else {
                     reached = true; // by a slice whose Service is gone
                     continue;
                 };

@@ -10,7 +10,7 @@ use super::data::ServiceData;
 use super::lookup::no_data;
 use super::reason::Reason;
 use super::view::{Asked, View};
-use super::{Set, Zone};
+use super::{Scope, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
 
@@ -43,7 +43,7 @@ impl Zone {
             .owners(ip)
             .iter()
             .filter(|key| self.exposed(view, key.ns()))
-            .filter_map(|key| self.service(Set::Services, key.wire()))
+            .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             .collect();
         let answers = |data: &&Arc<ServiceData>| {
             let cluster_ip =

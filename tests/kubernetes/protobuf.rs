@@ -93,7 +93,7 @@ async fn compare(programs: Programs) {
     json.synced().await;
     assert_eq!(protobuf.zone, json.zone);
     assert_eq!(
-        json.zone.services(headless_dns::zone::Set::Services).len(),
+        json.zone.services(headless_dns::zone::Scope::Cluster).len(),
         7
     );
 }
@@ -138,7 +138,7 @@ async fn not_utf_8(programs: Programs) {
     for client in [&plane.client, &json] {
         let watches = Watches::start(client, &Watched::default());
         watches.synced().await;
-        let services = watches.zone.services(headless_dns::zone::Set::Services);
+        let services = watches.zone.services(headless_dns::zone::Scope::Cluster);
         let mut names: Vec<_> = services
             .iter()
             .map(|data| data.service().key.to_string())

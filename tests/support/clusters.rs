@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
-use headless_dns::store::{Event, Fact, ObjectKey, Store, Watched};
-use headless_dns::zone::Zone;
+use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
+use headless_dns::zone::{Scope, Zone};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -149,16 +149,14 @@ pub fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
     };
     for n in &cluster.namespaces {
         events.push(Event::Apply(
-            Watched::Namespaces,
-            object(String::new(), ns(*n)),
+            object(String::new(), ns(*n)).into(),
             Fact::Namespace,
         ));
     }
     for (n, s, service) in &cluster.services {
         events.push(Event::Apply(
-            Watched::Services,
-            object(ns(*n), svc(*s)),
-            Fact::Service(service.clone()),
+            object(ns(*n), svc(*s)).into(),
+            Fact::Service(Scope::Cluster, service.clone()),
         ));
     }
     for (i, slice) in cluster.slices.iter().enumerate() {
@@ -178,20 +176,22 @@ pub fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
             .collect();
         let of = ServiceKey::new(ns(slice.ns).as_bytes(), svc(slice.service).as_bytes());
         let fact = Fact::Slice(
+            Scope::Cluster,
             Some(of),
             Slice::new("", slice.ports.clone().into(), &endpoints),
         );
         events.push(Event::Apply(
-            Watched::Slices,
-            object(ns(slice.ns), format!("slice-{i}")),
+            object(ns(slice.ns), format!("slice-{i}")).into(),
             fact,
         ));
     }
     events.shuffle(rng);
     let zone = Arc::new(Zone::default());
-    let watches = [Watched::Namespaces, Watched::Services, Watched::Slices];
+    let watches = [Resource::Namespaces, Resource::Services, Resource::Slices];
     let mut store = Store::new(Arc::clone(&zone), &watches);
     events.extend(watches.map(Event::Synced));
-    events.into_iter().for_each(|event| store.handle(1, event));
+    for event in events {
+        store.handle(1, event);
+    }
     zone
 }

@@ -8,8 +8,8 @@ use headless_dns::message::record::Record;
 use headless_dns::message::reply::{Composed, ResponseCode};
 use headless_dns::name::{Origins, absolute};
 use headless_dns::selector::Selector;
-use headless_dns::store::{Event, Store, Watched};
-use headless_dns::watch::wire::{self, Shape, Wire};
+use headless_dns::store::{Event, Resource, Store};
+use headless_dns::watch::wire::{self, Shape, Wire, object_of};
 use headless_dns::zone::{Answer, PodMode, Shown, View, Zone};
 use serde::Deserialize;
 use serde_json::Value;
@@ -144,15 +144,15 @@ impl Case {
     /// The world's objects, as the watches of this stanza would deliver them.
     pub fn zone(&self) -> Arc<Zone> {
         let zone = Arc::new(Zone::default());
-        let mut watches = vec![Watched::Namespaces, Watched::Services];
+        let mut watches = vec![Resource::Namespaces, Resource::Services];
         if !self.flag("noendpoints") {
-            watches.push(Watched::Slices);
+            watches.push(Resource::Slices);
         }
         if self.config.get("pods").and_then(Value::as_str) == Some("verified") {
-            watches.push(Watched::Pods);
+            watches.push(Resource::Pods);
         }
         if self.config.contains_key("multicluster") {
-            watches.extend([Watched::Imports, Watched::ImportSlices]);
+            watches.extend([Resource::Imports, Resource::ImportSlices]);
         }
         let mut store = Store::new(Arc::clone(&zone), &watches);
         for event in self.events(&watches) {
@@ -161,7 +161,7 @@ impl Case {
         let late = if self.world == "empty" {
             watches.clone()
         } else {
-            vec![Watched::Slices]
+            vec![Resource::Slices]
         };
         let unsynced = self.config.get("synced") == Some(&Value::Bool(false));
         for watched in watches
@@ -173,7 +173,7 @@ impl Case {
         zone
     }
 
-    fn events(&self, watches: &[Watched]) -> Vec<Event> {
+    fn events(&self, watches: &[Resource]) -> Vec<Event> {
         let shape = Shape {
             endpoint_pod_names: self.flag("endpoint_pod_names"),
             zonal: self.flag("zonal"),
@@ -190,20 +190,20 @@ impl Case {
         for object in &objects {
             let label = |key: &str| object["metadata"]["labels"][key].as_str();
             let slice = object["kind"] == "EndpointSlice";
-            let candidates: &[(Watched, &str)] = match object["kind"].as_str().unwrap() {
-                "Namespace" => &[(Watched::Namespaces, "namespace_labels")],
-                "Service" => &[(Watched::Services, "labels")],
-                "Pod" => &[(Watched::Pods, "labels")],
-                "ServiceImport" => &[(Watched::Imports, "namespace_labels")],
+            let candidates: &[(Resource, &str)] = match object["kind"].as_str().unwrap() {
+                "Namespace" => &[(Resource::Namespaces, "namespace_labels")],
+                "Service" => &[(Resource::Services, "labels")],
+                "Pod" => &[(Resource::Pods, "labels")],
+                "ServiceImport" => &[(Resource::Imports, "namespace_labels")],
                 _ => &[
-                    (Watched::Slices, "labels"),
-                    (Watched::ImportSlices, "labels"),
+                    (Resource::Slices, "labels"),
+                    (Resource::ImportSlices, "labels"),
                 ],
             };
             for (watched, selector) in candidates {
                 let held = unsynced && slice;
                 let import = label("multicluster.kubernetes.io/service-name").is_some();
-                let other = slice && (*watched == Watched::ImportSlices) != import;
+                let other = slice && (*watched == Resource::ImportSlices) != import;
                 if held
                     || other
                     || !watches.contains(watched)
@@ -219,31 +219,30 @@ impl Case {
 }
 
 /// What the watch makes of an object.
-pub fn fact(watched: Watched, object: &Value, shape: Shape) -> Option<Event> {
-    fn of<T: Wire + for<'de> Deserialize<'de>>(
-        watched: Watched,
+pub fn fact(watched: Resource, object: &Value, shape: Shape) -> Option<Event> {
+    fn of<T: Wire + kube::Resource<DynamicType = ()> + for<'de> Deserialize<'de>>(
+        watched: Resource,
         object: &Value,
         shape: Shape,
     ) -> Option<Event> {
         let object: T = serde_json::from_value(object.clone()).unwrap();
-        object
-            .fact(watched, shape)
-            .map(|(key, fact)| Event::Apply(watched, key, fact))
+        let fact = object.fact(watched.scope(), shape)?;
+        Some(Event::Apply(object_of(object.meta()), fact))
     }
     match watched {
-        Watched::Namespaces => of::<wire::Namespace>(watched, object, shape),
-        Watched::Services => of::<wire::Service>(watched, object, shape),
-        Watched::Slices | Watched::ImportSlices => {
+        Resource::Namespaces => of::<wire::Namespace>(watched, object, shape),
+        Resource::Services => of::<wire::Service>(watched, object, shape),
+        Resource::Slices | Resource::ImportSlices => {
             of::<wire::EndpointSlice>(watched, object, shape)
         }
-        Watched::Pods => {
+        Resource::Pods => {
             let phase = object["status"]["phase"].as_str().unwrap_or("");
             let shown = !["Succeeded", "Failed", "Unknown"].contains(&phase);
             shown
                 .then(|| of::<wire::Pod>(watched, object, shape))
                 .flatten()
         }
-        Watched::Imports => of::<wire::ServiceImport>(watched, object, shape),
+        Resource::Imports => of::<wire::ServiceImport>(watched, object, shape),
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod authority;
+pub mod build;
 pub mod clusters;
 pub mod control_plane;
 pub mod corpus;
