@@ -19,7 +19,7 @@ layering:
     cargo test --locked --test layering
 
 fmt:
-    cargo fmt --check
+    cargo fmt --all --check
 
 lint:
     cargo clippy --locked --all-targets -- -D warnings

@@ -11,7 +11,6 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::api::Server;
-use crate::cluster::Delays;
 use crate::corefile::go_duration;
 use crate::listen::interface_addresses;
 use crate::output::{self, Lines};
@@ -20,6 +19,7 @@ use crate::reconcile::{self, LeaseName};
 use crate::sandbox;
 use crate::serve::{self, Ambient, files};
 use crate::signals::{Program, stop_signal};
+use headless_cluster::Delays;
 
 /// What is logged by default. Kube's own lines repeat at every try what is logged once here.
 const DEFAULT_LOG: &str =

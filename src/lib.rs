@@ -1,7 +1,7 @@
 //! headless-dns: a name that follows each Pod of a StatefulSet.
 //!
 //! ```text
-//!                           Kubernetes API server (a real one, or the embedded `cluster`)
+//!                           Kubernetes API server (a real one, or the embedded one: crates/cluster)
 //!                                  │ api: one client, credentials read again, list+watch with backoff
 //!             ┌────────────────────┴───────────────────────────┐
 //!   Service, EndpointSlice, Namespace         StatefulSet, Pod, ControllerRevision, PVC
@@ -35,9 +35,9 @@
 //!
 //! ```text
 //! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
-//! L2  api, watch, controller, listen, plugin, admin, cluster  adapters: async + IO
+//! L2  api, watch, controller, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
-//! L0  name, message, endpoint, selector, podspec, rfc3339, throttle   facts
+//! L0  name, message, endpoint, throttle                 facts; crates/objects: words about Kubernetes objects
 //! ```
 
 #[cfg(test)]
@@ -50,9 +50,6 @@ pub mod build;
 pub mod endpoint;
 pub mod message;
 pub mod name;
-pub mod podspec;
-pub mod rfc3339;
-pub mod selector;
 pub mod throttle;
 
 pub mod answer;
@@ -63,7 +60,6 @@ pub mod zone;
 
 pub mod admin;
 pub mod api;
-pub mod cluster;
 pub mod controller;
 pub mod listen;
 pub mod plugin;

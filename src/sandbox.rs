@@ -31,7 +31,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
-use crate::cluster::{Cluster, Delays, TemporaryFile};
 use crate::controller;
 use crate::corefile::{CorefileError, Source};
 use crate::listen::interface_addresses;
@@ -43,6 +42,7 @@ use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
+use headless_cluster::{Cluster, Delays, TemporaryFile};
 use names::Names;
 
 /// The manifest that is applied where none is given.

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use headless_dns::cluster::Cluster;
+use headless_cluster::Cluster;
 use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
 use serde_json::{Value, json};

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
-use headless_dns::cluster::Cluster;
-use headless_dns::cluster::server::{Api, Body};
+use headless_cluster::Cluster;
+use headless_cluster::server::{Api, Body};
 use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;

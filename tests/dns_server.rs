@@ -5,8 +5,8 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
+use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
-use headless_dns::cluster::{Cluster, Delays};
 use headless_dns::corefile::CorefileError;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};

@@ -9,9 +9,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("name", 0),
     ("endpoint", 0),
     ("message", 0),
-    ("selector", 0),
-    ("podspec", 0),
-    ("rfc3339", 0),
     ("throttle", 0),
     ("store", 1),
     ("zone", 1),
@@ -24,7 +21,6 @@ const LAYERS: &[(&str, u8)] = &[
     ("listen", 2),
     ("plugin", 2),
     ("admin", 2),
-    ("cluster", 2),
     ("main", 3),
     ("args", 3),
     ("output", 3),
@@ -40,8 +36,9 @@ const SIBLINGS: &[(&str, &str)] = &[("listen", "plugin")];
 
 /// Crates that only some modules may name.
 const FOREIGN: &[(&str, &[&str])] = &[
-    ("kube::", &["api", "watch", "controller", "cluster"]),
-    ("k8s_openapi::", &["api", "watch", "controller", "cluster"]),
+    ("kube::", &["api", "watch", "controller"]),
+    ("k8s_openapi::", &["api", "watch", "controller"]),
+    ("headless_cluster::", &["args", "sandbox"]),
     // A new major of hickory must stay a matter of L0.
     ("hickory_proto::", &["name", "message", "listen"]),
     ("hickory_server::", &["listen"]),

@@ -1,7 +1,7 @@
 //! Requests that no client of Kubernetes sends: the embedded API answers each, and goes on.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::{Cluster, Delays};
 use http::{Method, Request};
 use http_body_util::{BodyExt, Full};
 use rand::rngs::StdRng;

@@ -6,7 +6,7 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use hickory_proto::op::{Message, MessageType, OpCode};

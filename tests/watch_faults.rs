@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use headless_dns::cluster::server::{Api, Body};
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::server::{Api, Body};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
 use http::{Request, Response};

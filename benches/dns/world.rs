@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use headless_dns::cluster::Cluster;
+use headless_cluster::Cluster;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
 use rand::rngs::StdRng;

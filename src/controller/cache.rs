@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::act::Written;
 use crate::api::{Connection, Event, watching};
-use crate::selector::Selector;
 use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
+use headless_objects::selector::Selector;
 
 /// Namespace and name.
 pub(super) type Name = (String, String);

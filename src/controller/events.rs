@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::explain;
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 /// Type, reason and message of what was done; `None` for what is no news.
 pub(super) fn of(

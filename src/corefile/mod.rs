@@ -3,14 +3,13 @@
 //! The grammar is CoreDNS 1.14's (Caddy v1): server blocks, directives with optional bodies, snippets, imports,
 //! `{$NAME}` and `{%NAME%}`.
 
-mod duration;
 mod error;
 mod keys;
 mod lexer;
 mod parser;
 
-pub use duration::go_duration;
 pub use error::CorefileError;
+pub use headless_objects::go_duration;
 pub use keys::{Key, Scheme, zones_of};
 pub use lexer::Token;
 pub use parser::{Directive, ServerBlock, parse};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 /// Something is wrong that waiting does not mend. The name is kstatus's.
 const STALLED: &str = "Stalled";

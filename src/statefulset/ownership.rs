@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::identity::{self, name_of, ordinal_of};
 use super::{Action, Observed};
-use crate::selector::Selector;
+use headless_objects::selector::Selector;
 
 /// The field manager of Kubernetes' own controllers.
 const UPSTREAM: &str = "kube-controller-manager";

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Action;
 use super::identity::{name_of as name, owner};
-use crate::podspec;
+use headless_objects::podspec;
 
 const HASH: &str = "controller.kubernetes.io/hash";
 

@@ -17,9 +17,9 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::Connection;
-use crate::selector::Selector;
 use crate::store::{Change, Event, Resource, Store};
 use crate::zone::Zone;
+use headless_objects::selector::Selector;
 use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.

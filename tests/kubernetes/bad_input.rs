@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use futures::FutureExt;
+use headless_cluster::authority::Authority;
 use headless_dns::api::Server;
-use headless_dns::cluster::authority::Authority;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use serde_json::{Value, json};

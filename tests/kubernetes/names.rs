@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::FutureExt;
-use headless_dns::cluster::Delays;
+use headless_cluster::Delays;
 use headless_dns::controller;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;

@@ -8,8 +8,8 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use headless_cluster::Delays;
 use headless_dns::api::Client;
-use headless_dns::cluster::Delays;
 use headless_dns::controller;
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::api::{self, Client, Server};
-use headless_dns::cluster::{Cluster, Delays};
 use headless_dns::controller;
 use http::{Method, Request};
 use kube::client::Body;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::controller;
 use http::Method;
 use serde_json::{Value, json};

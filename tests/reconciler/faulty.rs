@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
+use headless_cluster::Cluster;
+use headless_cluster::server::{Api, Body};
 use headless_dns::api::Client;
-use headless_dns::cluster::Cluster;
-use headless_dns::cluster::server::{Api, Body};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use serde_json::json;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::controller::lease::{Lease, lead};
 use http::Method;
 use serde_json::{Value, json};

@@ -8,7 +8,7 @@ mod lease;
 mod support;
 
 use futures::future::LocalBoxFuture;
-use headless_dns::cluster::{Cluster, Delays};
+use headless_cluster::{Cluster, Delays};
 use headless_dns::controller;
 use libtest_mimic::{Arguments, Trial};
 use support::statefulset::scenarios;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use headless_dns::cluster::authority::Authority;
+use headless_cluster::authority::Authority;
 use rcgen::KeyPair;
 
 /// Writes `ca.crt`, `server.crt`, `server.key`, `sa.key` and `sa.pub` to the folder.

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
+use headless_cluster::authority::Authority;
 use headless_dns::api::{self, Client, Server};
-use headless_dns::cluster::authority::Authority;
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;

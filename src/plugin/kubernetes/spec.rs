@@ -11,8 +11,8 @@ use crate::plugin::block::{Block, Cluster, Link, Parts};
 use crate::plugin::kit::{Directives, fallthrough, ttl, zones};
 use crate::plugin::kubernetes::Kubernetes;
 use crate::plugin::registry::Registration;
-use crate::selector::Selector;
 use crate::zone::{PodMode, Shown, View};
+use headless_objects::selector::Selector;
 
 /// The stanza, parsed.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::table;
 use super::world::{World, asking, asks, is_ready, parallel, set, stray, with_claims};
 use crate::support::kubelet::{call, collection};
-use headless_dns::cluster::kinds::KindId;
+use headless_cluster::kinds::KindId;
 
 table![
     s01_pods_are_made_in_order_each_after_its_predecessor_is_available,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
+use headless_cluster::kinds::KindId;
 use headless_dns::api::{Client, Event, watching};
-use headless_dns::cluster::kinds::KindId;
 use http::Method;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;

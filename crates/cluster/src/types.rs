@@ -91,7 +91,7 @@ fn quantities(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::kinds::KindId;
+    use crate::kinds::KindId;
     use serde_json::json;
 
     fn checked(kind: &str, mut object: Value) -> Result<Value, String> {

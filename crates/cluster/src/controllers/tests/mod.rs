@@ -370,8 +370,8 @@ fn what_an_owner_leaves_behind_is_collected_but_orphans_stay() {
             json!({"metadata": {"name": "child", "ownerReferences": refs}}),
         );
         world.settle();
-        let options = crate::cluster::request::delete_options(
-            &crate::cluster::request::Parameters::default(),
+        let options = crate::request::delete_options(
+            &crate::request::Parameters::default(),
             &json!({"propagationPolicy": propagation}),
         )
         .unwrap();

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::containers;
 use super::faults::Faults;
 use super::{Action, Step, about, event};
-use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Key, Objects};
-use crate::cluster::state::Part;
-use crate::rfc3339::timestamp;
+use crate::kinds::KindId;
+use crate::objects::{Key, Objects};
+use crate::state::Part;
+use headless_objects::rfc3339::timestamp;
 
 /// The one node.
 pub const NODE: &str = "node-1";

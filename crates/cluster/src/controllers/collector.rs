@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Action, Step};
-use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Key, Objects, owners};
-use crate::cluster::state::State;
+use crate::kinds::KindId;
+use crate::objects::{Key, Objects, owners};
+use crate::state::State;
 
 /// What is on its way out.
 #[derive(Debug, Default)]

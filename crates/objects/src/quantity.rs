@@ -19,7 +19,7 @@ const SUFFIXES: &[(&str, f64)] = &[
 
 /// The number that a quantity says; `None`: it is none.
 #[must_use]
-pub(super) fn parse(text: &str) -> Option<f64> {
+pub fn parse(text: &str) -> Option<f64> {
     let suffix = SUFFIXES.iter().find(|(suffix, _)| text.ends_with(suffix));
     let (digits, factor) = match suffix {
         Some((suffix, factor)) => (text.strip_suffix(suffix)?, *factor),

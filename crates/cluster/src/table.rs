@@ -465,7 +465,7 @@ mod tests {
     fn a_row_has_a_cell_for_each_column() {
         let pod = json!({"metadata": {"name": "redis-0"}, "spec": {"containers": [{}]}, "status": {"phase": "Pending"}});
         let table = table(
-            crate::cluster::kinds::KindId::named("Pod").info(),
+            crate::kinds::KindId::named("Pod").info(),
             &[pod],
             Timestamp::UNIX_EPOCH,
             "None",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::corefile::go_duration;
+use headless_objects::go_duration;
 
 /// What annotations of ours begin with.
 pub(crate) const PREFIX: &str = "embedded.headless-dns/";
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_annotation_is_documented() {
-        let text = include_str!("../../../docs/testing.md");
+        let text = include_str!("../../../../docs/testing.md");
         let all = Faults::default()
             .set("", "")
             .unwrap_err()

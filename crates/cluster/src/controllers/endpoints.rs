@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{Action, Step, about};
-use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Change, Key, Objects};
-use crate::cluster::state::Part;
-use crate::selector::Selector;
+use crate::kinds::KindId;
+use crate::objects::{Change, Key, Objects};
+use crate::state::Part;
+use headless_objects::selector::Selector;
 
 /// Endpoints of a slice: Kubernetes' default.
 const MAX_ENDPOINTS: usize = 100;

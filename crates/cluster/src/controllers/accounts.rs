@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{Action, Step, touched};
-use crate::cluster::kinds::KindId;
-use crate::cluster::objects::Key;
+use crate::kinds::KindId;
+use crate::objects::Key;
 
 const NAME: &str = "default";
 

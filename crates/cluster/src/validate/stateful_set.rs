@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Errors, Problem, SUBDOMAIN_RULE, is_label, pod_spec};
-use crate::selector::Selector;
+use headless_objects::selector::Selector;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
     regex used for validation is '[0-9]+%')";

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::faults::Faults;
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
 const FIRST: Duration = Duration::from_secs(10);

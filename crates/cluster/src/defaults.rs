@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::podspec::{self, default, items};
+use headless_objects::podspec::{self, default, items};
 
 /// The object at `key`, made where it is missing.
 fn object<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {

@@ -13,7 +13,6 @@ pub mod manifest;
 pub mod objects;
 mod patch;
 mod protobuf;
-mod quantity;
 mod request;
 pub mod server;
 pub mod state;
@@ -47,7 +46,7 @@ use objects::Key;
 use server::{Api, Shared};
 use state::{Part, State};
 
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 /// A cluster that runs; dropping it ends it.
 pub struct Cluster {

@@ -14,7 +14,7 @@ use super::server::{Body, Call, Shared, json as reply};
 use super::state::{Part, State};
 use super::status::ApiStatus;
 use super::{table, watching};
-use crate::selector::Selector;
+use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
 const UNLIMITED: usize = usize::MAX;

@@ -10,7 +10,7 @@ use super::kinds::{Kind, KindId};
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
 use super::{types, validate};
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 /// Everything the cluster is.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use super::objects::Key;
 use super::state::{DeleteOptions, Propagation};
 use super::status::ApiStatus;
 use super::validate;
-use crate::selector::Selector;
+use headless_objects::selector::Selector;
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// Sets `object[key]` where it is missing or null.
-pub(crate) fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
+pub fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(object) = object.as_object_mut()
         && object.get(key).is_none_or(Value::is_null)
     {
@@ -12,7 +12,7 @@ pub(crate) fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
 }
 
 /// The items of the list at `key`.
-pub(crate) fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
+pub fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a mut Value> {
     parent
         .get_mut(key)
         .and_then(Value::as_array_mut)

@@ -24,7 +24,7 @@ use super::kinds::KindId;
 use super::objects::{Change, Key, Objects};
 use super::server::Shared;
 use super::state::{DeleteOptions, Part, State};
-use crate::rfc3339::timestamp;
+use headless_objects::rfc3339::timestamp;
 
 pub use kubelet::{Delays, Kubelet, NODE};
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{Action, Step, about, event, touched};
-use crate::cluster::kinds::KindId;
-use crate::cluster::objects::{Key, Objects};
-use crate::cluster::quantity;
-use crate::cluster::state::{PROTECTION, Part};
-use crate::selector::Selector;
+use crate::kinds::KindId;
+use crate::objects::{Key, Objects};
+use crate::state::{PROTECTION, Part};
+use headless_objects::quantity;
+use headless_objects::selector::Selector;
 
 /// A class that says so has no provisioner: its claims wait for volumes made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
