@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+mod file;
 mod names;
 
 use std::io;
@@ -42,7 +43,8 @@ use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
-use headless_cluster::{Cluster, Delays, TemporaryFile};
+use file::TemporaryFile;
+use headless_cluster::{Cluster, Delays};
 use names::Names;
 
 /// The manifest that is applied where none is given.

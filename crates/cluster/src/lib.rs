@@ -1,6 +1,7 @@
-//! An embedded Kubernetes API, for a machine without Kubernetes: objects in memory behind one `tower::Service`.
+#![doc = include_str!("../README.md")]
 //!
-//! Its core ([`state`]) is pure; [`server`] speaks HTTP; controllers are decision functions that one task steps.
+//! The core ([`state`]) is pure: `now` and a seed are given. [`server`] speaks HTTP; controllers are decision functions that
+//! one task steps.
 
 mod addresses;
 pub mod authority;
@@ -24,9 +25,7 @@ pub mod validate;
 mod verbs;
 mod watching;
 
-use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -56,11 +55,27 @@ pub struct Cluster {
     broken: watch::Sender<Option<String>>,
 }
 
+/// What a cluster is made from.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How long Pods take.
+    pub delays: Delays,
+    /// What uids and the ends of generated names are drawn from; without one they are new each time.
+    pub seed: Option<u64>,
+}
+
+impl From<Delays> for Options {
+    fn from(delays: Delays) -> Self {
+        Self { delays, seed: None }
+    }
+}
+
 impl Cluster {
     /// Starts a cluster: one node, a default StorageClass, the namespaces every cluster has.
     #[must_use]
-    pub fn start(delays: Delays) -> Self {
-        let mut state = State::default();
+    pub fn start(options: impl Into<Options>) -> Self {
+        let Options { delays, seed } = options.into();
+        let mut state = State::new(seed.unwrap_or_else(rand::random));
         boot(&mut state, Timestamp::now());
         let mut cluster = Self::with(state);
         let shared = Arc::clone(&cluster.api.shared);
@@ -104,7 +119,7 @@ impl Cluster {
     /// An object of a kind that this cluster does not have.
     #[must_use]
     pub fn holding(objects: &[Value]) -> Self {
-        let mut state = State::default();
+        let mut state = State::new(0);
         for object in objects {
             let key = Key::of(object).expect("the objects are of kinds that the table has");
             state.objects.put(key, object.clone());
@@ -262,41 +277,6 @@ fn boot(state: &mut State, now: Timestamp) {
         "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
     });
     create("EndpointSlice", "default", slice);
-}
-
-/// A file that belongs to a run and goes with it.
-#[derive(Debug)]
-pub struct TemporaryFile(std::path::PathBuf);
-
-impl TemporaryFile {
-    /// Writes the file, for its owner's eyes only.
-    ///
-    /// # Errors
-    /// What the system says; a file that is there already.
-    pub fn create(path: std::path::PathBuf, text: &str) -> io::Result<Self> {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
-        file.write_all(text.as_bytes())?;
-        Ok(Self(path))
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_file(&self.0) {
-            tracing::warn!(%error, path = %self.0.display(), "cannot remove");
-        }
-    }
 }
 
 #[cfg(test)]

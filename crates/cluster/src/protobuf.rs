@@ -1,13 +1,10 @@
 //! The few objects that kubectl's `create` posts as protobuf and never as JSON, read with a table of their fields.
 
+use bytes::Bytes;
+use headless_objects::envelope;
 use serde_json::{Map, Value, json};
 
 use super::status::ApiStatus;
-
-/// The media type.
-pub(super) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
-
-const MAGIC: &[u8] = b"k8s\0";
 
 /// What a field holds.
 #[derive(Clone, Copy)]
@@ -113,38 +110,26 @@ const KINDS: &[(&str, &[Field])] = &[
     ("ServiceAccount", SERVICE_ACCOUNT),
 ];
 
-/// The envelope (`runtime.Unknown`): its type, and the object.
-const ENVELOPE: &[Field] = &[
-    (
-        1,
-        "type",
-        Type::Message(&[(1, "apiVersion", Type::Text), (2, "kind", Type::Text)]),
-    ),
-    (2, "raw", Type::Bytes),
-];
-
 /// Reads an object.
 ///
 /// # Errors
 /// 415 for a kind that is not in the table, with the way round; 400 for bytes that are no protobuf.
-pub(super) fn decode(body: &[u8]) -> Result<Value, ApiStatus> {
+pub(super) fn decode(body: &Bytes) -> Result<Value, ApiStatus> {
     let broken = || ApiStatus::bad_request("the body is no Kubernetes protobuf");
-    let body = body.strip_prefix(MAGIC).ok_or_else(broken)?;
-    let envelope = message(body, ENVELOPE).ok_or_else(broken)?;
-    let kind = envelope["type"]["kind"].as_str().unwrap_or_default();
+    let Some(Ok(envelope)) = envelope::open(body) else {
+        return Err(broken());
+    };
+    let meta = envelope.type_meta.unwrap_or_default();
+    let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|_| broken());
+    let (api_version, kind) = (text(&meta.api_version)?, text(&meta.kind)?);
     let Some((_, fields)) = KINDS.iter().find(|(name, _)| *name == kind) else {
         return Err(ApiStatus::unsupported_media_type(format!(
             "{kind} is not read as protobuf here: use `kubectl create -f` or `apply -f`"
         )));
     };
-    use base64::Engine as _;
-    let raw = envelope["raw"].as_str().unwrap_or_default();
-    let raw = base64::engine::general_purpose::STANDARD
-        .decode(raw)
-        .map_err(|_| broken())?;
-    let mut object = json!({"apiVersion": envelope["type"]["apiVersion"], "kind": kind});
+    let mut object = json!({"apiVersion": api_version, "kind": kind});
     if let (Some(object), Some(Value::Object(fields))) =
-        (object.as_object_mut(), message(&raw, fields))
+        (object.as_object_mut(), message(&envelope.raw, fields))
     {
         object.extend(fields);
     }
@@ -249,6 +234,7 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use headless_objects::envelope::MAGIC;
 
     fn field(number: u8, content: &[u8]) -> Vec<u8> {
         [
@@ -258,9 +244,9 @@ mod tests {
         .concat()
     }
 
-    fn envelope(kind: &str, raw: &[u8]) -> Vec<u8> {
+    fn envelope(kind: &str, raw: &[u8]) -> Bytes {
         let kind = [field(1, b"v1"), field(2, kind.as_bytes())].concat();
-        [MAGIC, &field(1, &kind), &field(2, raw)].concat()
+        [MAGIC, &field(1, &kind), &field(2, raw)].concat().into()
     }
 
     #[test]
@@ -275,8 +261,11 @@ mod tests {
     #[test]
     fn bytes_that_are_cut_and_kinds_that_are_not_known_are_refused() {
         let body = envelope("Namespace", &field(1, &field(1, b"team")));
-        assert_eq!(decode(&body[..body.len() - 20]).unwrap_err().code, 400);
+        assert_eq!(
+            decode(&body.slice(..body.len() - 20)).unwrap_err().code,
+            400
+        );
         assert_eq!(decode(&envelope("Deployment", b"")).unwrap_err().code, 415);
-        assert_eq!(decode(b"{}").unwrap_err().code, 400);
+        assert_eq!(decode(&Bytes::from_static(b"{}")).unwrap_err().code, 400);
     }
 }

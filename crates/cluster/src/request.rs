@@ -77,11 +77,9 @@ impl Parameters {
     /// Reads `a=b&c=d`, with percent escapes.
     #[must_use]
     pub(super) fn parse(query: &str) -> Self {
-        let pairs = query.split('&').filter(|p| !p.is_empty());
         Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(k, v)| (unescape(k), unescape(v)))
+            form_urlencoded::parse(query.as_bytes())
+                .into_owned()
                 .collect(),
         )
     }
@@ -156,27 +154,6 @@ fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
     } else {
         format!("field label not supported: {path}")
     }))
-}
-
-fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        rest = more;
-        let hex = more
-            .get(..2)
-            .and_then(|h| std::str::from_utf8(h).ok())
-            .and_then(|h| u8::from_str_radix(h, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &more[2..];
-            }
-            (b'+', _) => bytes.push(b' '),
-            (other, _) => bytes.push(*other),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Which objects of a collection are meant.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use headless_objects::envelope::MEDIA_TYPE;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -129,7 +130,7 @@ pub(super) struct Call {
 impl Call {
     /// The body as an object.
     pub(super) fn object(&self) -> Result<Value, ApiStatus> {
-        if self.content_type.starts_with(protobuf::MEDIA_TYPE) {
+        if self.content_type.starts_with(MEDIA_TYPE) {
             return protobuf::decode(&self.body);
         }
         // kubectl sends JSON; a person with curl may send YAML.

@@ -11,12 +11,26 @@ use super::objects::{Key, Objects};
 use super::status::ApiStatus;
 use super::{types, validate};
 use headless_objects::rfc3339::timestamp;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 /// Everything the cluster is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     /// The objects.
     pub objects: Objects,
+    random: StdRng,
+}
+
+impl State {
+    /// An empty cluster. What it draws, uids and the ends of generated names, is the same for the same seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            objects: Objects::default(),
+            random: StdRng::seed_from_u64(seed),
+        }
+    }
 }
 
 /// What a delete request asks for.
@@ -89,7 +103,7 @@ impl State {
         let info = kind.info();
         types::check(info, &mut object)?;
         self.check_namespace(info, ns)?;
-        identify(info, &mut object, ns, now)?;
+        identify(info, &mut object, ns, (now, &mut self.random))?;
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
         if info.subresources.contains(&"status") && info.kind != "Node" {
@@ -375,7 +389,12 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
 }
 
 /// Gives a new object what makes it this one: namespace, name, UID, time.
-fn identify(info: &Kind, object: &mut Value, ns: &str, now: Timestamp) -> Result<(), ApiStatus> {
+fn identify(
+    info: &Kind,
+    object: &mut Value,
+    ns: &str,
+    (now, random): (Timestamp, &mut StdRng),
+) -> Result<(), ApiStatus> {
     const NOT_GIVEN: &[&str] = &[
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
@@ -403,9 +422,9 @@ fn identify(info: &Kind, object: &mut Value, ns: &str, now: Timestamp) -> Result
     }
     let prefix = text(meta, "generateName");
     if text(meta, "name").is_empty() && !prefix.is_empty() {
-        meta.insert("name".into(), format!("{prefix}{}", suffix()).into());
+        meta.insert("name".into(), format!("{prefix}{}", suffix(random)).into());
     }
-    meta.insert("uid".into(), uid().into());
+    meta.insert("uid".into(), uid(random).into());
     meta.insert("creationTimestamp".into(), timestamp(now).into());
     if info.generation {
         meta.insert("generation".into(), 1.into());
@@ -515,26 +534,15 @@ fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
 }
 
 /// A random (version 4) UUID.
-fn uid() -> String {
-    let random: u128 = rand::random();
-    let hex = format!(
-        "{:032x}",
-        random & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62)
-    );
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+fn uid(random: &mut StdRng) -> String {
+    let uuid = uuid::Builder::from_random_bytes(random.random()).into_uuid();
+    uuid.to_string()
 }
 
 /// Five letters that spell no word, as the API server picks them.
-fn suffix() -> String {
+fn suffix(random: &mut StdRng) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let letter = |_| char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
+    let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
     (0..5).map(letter).collect()
 }
 

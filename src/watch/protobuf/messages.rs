@@ -23,27 +23,6 @@ pub(super) struct RawExtension {
     pub(super) raw: Bytes,
 }
 
-/// `runtime.Unknown`: an object with its type.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Unknown {
-    #[prost(message, optional, tag = "1")]
-    pub(super) type_meta: Option<TypeMeta>,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub(super) raw: Bytes,
-}
-
-/// `runtime.TypeMeta`.
-#[derive(Clone, PartialEq, Message, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TypeMeta {
-    #[prost(bytes = "bytes", tag = "1")]
-    #[serde(serialize_with = "text")]
-    pub(super) api_version: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    #[serde(serialize_with = "text")]
-    pub(super) kind: Bytes,
-}
-
 /// `meta.v1.ObjectMeta`; of a bookmark too.
 #[derive(Clone, PartialEq, Message, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::FutureExt;
+use headless_objects::envelope::{self, MEDIA_TYPE, TypeMeta};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -20,17 +21,9 @@ use prost::{DecodeError, Message};
 use serde::Serialize;
 
 use crate::api::Unreadable;
-use messages::{
-    EndpointSlice, Namespace, Pod, Service, Status, TypeMeta, Unknown, WatchEvent, as_str,
-};
-
-/// The media type, of an object and of a watch's events.
-const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+use messages::{EndpointSlice, Namespace, Pod, Service, Status, WatchEvent, as_str};
 
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf;stream=watch,application/vnd.kubernetes.protobuf,application/json";
-
-/// What an object begins with.
-const MAGIC: &[u8] = b"k8s\0";
 
 /// The largest event that is read: an object may have 1.5 MB in etcd, and some in memory only.
 const MAX_EVENT: usize = 16 << 20;
@@ -161,36 +154,43 @@ fn transcode(event: &Bytes, lines: &mut Vec<u8>) {
 }
 
 #[derive(Serialize)]
-struct Typed<T> {
-    #[serde(flatten)]
-    type_meta: TypeMeta,
+#[serde(rename_all = "camelCase")]
+struct Typed<'t, T> {
+    api_version: &'t str,
+    kind: &'t str,
     #[serde(flatten)]
     object: T,
 }
 
 /// An object as JSON; one that cannot be read says so there.
 fn object(bytes: &Bytes) -> Vec<u8> {
-    if !bytes.starts_with(MAGIC) {
-        return unreadable(&Bytes::new(), "", "an object that is no protobuf");
-    }
-    let unknown = match Unknown::decode(bytes.slice(MAGIC.len()..)) {
-        Ok(unknown) => unknown,
-        Err(error) => return broken(&Bytes::new(), &error),
+    let unknown = match envelope::open(bytes) {
+        None => return unreadable(&Bytes::new(), "", "an object that is no protobuf"),
+        Some(Ok(unknown)) => unknown,
+        Some(Err(error)) => return broken(&Bytes::new(), &error),
     };
-    let (type_meta, raw) = (unknown.type_meta.unwrap_or_default(), unknown.raw);
-    match as_str(&type_meta.kind) {
-        "Service" => json::<Service>(type_meta, &raw),
-        "EndpointSlice" => json::<EndpointSlice>(type_meta, &raw),
-        "Pod" => json::<Pod>(type_meta, &raw),
-        "Status" => json::<Status>(type_meta, &raw),
-        _ => json::<Namespace>(type_meta, &raw),
+    let (meta, raw) = (unknown.type_meta.unwrap_or_default(), unknown.raw);
+    match as_str(&meta.kind) {
+        "Service" => json::<Service>(&meta, &raw),
+        "EndpointSlice" => json::<EndpointSlice>(&meta, &raw),
+        "Pod" => json::<Pod>(&meta, &raw),
+        "Status" => json::<Status>(&meta, &raw),
+        _ => json::<Namespace>(&meta, &raw),
     }
 }
 
-fn json<T: Message + Default + Serialize>(type_meta: TypeMeta, raw: &Bytes) -> Vec<u8> {
+fn json<T: Message + Default + Serialize>(meta: &TypeMeta, raw: &Bytes) -> Vec<u8> {
     match T::decode(raw.clone()) {
-        Ok(object) => serde_json::to_vec(&Typed { type_meta, object })
-            .expect("messages have text and numbers in them, and keys that are text"),
+        Ok(object) => {
+            let [api_version, kind] = [&meta.api_version, &meta.kind].map(as_str);
+            let typed = Typed {
+                api_version,
+                kind,
+                object,
+            };
+            serde_json::to_vec(&typed)
+                .expect("messages have text and numbers in them, and keys that are text")
+        }
         Err(error) => broken(raw, &error),
     }
 }

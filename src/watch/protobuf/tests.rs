@@ -1,3 +1,5 @@
+use headless_objects::envelope::MAGIC;
+
 use super::*;
 
 /// A field of a message: its number, with a length.

@@ -7,7 +7,7 @@ fn kind(name: &str) -> KindId {
 }
 
 fn state() -> State {
-    let mut state = State::default();
+    let mut state = State::new(0);
     state
         .create(
             NOW,
@@ -248,4 +248,18 @@ fn orphans_lose_their_owner_and_stay() {
     assert!(
         state.get(&key("ConfigMap", "child")).unwrap()["metadata"]["ownerReferences"].is_null()
     );
+}
+
+#[test]
+fn the_same_seed_draws_the_same_uids_and_names() {
+    let made = |seed| {
+        let mut state = State::new(seed);
+        let object = json!({"metadata": {"generateName": "a-"}});
+        let kind = KindId::named("Namespace");
+        let made = state.create(Timestamp::UNIX_EPOCH, kind, "", object, false);
+        Value::clone(&made.unwrap())
+    };
+    assert_eq!(made(7), made(7));
+    assert_ne!(made(7)["metadata"]["uid"], made(8)["metadata"]["uid"]);
+    assert_ne!(made(7)["metadata"]["name"], made(8)["metadata"]["name"]);
 }

@@ -20,7 +20,7 @@ fn kind(name: &str) -> KindId {
 impl World {
     fn new(delays: Delays) -> Self {
         let mut world = Self {
-            state: State::default(),
+            state: State::new(0),
             controllers: Controllers::new(delays),
             now: Timestamp::UNIX_EPOCH,
         };
