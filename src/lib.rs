@@ -34,7 +34,7 @@
 //! Imports point down only; `tests/layering.rs` holds them to it.
 //!
 //! ```text
-//! L3  main, args, output, signals, serve, sandbox, reconcile   the verbs: wiring; anyhow lives here only
+//! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
 //! L0  name, message, endpoint, throttle                 facts; crates/objects: words about Kubernetes objects
@@ -66,8 +66,9 @@ pub mod plugin;
 pub mod watch;
 
 pub mod args;
+mod commands;
 mod output;
-pub mod reconcile;
+mod process;
 pub mod sandbox;
 pub mod serve;
 mod signals;

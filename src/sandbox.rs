@@ -12,13 +12,9 @@
 //! # }
 //! ```
 
-mod file;
-mod names;
-
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +24,6 @@ use serde_json::Value;
 use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
@@ -43,9 +38,7 @@ use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
-use file::TemporaryFile;
 use headless_cluster::{Cluster, Delays};
-use names::Names;
 
 /// The manifest that is applied where none is given.
 pub const REDIS: &str = include_str!("../config/redis.yaml");
@@ -109,7 +102,9 @@ impl Sandbox {
     }
 
     /// Starts one; also all changes of its names.
-    async fn begin(options: Options) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
+    pub(crate) async fn begin(
+        options: Options,
+    ) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
         let mut cluster = Cluster::start(options.delays);
         let (api, kubeconfig) = cluster.listen(options.api).await?;
         let setup = Setup {
@@ -359,79 +354,4 @@ impl Source for Addresses {
             _ => None,
         }
     }
-}
-
-/// Runs a sandbox for a person: tells what happens until `stop`.
-///
-/// # Errors
-/// As [`Sandbox::start`]; a kubeconfig that is there already or cannot be written.
-pub async fn narrate(
-    options: Options,
-    kubeconfig_path: Option<PathBuf>,
-    stop: CancellationToken,
-    tell: impl Fn(&str),
-) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let (sandbox, changes) = Sandbox::begin(options).await?;
-    let path = kubeconfig_path.unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
-    });
-    let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
-    let file = TemporaryFile::create(path.clone(), &config).with_context(|| {
-        format!(
-            "cannot write {}: give --kubeconfig another path",
-            path.display()
-        )
-    })?;
-    tell(&format!("dns   {} (udp and tcp)", sandbox.dns));
-    tell(&format!("api   https://{}", sandbox.api));
-    tell(&format!("export KUBECONFIG={}", file.path().display()));
-    let names = Names::new(changes);
-    let told = tell_until(&sandbox, (names, started), &stop, &tell).await;
-    drop(file);
-    let stopped = sandbox.stop().await;
-    told.and(stopped)
-}
-
-async fn tell_until(
-    sandbox: &Sandbox,
-    (mut names, started): (Names, Instant),
-    stop: &CancellationToken,
-    tell: &impl Fn(&str),
-) -> anyhow::Result<()> {
-    let mut story = sandbox.cluster.story();
-    let ready = sandbox.ready();
-    tokio::pin!(ready);
-    let mut is_ready = false;
-    loop {
-        tokio::select! {
-            // What happened is told before what it led to.
-            biased;
-            () = stop.cancelled() => return Ok(()),
-            why = sandbox.broken() => anyhow::bail!(why),
-            Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
-            Some(lines) = names.next() => lines.iter().for_each(|line| tell(line)),
-            all = &mut ready, if !is_ready => {
-                is_ready = true;
-                let all = all?;
-                if let Some(name) = all.first() {
-                    tell(&format!("try   dig @{} -p {} {name}", sandbox.dns.ip(), sandbox.dns.port()));
-                }
-                tell("try   kubectl get pods -o wide");
-                if let Some(kib) = resident_memory() {
-                    tell(&format!("      {} names, {} MiB of memory", all.len(), kib / 1024));
-                }
-                tell(&format!("ready in {} ms", started.elapsed().as_millis()));
-            }
-        }
-    }
-}
-
-/// What this process holds in memory, in KiB, where the system says so (proc_pid_status(5)).
-fn resident_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok()
 }

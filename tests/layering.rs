@@ -27,7 +27,8 @@ const LAYERS: &[(&str, u8)] = &[
     ("signals", 3),
     ("serve", 3),
     ("sandbox", 3),
-    ("reconcile", 3),
+    ("commands", 3),
+    ("process", 3),
     ("lib", 3),
 ];
 
@@ -38,13 +39,13 @@ const SIBLINGS: &[(&str, &str)] = &[("listen", "plugin")];
 const FOREIGN: &[(&str, &[&str])] = &[
     ("kube::", &["api", "watch", "controller"]),
     ("k8s_openapi::", &["api", "watch", "controller"]),
-    ("headless_cluster::", &["args", "sandbox"]),
+    ("headless_cluster::", &["commands", "sandbox"]),
     // A new major of hickory must stay a matter of L0.
     ("hickory_proto::", &["name", "message", "listen"]),
     ("hickory_server::", &["listen"]),
     (
         "anyhow::",
-        &["main", "args", "serve", "sandbox", "reconcile"],
+        &["main", "args", "commands", "process", "serve", "sandbox"],
     ),
 ];
 

@@ -8,6 +8,7 @@ use crate::admin::Readiness;
 use crate::api::{self, Server};
 use crate::corefile::CorefileError;
 use crate::plugin::{Block, Chain, Cluster, Parts, kubernetes};
+use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
 
@@ -47,7 +48,7 @@ async fn stanza(
         (named, _) => api::connect(named).await,
     };
     let client = client.map_err(|error| {
-        let problem = super::whole(&error);
+        let problem = whole(&error);
         spec.api_token.error(problem, "an API server to watch")
     })?;
     let options = watch::Options {

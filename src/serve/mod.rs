@@ -245,16 +245,3 @@ async fn probes(
     }
     Ok((bound, lameduck))
 }
-
-/// The error and what caused it, each said once.
-pub fn whole(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) {
-            text
-        } else {
-            format!("{text}: {cause}")
-        }
-    })
-}

@@ -1,18 +1,30 @@
 //! `reconcile`: the StatefulSet controller against an API server, alone or as one of many that elect a leader.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::api::{self, Server};
+use super::server;
+use crate::api;
 use crate::controller;
 use crate::controller::lease::{self, Lease};
+use crate::signals::{Program, stop_signal};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reconcile {
+    /// The API server; without it that of the cluster we run in, else $KUBECONFIG or ~/.kube/config.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// Work only while we hold this Lease, for several that run beside each other.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    lease: Option<LeaseName>,
+}
 
 /// Where a Lease is: `NAMESPACE/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LeaseName {
+struct LeaseName {
     ns: String,
     name: String,
 }
@@ -33,36 +45,32 @@ impl FromStr for LeaseName {
     }
 }
 
-/// Reconciles every StatefulSet until `stop`; with a lease, whenever that is ours.
-///
-/// # Errors
-/// An API server that is not told of, or cannot be talked to whatever it would say.
-pub async fn run(
-    server: &Server,
-    lease: Option<LeaseName>,
-    stop: CancellationToken,
-) -> anyhow::Result<()> {
-    let client = api::connect(server).await?;
-    let Some(LeaseName { ns, name }) = lease else {
-        info!("reconciling every StatefulSet");
-        tokio::select! {
-            () = controller::run(client, Timestamp::now) => {}
-            () = stop.cancelled() => {}
-        }
-        return Ok(());
-    };
-    let lease = Lease {
-        ns,
-        name,
-        identity: identity(),
-    };
-    info!(ns = %lease.ns, name = %lease.name, identity = %lease.identity, "waiting for the lease");
-    let work = {
-        let client = client.clone();
-        move || controller::run(client.clone(), Timestamp::now)
-    };
-    lease::lead(client, lease, work, stop).await;
-    Ok(())
+impl Reconcile {
+    /// Reconciles every StatefulSet until a signal; with a lease, whenever that is ours.
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let stop = stop_signal(Program::Server)?;
+        let client = api::connect(&server(self.kubeconfig)).await?;
+        let Some(LeaseName { ns, name }) = self.lease else {
+            info!("reconciling every StatefulSet");
+            tokio::select! {
+                () = controller::run(client, Timestamp::now) => {}
+                () = stop.cancelled() => {}
+            }
+            return Ok(());
+        };
+        let lease = Lease {
+            ns,
+            name,
+            identity: identity(),
+        };
+        info!(ns = %lease.ns, name = %lease.name, identity = %lease.identity, "waiting for the lease");
+        let work = {
+            let client = client.clone();
+            move || controller::run(client.clone(), Timestamp::now)
+        };
+        lease::lead(client, lease, work, stop).await;
+        Ok(())
+    }
 }
 
 /// The host's name, for people, and what no other has.

@@ -1,0 +1,27 @@
+//! The commands: a file each, with its arguments and what it does.
+
+mod file;
+mod names;
+pub(crate) mod reconcile;
+pub(crate) mod sandbox;
+pub(crate) mod serve;
+
+use std::path::PathBuf;
+
+use crate::api::Server;
+use crate::output::Lines;
+
+/// The API server that a kubeconfig names, or the one there is.
+fn server(kubeconfig: Option<PathBuf>) -> Server {
+    kubeconfig.map_or(Server::Ambient, |file| Server::Kubeconfig {
+        file,
+        context: None,
+    })
+}
+
+/// Lines for a person, on standard output.
+fn print<L: AsRef<str>>(out: &Lines, lines: impl IntoIterator<Item = L>) {
+    for line in lines {
+        out.push(format!("{}\n", line.as_ref()).into_bytes());
+    }
+}

@@ -1,0 +1,135 @@
+//! `sandbox`: a small cluster with its names, told of line by line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use headless_cluster::Delays;
+use headless_objects::go_duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::file::TemporaryFile;
+use super::names::Names;
+use super::print;
+use crate::output::Lines;
+use crate::process::resident_memory;
+use crate::sandbox::{self, Options};
+use crate::signals::{Program, stop_signal};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Sandbox {
+    /// What to apply; a headless Service and a StatefulSet of three redis Pods without it.
+    manifest: Vec<PathBuf>,
+    /// Where DNS is answered, over UDP and TCP.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1053")]
+    dns: SocketAddr,
+    /// Where the Kubernetes API is served, over TLS, to holders of the kubeconfig. Port 0 is any free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    api: SocketAddr,
+    /// The kubeconfig to write; it goes when the sandbox ends.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// How long a Pod takes to become Ready, such as `300ms`.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    start_delay: Duration,
+    /// How long a Pod takes to end.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    stop_delay: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())
+}
+
+impl Sandbox {
+    pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
+        let stop = stop_signal(Program::Sandbox)?;
+        let mut manifests = Vec::new();
+        for path in &self.manifest {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            manifests.push((path.display().to_string(), text));
+        }
+        if manifests.is_empty() {
+            manifests.push(("config/redis.yaml".into(), sandbox::REDIS.into()));
+        }
+        let options = Options {
+            manifests,
+            dns: self.dns,
+            api: self.api,
+            delays: Delays {
+                start: self.start_delay,
+                stop: self.stop_delay,
+            },
+        };
+        narrate(options, self.kubeconfig, stop, |line| print(out, [line])).await
+    }
+}
+
+/// Runs a sandbox for a person: tells what happens until `stop`.
+///
+/// # Errors
+/// As [`Sandbox::start`]; a kubeconfig that is there already or cannot be written.
+async fn narrate(
+    options: Options,
+    kubeconfig_path: Option<PathBuf>,
+    stop: CancellationToken,
+    tell: impl Fn(&str),
+) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let (sandbox, changes) = sandbox::Sandbox::begin(options).await?;
+    let path = kubeconfig_path.unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
+    });
+    let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
+    let file = TemporaryFile::create(path.clone(), &config).with_context(|| {
+        format!(
+            "cannot write {}: give --kubeconfig another path",
+            path.display()
+        )
+    })?;
+    tell(&format!("dns   {} (udp and tcp)", sandbox.dns()));
+    tell(&format!("api   https://{}", sandbox.api()));
+    tell(&format!("export KUBECONFIG={}", file.path().display()));
+    let names = Names::new(changes);
+    let told = tell_until(&sandbox, (names, started), &stop, &tell).await;
+    drop(file);
+    let stopped = sandbox.stop().await;
+    told.and(stopped)
+}
+
+async fn tell_until(
+    sandbox: &sandbox::Sandbox,
+    (mut names, started): (Names, Instant),
+    stop: &CancellationToken,
+    tell: &impl Fn(&str),
+) -> anyhow::Result<()> {
+    let mut story = sandbox.cluster().story();
+    let ready = sandbox.ready();
+    tokio::pin!(ready);
+    let mut is_ready = false;
+    loop {
+        tokio::select! {
+            // What happened is told before what it led to.
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            why = sandbox.broken() => anyhow::bail!(why),
+            Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
+            Some(lines) = names.next() => lines.iter().for_each(|line| tell(line)),
+            all = &mut ready, if !is_ready => {
+                is_ready = true;
+                let all = all?;
+                if let Some(name) = all.first() {
+                    tell(&format!("try   dig @{} -p {} {name}", sandbox.dns().ip(), sandbox.dns().port()));
+                }
+                tell("try   kubectl get pods -o wide");
+                if let Some(kib) = resident_memory() {
+                    tell(&format!("      {} names, {} MiB of memory", all.len(), kib / 1024));
+                }
+                tell(&format!("ready in {} ms", started.elapsed().as_millis()));
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What every command needs of its process: a log, a last word where something goes wrong, and how much memory is held.
+
+use std::error::Error;
+use std::io::IsTerminal;
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::output::Lines;
+
+/// Writes the log to `lines`. `filter`: what is logged, as `RUST_LOG` would say it.
+///
+/// # Errors
+/// A filter that is none.
+pub(crate) fn log(lines: &Lines, filter: &str, json: bool) -> anyhow::Result<()> {
+    let read = EnvFilter::try_new(filter).with_context(|| format!("--log {filter}"))?;
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(read)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || writer.clone());
+    if json {
+        subscriber.json().init()
+    } else {
+        subscriber.init()
+    }
+    log_panics();
+    Ok(())
+}
+
+/// A panic is an event like others: standard error may be somebody who does not read.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let message = panic.payload_as_str().unwrap_or("no message");
+        tracing::error!(place, "panicked: {message}");
+    }));
+}
+
+/// The error and what caused it, each said once.
+pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What this process holds in memory, in KiB, where the system says so (proc_pid_status(5)).
+pub(crate) fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
+}
