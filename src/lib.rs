@@ -37,7 +37,7 @@
 //! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, controller, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
-//! L0  name, message, endpoint, throttle                 facts; crates/objects: words about Kubernetes objects
+//! L0  name, message, endpoint, apiserver, throttle      facts; crates/objects: words about Kubernetes objects
 //! ```
 
 #[cfg(test)]
@@ -47,6 +47,7 @@ extern crate self as headless_dns;
 #[path = "../tests/support/build.rs"]
 pub mod build;
 
+pub mod apiserver;
 pub mod endpoint;
 pub mod message;
 pub mod name;

@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("name", 0),
     ("endpoint", 0),
     ("message", 0),
+    ("apiserver", 0),
     ("throttle", 0),
     ("store", 1),
     ("zone", 1),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use headless_objects::backoff;
+
 /// The first wait: an API server that drops a connection is mostly back at once.
 const FIRST: Duration = Duration::from_millis(10);
 
@@ -17,9 +19,7 @@ pub(super) struct Backoff {
 impl Backoff {
     /// The next wait; `random` in 0..1, `asked`: what the server's `Retry-After` says.
     pub(super) fn next(&mut self, random: f64, asked: Option<Duration>) -> Duration {
-        let doubled = FIRST
-            .saturating_mul(1 << self.failures.min(16))
-            .min(LONGEST);
+        let doubled = backoff(FIRST, LONGEST, self.failures);
         self.failures = self.failures.saturating_add(1);
         asked.unwrap_or_else(|| doubled.mul_f64(1.0 - random / 2.0))
     }

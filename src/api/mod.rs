@@ -3,16 +3,17 @@
 mod backoff;
 mod connection;
 mod explain;
+mod kubeconfig;
 mod readable;
 mod renewing;
-mod server_url;
 mod utf8;
 mod watch_client;
 mod watching;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use crate::apiserver::{ApiServer, server_url};
 pub use connection::Connection;
 pub use explain::{explain, explain_status};
 pub use kube::Client;
@@ -20,30 +21,7 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use readable::Unreadable;
-pub use server_url::server_url;
 pub use watching::{Event, watching};
-
-/// Which API server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Server {
-    /// The Pod's service account; outside a cluster `$KUBECONFIG`, then `~/.kube/config`.
-    #[default]
-    Ambient,
-    /// A URL, with client certificate, key and CA (files) where TLS needs them.
-    Endpoint {
-        /// The server.
-        url: String,
-        /// Files: certificate, key, CA.
-        tls: Option<[String; 3]>,
-    },
-    /// A kubeconfig file, and a context where it is not the current one.
-    Kubeconfig {
-        /// The file.
-        file: PathBuf,
-        /// The context.
-        context: Option<String>,
-    },
-}
 
 /// An API server that cannot be talked to, whatever it would say.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +57,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// Where the configuration cannot be used; that the server does not answer is no error here.
-pub async fn connect(server: &Server) -> Result<Client, ApiError> {
+pub async fn connect(server: &ApiServer) -> Result<Client, ApiError> {
     let client = once(server).await?;
     let ns = client.default_namespace().to_owned();
     Ok(Client::new(
@@ -89,11 +67,11 @@ pub async fn connect(server: &Server) -> Result<Client, ApiError> {
 }
 
 /// A client with what stands in files now.
-async fn once(server: &Server) -> Result<Client, ApiError> {
+async fn once(server: &ApiServer) -> Result<Client, ApiError> {
     let mut config = match server {
-        Server::Ambient => ambient().await?,
-        Server::Kubeconfig { file, context } => from_file(file, context.clone()).await?,
-        Server::Endpoint { url, tls } => {
+        ApiServer::Ambient => ambient().await?,
+        ApiServer::Kubeconfig { file, context } => from_file(file, context.clone()).await?,
+        ApiServer::Endpoint { url, tls } => {
             let uri = server_url(url, tls.is_some())
                 .map_err(|problem| ApiError::Server("endpoint".into(), problem))?;
             let mut config = Config::new(uri);
@@ -148,7 +126,7 @@ async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiEr
 
 /// The kubeconfig with a scheme at every server.
 fn complete(name: &str, mut kubeconfig: Kubeconfig) -> Result<Kubeconfig, ApiError> {
-    server_url::complete_servers(&mut kubeconfig)
+    kubeconfig::complete_servers(&mut kubeconfig)
         .map_err(|problem| ApiError::Server(name.into(), problem))?;
     Ok(kubeconfig)
 }

@@ -14,18 +14,19 @@ use kube::Client;
 use kube::client::Body;
 use tracing::{debug, warn};
 
-use super::{Server, once};
+use super::once;
+use crate::apiserver::ApiServer;
 
 /// Where a client can be had again.
 #[derive(Clone)]
 pub(super) struct Renewing {
-    server: Server,
+    server: ApiServer,
     /// The client, and how many there were before it.
     current: Arc<Mutex<(Client, u64)>>,
 }
 
 impl Renewing {
-    pub(super) fn new(server: Server, client: Client) -> Self {
+    pub(super) fn new(server: ApiServer, client: Client) -> Self {
         let current = Arc::new(Mutex::new((client, 0)));
         Self { server, current }
     }

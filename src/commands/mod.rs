@@ -8,12 +8,12 @@ pub(crate) mod serve;
 
 use std::path::PathBuf;
 
-use crate::api::Server;
+use crate::apiserver::ApiServer;
 use crate::output::Lines;
 
 /// The API server that a kubeconfig names, or the one there is.
-fn server(kubeconfig: Option<PathBuf>) -> Server {
-    kubeconfig.map_or(Server::Ambient, |file| Server::Kubeconfig {
+fn server(kubeconfig: Option<PathBuf>) -> ApiServer {
+    kubeconfig.map_or(ApiServer::Ambient, |file| ApiServer::Kubeconfig {
         file,
         context: None,
     })

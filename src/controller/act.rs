@@ -1,5 +1,6 @@
 //! The executor: performs a plan's actions, tells Events of them, writes the status. It decides nothing.
 
+use headless_objects::object::name;
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use kube::core::Status;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::cache::Kind;
 use super::events;
+use super::kinds::{Kind, Written};
 use crate::api::explain;
-use crate::statefulset::{Action, Plan, Warning, name_of};
+use crate::statefulset::{Action, Plan, Warning};
 
 /// Who writes, in `managedFields`.
 const FIELD_MANAGER: &str = "headless-dns";
@@ -25,9 +26,6 @@ const MAX_BATCH: usize = 500;
 
 /// How long an action may take: a connection that stalls must not keep a set from being looked after.
 const REQUEST: Duration = Duration::from_secs(30);
-
-/// An object as the API server returned it.
-pub(super) type Written = (Kind, DynamicObject);
 
 /// A reconcile that came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -118,17 +116,17 @@ impl Act {
             Action::CreatePod { pod, claims } => {
                 let mut written = Vec::new();
                 for claim in claims {
-                    match self.create_claim(claim, name_of(pod)).await {
+                    match self.create_claim(claim, name(pod)).await {
                         Ok(made) => written.extend(made),
                         Err(error) => {
-                            let what = format!("Pod {}", name_of(pod));
+                            let what = format!("Pod {}", name(pod));
                             self.report::<()>("Create", &what, Err(&error)).await;
                             return Err(error);
                         }
                     }
                 }
                 let made = self.create(Kind::Pod, pod).await;
-                let what = format!("Pod {}", name_of(pod));
+                let what = format!("Pod {}", name(pod));
                 self.report("Create", &what, made.as_ref()).await;
                 written.push((Kind::Pod, made?));
                 Ok(written)
@@ -191,7 +189,7 @@ impl Act {
 
     async fn create_claim(&self, claim: &Value, pod: &str) -> Result<Vec<Written>, kube::Error> {
         let made = self.create(Kind::Claim, claim).await;
-        let what = format!("Claim {} Pod {pod}", name_of(claim));
+        let what = format!("Claim {} Pod {pod}", name(claim));
         self.report("Create", &what, made.as_ref()).await;
         Ok(vec![(Kind::Claim, made?)])
     }
@@ -283,7 +281,7 @@ impl Act {
     }
 
     fn name(&self) -> &str {
-        name_of(&self.set)
+        name(&self.set)
     }
 
     fn ns(&self) -> &str {

@@ -6,40 +6,14 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
 use kube::Client;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
+use kube::api::{DynamicObject, ObjectMeta};
 use kube::runtime::watcher;
 use serde_json::Value;
 
-use super::act::Written;
+use super::kinds::{KINDS, Kind, Name, Written};
 use crate::api::{Connection, Event, watching};
 use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
 use headless_objects::selector::Selector;
-
-/// Namespace and name.
-pub(super) type Name = (String, String);
-
-/// The kinds that are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
-    Claim,
-    Pod,
-    Revision,
-    Set,
-}
-
-const KINDS: [Kind; 4] = [Kind::Claim, Kind::Pod, Kind::Revision, Kind::Set];
-
-impl Kind {
-    pub(super) fn resource(self) -> ApiResource {
-        let (group, kind, plural) = match self {
-            Self::Claim => ("", "PersistentVolumeClaim", "persistentvolumeclaims"),
-            Self::Pod => ("", "Pod", "pods"),
-            Self::Revision => ("apps", "ControllerRevision", "controllerrevisions"),
-            Self::Set => ("apps", "StatefulSet", "statefulsets"),
-        };
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
-    }
-}
 
 type Events = SelectAll<BoxStream<'static, (Kind, Result<Event<DynamicObject>, String>)>>;
 

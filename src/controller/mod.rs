@@ -6,6 +6,7 @@
 mod act;
 mod cache;
 mod events;
+mod kinds;
 pub mod lease;
 mod queue;
 
@@ -20,8 +21,9 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::statefulset::{Observed, Warning, is_kept_by_another, plan};
-use act::{Act, Error, Written};
-use cache::{Cache, Name};
+use act::{Act, Error};
+use cache::Cache;
+use kinds::{Name, Written};
 use queue::{Memory, Queue};
 
 /// Sets that are worked on at a time.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use headless_objects::backoff;
 use jiff::Timestamp;
 
-use super::cache::Name;
+use super::kinds::Name;
 use crate::statefulset::{Failures, Warning};
 
 /// The first wait after a failure; it doubles up to [`LONGEST`].
@@ -75,7 +76,7 @@ impl Queue {
     /// A reconcile has failed: it is tried again, later each time. Returns how often it has by now.
     pub(super) fn failed(&mut self, name: &Name, now: Timestamp) -> u32 {
         let memory = self.memory(name);
-        let wait = FIRST.saturating_mul(1 << memory.tries.min(16)).min(LONGEST);
+        let wait = backoff(FIRST, LONGEST, memory.tries);
         memory.tries += 1;
         let tries = memory.tries;
         self.add_at(name, now.saturating_add(wait).unwrap_or(now));

@@ -11,8 +11,7 @@ mod write;
 
 pub use read::{Screened, is_reply_to, screen, servfail};
 pub use write::{
-    addressed, bad_version, encode, encode_query, encode_transfer, limit, message, rcode_name,
-    truncate,
+    addressed, bad_version, encode, encode_query, encode_transfer, message, rcode_name, truncate,
 };
 
 /// Octets of a header.

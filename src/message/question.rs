@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 pub use hickory_proto::op::OpCode;
 pub use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::limit;
-use super::wire::Envelope;
 use crate::name::Qname;
 
 /// What is asked.
@@ -76,20 +74,6 @@ pub struct Query {
 }
 
 impl Query {
-    /// What a reply takes over.
-    #[must_use]
-    pub fn envelope(&self) -> Envelope<'_> {
-        Envelope {
-            id: self.id,
-            opcode: self.opcode,
-            recursion_desired: self.recursion_desired,
-            checking_disabled: self.checking_disabled,
-            edns: self.edns,
-            limit: limit(self.transport, self.edns),
-            question: &self.question,
-        }
-    }
-
     /// A plain question over UDP: recursion desired, no EDNS.
     #[must_use]
     pub fn plain(question: Question, client: SocketAddr) -> Self {

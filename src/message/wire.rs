@@ -10,9 +10,9 @@ use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
-use super::question::{Edns, Question};
+use super::question::{Edns, Query, Question, Transport};
 use super::sections::{Data, Pieces, Right, Section, Sections};
-use super::{HEADER, UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
 pub use compress::Offsets;
 use compress::{Ending, Labels};
 
@@ -52,6 +52,30 @@ pub struct Envelope<'q> {
     pub limit: u16,
     /// What is asked.
     pub question: &'q Question,
+}
+
+impl<'q> From<&'q Query> for Envelope<'q> {
+    fn from(query: &'q Query) -> Self {
+        Self {
+            id: query.id,
+            opcode: query.opcode,
+            recursion_desired: query.recursion_desired,
+            checking_disabled: query.checking_disabled,
+            edns: query.edns,
+            limit: limit(query.transport, query.edns),
+            question: &query.question,
+        }
+    }
+}
+
+/// The size that a reply may have, in octets.
+#[must_use]
+pub fn limit(transport: Transport, edns: Option<Edns>) -> u16 {
+    match (transport, edns) {
+        (Transport::Tcp, _) => u16::MAX,
+        (Transport::Udp, None) => PLAIN_UDP_SIZE,
+        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
+    }
 }
 
 /// What a reply says of itself.

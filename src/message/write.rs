@@ -2,14 +2,14 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::question::{Edns, Query, Transport};
+use super::question::Query;
 use super::record::Record;
 use super::reply::{Composed, Said};
 use super::sections::Section;
 use super::wire::{
-    CD, ExtendedError, Head, Offsets, RD, Wire, write_header, write_opt, write_question,
+    CD, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt, write_question,
 };
-use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE};
 
 /// TC, in the first octet of a header's flags (RFC 1035 section 4.1.1).
 const TC: u8 = 0x02;
@@ -22,7 +22,7 @@ pub fn message(
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
     let mut offsets = Offsets::default();
-    let mut wire = Wire::begin(&mut out, &mut offsets, query.envelope(), error);
+    let mut wire = Wire::begin(&mut out, &mut offsets, query.into(), error);
     let head = fill(&mut wire);
     wire.end(head);
     out
@@ -115,16 +115,6 @@ pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
     // Flags are the upstream's, but for TC.
     cut[2..4].copy_from_slice(&[wire[2] | TC, wire[3]]);
     cut
-}
-
-/// The size that a reply may have, in octets.
-#[must_use]
-pub fn limit(transport: Transport, edns: Option<Edns>) -> u16 {
-    match (transport, edns) {
-        (Transport::Tcp, _) => u16::MAX,
-        (Transport::Udp, None) => PLAIN_UDP_SIZE,
-        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
-    }
 }
 
 /// The rcode as the registry writes it.

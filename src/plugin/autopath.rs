@@ -6,8 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::block::{Block, Cluster, Link, Parts};
-use super::kit::{Directives, ResolvConf};
-use super::registry::Registration;
+use super::kit::{Directives, Registration, ResolvConf};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{Query, Question};

@@ -1,29 +1,8 @@
 //! `bind`: the addresses a server block listens on; every address of every interface without it.
 
-use std::net::IpAddr;
-
-use super::block::Block;
-use super::kit::Directives;
-use super::registry::Registration;
+use super::block::{Bind, Block, Place};
+use super::kit::{Directives, Registration};
 use crate::corefile::{CorefileError, Directive, Token};
-
-/// `bind ADDRESS|INTERFACE... { except ADDRESS|INTERFACE... }`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
-    /// What to listen on.
-    pub on: Vec<Place>,
-    /// What of it to leave out.
-    pub except: Vec<Place>,
-}
-
-/// An address, or all addresses of an interface.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    /// The address; `None`: the token is the name of an interface.
-    address: Option<IpAddr>,
-    /// Where it stands in the file.
-    token: Token,
-}
 
 pub(super) const PLUGIN: Registration = Registration {
     name: "bind",
@@ -37,7 +16,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
+fn parse(directive: &Directive) -> Result<Bind, CorefileError> {
     let places = |args: &[Token]| args.iter().map(place).collect::<Vec<_>>();
     let on = places(directive.some_args("an address or the name of an interface")?);
     let mut except = Vec::new();
@@ -49,7 +28,7 @@ fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
             _ => return Err(directive.unknown_property(property, "except")),
         }
     }
-    Ok(Spec { on, except })
+    Ok(Bind { on, except })
 }
 
 fn place(token: &Token) -> Place {
@@ -57,47 +36,6 @@ fn place(token: &Token) -> Place {
         address: token.text.parse().ok(),
         token: token.clone(),
     }
-}
-
-impl Spec {
-    /// The addresses to listen on, each with its place in the file. `interfaces`: each interface's name with one of its
-    /// addresses.
-    ///
-    /// # Errors
-    /// An interface that is not there.
-    pub fn addresses(
-        &self,
-        interfaces: &[(String, IpAddr)],
-    ) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
-        let except = resolve(&self.except, interfaces)?;
-        let mut on = resolve(&self.on, interfaces)?;
-        on.retain(|(ip, _)| !except.iter().any(|(left_out, _)| left_out == ip));
-        Ok(on)
-    }
-}
-
-fn resolve(
-    places: &[Place],
-    interfaces: &[(String, IpAddr)],
-) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
-    let mut addresses = Vec::new();
-    for Place { address, token } in places {
-        let before = addresses.len();
-        let named = interfaces.iter().filter(|(name, _)| *name == token.text);
-        let of_interface = named.map(|(_, ip)| *ip).filter(|_| address.is_none());
-        let all = address.iter().copied().chain(of_interface);
-        addresses.extend(all.map(|ip| (ip, token.clone())));
-        if addresses.len() == before {
-            let mut known: Vec<_> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
-            known.sort_unstable();
-            known.dedup();
-            return Err(token.error(
-                format!("no interface {}", token.text),
-                format!("an address, or one of {}", known.join(", ")),
-            ));
-        }
-    }
-    Ok(addresses)
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, duration};
-use super::registry::Registration;
+use super::kit::{Directives, Registration, duration};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;

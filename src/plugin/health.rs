@@ -2,19 +2,9 @@
 
 use std::time::Duration;
 
-use super::block::Block;
-use super::kit::{Directives, address, duration};
-use super::registry::Registration;
+use super::block::{Block, Health};
+use super::kit::{Directives, Registration, address, duration};
 use crate::corefile::{CorefileError, Directive};
-
-/// `health [ADDRESS] { lameduck DURATION }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
-    /// `host:port`; an empty host is every address.
-    pub address: String,
-    /// How long a stopping server goes on answering.
-    pub lameduck: Duration,
-}
 
 /// Where CoreDNS has it.
 const DEFAULT_ADDRESS: &str = ":8080";
@@ -32,7 +22,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
+fn parse(directive: &Directive) -> Result<Health, CorefileError> {
     let address = address(directive, DEFAULT_ADDRESS)?;
     let mut lameduck = Duration::ZERO;
     for property in &directive.body {
@@ -41,5 +31,5 @@ fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
             _ => return Err(directive.unknown_property(property, "lameduck")),
         }
     }
-    Ok(Spec { address, lameduck })
+    Ok(Health { address, lameduck })
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::Plugin;
 use super::block::{Block, Cluster, Link, Parts};
-use super::kit::{Directives, fallthrough, ttl};
+use super::kit::{Directives, Registration, fallthrough, ttl};
 use super::kubernetes::Kubernetes;
-use super::registry::Registration;
 use crate::corefile::{CorefileError, Token};
 use crate::name::{Name, Origins};
 use crate::zone::ExternalView;

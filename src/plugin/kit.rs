@@ -4,8 +4,21 @@ use std::time::Duration;
 
 use resolv_conf::{Config, ScopedIp};
 
+use super::block::Block;
 use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, zones_of};
 use crate::name::{Name, Origins, absolute};
+
+/// A plugin's row: each brings its own.
+#[derive(Clone, Copy)]
+pub(super) struct Registration {
+    /// The directive's name, which is CoreDNS's.
+    pub(super) name: &'static str,
+    /// Reads every directive of the plugin in a server block, and sets in the block what they say.
+    pub(super) setup: Setup,
+}
+
+/// Reads directives into a block; the error is the first that is wrong.
+pub(super) type Setup = fn(&Directives<'_>, &mut Block) -> Result<(), CorefileError>;
 
 /// Every directive of one plugin in one server block.
 pub struct Directives<'a> {

@@ -7,8 +7,7 @@ use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 
 use super::block::{Block, Link, Parts};
-use super::kit::Directives;
-use super::registry::Registration;
+use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive};

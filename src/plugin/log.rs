@@ -9,8 +9,7 @@ use futures::future::BoxFuture;
 use tracing::info;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, zones};
-use super::registry::Registration;
+use super::kit::{Directives, Registration, zones};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive};

@@ -5,7 +5,7 @@
 
 pub mod autopath;
 pub mod bind;
-mod block;
+pub mod block;
 pub mod errors;
 pub mod forward;
 pub mod health;
@@ -22,7 +22,7 @@ pub mod transfer;
 
 use futures::future::BoxFuture;
 
-pub use block::{Block, Cluster, Link, Parts};
+pub use block::{Block, Certificate, Cluster, Link, Parts, Stanza};
 pub use registry::{names, read_blocks};
 pub use router::{Chain, Next, Router};
 

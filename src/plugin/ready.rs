@@ -1,16 +1,8 @@
 //! `ready`: readiness at `/ready`.
 
-use super::block::Block;
-use super::kit::{Directives, address};
-use super::registry::Registration;
+use super::block::{Block, Ready};
+use super::kit::{Directives, Registration, address};
 use crate::corefile::{CorefileError, Directive};
-
-/// `ready [ADDRESS] { monitor until-ready|continuously }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
-    /// `host:port`; an empty host is every address.
-    pub address: String,
-}
 
 /// Where CoreDNS has it.
 const DEFAULT_ADDRESS: &str = ":8181";
@@ -26,7 +18,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 }
 
 /// Once synced the server stays ready, so both ways to monitor are the same.
-fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
+fn parse(directive: &Directive) -> Result<Ready, CorefileError> {
     let address = address(directive, DEFAULT_ADDRESS)?;
     for property in &directive.body {
         match property.name.text.as_str() {
@@ -42,5 +34,5 @@ fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
             _ => return Err(directive.unknown_property(property, "monitor")),
         }
     }
-    Ok(Spec { address })
+    Ok(Ready { address })
 }

@@ -1,24 +1,12 @@
 //! Every CoreDNS plugin name and its fate: supported, accepted without effect, or refused.
 
 use super::block::Block;
-use super::kit::Directives;
+use super::kit::{Directives, Registration};
 use super::{
     autopath, bind, errors, forward, health, k8s_external, kubernetes, loadbalance, log, ready,
     tls, transfer,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
-
-/// A plugin's row: each brings its own.
-#[derive(Clone, Copy)]
-pub(super) struct Registration {
-    /// The directive's name, which is CoreDNS's.
-    pub(super) name: &'static str,
-    /// Reads every directive of the plugin in a server block, and sets in the block what they say.
-    pub(super) setup: Setup,
-}
-
-/// Reads directives into a block; the error is the first that is wrong.
-pub(super) type Setup = fn(&Directives<'_>, &mut Block) -> Result<(), CorefileError>;
 
 enum Fate {
     Supported(Registration),

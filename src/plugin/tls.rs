@@ -1,18 +1,8 @@
 //! `tls`: the certificate of a block's encrypted transports.
 
-use super::block::Block;
-use super::kit::Directives;
-use super::registry::Registration;
-use crate::corefile::{CorefileError, Directive, Token};
-
-/// `tls CERT KEY`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Spec {
-    /// The file of the certificate and its chain, PEM.
-    pub certificate: Token,
-    /// The file of its key, PEM.
-    pub key: Token,
-}
+use super::block::{Block, Certificate};
+use super::kit::{Directives, Registration};
+use crate::corefile::{CorefileError, Directive};
 
 pub(super) const PLUGIN: Registration = Registration { name: "tls", setup };
 
@@ -21,11 +11,11 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-fn parse(directive: &Directive) -> Result<Spec, CorefileError> {
+fn parse(directive: &Directive) -> Result<Certificate, CorefileError> {
     match &directive.args[..] {
         [certificate, key] => {
             directive.no_body()?;
-            Ok(Spec {
+            Ok(Certificate {
                 certificate: certificate.clone(),
                 key: key.clone(),
             })

@@ -7,8 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::block::{Block, Cluster, Link, Parts};
-use super::kit::Directives;
-use super::registry::Registration;
+use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, transfer};
 use crate::corefile::{CorefileError, Directive, Token};

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Ambient, Stanza};
+use super::{Ambient, Watched};
 use crate::admin::Readiness;
-use crate::api::{self, Server};
+use crate::api;
+use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
-use crate::plugin::{Block, Chain, Cluster, Parts, kubernetes};
+use crate::plugin::Stanza;
+use crate::plugin::{Block, Chain, Cluster, Parts};
 use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
@@ -19,7 +21,7 @@ pub(super) async fn chain(
     api: &Ambient,
     local: Vec<IpAddr>,
     readiness: &Readiness,
-) -> Result<(Chain, Option<Stanza>), CorefileError> {
+) -> Result<(Chain, Option<Watched>), CorefileError> {
     let (mut parts, mut stanza) = (Parts::default(), None);
     if let Some(spec) = &block.kubernetes {
         let started = self::stanza(spec, api, readiness).await?;
@@ -38,13 +40,13 @@ pub(super) async fn chain(
 }
 
 async fn stanza(
-    spec: &kubernetes::Spec,
+    spec: &Stanza,
     api: &Ambient,
     readiness: &Readiness,
-) -> Result<Stanza, CorefileError> {
+) -> Result<Watched, CorefileError> {
     let client = match (&spec.api, api) {
-        (Server::Ambient, Ambient::Client(client)) => Ok(client.clone()),
-        (Server::Ambient, Ambient::Server(server)) => api::connect(server).await,
+        (ApiServer::Ambient, Ambient::Client(client)) => Ok(client.clone()),
+        (ApiServer::Ambient, Ambient::Server(server)) => api::connect(server).await,
         (named, _) => api::connect(named).await,
     };
     let client = client.map_err(|error| {
@@ -63,7 +65,7 @@ async fn stanza(
         multicluster: !spec.view.multicluster.is_empty(),
     };
     let watches = Watches::start(&client, &options);
-    Ok(Stanza {
+    Ok(Watched {
         watches,
         startup_timeout: spec.startup_timeout,
         ready: readiness.token("kubernetes"),

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin::{self, Readiness, Token};
-use crate::api::{Client, Server};
+use crate::api::Client;
+use crate::apiserver::ApiServer;
 use crate::corefile::{self, Source};
 use crate::listen;
 use crate::plugin::{Block, Router, read_blocks};
@@ -45,14 +46,14 @@ pub enum Ambient {
     /// A client, made already.
     Client(Client),
     /// How to make one.
-    Server(Server),
+    Server(ApiServer),
 }
 
 /// A server with its sockets bound.
 pub struct Program {
     dns: listen::Bound,
     admin: Vec<admin::Bound>,
-    stanzas: Vec<Stanza>,
+    stanzas: Vec<Watched>,
     lameduck: Duration,
     readiness: Readiness,
     serving: Token,
@@ -60,7 +61,7 @@ pub struct Program {
 }
 
 /// A `kubernetes` stanza at work.
-struct Stanza {
+struct Watched {
     watches: Watches,
     startup_timeout: Duration,
     ready: Token,
@@ -199,7 +200,7 @@ impl Program {
 }
 
 /// Holds a stanza's watches, and its readiness until they are synced. Returns only when a watch has died.
-async fn keep(mut stanza: Stanza) -> String {
+async fn keep(mut stanza: Watched) -> String {
     let synced = stanza.watches.synced();
     tokio::select! {
         ended = stanza.watches.ended() => return ended,

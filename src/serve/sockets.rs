@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::corefile::{CorefileError, Key, Scheme, Token};
 use crate::listen::{Bound, Inside, certificate};
 use crate::name::Name;
-use crate::plugin::{Block, Chain, Router, tls};
+use crate::plugin::{Block, Certificate, Chain, Router};
 
 /// Address and port; no address is every address.
 type Place = (Option<IpAddr>, u16);
@@ -19,7 +19,7 @@ struct Socket {
     blocks: Vec<(Name, Chain)>,
     /// A block takes questions of any class.
     any_class: bool,
-    encrypted: Option<(Inside, tls::Spec)>,
+    encrypted: Option<(Inside, Certificate)>,
 }
 
 /// The sockets of a Corefile.
@@ -79,7 +79,7 @@ impl<'a> Listeners<'a> {
         &self,
         key: &Key,
         at: Place,
-        encrypted: Option<&(Inside, tls::Spec)>,
+        encrypted: Option<&(Inside, Certificate)>,
     ) -> Result<(), CorefileError> {
         let overlaps = |other: &Place| {
             other.1 == at.1 && at.1 != 0 && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
@@ -150,7 +150,7 @@ impl<'a> Listeners<'a> {
     }
 }
 
-fn read_certificate(spec: &tls::Spec) -> Result<rustls::ServerConfig, CorefileError> {
+fn read_certificate(spec: &Certificate) -> Result<rustls::ServerConfig, CorefileError> {
     certificate(&spec.certificate.text, &spec.key.text).map_err(|error| {
         let token = if error.file == spec.key.text {
             &spec.key
@@ -187,7 +187,7 @@ pub(super) fn check_upstreams(
 }
 
 /// How a key's transport is encrypted, where it is.
-fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, tls::Spec)>, CorefileError> {
+fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, Certificate)>, CorefileError> {
     let inside = match key.scheme {
         Scheme::Dns => return Ok(None),
         Scheme::Tls => Inside::Dns,

@@ -1,8 +1,9 @@
 //! The claims of a set's Pods: what they are made from, and whose end is theirs (KEP-1847).
 
+use headless_objects::object::name;
 use serde_json::{Value, json};
 
-use super::identity::{name_of, ordinal_of, owner};
+use super::set::{ordinal_of, owner};
 use super::spec::Retention;
 
 fn templates(set: &Value) -> impl Iterator<Item = &Value> {
@@ -15,8 +16,8 @@ fn templates(set: &Value) -> impl Iterator<Item = &Value> {
 /// The name of each claim of the Pod of this name, with the name of its volume.
 pub(super) fn names<'a>(set: &'a Value, pod: &'a str) -> impl Iterator<Item = (&'a str, String)> {
     templates(set).map(move |template| {
-        let name = name_of(template);
-        (name, format!("{name}-{pod}"))
+        let volume = name(template);
+        (volume, format!("{volume}-{pod}"))
     })
 }
 
@@ -24,9 +25,9 @@ pub(super) fn names<'a>(set: &'a Value, pod: &'a str) -> impl Iterator<Item = (&
 #[must_use]
 pub fn is_claim_of(set: &Value, claim: &str) -> bool {
     templates(set).any(|template| {
-        let pod = claim.strip_prefix(name_of(template));
+        let pod = claim.strip_prefix(name(template));
         let pod = pod.and_then(|rest| rest.strip_prefix('-'));
-        pod.is_some_and(|pod| ordinal_of(name_of(set), pod).is_some())
+        pod.is_some_and(|pod| ordinal_of(name(set), pod).is_some())
     })
 }
 
@@ -121,13 +122,23 @@ pub(super) fn owners(
 }
 
 /// Whether a claim belongs to a Pod of this name that is gone: it is about to be deleted, and with it what a new Pod
+/// The Pod's volumes: a claim for each claim template, which replaces a volume of that name.
+pub(super) fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
+    let mut all: Vec<Value> = names(set, pod)
+        .map(|(volume, claim)| json!({"name": volume, "persistentVolumeClaim": {"claimName": claim}}))
+        .collect();
+    let others = template.as_array().into_iter().flatten();
+    let others: Vec<_> = others
+        .filter(|volume| !all.iter().any(|claim| claim["name"] == volume["name"]))
+        .cloned()
+        .collect();
+    all.extend(others);
+    all
+}
+
 /// would find in it.
 pub(super) fn is_stale(claim: &Value, pod: &str) -> bool {
     refs(claim).any(|r| r["kind"] == "Pod" && r["name"] == pod)
-}
-
-pub(super) fn is_ending(claim: &Value) -> bool {
-    claim["metadata"]["deletionTimestamp"].is_string()
 }
 
 fn refs(claim: &Value) -> impl Iterator<Item = &Value> {

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use headless_objects::backoff;
+use headless_objects::object::has_ended;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::member::has_ended;
-
 /// The pause before the second Pod in a row that has ended is replaced; it doubles with each.
-const FIRST: SignedDuration = SignedDuration::from_secs(1);
+const FIRST: Duration = Duration::from_secs(1);
 
 /// The longest pause: the kubelet's, between restarts of a container.
-const LONGEST: SignedDuration = SignedDuration::from_mins(5);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A Pod that has lived this long has not ended in a row with the one before it: as with the kubelet.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
@@ -59,7 +60,9 @@ impl Failures {
     pub(super) fn replace_at(&self, pod: &str) -> Option<Timestamp> {
         let failed = self.0.get(pod)?;
         let doublings = failed.in_a_row.checked_sub(2)?;
-        let pause = FIRST.checked_mul(1 << doublings.min(16)).unwrap_or(LONGEST);
-        failed.at.checked_add(pause.min(LONGEST)).ok()
+        failed
+            .at
+            .checked_add(backoff(FIRST, LONGEST, doublings))
+            .ok()
     }
 }

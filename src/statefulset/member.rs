@@ -1,9 +1,10 @@
 //! A Pod of a set, with what the algorithm reads of it.
 
+use headless_objects::object::{condition, has_ended, is_ending};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::identity::ordinal_of;
+use super::set::ordinal_of;
 
 /// A Pod of a set, read.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl<'a> Member<'a> {
     ) -> Option<Self> {
         let (meta, status) = (&pod["metadata"], &pod["status"]);
         let name = meta["name"].as_str()?;
-        let condition = ready_condition(pod);
+        let condition = condition(pod, "Ready");
         let ready =
             status["phase"] == "Running" && condition.is_some_and(|c| c["status"] == "True");
         let since = || {
@@ -51,7 +52,7 @@ impl<'a> Member<'a> {
             ready,
             available,
             due: due.filter(|_| ready && !available),
-            terminating: meta["deletionTimestamp"].is_string(),
+            terminating: is_ending(pod),
             ended: has_ended(pod),
             revision: meta["labels"]["controller-revision-hash"]
                 .as_str()
@@ -65,26 +66,10 @@ impl<'a> Member<'a> {
 
     /// Since when it has been as it is: not Ready, or in existence.
     pub(super) fn unready_since(&self) -> Timestamp {
-        let turned = ready_condition(self.pod).and_then(|c| time(&c["lastTransitionTime"]));
+        let turned = condition(self.pod, "Ready").and_then(|c| time(&c["lastTransitionTime"]));
         let made = time(&self.pod["metadata"]["creationTimestamp"]);
         made.max(turned).unwrap_or(Timestamp::UNIX_EPOCH)
     }
-}
-
-/// Whether a Pod's phase is Failed or Succeeded: evicted and rejected Pods end so too.
-pub(super) fn has_ended(pod: &Value) -> bool {
-    matches!(
-        pod["status"]["phase"].as_str(),
-        Some("Failed" | "Succeeded")
-    )
-}
-
-fn ready_condition(pod: &Value) -> Option<&Value> {
-    let conditions = pod["status"]["conditions"].as_array();
-    conditions
-        .into_iter()
-        .flatten()
-        .find(|c| c["type"] == "Ready")
 }
 
 fn time(value: &Value) -> Option<Timestamp> {

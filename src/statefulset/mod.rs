@@ -10,6 +10,7 @@ mod member;
 mod ownership;
 mod plan;
 mod revision;
+mod set;
 mod spec;
 mod status;
 mod update;
@@ -21,9 +22,9 @@ use serde_json::Value;
 
 pub use claims::is_claim_of;
 pub use failures::Failures;
-pub use identity::{name_of, ordinal_of};
 pub use ownership::{controller_of, is_kept_by_another};
 pub use plan::{HEAL, plan};
+pub use set::ordinal_of;
 
 /// What the API server has of one set.
 #[derive(Clone, Debug, Default)]

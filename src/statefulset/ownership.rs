@@ -1,11 +1,12 @@
 //! Which Pods and revisions are the set's: its own, and those without a controller that fit.
 
+use headless_objects::object::{is_ending, name};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::identity::{self, name_of, ordinal_of};
+use super::set::{ordinal_of, owner};
 use super::{Action, Observed};
 use headless_objects::selector::Selector;
 
@@ -24,31 +25,32 @@ pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
             .as_ref()
             .is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
     };
-    let name = name_of(set);
-    let is_member = |pod: &Value| ordinal_of(name, name_of(pod)).is_some();
-    let ends = |object: &Value| object["metadata"]["deletionTimestamp"].is_string();
+    let of = name(set);
+    let is_member = |pod: &Value| ordinal_of(of, name(pod)).is_some();
     let mut actions = Vec::new();
     let (mut pods, mut revisions) = (Vec::new(), Vec::new());
     for pod in &observed.pods {
         match (owner_of(set, pod), selects(pod) && is_member(pod)) {
-            (Owner::Us, false) if !ends(set) => actions.push(Action::ReleasePod {
-                name: name_of(pod).to_owned(),
+            (Owner::Us, false) if !is_ending(set) => actions.push(Action::ReleasePod {
+                name: name(pod).to_owned(),
                 patch: owners(pod, |owner| owner["uid"] != set["metadata"]["uid"], None),
             }),
             (Owner::Us, _) => pods.push(Arc::clone(pod)),
-            (Owner::Nobody, true) if !ends(set) && !ends(pod) => actions.push(Action::AdoptPod {
-                name: name_of(pod).to_owned(),
-                patch: owners(pod, |_| true, Some(identity::owner(set))),
-            }),
+            (Owner::Nobody, true) if !is_ending(set) && !is_ending(pod) => {
+                actions.push(Action::AdoptPod {
+                    name: name(pod).to_owned(),
+                    patch: owners(pod, |_| true, Some(owner(set))),
+                })
+            }
             (Owner::Nobody | Owner::Other, _) => {}
         }
     }
     for revision in &observed.revisions {
         match (owner_of(set, revision), selects(revision)) {
             (Owner::Us, _) => revisions.push(Arc::clone(revision)),
-            (Owner::Nobody, true) if !ends(set) => actions.push(Action::AdoptRevision {
-                name: name_of(revision).to_owned(),
-                patch: owners(revision, |_| true, Some(identity::owner(set))),
+            (Owner::Nobody, true) if !is_ending(set) => actions.push(Action::AdoptRevision {
+                name: name(revision).to_owned(),
+                patch: owners(revision, |_| true, Some(owner(set))),
             }),
             (Owner::Nobody | Owner::Other, _) => {}
         }

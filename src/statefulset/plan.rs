@@ -3,6 +3,7 @@
 //! In OrderedReady mode a plan holds at most one create or delete of a Pod, or one batch of an update; the next plan
 //! sees what came of it.
 
+use headless_objects::object::{is_ending, name};
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use super::claims::{self, Owners};
 use super::conditions::{Progress, Stall};
-use super::identity::{self, name_of};
+use super::identity;
 use super::member::Member;
 use super::revision::{self, Revisions};
 use super::spec::{Spec, Update};
@@ -52,14 +53,14 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
         .collect();
     members.sort_by_key(|m| m.ordinal);
     let mut live: Vec<&str> = members.iter().map(|m| m.revision).collect();
-    live.extend([name_of(&revisions.update), name_of(&revisions.current)]);
+    live.extend([name(&revisions.update), name(&revisions.current)]);
     let mut sync = Sync {
         now,
         observed: &owned,
         spec: &spec,
         revisions: &revisions,
         members: &members,
-        claims: owned.claims.iter().map(|c| (name_of(c), &**c)).collect(),
+        claims: owned.claims.iter().map(|c| (name(c), &**c)).collect(),
         actions: Vec::new(),
         wake: members.iter().filter_map(|m| m.due).min(),
         stall: None,
@@ -103,7 +104,7 @@ enum Pass {
 
 impl<'a> Sync<'a> {
     fn run(&mut self) {
-        let update = name_of(&self.revisions.update);
+        let update = name(&self.revisions.update);
         if let Recreate::Wait(old) = update::recreate(self.spec, self.members, update) {
             self.progress = Progress::Recreating;
             old.into_iter().for_each(|member| self.delete(member));
@@ -208,7 +209,7 @@ impl<'a> Sync<'a> {
 
     /// The forced-rollback trap: the Pod that blocks is one that the update would replace if it were not blocked.
     fn detect_stall(&mut self, member: &Member<'_>) {
-        let wanted = name_of(&self.revisions.update);
+        let wanted = name(&self.revisions.update);
         let touched = member.ordinal >= self.spec.first_updated();
         if !touched || member.revision == wanted || member.terminating {
             return;
@@ -242,7 +243,7 @@ impl<'a> Sync<'a> {
         let pod = identity::pod(
             &self.observed.set,
             revision::template(revision),
-            name_of(revision),
+            name(revision),
             ordinal,
         );
         let labels = &pod["metadata"]["labels"];
@@ -254,7 +255,7 @@ impl<'a> Sync<'a> {
                 return;
             }
         }
-        if let Some(claims) = self.missing_claims(name_of(&pod)) {
+        if let Some(claims) = self.missing_claims(name(&pod)) {
             self.actions.push(Action::CreatePod { pod, claims });
         }
     }
@@ -263,20 +264,20 @@ impl<'a> Sync<'a> {
     fn missing_claims(&mut self, pod: &str) -> Option<Vec<Value>> {
         let mut missing = Vec::new();
         for claim in claims::new(&self.observed.set, pod, self.spec.retention) {
-            let Some(present) = self.claims.get(name_of(&claim)) else {
+            let Some(present) = self.claims.get(name(&claim)) else {
                 missing.push(claim);
                 continue;
             };
             if self.spec.retention.with_pod && claims::is_stale(present, pod) {
                 return None;
             }
-            if claims::is_ending(present) {
+            if is_ending(present) {
                 self.warnings.push(Warning {
                     reason: "FailedCreate",
                     message: format!(
                         "create Pod {pod} in StatefulSet {} failed error: pvc {} is being deleted",
                         self.spec.name,
-                        name_of(&claim)
+                        name(&claim)
                     ),
                 });
                 return None;
@@ -288,7 +289,7 @@ impl<'a> Sync<'a> {
     /// Makes the claims that a Pod waits for and that somebody has deleted.
     fn create_missing_claims(&mut self, pod: &str) {
         for claim in claims::new(&self.observed.set, pod, self.spec.retention) {
-            if !self.claims.contains_key(name_of(&claim)) {
+            if !self.claims.contains_key(name(&claim)) {
                 self.actions.push(Action::CreateClaim {
                     claim,
                     pod: pod.to_owned(),
@@ -330,7 +331,7 @@ impl<'a> Sync<'a> {
             Update::Rolling(Some(_)) => self.spec.first_updated(),
             // Counted now: by a status from before its deletion, a Pod that was gone at once would come back old for ever.
             Update::Rolling(None) => {
-                let current = name_of(&self.revisions.current);
+                let current = name(&self.revisions.current);
                 let old = self
                     .members
                     .iter()

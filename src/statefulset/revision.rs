@@ -1,12 +1,13 @@
 //! ControllerRevisions: the templates a set has had, under names that are hashes of them.
 
+use headless_objects::object::name;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::Action;
-use super::identity::{name_of as name, owner};
+use super::set::owner;
 use headless_objects::podspec;
 
 const HASH: &str = "controller.kubernetes.io/hash";

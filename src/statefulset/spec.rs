@@ -1,9 +1,8 @@
 //! The fields of a set that the algorithm reads.
 
+use headless_objects::object::{is_ending, name};
 use jiff::SignedDuration;
 use serde_json::Value;
-
-use super::identity::name_of;
 
 /// A set, read.
 pub(super) struct Spec<'a> {
@@ -52,7 +51,7 @@ impl<'a> Spec<'a> {
         let replicas = number(&spec["replicas"], 1);
         let retention = &spec["persistentVolumeClaimRetentionPolicy"];
         Self {
-            name: name_of(set),
+            name: name(set),
             replicas,
             start: number(&spec["ordinals"]["start"], 0),
             ordered: spec["podManagementPolicy"] != "Parallel",
@@ -64,7 +63,7 @@ impl<'a> Spec<'a> {
                 with_set: retention["whenDeleted"] == "Delete",
                 with_pod: retention["whenScaled"] == "Delete",
             },
-            deleted: set["metadata"]["deletionTimestamp"].is_string(),
+            deleted: is_ending(set),
         }
     }
 

@@ -1,10 +1,10 @@
 //! The set's status, counted anew each time.
 
+use headless_objects::object::name;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::{self, Progress, Stall};
-use super::identity::name_of as name;
 use super::member::Member;
 use super::revision::Revisions;
 use super::spec::Spec;

@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::Zone;
-use super::answer::{Answer, Denied, Found, Piece};
-use super::lookup::family;
+use super::answer::{Answer, Denied, Found, Piece, family};
 use super::reason::Reason;
 use super::selection::{Selection, Value};
 use super::view::Asked;

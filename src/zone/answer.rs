@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 use super::data::ServiceData;
 use super::reason::Reason;
 use super::selection::Selection;
+use super::view::Asked;
+use crate::message::question::RecordType;
 use crate::name::{Name, Octets, ServiceKey};
 
 /// The outcome of a look-up.
@@ -119,5 +121,28 @@ impl Pointer {
             service: data.service().key.clone(),
             label: Octets::new(),
         }
+    }
+}
+
+/// Whether records of this type hold the address's family.
+pub(super) fn family(qtype: RecordType, ip: IpAddr) -> bool {
+    ip.is_ipv4() == (qtype == RecordType::A)
+}
+
+/// A name that exists, without records of the type.
+pub(super) fn no_data(reason: Reason) -> Answer {
+    Answer::Denied(Denied {
+        exists: true,
+        reason,
+        seen: true,
+    })
+}
+
+/// What is selected, where it gives a record of the type.
+pub(super) fn found(asked: &Asked<'_>, selection: Selection) -> Answer {
+    if selection.gives(asked.name, asked.qtype) {
+        Answer::Found(Found::Service(selection))
+    } else {
+        no_data(Reason::OtherType)
     }
 }

@@ -3,8 +3,7 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
-use super::answer::{Answer, Found, Piece, Pointer};
-use super::lookup::{family, found, no_data};
+use super::answer::{Answer, Found, Piece, Pointer, family, found, no_data};
 use super::nameservers::own_addresses;
 use super::path::Below;
 use super::reason::Reason;

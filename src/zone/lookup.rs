@@ -1,10 +1,8 @@
 //! A question against a zone. NODATA against NXDOMAIN, and whether either may be said at all, is decided here, by the name
 //! alone.
 
-use std::net::IpAddr;
-
 use super::aliases::Chain;
-use super::answer::{Answer, Denied, Found};
+use super::answer::{Answer, Denied, Found, family, found, no_data};
 use super::path::{Below, Path, parse};
 use super::reason::Reason;
 use super::selection::{Selection, Value};
@@ -144,28 +142,5 @@ impl Zone {
             RecordType::SRV => Answer::Found(Found::Pod(ip)),
             _ => no_data(Reason::OtherType),
         }
-    }
-}
-
-/// Whether records of this type hold the address's family.
-pub(super) fn family(qtype: RecordType, ip: IpAddr) -> bool {
-    ip.is_ipv4() == (qtype == RecordType::A)
-}
-
-/// A name that exists, without records of the type.
-pub(super) fn no_data(reason: Reason) -> Answer {
-    Answer::Denied(Denied {
-        exists: true,
-        reason,
-        seen: true,
-    })
-}
-
-/// What is selected, where it gives a record of the type.
-pub(super) fn found(asked: &Asked<'_>, selection: Selection) -> Answer {
-    if selection.gives(asked.name, asked.qtype) {
-        Answer::Found(Found::Service(selection))
-    } else {
-        no_data(Reason::OtherType)
     }
 }

@@ -2,8 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::answer::{Answer, Found};
-use super::lookup::{family, no_data};
+use super::answer::{Answer, Found, family, no_data};
 use super::reason::Reason;
 use super::view::Asked;
 use super::{Scope, Zone};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::answer::{Answer, Found, Pointer};
+use super::answer::{Answer, Found, Pointer, no_data};
 use super::data::ServiceData;
-use super::lookup::no_data;
 use super::reason::Reason;
 use super::view::{Asked, View};
 use super::{Scope, Zone};

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use futures::FutureExt;
 use headless_cluster::authority::Authority;
-use headless_dns::api::Server;
+use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ async fn right(programs: Programs) {
         source: &Files,
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
-        api: Ambient::Server(Server::Kubeconfig {
+        api: Ambient::Server(ApiServer::Kubeconfig {
             file,
             context: None,
         }),

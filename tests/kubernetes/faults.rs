@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use headless_dns::answer::transfer;
-use headless_dns::api::{self, Client, Server};
+use headless_dns::api::{self, Client};
+use headless_dns::apiserver::ApiServer;
 use headless_dns::name::absolute;
 use headless_dns::serve::Ambient;
 use headless_dns::watch::{Options as Watched, Watches};
@@ -323,7 +324,7 @@ async fn certificates(programs: Programs) {
 
 async fn too_many_requests(programs: Programs) {
     let mut world = World::start(&programs, Vec::new(), account).await;
-    let server = Server::Kubeconfig {
+    let server = ApiServer::Kubeconfig {
         file: world.plane.path("serve.kubeconfig"),
         context: None,
     };

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use headless_cluster::{Cluster, Delays};
-use headless_dns::api::{self, Client, Server};
+use headless_dns::api::{self, Client};
+use headless_dns::apiserver::ApiServer;
 use headless_dns::controller;
 use http::{Method, Request};
 use kube::client::Body;
@@ -241,7 +242,7 @@ async fn compare(programs: Programs) {
     tokio::spawn(controller::run(cluster.client(), cluster.clock()));
     let file = plane.path("embedded.kubeconfig");
     std::fs::write(&file, kubeconfig.to_string()).unwrap();
-    let embedded = Server::Kubeconfig {
+    let embedded = ApiServer::Kubeconfig {
         file: file.clone(),
         context: None,
     };

@@ -11,7 +11,8 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::time::Duration;
 
 use headless_cluster::authority::Authority;
-use headless_dns::api::{self, Client, Server};
+use headless_dns::api::{self, Client};
+use headless_dns::apiserver::ApiServer;
 use serde_json::json;
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
@@ -180,7 +181,7 @@ impl ControlPlane {
         authority::write(&authority, folder.path());
         let etcd = start_etcd(programs, &ports, folder.path());
         let kubeconfig = write_admin(&authority, ports[2].number, folder.path());
-        let client = api::connect(&Server::Kubeconfig {
+        let client = api::connect(&ApiServer::Kubeconfig {
             file: kubeconfig,
             context: None,
         })
@@ -302,7 +303,7 @@ impl ControlPlane {
     /// Has etcd forget all history: watches from before get 410.
     pub async fn compact(&self) {
         let url = format!("http://127.0.0.1:{}", self.ports[0].number);
-        let etcd = api::connect(&Server::Endpoint { url, tls: None })
+        let etcd = api::connect(&ApiServer::Endpoint { url, tls: None })
             .await
             .unwrap();
         let call = async |path: &str, body: serde_json::Value| {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_dns::api::Server;
+use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Program, Setup};
 use headless_dns::zone::Zone;
@@ -49,7 +49,7 @@ impl Names {
     /// Serves the cluster of a kubeconfig.
     pub async fn serve(kubeconfig: &Path) -> Self {
         let file = kubeconfig.to_owned();
-        Self::of(Ambient::Server(Server::Kubeconfig {
+        Self::of(Ambient::Server(ApiServer::Kubeconfig {
             file,
             context: None,
         }))

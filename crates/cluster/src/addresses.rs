@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::kinds::KindId;
+use super::kinds;
 use super::objects::Objects;
 use super::status::ApiStatus;
 use super::validate;
@@ -88,7 +88,7 @@ fn strings(list: &Value) -> Vec<String> {
 
 fn services(objects: &Objects) -> impl Iterator<Item = &Value> {
     objects
-        .list(KindId::named("Service"), None)
+        .list(kinds::SERVICE, None)
         .map(|(_, service)| &**service)
 }
 
@@ -110,11 +110,7 @@ fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(),
         };
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         let error = validate::invalid(format!("spec.clusterIPs[{i}]"), ip.as_str().into(), problem);
-        return Err(ApiStatus::invalid(
-            KindId::named("Service").info(),
-            name,
-            &[error],
-        ));
+        return Err(ApiStatus::invalid(kinds::SERVICE.info(), name, &[error]));
     }
     Ok(())
 }

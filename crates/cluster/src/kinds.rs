@@ -6,56 +6,13 @@ use k8s_openapi::api::{
 };
 use serde_json::Value;
 
-use super::types::{self, Custom, Mistyped};
+use super::field::Errors;
+pub use super::kind::{Kind, KindId, Names};
+use super::types::{self, Custom};
 use super::{defaults, table, validate};
 
-/// A kind of object.
-pub struct Kind {
-    /// API group; empty for the core.
-    pub group: &'static str,
-    /// API version.
-    pub version: &'static str,
-    /// The kind's name.
-    pub kind: &'static str,
-    /// The name in paths.
-    pub plural: &'static str,
-    /// Names that kubectl takes as well.
-    pub short: &'static [&'static str],
-    /// Whether objects are in a namespace.
-    pub namespaced: bool,
-    /// `status`, `scale` and the like.
-    pub subresources: &'static [&'static str],
-    /// Whether `metadata.generation` counts changes of the spec.
-    pub generation: bool,
-    /// How names may look.
-    pub names: Names,
-    /// What field selectors may name beside `metadata.name` and `metadata.namespace`.
-    pub fields: &'static [&'static str],
-    /// Whether every field has its type.
-    pub types: fn(&Value) -> Result<(), Mistyped>,
-    /// Fills in what the API server fills in.
-    pub defaults: fn(&mut Value),
-    /// Checks an object; the old one is given on update.
-    pub validate: fn(&Value, Option<&Value>, &mut validate::Errors),
-    /// kubectl's columns behind NAME.
-    pub columns: &'static [table::Column],
-}
-
-/// How names of a kind may look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
-    /// A DNS label (RFC 1123).
-    Label,
-    /// Labels joined with dots.
-    Subdomain,
-}
-
-/// An index into [`KINDS`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KindId(pub(super) usize);
-
 const fn none(_: &mut Value) {}
-const fn anything(_: &Value, _: Option<&Value>, _: &mut validate::Errors) {}
+const fn anything(_: &Value, _: Option<&Value>, _: &mut Errors) {}
 
 const CORE: Kind = Kind {
     group: "",
@@ -71,6 +28,7 @@ const CORE: Kind = Kind {
     types: types::of::<Custom>,
     defaults: none,
     validate: anything,
+    name_is_last: false,
     columns: &[],
 };
 
@@ -107,6 +65,7 @@ pub const KINDS: &[Kind] = &[
             "type",
         ],
         short: &["ev"],
+        name_is_last: true,
         columns: table::EVENT,
         ..CORE
     },
@@ -275,6 +234,39 @@ pub const KINDS: &[Kind] = &[
     },
 ];
 
+/// Whether two texts are the same; in constants too.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+/// EndpointSlice.
+pub const ENDPOINT_SLICE: KindId = KindId::named("EndpointSlice");
+/// Event.
+pub const EVENT: KindId = KindId::named("Event");
+/// Namespace.
+pub const NAMESPACE: KindId = KindId::named("Namespace");
+/// Node.
+pub const NODE: KindId = KindId::named("Node");
+/// PersistentVolume.
+pub const PERSISTENT_VOLUME: KindId = KindId::named("PersistentVolume");
+/// PersistentVolumeClaim.
+pub const PERSISTENT_VOLUME_CLAIM: KindId = KindId::named("PersistentVolumeClaim");
+/// Pod.
+pub const POD: KindId = KindId::named("Pod");
+/// Secret.
+pub const SECRET: KindId = KindId::named("Secret");
+/// Service.
+pub const SERVICE: KindId = KindId::named("Service");
+/// ServiceAccount.
+pub const SERVICE_ACCOUNT: KindId = KindId::named("ServiceAccount");
+/// StorageClass.
+pub const STORAGE_CLASS: KindId = KindId::named("StorageClass");
+
 impl KindId {
     /// The kind of this plural in this group and version.
     #[must_use]
@@ -293,18 +285,20 @@ impl KindId {
             .map(KindId)
     }
 
-    /// The kind of this name; for kinds that are known to be there.
+    /// The kind of this name. In a constant a name that the table does not have is an error of the compiler.
     ///
     /// # Panics
     /// Where the table has none of this name.
     #[must_use]
-    pub fn named(kind: &str) -> Self {
-        Self(
-            KINDS
-                .iter()
-                .position(|k| k.kind == kind)
-                .expect("the table has every kind that code names"),
-        )
+    pub const fn named(kind: &str) -> Self {
+        let mut i = 0;
+        while i < KINDS.len() {
+            if same(KINDS[i].kind, kind) {
+                return Self(i);
+            }
+            i += 1;
+        }
+        panic!("the table has no kind of this name")
     }
 
     /// All kinds.
@@ -316,33 +310,5 @@ impl KindId {
     #[must_use]
     pub fn info(self) -> &'static Kind {
         &KINDS[self.0]
-    }
-}
-
-impl Kind {
-    /// Whether a real cluster has it only by a CustomResourceDefinition.
-    #[must_use]
-    pub fn custom(&self) -> bool {
-        self.group.ends_with(".x-k8s.io")
-    }
-
-    /// `v1`, or `group/version`.
-    #[must_use]
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() {
-            self.version.into()
-        } else {
-            format!("{}/{}", self.group, self.version)
-        }
-    }
-
-    /// `plural`, or `plural.group`, as error messages have it.
-    #[must_use]
-    pub fn resource(&self) -> String {
-        if self.group.is_empty() {
-            self.plural.into()
-        } else {
-            format!("{}.{}", self.plural, self.group)
-        }
     }
 }

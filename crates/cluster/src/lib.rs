@@ -5,9 +5,13 @@
 
 mod addresses;
 pub mod authority;
+mod call;
 pub mod controllers;
 mod defaults;
 mod discovery;
+mod faults;
+pub mod field;
+pub mod kind;
 pub mod kinds;
 mod listen;
 pub mod manifest;
@@ -16,6 +20,7 @@ mod patch;
 mod protobuf;
 mod request;
 pub mod server;
+mod shared;
 pub mod state;
 pub mod status;
 mod story;
@@ -42,7 +47,8 @@ pub use story::Story;
 use kinds::KindId;
 use manifest::ManifestError;
 use objects::Key;
-use server::{Api, Shared};
+use server::Api;
+use shared::Shared;
 use state::{Part, State};
 
 use headless_objects::rfc3339::timestamp;

@@ -22,7 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
 use super::authority::{self, Authority, Identity};
-use super::server::{Api, failure};
+use super::call::failure;
+use super::server::Api;
 use super::status::ApiStatus;
 
 /// How long to wait where no connection can be accepted (no file left, mostly).

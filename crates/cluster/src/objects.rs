@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::kinds::KindId;
+use super::kind::KindId;
 
 /// Where an object is. Ordered by kind, namespace and name, as lists are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,12 +1,14 @@
 //! The API server's core: writes checked, completed and kept. No clock and no socket: `now` is given.
 
+use headless_objects::object::{has_ended, is_ending};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::addresses;
-use super::kinds::{Kind, KindId};
+use super::field::Errors;
+use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
 use super::{types, validate};
@@ -106,12 +108,12 @@ impl State {
         identify(info, &mut object, ns, (now, &mut self.random))?;
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
-        if info.subresources.contains(&"status") && info.kind != "Node" {
+        if info.subresources.contains(&"status") && !info.is(kinds::NODE) {
             // Status has a way of its own.
             object.as_object_mut().map(|o| o.remove("status"));
         }
         (info.defaults)(&mut object);
-        if info.kind == "PersistentVolumeClaim" {
+        if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
             protect(&mut object);
         }
         let name = object["metadata"]["name"]
@@ -191,13 +193,13 @@ impl State {
         if dry_run {
             return Ok(Arc::new(object));
         }
-        let ended = object["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&object);
+        let ended = is_ending(&object) && !has_finalizers(&object);
         let graceful = object["metadata"]["deletionGracePeriodSeconds"]
             .as_i64()
             .unwrap_or_default()
             > 0;
         let new = self.objects.put(key.clone(), object);
-        if ended && !graceful && info.kind != "Namespace" {
+        if ended && !graceful && !info.is(kinds::NAMESPACE) {
             self.objects.remove(key);
         }
         Ok(new)
@@ -248,7 +250,7 @@ impl State {
             }
             *finalizers = all.into();
         }
-        let stays = grace > 0 || has_finalizers(&object) || info.kind == "Namespace";
+        let stays = grace > 0 || has_finalizers(&object) || info.is(kinds::NAMESPACE);
         if !stays {
             self.objects.remove(key);
             return Ok(None);
@@ -263,7 +265,7 @@ impl State {
             object["metadata"]["deletionTimestamp"] = timestamp(end).into();
             object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
         }
-        if info.kind == "Namespace" {
+        if info.is(kinds::NAMESPACE) {
             object["status"]["phase"] = "Terminating".into();
         }
         if object == *old {
@@ -340,13 +342,13 @@ impl State {
         if !info.namespaced {
             return Ok(());
         }
-        let kind = KindId::named("Namespace");
+        let kind = kinds::NAMESPACE;
         let namespace = self.get(&Key {
             kind,
             ns: String::new(),
             name: ns.into(),
         })?;
-        if namespace["metadata"]["deletionTimestamp"].is_string() {
+        if is_ending(namespace) {
             return Err(ApiStatus::forbidden(format!(
                 "unable to create new content in namespace {ns} because it is being terminated"
             )));
@@ -360,7 +362,7 @@ impl State {
             "Service" => addresses::allocate(&self.objects, object),
             "PersistentVolumeClaim" if object["spec"]["storageClassName"].is_null() => {
                 let default = "storageclass.kubernetes.io/is-default-class";
-                let classes = self.objects.list(KindId::named("StorageClass"), None);
+                let classes = self.objects.list(kinds::STORAGE_CLASS, None);
                 let mut defaults = classes
                     .filter(|(_, class)| class["metadata"]["annotations"][default] == "true");
                 if let Some((key, _)) = defaults.next() {
@@ -374,7 +376,7 @@ impl State {
 }
 
 fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
-    let mut errors = validate::Errors::default();
+    let mut errors = Errors::default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_none() {
         validate::name(name, info.names, &mut errors);
@@ -520,11 +522,7 @@ fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
         .as_str()
         .unwrap_or_default()
         .is_empty();
-    let ended = matches!(
-        object["status"]["phase"].as_str(),
-        Some("Failed" | "Succeeded")
-    );
-    if info.kind != "Pod" || unscheduled || ended {
+    if !info.is(kinds::POD) || unscheduled || has_ended(object) {
         return 0;
     }
     asked

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
-use super::validate::FieldError;
+use super::field::FieldError;
+use super::kind::Kind;
 
 /// An error reply.
 #[derive(Clone, Debug, PartialEq)]

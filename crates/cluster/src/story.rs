@@ -1,12 +1,14 @@
 //! What happens in the cluster, as lines for a person: Pods and claims.
 
+use headless_objects::object::is_ready;
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::watch::Receiver;
 
+use super::kinds;
 use super::objects::Change;
-use super::server::Shared;
+use super::shared::Shared;
 
 /// The lines, as they come.
 pub struct Story {
@@ -47,13 +49,13 @@ impl Story {
 fn tell(change: &Change) -> Option<String> {
     let at = format!("{}/{}", change.key.ns, change.key.name);
     let (old, new) = (change.old.as_deref(), &change.new);
-    match change.key.kind.info().kind {
-        "Pod" if change.deleted => Some(format!("pod   {at} is gone")),
-        "Pod" if is_ready(new) && !old.is_some_and(is_ready) => {
+    match change.key.kind {
+        kinds::POD if change.deleted => Some(format!("pod   {at} is gone")),
+        kinds::POD if is_ready(new) && !old.is_some_and(is_ready) => {
             let ip = new["status"]["podIP"].as_str().unwrap_or_default();
             Some(format!("pod   {at} is ready at {ip}"))
         }
-        "PersistentVolumeClaim" if is_bound(new) && !old.is_some_and(is_bound) => {
+        kinds::PERSISTENT_VOLUME_CLAIM if is_bound(new) && !old.is_some_and(is_bound) => {
             let size = new["status"]["capacity"]["storage"].as_str();
             let size = size.unwrap_or_default();
             Some(format!("claim {at} is bound, {size}"))
@@ -64,11 +66,4 @@ fn tell(change: &Change) -> Option<String> {
 
 fn is_bound(claim: &Value) -> bool {
     claim["status"]["phase"] == "Bound"
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions
-        .into_iter()
-        .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }

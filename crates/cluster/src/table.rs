@@ -1,12 +1,10 @@
 //! Server-side tables: what `kubectl get` prints.
 
+use headless_objects::object::{is_ending, is_ready};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
-
-/// A column: its heading, whether only `-o wide` shows it, and its cell.
-pub(super) type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
+use super::kind::{Column, Kind};
 
 /// The table of some objects.
 #[must_use]
@@ -15,13 +13,8 @@ pub(super) fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &st
         object["metadata"]["name"].clone()
     });
     let mut columns = kind.columns.to_vec();
-    // An Event is known by what it is about, not by its name.
-    let at = if kind.kind == "Event" {
-        columns.len()
-    } else {
-        0
-    };
-    columns.insert(at, (name.0, kind.kind == "Event", name.2));
+    let at = if kind.name_is_last { columns.len() } else { 0 };
+    columns.insert(at, (name.0, kind.name_is_last, name.2));
     let heading = |(name, wide, _): &Column| {
         let format = if *name == "Name" { "name" } else { "" };
         json!({"name": name, "type": "string", "format": format, "description": "", "priority": i32::from(*wide)})
@@ -121,9 +114,7 @@ pub(super) const NAMESPACE: &[Column] =
 
 pub(super) const NODE: &[Column] = &[
     ("Status", false, |o, _| {
-        let ready = array(&o["status"]["conditions"])
-            .any(|c| c["type"] == "Ready" && c["status"] == "True");
-        if ready { "Ready" } else { "NotReady" }.into()
+        if is_ready(o) { "Ready" } else { "NotReady" }.into()
     }),
     ("Roles", false, |_, _| "<none>".into()),
     AGE,
@@ -149,7 +140,7 @@ pub(super) const POD: &[Column] = &[
         format!("{ready}/{all}").into()
     }),
     ("Status", false, |o, _| {
-        if o["metadata"]["deletionTimestamp"].is_string() {
+        if is_ending(o) {
             "Terminating".into()
         } else {
             pod_status(o)
@@ -352,7 +343,7 @@ fn text_or_empty(value: &Value) -> Value {
 
 pub(super) const CLAIM: &[Column] = &[
     ("Status", false, |o, _| {
-        if o["metadata"]["deletionTimestamp"].is_string() {
+        if is_ending(o) {
             "Terminating".into()
         } else {
             o["status"]["phase"].clone()

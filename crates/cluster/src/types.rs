@@ -5,15 +5,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::kinds::Kind;
+use super::field::Mistyped;
+use super::kind::Kind;
 use super::status::ApiStatus;
-
-/// A field of another type: where it is, and what is wrong.
-#[derive(Debug, PartialEq)]
-pub struct Mistyped {
-    field: String,
-    problem: String,
-}
 
 /// Reads an object as a `T`.
 ///
@@ -91,7 +85,7 @@ fn quantities(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::KindId;
+    use crate::kind::KindId;
     use serde_json::json;
 
     fn checked(kind: &str, mut object: Value) -> Result<Value, String> {

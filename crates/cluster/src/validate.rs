@@ -2,112 +2,13 @@
 
 mod stateful_set;
 
-use std::fmt;
-
 use serde_json::Value;
 
-use super::controllers::faults::Faults;
-use super::kinds::Names;
+use super::faults::Faults;
+use super::field::{Errors, FieldError, Problem};
+use super::kind::Names;
 
 pub use stateful_set::stateful_set;
-
-/// What is wrong with a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// The path, such as `spec.ports[0].port`.
-    pub field: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
-    Duplicate(Value),
-    Forbidden(String),
-    Invalid(Value, String),
-    NotSupported(Value, Vec<&'static str>),
-    Required(String),
-}
-
-/// The errors found so far.
-#[derive(Debug, Default)]
-pub struct Errors(pub(super) Vec<FieldError>);
-
-impl Errors {
-    fn add(&mut self, field: impl Into<String>, problem: Problem) {
-        self.0.push(FieldError {
-            field: field.into(),
-            problem,
-        });
-    }
-
-    fn required(&mut self, field: impl Into<String>, what: &str) {
-        self.add(field, Problem::Required(what.into()));
-    }
-
-    fn invalid(&mut self, field: impl Into<String>, value: &Value, what: &str) {
-        self.add(field, Problem::Invalid(value.clone(), what.into()));
-    }
-
-    fn one_of(&mut self, field: &str, value: &Value, allowed: &[&'static str]) {
-        if !value.is_null() && !value.as_str().is_some_and(|v| allowed.contains(&v)) {
-            self.add(
-                field,
-                Problem::NotSupported(value.clone(), allowed.to_vec()),
-            );
-        }
-    }
-
-    fn at_least(&mut self, field: &str, value: &Value, least: i64) {
-        if value.as_i64().is_some_and(|v| v < least) {
-            self.invalid(
-                field,
-                value,
-                &format!("must be greater than or equal to {least}"),
-            );
-        }
-    }
-
-    fn unchanged(&mut self, field: &str, new: &Value, old: &Value) {
-        if new != old {
-            self.invalid(field, new, "field is immutable");
-        }
-    }
-}
-
-impl FieldError {
-    pub(super) fn reason(&self) -> &'static str {
-        match self.problem {
-            Problem::Duplicate(_) => "FieldValueDuplicate",
-            Problem::Forbidden(_) => "FieldValueForbidden",
-            Problem::Invalid(..) => "FieldValueInvalid",
-            Problem::NotSupported(..) => "FieldValueNotSupported",
-            Problem::Required(_) => "FieldValueRequired",
-        }
-    }
-
-    pub(super) fn message(&self) -> String {
-        match &self.problem {
-            Problem::Duplicate(value) => format!("Duplicate value: {value}"),
-            Problem::Forbidden(what) => format!("Forbidden: {what}"),
-            Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
-            Problem::NotSupported(value, allowed) => {
-                let allowed: Vec<_> = allowed.iter().map(|a| format!("\"{a}\"")).collect();
-                format!(
-                    "Unsupported value: {value}: supported values: {}",
-                    allowed.join(", ")
-                )
-            }
-            Problem::Required(what) if what.is_empty() => "Required value".into(),
-            Problem::Required(what) => format!("Required value: {what}"),
-        }
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.field, self.message())
-    }
-}
 
 const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
     alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";

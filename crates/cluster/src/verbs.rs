@@ -6,11 +6,12 @@ use base64::Engine as _;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::kinds::{Kind, KindId};
+use super::call::{Body, Call, json as reply};
+use super::kinds::{self, Kind, KindId};
 use super::objects::Key;
 use super::patch::PatchType;
 use super::request::{Filter, Target, delete_options};
-use super::server::{Body, Call, Shared, json as reply};
+use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
 use super::{table, watching};
@@ -232,7 +233,7 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
     if let Some(object) = left {
         return Ok(reply(StatusCode::OK, &object));
     }
-    if target.kind.info().kind == "Pod" {
+    if target.kind == kinds::POD {
         return Ok(reply(StatusCode::OK, &before));
     }
     let info = target.kind.info();

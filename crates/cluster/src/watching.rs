@@ -14,10 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
+use super::call::{Body, Call, stream as reply};
 use super::kinds::KindId;
 use super::objects::Change;
 use super::request::{Filter, Target};
-use super::server::{Body, Call, Shared, stream as reply};
+use super::shared::Shared;
 use super::status::ApiStatus;
 use super::{table, validate};
 

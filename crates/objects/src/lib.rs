@@ -1,10 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+mod backoff;
 mod duration;
 pub mod envelope;
+pub mod object;
 pub mod podspec;
 pub mod quantity;
 pub mod rfc3339;
 pub mod selector;
 
+pub use backoff::backoff;
 pub use duration::go_duration;

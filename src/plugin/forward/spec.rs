@@ -10,8 +10,7 @@ use crate::name::{Origin, Origins};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
 use crate::plugin::forward::Forward;
-use crate::plugin::kit::{Directives, ResolvConf, duration, number, zones};
-use crate::plugin::registry::Registration;
+use crate::plugin::kit::{Directives, Registration, ResolvConf, duration, number, zones};
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 pub(super) use spec::PLUGIN;
-pub use spec::Spec;
 
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, Words, ZoneReply, write};

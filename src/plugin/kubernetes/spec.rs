@@ -3,39 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::{Server, server_url};
+use crate::apiserver::{ApiServer, server_url};
 use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
 use crate::name::{Name, Origins, is_reverse};
 use crate::plugin::Plugin;
-use crate::plugin::block::{Block, Cluster, Link, Parts};
-use crate::plugin::kit::{Directives, fallthrough, ttl, zones};
+use crate::plugin::block::{Block, Cluster, Link, Parts, Stanza};
+use crate::plugin::kit::{Directives, Registration, fallthrough, ttl, zones};
 use crate::plugin::kubernetes::Kubernetes;
-use crate::plugin::registry::Registration;
 use crate::zone::{PodMode, Shown, View};
 use headless_objects::selector::Selector;
-
-/// The stanza, parsed.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// What look-ups depend on, but for the server's own addresses.
-    pub view: View,
-    /// Of these names, those that do not exist go to the next plugin.
-    pub fallthrough: Origins,
-    /// Which API server.
-    pub api: Server,
-    /// Where the file says so.
-    pub api_token: Token,
-    /// Which Services, slices and Pods to watch.
-    pub labels: Selector,
-    /// Which namespaces to watch.
-    pub namespace_labels: Selector,
-    /// Endpoints without hostname are named after their Pods.
-    pub endpoint_pod_names: bool,
-    /// Slices are not watched.
-    pub noendpoints: bool,
-    /// How long start-up waits for the first lists before it serves all the same.
-    pub startup_timeout: Duration,
-}
 
 const PROPERTIES: &str = "endpoint, tls, kubeconfig, apiserver_qps, apiserver_burst, apiserver_max_inflight, namespaces, \
     namespace_labels, labels, pods, endpoint_pod_names, noendpoints, zonal, ttl, fallthrough, ignore, multicluster or startup_timeout";
@@ -78,7 +54,7 @@ impl Link for Handler {
     }
 }
 
-fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
+fn parse(directives: &Directives<'_>) -> Result<Stanza, CorefileError> {
     let directive = directives.only()?;
     let zones = directives.zones(&directive.args)?;
     let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
@@ -91,13 +67,13 @@ fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
             "the cluster's domain among the zones",
         ));
     }
-    let mut spec = Spec {
+    let mut spec = Stanza {
         view: View {
             origins: zones.into(),
             ..View::default()
         },
         fallthrough: Origins::default(),
-        api: Server::default(),
+        api: ApiServer::default(),
         api_token: directive.name.clone(),
         labels: Selector::default(),
         namespace_labels: Selector::default(),
@@ -120,7 +96,7 @@ fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
         }
     }
     check(&spec, directive)?;
-    if let (Server::Endpoint { tls: slot, .. }, tls) = (&mut spec.api, tls) {
+    if let (ApiServer::Endpoint { tls: slot, .. }, tls) = (&mut spec.api, tls) {
         *slot = tls;
     }
     Ok(spec)
@@ -128,7 +104,7 @@ fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
 
 /// The properties that change answers.
 fn parse_answers(
-    spec: &mut Spec,
+    spec: &mut Stanza,
     directive: &Directive,
     property: &Directive,
 ) -> Result<(), CorefileError> {
@@ -185,7 +161,7 @@ fn parse_answers(
     Ok(())
 }
 
-fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError> {
+fn parse_api(spec: &mut Stanza, property: &Directive) -> Result<(), CorefileError> {
     let first = |expected| property.some_args(expected).map(|args| args[0].clone());
     match (property.name.text.as_str(), &spec.api) {
         ("kubeconfig", _) => {
@@ -197,20 +173,20 @@ fn parse_api(spec: &mut Spec, property: &Directive) -> Result<(), CorefileError>
                 ));
             }
             spec.api_token = property.name.clone();
-            spec.api = Server::Kubeconfig {
+            spec.api = ApiServer::Kubeconfig {
                 file: file.into(),
                 context: property.args.get(1).map(|t| t.text.clone()),
             };
         }
         // As in CoreDNS a kubeconfig wins over an endpoint.
-        ("endpoint", Server::Kubeconfig { .. }) => drop(first("a URL")?),
+        ("endpoint", ApiServer::Kubeconfig { .. }) => drop(first("a URL")?),
         _ => {
             let url = first("a URL")?;
             server_url(&url.text, false).map_err(|problem| {
                 url.error(problem, "a URL such as https://10.96.0.1:443, or host:port")
             })?;
             spec.api_token = property.name.clone();
-            spec.api = Server::Endpoint {
+            spec.api = ApiServer::Endpoint {
                 url: url.text,
                 tls: None,
             };
@@ -270,7 +246,7 @@ fn parse_timeout(property: &Directive) -> Result<Duration, CorefileError> {
 }
 
 /// Properties that exclude each other.
-fn check(spec: &Spec, directive: &Directive) -> Result<(), CorefileError> {
+fn check(spec: &Stanza, directive: &Directive) -> Result<(), CorefileError> {
     let at = |name: &str| {
         directive
             .body
@@ -299,7 +275,7 @@ mod tests {
     use crate::name::absolute;
     use crate::plugin::tests::{block, error};
 
-    fn spec(text: &str) -> Spec {
+    fn spec(text: &str) -> Stanza {
         block(text).kubernetes.unwrap()
     }
 
@@ -341,7 +317,7 @@ mod tests {
         let tls = Some(["c", "k", "ca"].map(str::to_owned));
         assert_eq!(
             spec.api,
-            Server::Endpoint {
+            ApiServer::Endpoint {
                 url: "https://10.0.0.1".into(),
                 tls
             }
@@ -358,7 +334,7 @@ mod tests {
         );
         assert_eq!(
             spec.api,
-            Server::Kubeconfig {
+            ApiServer::Kubeconfig {
                 file: "f".into(),
                 context: Some("ctx".into())
             }

@@ -1,9 +1,10 @@
 //! What a real controller made of five sets comes out again.
 
 use super::*;
-use crate::statefulset::identity::{self, name_of};
+use crate::statefulset::identity;
 use crate::statefulset::spec::Spec;
 use crate::statefulset::{claims, revision};
+use headless_objects::object::name;
 
 fn without(mut object: Value, fields: &[&str]) -> Value {
     let object_fields = object.as_object_mut().unwrap();
@@ -29,11 +30,11 @@ fn a_real_controller_s_pods_and_claims_come_out_again() {
             "controllerRevisions",
             &meta["labels"]["controller-revision-hash"],
         );
-        let ordinal = ordinal_of(name_of(&set), name_of(pod)).unwrap();
+        let ordinal = ordinal_of(name(&set), name(pod)).unwrap();
         let made = identity::pod(
             &set,
             revision::template(made_from),
-            name_of(made_from),
+            name(made_from),
             ordinal,
         );
         assert_eq!(made["metadata"], without(meta.clone(), &["generation"]));
@@ -46,7 +47,7 @@ fn a_real_controller_s_pods_and_claims_come_out_again() {
         ];
         let spec = |pod: &Value| without(pod["spec"].clone(), &filled_in);
         assert_eq!(spec(&made), spec(pod));
-        for claim in claims::new(&set, name_of(pod), Spec::of(&set).retention) {
+        for claim in claims::new(&set, name(pod), Spec::of(&set).retention) {
             let real = named("persistentVolumeClaims", &claim["metadata"]["name"]);
             assert_eq!(
                 claim["metadata"],

@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::{Action, Step, touched};
-use crate::kinds::KindId;
+use crate::kinds;
 use crate::objects::Key;
 
 const NAME: &str = "default";
 
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
-    let kind = KindId::named("ServiceAccount");
+    let kind = kinds::SERVICE_ACCOUNT;
     // Of one that was deleted too.
     let of_accounts = touched(step, "ServiceAccount")
         .into_iter()
@@ -18,7 +18,7 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
     for ns in namespaces.chain(of_accounts) {
         let namespace = Key {
-            kind: KindId::named("Namespace"),
+            kind: kinds::NAMESPACE,
             ns: String::new(),
             name: ns.clone(),
         };

@@ -1,12 +1,13 @@
 //! Garbage collection: dependents of owners that are gone, the contents of namespaces that end.
 
+use headless_objects::object::is_ending;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{Action, Step};
-use crate::kinds::KindId;
+use crate::kinds::{self, KindId};
 use crate::objects::{Key, Objects, owners};
 use crate::state::State;
 
@@ -19,7 +20,7 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn step(&mut self, step: &Step<'_>) -> Vec<Action> {
-        let namespaces = KindId::named("Namespace");
+        let namespaces = kinds::NAMESPACE;
         let mut actions = Vec::new();
         let mut gone = Vec::new();
         for change in step.changes {
@@ -32,7 +33,7 @@ impl Collector {
             {
                 actions.push(Action::Delete(change.key.clone(), None));
             }
-            let ends = change.new["metadata"]["deletionTimestamp"].is_string();
+            let ends = is_ending(&change.new);
             if ends && (change.key.kind == namespaces || State::is_foreground_deleted(&change.new))
             {
                 self.ending.insert(change.key.clone());
@@ -43,11 +44,8 @@ impl Collector {
             let left = left.filter(|(key, object)| is_orphan(step.objects, key, object));
             actions.extend(left.map(|(key, _)| Action::Delete(key.clone(), None)));
         }
-        self.ending.retain(|key| {
-            step.objects
-                .get(key)
-                .is_some_and(|o| o["metadata"]["deletionTimestamp"].is_string())
-        });
+        self.ending
+            .retain(|key| step.objects.get(key).is_some_and(|o| is_ending(o)));
         for key in &self.ending {
             actions.extend(if key.kind == namespaces {
                 empty(step.objects, key)
@@ -63,7 +61,7 @@ impl Collector {
 /// Whether an object has owners, none of which is there any more, and is not on its way out itself.
 fn is_orphan(objects: &Objects, key: &Key, object: &Value) -> bool {
     let mut owners = owners(object).peekable();
-    if owners.peek().is_none() || object["metadata"]["deletionTimestamp"].is_string() {
+    if owners.peek().is_none() || is_ending(object) {
         return false;
     }
     !owners.any(|owner| {
@@ -112,9 +110,7 @@ fn dependents_first(objects: &Objects, owner: &Key) -> Vec<Action> {
 
 /// Deletes those that are not on their way out already.
 fn delete_staying(objects: Vec<(&Key, &Arc<Value>)>) -> Vec<Action> {
-    let staying = objects
-        .into_iter()
-        .filter(|(_, object)| !object["metadata"]["deletionTimestamp"].is_string());
+    let staying = objects.into_iter().filter(|(_, object)| !is_ending(object));
     staying
         .map(|(key, _)| Action::Delete(key.clone(), None))
         .collect()

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::faults::Faults;
+use crate::faults::Faults;
+use headless_objects::backoff;
 use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
@@ -152,8 +153,8 @@ pub(super) fn restarts(pod: &Value) -> (i64, bool) {
 
 /// How long a container that was started again so often waits before the next time.
 pub(super) fn pause(restarts: i64) -> Duration {
-    let doublings = u32::try_from(restarts).unwrap_or(u32::MAX).min(16);
-    FIRST.saturating_mul(1 << doublings).min(LONGEST)
+    let doublings = u32::try_from(restarts).unwrap_or(u32::MAX);
+    backoff(FIRST, LONGEST, doublings)
 }
 
 /// A container's run.

@@ -1,11 +1,12 @@
 //! EndpointSlices of Services with a selector, as Kubernetes' own controller makes them.
 
+use headless_objects::object::{has_ended, is_ending, is_ready};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
 use super::{Action, Step, about};
-use crate::kinds::KindId;
+use crate::kinds::{self, KindId};
 use crate::objects::{Change, Key, Objects};
 use crate::state::Part;
 use headless_objects::selector::Selector;
@@ -94,7 +95,7 @@ impl Endpoints {
             endpoints: BTreeMap::new(),
             written: BTreeMap::new(),
         };
-        for (pod_key, pod) in objects.list(KindId::named("Pod"), Some(&key.ns)) {
+        for (pod_key, pod) in objects.list(kinds::POD, Some(&key.ns)) {
             selected.take(service, pod_key, Some(pod));
         }
         self.services.insert(key.clone(), selected);
@@ -120,7 +121,7 @@ impl Endpoints {
     fn slice(&self, change: &Change) -> Option<Key> {
         let name = change.new["metadata"]["labels"][SERVICE_NAME].as_str()?;
         let service = Key {
-            kind: KindId::named("Service"),
+            kind: kinds::SERVICE,
             ns: change.key.ns.clone(),
             name: name.into(),
         };
@@ -164,7 +165,7 @@ impl Selected {
                     && labels[MANAGED_BY] == MANAGER
                     && slice["addressType"] == family.as_str()
             };
-            let slices = objects.list(KindId::named("EndpointSlice"), Some(&key.ns));
+            let slices = objects.list(kinds::ENDPOINT_SLICE, Some(&key.ns));
             let present: Vec<(&Key, &Value)> = slices
                 .filter(|(_, slice)| mine(slice))
                 .map(|(key, slice)| (key, &**slice))
@@ -196,7 +197,7 @@ fn service_selector(service: &Value) -> Option<Selector> {
 
 fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
     let (meta, spec, status) = (&pod["metadata"], &pod["spec"], &pod["status"]);
-    if matches!(status["phase"].as_str(), Some("Failed" | "Succeeded")) {
+    if has_ended(pod) {
         return None;
     }
     let ips = status["podIPs"]
@@ -207,11 +208,7 @@ fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
     let ip = ips
         .into_iter()
         .find(|ip| ip.contains(':') == (family == "IPv6"))?;
-    let conditions = status["conditions"].as_array().into_iter().flatten();
-    let serving = conditions
-        .into_iter()
-        .any(|c| c["type"] == "Ready" && c["status"] == "True");
-    let terminating = meta["deletionTimestamp"].is_string();
+    let (serving, terminating) = (is_ready(pod), is_ending(pod));
     let always = service["spec"]["publishNotReadyAddresses"] == true;
     let mut endpoint = json!({
         "addresses": [ip],
@@ -367,7 +364,7 @@ fn create(service: &Value, family: &str, ports: &Value, endpoints: &[Value]) -> 
         "addressType": family, "endpoints": list(endpoints.into()), "ports": list(ports.clone()),
     });
     Action::Create(
-        KindId::named("EndpointSlice"),
+        kinds::ENDPOINT_SLICE,
         meta["namespace"].as_str().unwrap_or_default().into(),
         slice,
     )

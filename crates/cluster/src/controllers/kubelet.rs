@@ -1,5 +1,6 @@
 //! Scheduler and kubelet in one: Pods get a node, an address of their own for each incarnation, become Ready, and end.
 
+use headless_objects::object::is_ending;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -8,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::containers;
-use super::faults::Faults;
 use super::{Action, Step, about, event};
-use crate::kinds::KindId;
+use crate::faults::Faults;
+use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
 use headless_objects::rfc3339::timestamp;
@@ -60,7 +61,7 @@ impl Kubelet {
 
     /// What to do now, and when to look again if nothing changes.
     pub fn step(&mut self, step: &Step<'_>) -> (Vec<Action>, Option<Timestamp>) {
-        let pods = KindId::named("Pod");
+        let pods = kinds::POD;
         for change in step
             .changes
             .iter()
@@ -106,7 +107,7 @@ fn busy_state(pod: &Value) -> Option<String> {
     let uid = &pod["metadata"]["uid"];
     let (restarts, crashing) = containers::restarts(pod);
     let stage = match pod["status"]["phase"].as_str() {
-        _ if pod["metadata"]["deletionTimestamp"].is_string() => "ending",
+        _ if is_ending(pod) => "ending",
         Some("Failed" | "Succeeded") => return None,
         Some("Pending") => "starting",
         _ if crashing => "crashing",
@@ -139,7 +140,7 @@ fn decide(
     if faults.lost {
         return lose(step.now, key, pod);
     }
-    if meta["deletionTimestamp"].is_string() {
+    if is_ending(pod) {
         if shown(step.objects, key, pod) {
             return Decision::Wait(None);
         }
@@ -256,7 +257,7 @@ fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
         .into_iter()
         .flatten()
         .filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
-    let kind = KindId::named("PersistentVolumeClaim");
+    let kind = kinds::PERSISTENT_VOLUME_CLAIM;
     claims.into_iter().all(|name| {
         let claim = Key {
             kind,
@@ -272,13 +273,13 @@ fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
 /// Whether a slice still shows the Pod as ready; one of a Service that publishes what is not ready always does.
 fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
     objects
-        .list(KindId::named("EndpointSlice"), Some(&key.ns))
+        .list(kinds::ENDPOINT_SLICE, Some(&key.ns))
         .any(|(_, slice)| {
             let service = slice["metadata"]["labels"]["kubernetes.io/service-name"]
                 .as_str()
                 .unwrap_or_default();
             let service = Key {
-                kind: KindId::named("Service"),
+                kind: kinds::SERVICE,
                 ns: key.ns.clone(),
                 name: service.into(),
             };
@@ -300,7 +301,7 @@ fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
 /// The number of an address that no Pod has.
 fn free(objects: &Objects, next: &mut u32) -> u32 {
     let taken: ahash::AHashSet<&str> = objects
-        .list(KindId::named("Pod"), None)
+        .list(kinds::POD, None)
         .filter_map(|(_, pod)| pod["status"]["podIP"].as_str())
         .collect();
     for _ in 0..SIZE {

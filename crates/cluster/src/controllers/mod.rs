@@ -7,7 +7,6 @@ mod accounts;
 mod collector;
 mod containers;
 mod endpoints;
-pub(crate) mod faults;
 mod kubelet;
 mod volumes;
 
@@ -20,10 +19,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use super::kinds::KindId;
+use super::faults;
 use super::objects::{Change, Key, Objects};
-use super::server::Shared;
+use super::shared::Shared;
 use super::state::{DeleteOptions, Part, State};
+use crate::kinds::{self, KindId};
 use headless_objects::rfc3339::timestamp;
 
 pub use kubelet::{Delays, Kubelet, NODE};
@@ -231,7 +231,7 @@ pub(super) fn event(
         "firstTimestamp": time, "lastTimestamp": time,
         "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
     });
-    Action::Create(KindId::named("Event"), ns, object)
+    Action::Create(kinds::EVENT, ns, object)
 }
 
 /// Keys of changed objects of a kind, each once.

@@ -1,11 +1,12 @@
 //! Claims get volumes: the smallest that fits of those that are there, else one that the claim's class makes.
 
+use headless_objects::object::{has_ended, is_ending};
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::{Action, Step, about, event, touched};
-use crate::kinds::KindId;
+use crate::kinds::{self, KindId};
 use crate::objects::{Key, Objects};
 use crate::state::{PROTECTION, Part};
 use headless_objects::quantity;
@@ -30,9 +31,7 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
         touched(step, "PersistentVolume"),
     ];
     if supply.iter().any(|keys| !keys.is_empty()) {
-        let all = step
-            .objects
-            .list(KindId::named("PersistentVolumeClaim"), None);
+        let all = step.objects.list(kinds::PERSISTENT_VOLUME_CLAIM, None);
         let waiting = all.filter(|(_, claim)| claim["status"]["phase"] == "Pending");
         claims.extend(waiting.map(|(key, _)| key.clone()));
     }
@@ -86,7 +85,7 @@ fn fitting<'a>(
                 .is_none_or(|selector| selector.matches(|key| labels[key].as_str()))
             && size(&volume["spec"]["capacity"]) >= wanted
     };
-    let volumes = objects.list(KindId::named("PersistentVolume"), None);
+    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
     let volumes = volumes.map(|(key, volume)| (key, &**volume));
     volumes
         .filter(|(key, volume)| !taken.contains(key) && fits(&key.name, volume))
@@ -183,7 +182,7 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
         ("ProvisioningSucceeded", message),
     );
     vec![
-        Action::Create(KindId::named("PersistentVolume"), String::new(), volume),
+        Action::Create(kinds::PERSISTENT_VOLUME, String::new(), volume),
         done,
     ]
 }
@@ -191,13 +190,11 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
 /// Claims that are deleted go once no Pod uses them.
 fn let_go(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
     let pods = touched(step, "Pod");
-    let deleted = |claim: &Value| claim["metadata"]["deletionTimestamp"].is_string();
-    let claims = step
-        .objects
-        .list(KindId::named("PersistentVolumeClaim"), None);
+    let claims = step.objects.list(kinds::PERSISTENT_VOLUME_CLAIM, None);
     // Only a Pod's or the claim's own change can end the use.
     let maybe = claims.filter(|(key, claim)| {
-        deleted(claim) && (touched_claims.contains(key) || pods.iter().any(|pod| pod.ns == key.ns))
+        is_ending(claim)
+            && (touched_claims.contains(key) || pods.iter().any(|pod| pod.ns == key.ns))
     });
     let unused = maybe.filter(|(key, _)| !is_used(step.objects, key));
     let free = unused.filter_map(|(key, claim)| {
@@ -215,19 +212,16 @@ fn let_go(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
 fn is_used(objects: &Objects, claim: &Key) -> bool {
     let uses = |pod: &Value| {
         let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        let ended = matches!(
-            pod["status"]["phase"].as_str(),
-            Some("Failed" | "Succeeded")
-        );
-        !ended && volumes.any(|v| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str())
+        !has_ended(pod)
+            && volumes.any(|v| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str())
     };
-    let mut pods = objects.list(KindId::named("Pod"), Some(&claim.ns));
+    let mut pods = objects.list(kinds::POD, Some(&claim.ns));
     pods.any(|(_, pod)| uses(pod))
 }
 
 /// A claim is gone: its volume goes too, or is released, as its policy says.
 fn release(objects: &Objects, claim: &Key) -> Vec<Action> {
-    let volumes = objects.list(KindId::named("PersistentVolume"), None);
+    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
     let mine = volumes.filter(|(_, v)| {
         v["spec"]["claimRef"]["namespace"] == claim.ns.as_str()
             && v["spec"]["claimRef"]["name"] == claim.name.as_str()

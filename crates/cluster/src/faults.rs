@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn every_annotation_is_documented() {
-        let text = include_str!("../../../../docs/testing.md");
+        let text = include_str!("../../../docs/testing.md");
         let all = Faults::default()
             .set("", "")
             .unwrap_err()

@@ -1,12 +1,19 @@
 //! A server block, read: what its directives have set, and the links of its chain.
 
+mod listen;
+mod probes;
+mod stanza;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::{Plugin, bind, health, kubernetes, ready, tls};
+use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::zone::{View, Zone};
+pub use listen::{Bind, Certificate, Place};
+pub use probes::{Health, Ready};
+pub use stanza::Stanza;
 
 /// What the directives of a server block have set.
 #[derive(Debug, Default)]
@@ -14,15 +21,15 @@ pub struct Block {
     /// What it serves.
     pub keys: Vec<Key>,
     /// Addresses to listen on; none: every address.
-    pub bind: Vec<bind::Spec>,
+    pub bind: Vec<Bind>,
     /// The certificate of encrypted transports.
-    pub tls: Option<tls::Spec>,
+    pub tls: Option<Certificate>,
     /// Liveness over HTTP.
-    pub health: Option<health::Spec>,
+    pub health: Option<Health>,
     /// Readiness over HTTP.
-    pub ready: Option<ready::Spec>,
+    pub ready: Option<Ready>,
     /// The cluster to watch.
-    pub kubernetes: Option<kubernetes::Spec>,
+    pub kubernetes: Option<Stanza>,
     /// A plugin takes questions of any class.
     pub any_class: bool,
     /// Who is asked for names elsewhere, and where the file says so.

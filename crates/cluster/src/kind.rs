@@ -1,0 +1,90 @@
+//! What is known of a kind of object.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::field::{Errors, Mistyped};
+
+/// A column of kubectl's: its heading, whether only `-o wide` shows it, and its cell.
+pub type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
+
+/// A kind of object.
+pub struct Kind {
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// The kind's name.
+    pub kind: &'static str,
+    /// The name in paths.
+    pub plural: &'static str,
+    /// Names that kubectl takes as well.
+    pub short: &'static [&'static str],
+    /// Whether objects are in a namespace.
+    pub namespaced: bool,
+    /// `status`, `scale` and the like.
+    pub subresources: &'static [&'static str],
+    /// Whether `metadata.generation` counts changes of the spec.
+    pub generation: bool,
+    /// How names may look.
+    pub names: Names,
+    /// What field selectors may name beside `metadata.name` and `metadata.namespace`.
+    pub fields: &'static [&'static str],
+    /// Whether every field has its type.
+    pub types: fn(&Value) -> Result<(), Mistyped>,
+    /// Fills in what the API server fills in.
+    pub defaults: fn(&mut Value),
+    /// Checks an object; the old one is given on update.
+    pub validate: fn(&Value, Option<&Value>, &mut Errors),
+    /// An object is known by what it is about: its name comes last, and with `-o wide` only.
+    pub name_is_last: bool,
+    /// kubectl's columns beside NAME.
+    pub columns: &'static [Column],
+}
+
+/// How names of a kind may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// A DNS label (RFC 1123).
+    Label,
+    /// Labels joined with dots.
+    Subdomain,
+}
+
+/// A kind of this cluster: its place in the table of [`kinds`](super::kinds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KindId(pub(super) usize);
+
+impl Kind {
+    /// Whether it is that of the table.
+    #[must_use]
+    pub fn is(&self, kind: KindId) -> bool {
+        std::ptr::eq(self, kind.info())
+    }
+
+    /// Whether a real cluster has it only by a CustomResourceDefinition.
+    #[must_use]
+    pub fn custom(&self) -> bool {
+        self.group.ends_with(".x-k8s.io")
+    }
+
+    /// `v1`, or `group/version`.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.into()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+
+    /// `plural`, or `plural.group`, as error messages have it.
+    #[must_use]
+    pub fn resource(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.into()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+}

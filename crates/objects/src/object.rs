@@ -1,0 +1,39 @@
+//! What is asked of objects everywhere.
+
+use serde_json::Value;
+
+/// The object's name; empty where it has none.
+#[must_use]
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// Whether the object is being deleted.
+#[must_use]
+pub fn is_ending(object: &Value) -> bool {
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// The condition of this type, where the status has it.
+#[must_use]
+pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    conditions
+        .iter()
+        .find(|condition| condition["type"] == kind)
+}
+
+/// Whether the condition `Ready` is true.
+#[must_use]
+pub fn is_ready(object: &Value) -> bool {
+    condition(object, "Ready").is_some_and(|ready| ready["status"] == "True")
+}
+
+/// Whether a Pod has ended for good.
+#[must_use]
+pub fn has_ended(pod: &Value) -> bool {
+    matches!(
+        pod["status"]["phase"].as_str(),
+        Some("Failed" | "Succeeded")
+    )
+}

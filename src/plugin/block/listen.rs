@@ -1,0 +1,73 @@
+//! Where a block listens, and with which certificate.
+
+use std::net::IpAddr;
+
+use crate::corefile::{CorefileError, Token};
+
+/// `bind ADDRESS|INTERFACE... { except ADDRESS|INTERFACE... }`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bind {
+    /// What to listen on.
+    pub on: Vec<Place>,
+    /// What of it to leave out.
+    pub except: Vec<Place>,
+}
+
+/// An address, or all addresses of an interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// The address; `None`: the token is the name of an interface.
+    pub address: Option<IpAddr>,
+    /// Where it stands in the file.
+    pub token: Token,
+}
+
+/// `tls CERT KEY`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    /// The file of the certificate and its chain, PEM.
+    pub certificate: Token,
+    /// The file of its key, PEM.
+    pub key: Token,
+}
+
+impl Bind {
+    /// The addresses to listen on, each with its place in the file. `interfaces`: each interface's name with one of its
+    /// addresses.
+    ///
+    /// # Errors
+    /// An interface that is not there.
+    pub fn addresses(
+        &self,
+        interfaces: &[(String, IpAddr)],
+    ) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
+        let except = resolve(&self.except, interfaces)?;
+        let mut on = resolve(&self.on, interfaces)?;
+        on.retain(|(ip, _)| !except.iter().any(|(left_out, _)| left_out == ip));
+        Ok(on)
+    }
+}
+
+fn resolve(
+    places: &[Place],
+    interfaces: &[(String, IpAddr)],
+) -> Result<Vec<(IpAddr, Token)>, CorefileError> {
+    let mut addresses = Vec::new();
+    for Place { address, token } in places {
+        let before = addresses.len();
+        let named = interfaces.iter().filter(|(name, _)| *name == token.text);
+        let of_interface = named.map(|(_, ip)| *ip).filter(|_| address.is_none());
+        let all = address.iter().copied().chain(of_interface);
+        addresses.extend(all.map(|ip| (ip, token.clone())));
+        if addresses.len() == before {
+            let mut known: Vec<_> = interfaces.iter().map(|(name, _)| name.as_str()).collect();
+            known.sort_unstable();
+            known.dedup();
+            return Err(token.error(
+                format!("no interface {}", token.text),
+                format!("an address, or one of {}", known.join(", ")),
+            ));
+        }
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,19 @@
+//! What a block says over HTTP of the server's health.
+
+use std::time::Duration;
+
+/// `health [ADDRESS] { lameduck DURATION }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// `host:port`; an empty host is every address.
+    pub address: String,
+    /// How long a stopping server goes on answering.
+    pub lameduck: Duration,
+}
+
+/// `ready [ADDRESS] { monitor until-ready|continuously }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// `host:port`; an empty host is every address.
+    pub address: String,
+}
