@@ -35,7 +35,8 @@ pub enum ApiServer {
 /// What is wrong with the text, in words.
 pub fn server_url(text: &str, tls: bool) -> Result<Uri, String> {
     let (scheme, rest) = match text.split_once("://") {
-        Some((scheme @ ("http" | "https"), rest)) => (scheme, rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http", rest),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => ("https", rest),
         Some((scheme, _)) => {
             return Err(format!("{scheme}:// is no way to reach an API server"));
         }
@@ -73,6 +74,7 @@ mod tests {
             ("[::1]:8080", false, "http://[::1]:8080/"),
             ("api.example", true, "https://api.example/"),
             ("http://10.0.0.1", true, "http://10.0.0.1/"),
+            ("HTTPS://10.0.0.1", false, "https://10.0.0.1/"),
             ("https://10.0.0.1/k8s/c1", false, "https://10.0.0.1/k8s/c1"),
         ] {
             assert_eq!(url(text, tls).as_deref(), Ok(wanted), "{text}");

@@ -16,7 +16,7 @@ use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use support::api::{FakeApi, Fate};
+use support::api::{Asked, FakeApi, Fate};
 use support::zone::said;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -218,28 +218,128 @@ async fn a_server_without_streaming_lists_is_listed() {
     }
 }
 
+/// The first page of a list, of two.
+fn page() -> Fate {
+    let list =
+        serde_json::json!({"metadata": {"resourceVersion": "1", "continue": "more"}, "items": []});
+    Fate::Body(list.to_string().into_bytes())
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_watch_that_is_answered_and_ends_at_once_is_asked_for_no_faster_than_one_that_fails() {
-    let cluster = Cluster::start(Delays::default());
-    let asked = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&asked);
-    let api = FakeApi::new(&cluster, move |request| {
-        // A list is whole; of a watch only its end arrives.
-        if request.is_watch() && !request.is_streaming_list() {
-            *count.lock().unwrap() += 1;
-            return Fate::Body(Vec::new());
+async fn whatever_a_server_answers_it_is_not_asked_without_a_pause() {
+    let ends = |_: &Asked| Fate::Body(Vec::new());
+    let gone = |_: &Asked| Fate::Refuse(410);
+    let pages = |then: fn() -> Fate| {
+        move |asked: &Asked| match (asked.is_watch(), asked.query.contains("continue=")) {
+            (true, _) => Fate::Refuse(400),
+            (false, true) => then(),
+            (false, false) => page(),
         }
-        if request.is_streaming_list() {
-            return Fate::Refuse(400);
+    };
+    let lists = |watch: fn(&Asked) -> Fate| {
+        move |asked: &Asked| match (asked.is_streaming_list(), asked.is_watch()) {
+            (true, _) => Fate::Refuse(400),
+            (false, true) => watch(asked),
+            (false, false) => Fate::Serve,
+        }
+    };
+    let streams = |asked: &Asked| match (asked.is_streaming_list(), asked.is_watch()) {
+        (false, true) => Fate::Refuse(410),
+        (true | false, _) => Fate::Serve,
+    };
+    let no_events = |asked: &Asked| match asked.is_watch() {
+        true => Fate::Body(b"<html>\n".repeat(300)),
+        false => Fate::Serve,
+    };
+    type Rule = Box<dyn Fn(&Asked) -> Fate + Send>;
+    let rules: Vec<(&str, Rule)> = vec![
+        ("a watch ends at once", Box::new(lists(ends))),
+        ("a watch is refused with 410", Box::new(lists(gone))),
+        ("so it is after a streaming list", Box::new(streams)),
+        (
+            "a list's second page is gone",
+            Box::new(pages(|| Fate::Refuse(410))),
+        ),
+        ("it is broken", Box::new(pages(|| Fate::Refuse(500)))),
+        ("a watch is a web page", Box::new(no_events)),
+    ];
+    for (what, rule) in rules {
+        let cluster = Cluster::start(Delays::default());
+        let asked = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&asked);
+        let api = FakeApi::new(&cluster, move |request| {
+            *count.lock().unwrap() += 1;
+            rule(request)
+        });
+        let _watches = Watches::start(&api.client(), &Options::default());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let asked = *asked.lock().unwrap();
+        // Three kinds, each at most six times a second; with pages, twice that.
+        assert!((3..3 * 720).contains(&asked), "{what}: {asked}");
+    }
+}
+
+/// Behind a proxy that stalls, a connection that waits for its next use is as dead as the one whose watch timed out.
+#[tokio::test(start_paused = true)]
+async fn a_watch_begins_on_a_connection_of_its_own() {
+    let cluster = Cluster::start(Delays::default());
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&kept);
+    let api = FakeApi::new(&cluster, move |request| {
+        if request.is_watch()
+            && request
+                .headers
+                .get("connection")
+                .is_none_or(|c| c != "close")
+        {
+            seen.lock().unwrap().push(request.clone());
         }
         Fate::Serve
     });
     let watches = Watches::start(&api.client(), &Options::default());
     watches.synced().await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(*kept.lock().unwrap(), Vec::<Asked>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_an_end_is_read_at_a_pace() {
+    let cluster = Cluster::start(Delays::default());
+    let asked = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&asked);
+    let api = FakeApi::new(&cluster, move |request| {
+        *count.lock().unwrap() += 1;
+        match request.is_watch() {
+            true => Fate::Refuse(400),
+            false => page(),
+        }
+    });
+    let _watches = Watches::start(&api.client(), &Options::default());
+    tokio::time::sleep(Duration::from_secs(600)).await;
     let asked = *asked.lock().unwrap();
-    // Three watches, each at least twice a second and at most four times.
-    assert!((3 * 120..3 * 250).contains(&asked), "{asked}");
+    assert!(asked < 3 * (2000 + 600 * 20 + 100), "{asked}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lines_that_are_no_events_hold_nothing_up() {
+    let cluster = Cluster::start(Delays::default());
+    let mut pages = 3;
+    let api = FakeApi::new(&cluster, move |request| {
+        if request.is_watch() && !request.is_streaming_list() && pages > 0 {
+            pages -= 1;
+            return Fate::Body(b"<p>an error page</p>\n".repeat(300));
+        }
+        Fate::Serve
+    });
+    let watches = Watches::start(&api.client(), &Options::default());
+    watches.synced().await;
+    cluster.apply("service", SERVICE).unwrap();
+    cluster.apply("slice", &slice("10.0.0.9")).unwrap();
+    let (start, name) = (Instant::now(), "redis-0.redis.default.svc.cluster.local");
+    while said(&watches.zone, name, RecordType::A) != "10.0.0.9" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert!(start.elapsed() < Duration::from_secs(40));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,12 +4,20 @@ use kube::config::{Kubeconfig, NamedAuthInfo};
 
 use crate::apiserver::server_url;
 
-/// Gives every server of a kubeconfig that has no scheme the one that client-go would use.
+/// Gives every server of a kubeconfig that has no scheme the one that client-go would use. `context`: the one that is
+/// asked for, else the current one. Clusters of other contexts are nobody's business, whatever their servers are.
 ///
 /// # Errors
-/// Which cluster's server is none, and why.
-pub(super) fn complete_servers(kubeconfig: &mut Kubeconfig) -> Result<(), String> {
+/// That the cluster's server is none, and why.
+pub(super) fn complete_servers(
+    kubeconfig: &mut Kubeconfig,
+    context: Option<&str>,
+) -> Result<(), String> {
     let certified = certified_clusters(kubeconfig);
+    let wanted = context.or(kubeconfig.current_context.as_deref());
+    let mut contexts = kubeconfig.contexts.iter();
+    let wanted = contexts.find(|named| Some(named.name.as_str()) == wanted);
+    let wanted = wanted.and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
     for named in &mut kubeconfig.clusters {
         let Some(cluster) = &mut named.cluster else {
             continue;
@@ -18,10 +26,16 @@ pub(super) fn complete_servers(kubeconfig: &mut Kubeconfig) -> Result<(), String
             || cluster.certificate_authority.is_some()
             || cluster.certificate_authority_data.is_some()
             || cluster.insecure_skip_tls_verify == Some(true);
-        if let Some(server) = &mut cluster.server {
-            let url = server_url(server, tls)
-                .map_err(|problem| format!("server of cluster {}: {problem}", named.name))?;
-            *server = url.to_string();
+        match cluster
+            .server
+            .as_deref()
+            .map(|server| server_url(server, tls))
+        {
+            Some(Ok(url)) => cluster.server = Some(url.to_string()),
+            Some(Err(problem)) if Some(&named.name) == wanted.as_ref() => {
+                return Err(format!("server of cluster {}: {problem}", named.name));
+            }
+            Some(Err(_)) | None => {}
         }
     }
     Ok(())
@@ -66,7 +80,7 @@ mod tests {
              users:\n- {name: u, user: {client-certificate: u.crt}}\ncontexts:\n- {name: c, context: {cluster: user, user: u}}\n",
         )
         .unwrap();
-        complete_servers(&mut kubeconfig).unwrap();
+        complete_servers(&mut kubeconfig, None).unwrap();
         let servers: Vec<_> = kubeconfig
             .clusters
             .iter()
@@ -81,11 +95,16 @@ mod tests {
                 "https://127.0.0.1:4/"
             ]
         );
-        let mut wrong =
-            Kubeconfig::from_yaml("clusters:\n- {name: x, cluster: {server: 'ftp://y'}}\n")
-                .unwrap();
+    }
+
+    #[test]
+    fn only_the_server_that_is_asked_for_must_be_one() {
+        let text = "clusters:\n- {name: x, cluster: {server: 'ftp://y'}}\n- {name: z, cluster: {server: 'HTTPS://z'}}\n\
+            contexts:\n- {name: a, context: {cluster: x}}\n- {name: b, context: {cluster: z}}\ncurrent-context: b\n";
+        let read = || Kubeconfig::from_yaml(text).unwrap();
+        assert_eq!(complete_servers(&mut read(), None), Ok(()));
         assert_eq!(
-            complete_servers(&mut wrong),
+            complete_servers(&mut read(), Some("a")),
             Err("server of cluster x: ftp:// is no way to reach an API server".into())
         );
     }

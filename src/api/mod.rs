@@ -4,6 +4,7 @@ mod backoff;
 mod connection;
 mod explain;
 mod kubeconfig;
+mod pace;
 mod readable;
 mod renewing;
 mod utf8;
@@ -97,7 +98,7 @@ async fn once(server: &ApiServer) -> Result<Client, ApiError> {
 async fn ambient() -> Result<Config, ApiError> {
     let config = match Kubeconfig::read() {
         Ok(kubeconfig) => {
-            let kubeconfig = complete("kubeconfig", kubeconfig)?;
+            let kubeconfig = complete("kubeconfig", kubeconfig, None)?;
             Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
         }
         Err(error) => Err(error),
@@ -114,7 +115,11 @@ async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiEr
     let name = file.display().to_string();
     let error = |error| ApiError::Kubeconfig(name.clone(), error);
     let kubeconfig = Kubeconfig::read_from(file).map_err(error)?;
-    let kubeconfig = complete(&format!("kubeconfig {name}"), kubeconfig)?;
+    let kubeconfig = complete(
+        &format!("kubeconfig {name}"),
+        kubeconfig,
+        context.as_deref(),
+    )?;
     let options = KubeConfigOptions {
         context,
         ..KubeConfigOptions::default()
@@ -125,8 +130,12 @@ async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiEr
 }
 
 /// The kubeconfig with a scheme at every server.
-fn complete(name: &str, mut kubeconfig: Kubeconfig) -> Result<Kubeconfig, ApiError> {
-    kubeconfig::complete_servers(&mut kubeconfig)
+fn complete(
+    name: &str,
+    mut kubeconfig: Kubeconfig,
+    context: Option<&str>,
+) -> Result<Kubeconfig, ApiError> {
+    kubeconfig::complete_servers(&mut kubeconfig, context)
         .map_err(|problem| ApiError::Server(name.into(), problem))?;
     Ok(kubeconfig)
 }

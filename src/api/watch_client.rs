@@ -1,4 +1,4 @@
-//! The client of one watch: it asks no faster than a watch that lives would, and passes on UTF-8 only.
+//! The client of one watch: it asks at a pace, on connections that nobody uses again, and passes on UTF-8 only.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,75 +6,80 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use kube::Client;
 use kube::client::Body;
 use tokio::time::Instant;
 
-use super::backoff::Backoff;
+use super::pace::Pace;
 use super::utf8::{Mended, mend};
 
-/// A watch that ends sooner than this after it was asked for has failed, though the server says it has not.
-const TOO_SOON: Duration = Duration::from_secs(1);
+/// Lists and watches of one kind: as many a second as are tried where the server does not answer.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// As many at once: a start needs three, where a server does not stream lists.
+const AT_ONCE: u32 = 10;
+
+/// Pages of a list: a list of a million objects has 2,000.
+const PAGES_EVERY: Duration = Duration::from_millis(50);
+const PAGES_AT_ONCE: u32 = 2000;
 
 /// A client for the watch of one kind.
 pub(super) fn watch_client(client: Client) -> Client {
     let ns = client.default_namespace().to_owned();
-    let pace = Arc::default();
-    Client::new(WatchClient { client, pace }, ns)
+    let paces = Paces {
+        first: Pace::new(EVERY, AT_ONCE),
+        pages: Pace::new(PAGES_EVERY, PAGES_AT_ONCE),
+    };
+    let paces = Arc::new(Mutex::new(paces));
+    Client::new(WatchClient { client, paces }, ns)
 }
 
 #[derive(Clone)]
 struct WatchClient {
     client: Client,
-    pace: Arc<Mutex<Pace>>,
+    paces: Arc<Mutex<Paces>>,
 }
 
-/// When the last watch was answered, and how many in a row ended at once.
-#[derive(Default)]
-struct Pace {
-    answered: Option<Instant>,
-    backoff: Backoff,
+struct Paces {
+    /// Of watches, and of lists' first pages.
+    first: Pace,
+    pages: Pace,
 }
 
-impl Pace {
-    /// How long the next watch has to wait: kube's watcher asks again at once when one ends.
-    fn wait(&mut self, now: Instant) -> Duration {
-        match self.answered.take() {
-            Some(at) if now.duration_since(at) < TOO_SOON => {
-                self.backoff.next(rand::random(), None)
-            }
-            // One that fails instead is for `watching`, which waits as well.
-            Some(_) | None => {
-                self.backoff.reset();
-                Duration::ZERO
-            }
-        }
-    }
+/// Whether this asks for a further page of a list.
+fn is_page(request: &Request<Body>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    query.split('&').any(|pair| pair.starts_with("continue="))
 }
 
 impl WatchClient {
-    fn pace(&self) -> std::sync::MutexGuard<'_, Pace> {
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long a request has to wait.
+    fn wait(&self, is_page: bool) -> Duration {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = if is_page {
+            &mut paces.pages
+        } else {
+            &mut paces.first
+        };
+        pace.wait(Instant::now())
     }
 
     async fn send(
         self,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Mended<kube::Error>>, kube::Error> {
-        let query = request.uri().query().unwrap_or_default();
-        let watch = query.split('&').any(|pair| pair == "watch=true");
-        if watch {
-            let wait = self.pace().wait(Instant::now());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
+        let is_page = is_page(&request);
+        if !is_page {
+            // Where a proxy stalls, connections that were kept are dead, and each would cost a time-out of its own.
+            let close = HeaderValue::from_static("close");
+            request.headers_mut().insert(header::CONNECTION, close);
         }
-        let response = self.client.send(request).await?;
-        if watch && response.status().is_success() {
-            self.pace().answered = Some(Instant::now());
+        let wait = self.wait(is_page);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
-        Ok(response.map(mend))
+        Ok(self.client.send(request).await?.map(mend))
     }
 }
 

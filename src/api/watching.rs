@@ -22,7 +22,7 @@ use super::{explain, explain_status};
 /// five seconds after this: a real API server's bookmarks come once a minute only.
 const WATCH_TIMEOUT: u32 = 30;
 
-/// Objects that are remembered as told to be unreadable: beyond that, one may be told of again.
+/// Objects that are told to be unreadable, one by one; of more only that there are more.
 const TOLD: usize = 1000;
 
 /// What a watch saw.
@@ -182,15 +182,17 @@ where
     /// Says once of an object that it cannot be read.
     fn tell(&mut self, at: (Option<String>, Option<String>), unreadable: &Unreadable) {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        if self.unreadable.len() >= TOLD {
-            self.unreadable.clear();
+        if self.unreadable.len() > TOLD || self.unreadable.contains(&at) {
+            return;
         }
-        if !self.unreadable.contains(&at) {
+        if self.unreadable.len() == TOLD {
+            warn!(kind = %self.kind, "more than {TOLD} objects cannot be read: no more are named");
+        } else {
             let (ns, name) = (text(&at.0), text(&at.1));
             let Unreadable { field, problem, .. } = unreadable;
             warn!(kind = %self.kind, %ns, %name, %field, "an object cannot be read and is left out: {problem}");
-            self.unreadable.insert(at);
         }
+        self.unreadable.insert(at);
     }
 }
 
@@ -227,8 +229,17 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
         Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
         // History is gone. As an HTTP status, 410 leaves kube's watcher where it is.
         Some(410) => Remedy::Restart,
+        // A line that is no event may have been one; what stands behind it is not to wait for it.
+        None if is_no_event(error) => Remedy::Restart,
         Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
     }
+}
+
+fn is_no_event(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::WatchFailed(kube::Error::SerdeError(_))
+    )
 }
 
 fn retry_after(status: &Status) -> Option<Duration> {

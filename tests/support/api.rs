@@ -14,11 +14,12 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 
 /// What is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub method: Method,
     pub path: String,
     pub query: String,
+    pub headers: http::HeaderMap,
 }
 
 impl Asked {
@@ -80,6 +81,7 @@ impl tower::Service<Request<kube::client::Body>> for FakeApi {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             query: request.uri().query().unwrap_or_default().to_owned(),
+            headers: request.headers().clone(),
         };
         let fate = self.rule.lock().unwrap()(&asked);
         let api = self.api.clone();
