@@ -54,6 +54,9 @@ pub enum ApiError {
 /// How long a connection may take to come about, before it counts as refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a server may be silent that owes an answer: one that is watched ends each watch sooner.
+const SILENCE: Duration = Duration::from_secs(35);
+
 /// Makes a client, which reads its credentials again when the server refuses them.
 ///
 /// # Errors
@@ -89,6 +92,9 @@ async fn once(server: &ApiServer) -> Result<Client, ApiError> {
         }
     };
     config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(SILENCE);
+    config.write_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
     // Whoever watches or reconciles has a back-off of its own; a second one below it takes minutes.
     config.default_retry = false;
     Client::try_from(config).map_err(ApiError::Client)
