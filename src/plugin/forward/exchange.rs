@@ -18,6 +18,14 @@ const MAX_DATAGRAM: usize = 4096;
 
 const TC: u8 = 0x02;
 
+/// When a datagram that was not answered is sent again, after the one before. Clients that ask the same meanwhile wait
+/// for this question: to them it must not be lost with one datagram.
+const AGAIN: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_millis(750),
+];
+
 /// Asks `upstream`, first over UDP or over TCP at once; the reply is whole.
 pub(super) async fn ask(
     upstream: SocketAddr,
@@ -49,10 +57,20 @@ async fn udp(upstream: SocketAddr, query: &Query) -> io::Result<Vec<u8>> {
     socket.connect(upstream).await?;
     let (id, request) = request(query);
     socket.send(&request).await?;
+    for wait in AGAIN {
+        if let Ok(reply) = tokio::time::timeout(wait, receive(&socket, id, query)).await {
+            return reply;
+        }
+        socket.send(&request).await?;
+    }
+    receive(&socket, id, query).await
+}
+
+/// The reply. Anything else is somebody's guess, or late: the reply may still come.
+async fn receive(socket: &UdpSocket, id: u16, query: &Query) -> io::Result<Vec<u8>> {
     let mut buffer = vec![0; MAX_DATAGRAM];
     loop {
         let size = socket.recv(&mut buffer).await?;
-        // Anything else is somebody's guess, or late: the reply may still come.
         if is_reply_to(&buffer[..size], id, &query.question) {
             buffer.truncate(size);
             return Ok(buffer);

@@ -1,5 +1,6 @@
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
@@ -214,10 +215,34 @@ async fn identical_questions_at_a_time_are_one_to_the_upstream_and_each_has_its_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_datagram_that_is_lost_is_sent_again() {
+    let (socket, router) = socket().await;
+    let upstream = tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        let mut sent = Vec::new();
+        for _ in 0..4 {
+            let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            sent.push((buffer[..size].to_vec(), peer));
+        }
+        let (request, peer) = sent[0].clone();
+        let reply = reply(&request, Transport::Udp, |q| Some(addresses(q, 1)));
+        socket.send_to(&reply.unwrap(), peer).await.unwrap();
+        sent
+    });
+    assert_eq!(
+        ask(&router, &query("example.com", RecordType::A)).await,
+        (ResponseCode::NoError, 1, false)
+    );
+    let sent = upstream.await.unwrap();
+    assert_eq!(sent, vec![sent[0].clone(); 4]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
     let (socket, router) = socket().await;
     let client = query("one.example", RecordType::A);
-    let (socket, asked) = (Arc::new(socket), Arc::new(AtomicUsize::new(0)));
+    // A datagram that is sent again has the id of the first.
+    let (socket, asked) = (Arc::new(socket), Arc::new(Mutex::new(BTreeSet::new())));
     let relay = {
         let (router, asked) = (Arc::clone(&router), Arc::clone(&asked));
         async move {
@@ -228,7 +253,7 @@ async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
                     panic!("it was sent something odd");
                 };
                 if query.question.qtype == RecordType::A {
-                    asked.fetch_add(1, Ordering::Relaxed);
+                    asked.lock().unwrap().insert(query.id);
                 }
                 let (router, socket) = (Arc::clone(&router), Arc::clone(&socket));
                 tokio::spawn(async move {
@@ -241,7 +266,7 @@ async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
     };
     tokio::spawn(relay);
     assert_eq!(router.answer(&client).await.rcode(), ResponseCode::ServFail);
-    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    assert_eq!(asked.lock().unwrap().len(), 1);
 }
 
 #[test]
