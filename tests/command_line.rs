@@ -1,8 +1,9 @@
 //! The program as a person starts it: what it says, where it says it, how it ends.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -205,13 +206,29 @@ fn an_api_server_without_scheme_is_asked_over_http_as_client_go_asks_it() {
     });
     let wrong = folder.file(
         "wrong",
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'ftp://x'}}]\n",
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'ftp://x'}}]\n\
+         contexts: [{name: c, context: {cluster: c}}]\n",
     );
     let (code, said) = run(&["reconcile", "--kubeconfig", &wrong]);
     let wanted = format!(
         "kubeconfig {wrong}: server of cluster c: ftp:// is no way to reach an API server\n"
     );
     assert_eq!((code, said), (Some(1), wanted));
+}
+
+#[test]
+fn a_token_that_is_none_is_said_before_it_is_used() {
+    let folder = Folder::new("token");
+    let file = folder.file(
+        "kubeconfig",
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+         users: [{name: c, user: {token: \"a\\nb\"}}]\ncontexts: [{name: c, context: {cluster: c, user: c}}]\n",
+    );
+    let said = "the token of the user has a character that no token has, such as a line break\n";
+    assert_eq!(
+        run(&["reconcile", "--kubeconfig", &file]),
+        (Some(1), said.to_owned())
+    );
 }
 
 #[test]
@@ -291,4 +308,49 @@ fn a_sandbox_tells_what_happens_and_leaves_nothing_behind() {
     .unwrap();
     assert!(child.wait().unwrap().success());
     assert!(!std::path::Path::new(&kubeconfig).exists());
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_refused_and_said() {
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    let output = Command::new(PROGRAM)
+        .arg("serve")
+        .arg(odd)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.starts_with("error: unexpected argument"), "{said}");
+}
+
+#[test]
+fn help_that_nobody_reads_ends() {
+    let (unread, stdout) = std::io::pipe().unwrap();
+    // As much as the pipe holds: what is said then waits.
+    let mut full = stdout.try_clone().unwrap();
+    let size = nix::fcntl::fcntl(&full, nix::fcntl::FcntlArg::F_GETPIPE_SZ).unwrap();
+    full.write_all(&vec![b' '; usize::try_from(size).unwrap()])
+        .unwrap();
+    let mut command = Command::new(PROGRAM);
+    let status = command.arg("--help").stdout(stdout).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    drop(unread);
+}
+
+#[test]
+fn the_log_is_json_where_the_environment_says_so() {
+    let folder = Folder::new("json");
+    // One line is logged, and then there is no such address here.
+    let text = ".:0 {\n bind 192.0.2.1\n metadata\n}\n";
+    let file = folder.file("Corefile", text);
+    for (value, is_json) in [("1", true), ("true", true), ("0", false), ("", false)] {
+        let output = Command::new(PROGRAM)
+            .args(["serve", "-conf", &file, "--log", "info"])
+            .env("HEADLESS_DNS_LOG_JSON", value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("accepted without effect"), "{said}");
+        assert_eq!(said.starts_with('{'), is_json, "{value}: {said}");
+    }
 }

@@ -10,8 +10,10 @@ mod renewing;
 mod utf8;
 mod watch_client;
 mod watching;
+mod workers;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apiserver::{ApiServer, server_url};
@@ -22,7 +24,9 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use readable::Unreadable;
+use secrecy::ExposeSecret;
 pub use watching::{Event, watching};
+use workers::Workers;
 
 /// An API server that cannot be talked to, whatever it would say.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +50,15 @@ pub enum ApiError {
     /// A certificate file cannot be read.
     #[error("{0}: {1}")]
     File(String, #[source] std::io::Error),
+    /// The user's token is none.
+    #[error("the token of the user has a character that no token has, such as a line break")]
+    Token,
     /// The client cannot be made.
     #[error("cannot make a client: {0}")]
     Client(#[source] kube::Error),
+    /// What gives the credentials hangs, or there are no threads for it.
+    #[error("cannot make a client: {0}")]
+    Workers(#[source] std::io::Error),
 }
 
 /// How long a connection may take to come about, before it counts as refused.
@@ -62,15 +72,24 @@ const SILENCE: Duration = Duration::from_secs(35);
 /// # Errors
 /// Where the configuration cannot be used; that the server does not answer is no error here.
 pub async fn connect(server: &ApiServer) -> Result<Client, ApiError> {
-    let client = once(server).await?;
+    let workers = Arc::new(Workers::start().map_err(ApiError::Workers)?);
+    let client = credentialed(&workers, server, Duration::MAX).await?;
     let ns = client.default_namespace().to_owned();
-    Ok(Client::new(
-        renewing::Renewing::new(server.clone(), client),
-        ns,
-    ))
+    let renewing = renewing::Renewing::new(server.clone(), client, workers);
+    Ok(Client::new(renewing, ns))
 }
 
-/// A client with what stands in files now.
+/// A client with what stands in files now, and with what credential plugins say.
+async fn credentialed(
+    workers: &Workers,
+    server: &ApiServer,
+    most: Duration,
+) -> Result<Client, ApiError> {
+    let server = server.clone();
+    let made = workers.run(most, async move { once(&server).await }).await;
+    made.map_err(ApiError::Workers)?
+}
+
 async fn once(server: &ApiServer) -> Result<Client, ApiError> {
     let mut config = match server {
         ApiServer::Ambient => ambient().await?,
@@ -91,6 +110,11 @@ async fn once(server: &ApiServer) -> Result<Client, ApiError> {
             config
         }
     };
+    if let Some(token) = &config.auth_info.token
+        && http::HeaderValue::from_str(token.expose_secret()).is_err()
+    {
+        return Err(ApiError::Token);
+    }
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENCE);
     config.write_timeout = Some(SILENCE);

@@ -5,8 +5,9 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt;
 use http::{Request, Response, StatusCode};
@@ -14,34 +15,59 @@ use kube::Client;
 use kube::client::Body;
 use tracing::{debug, warn};
 
-use super::once;
+use super::credentialed;
+use super::workers::Workers;
 use crate::apiserver::ApiServer;
+
+/// How long a request may take until its answer begins: what the client allows, and what a credential plugin takes.
+const HEAD: Duration = Duration::from_secs(60);
+
+/// How long it may take to have credentials again.
+const RENEWAL: Duration = Duration::from_secs(10);
 
 /// Where a client can be had again.
 #[derive(Clone)]
 pub(super) struct Renewing {
     server: ApiServer,
-    /// The client, and how many there were before it.
-    current: Arc<Mutex<(Client, u64)>>,
+    workers: Arc<Workers>,
+    current: Arc<Mutex<Current>>,
+}
+
+struct Current {
+    client: Client,
+    /// How many clients there were before it.
+    number: u64,
+    /// Why it could not be replaced; said once.
+    failed: Option<String>,
 }
 
 impl Renewing {
-    pub(super) fn new(server: ApiServer, client: Client) -> Self {
-        let current = Arc::new(Mutex::new((client, 0)));
-        Self { server, current }
+    pub(super) fn new(server: ApiServer, client: Client, workers: Arc<Workers>) -> Self {
+        let current = Arc::new(Mutex::new(Current {
+            client,
+            number: 0,
+            failed: None,
+        }));
+        Self {
+            server,
+            workers,
+            current,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn current(&self) -> (Client, u64) {
-        let current = self.current.lock();
-        current
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        let current = self.lock();
+        (current.client.clone(), current.number)
     }
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (client, number) = self.current();
         let again = again(&request);
-        let outcome = client.send(request).await;
+        let outcome = self.once(client, request).await;
         let refused = match &outcome {
             // Half-written files make a client without credentials, and that is a user with few rights.
             Ok(response) => matches!(
@@ -56,25 +82,42 @@ impl Renewing {
         self.renew(number).await;
         let (client, now) = self.current();
         match again {
-            Some(request) if now != number => client.send(request).await,
+            Some(request) if now != number => self.once(client, request).await,
             _ => outcome,
         }
     }
 
+    async fn once(
+        &self,
+        client: Client,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, kube::Error> {
+        let sent = async move { client.send(request).await };
+        let sent = self.workers.run(HEAD, sent).await;
+        sent.map_err(|error| kube::Error::Service(error.into()))?
+    }
+
     /// Replaces the client of that number; what was read last stays where nothing better can be had.
     async fn renew(&self, number: u64) {
-        match once(&self.server).await {
-            Ok(client) => {
-                let mut current = self
-                    .current
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner);
-                if current.1 == number {
-                    debug!("credentials read again");
-                    *current = (client, number + 1);
+        let made = credentialed(&self.workers, &self.server, RENEWAL).await;
+        let mut current = self.lock();
+        match made {
+            Ok(client) if current.number == number => {
+                debug!("credentials read again");
+                *current = Current {
+                    client,
+                    number: number + 1,
+                    failed: None,
+                };
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let error = error.to_string();
+                if current.failed.as_ref() != Some(&error) {
+                    warn!(%error, "credentials cannot be read again");
+                    current.failed = Some(error);
                 }
             }
-            Err(error) => warn!(%error, "credentials cannot be read again"),
         }
     }
 }
