@@ -1,8 +1,10 @@
 //! The command line: ours, and CoreDNS's own flags in both of their forms.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
@@ -26,7 +28,7 @@ pub struct Args {
     )]
     log: String,
     /// Log lines as JSON.
-    #[arg(long, global = true, env = "HEADLESS_DNS_LOG_JSON")]
+    #[arg(long, global = true, env = "HEADLESS_DNS_LOG_JSON", value_parser = FalseyValueParser::new())]
     log_json: bool,
     #[command(subcommand)]
     command: Command,
@@ -55,38 +57,65 @@ const ONE_DASH: &[&str] = &[
 ];
 
 /// Puts arguments into the form clap takes: two dashes, and a subcommand.
-fn normalised(arguments: impl IntoIterator<Item = String>) -> Vec<String> {
-    let mut all: Vec<String> = arguments
-        .into_iter()
-        .map(|argument| {
-            let flag = argument.split('=').next().unwrap_or_default();
-            if ONE_DASH.contains(&flag) {
-                format!("-{argument}")
-            } else {
-                argument
-            }
-        })
-        .collect();
-    let general = ["--version", "-V", "--help", "-h", "help"];
+fn normalised(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = arguments.into_iter().map(two_dashes).collect();
+    let text = |at: usize| all.get(at).and_then(|argument| argument.to_str());
+    let mut at = 1;
+    while let Some(width) = text(at).and_then(general_option) {
+        at += width;
+    }
+    let ends = ["--version", "-V", "--help", "-h", "help"];
     let ours = Args::command();
-    let is_command =
-        |first: &str| ours.find_subcommand(first).is_some() || general.contains(&first);
-    if !all.get(1).is_some_and(|first| is_command(first)) {
-        all.insert(1.min(all.len()), "serve".into());
+    let is_command = |word: &str| ours.find_subcommand(word).is_some() || ends.contains(&word);
+    if !text(at).is_some_and(is_command) {
+        all.insert(at.min(all.len()), "serve".into());
     }
     all
 }
 
-impl Args {
-    /// Reads the arguments; prints help or an error and ends where they ask for it or are wrong.
-    #[must_use]
-    pub fn read() -> Self {
-        Self::parse_from(normalised(std::env::args()))
+fn two_dashes(argument: OsString) -> OsString {
+    let flag = argument.to_str().and_then(|text| text.split('=').next());
+    if !flag.is_some_and(|flag| ONE_DASH.contains(&flag)) {
+        return argument;
     }
+    let mut long = OsString::from("-");
+    long.push(argument);
+    long
+}
 
+/// How many words an option is that may come before the subcommand, if it is one.
+fn general_option(word: &str) -> Option<usize> {
+    match word {
+        "--log" => Some(2),
+        "--log-json" => Some(1),
+        word if word.starts_with("--log=") => Some(1),
+        _ => None,
+    }
+}
+
+/// The whole program: arguments in, exit code out.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse_from(normalised(std::env::args_os())) {
+        Ok(args) => args,
+        // Help and the version are asked for, and not wrong.
+        Err(told) => {
+            let lines = if told.use_stderr() {
+                output::stderr(false)
+            } else {
+                output::stdout()
+            };
+            lines.push(told.render().to_string().into_bytes());
+            lines.finish();
+            return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2));
+        }
+    };
+    args.run()
+}
+
+impl Args {
     /// Does what they say; what goes wrong is the last word on standard error.
-    #[must_use]
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         let (out, err) = (output::stdout(), output::stderr(self.log_json));
         let outcome = self.begin(&out, &err);
         let code = match outcome {
@@ -105,13 +134,16 @@ impl Args {
     fn begin(self, out: &Lines, err: &Lines) -> anyhow::Result<()> {
         process::log(err, &self.log, self.log_json)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             match self.command {
                 Command::Serve(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,
             }
-        })
+        });
+        // Whoever still reads a file or asks for a host's name is not waited for.
+        runtime.shutdown_background();
+        outcome
     }
 }
 
@@ -119,8 +151,8 @@ impl Args {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Vec<String> {
-        text.split(' ').map(str::to_owned).collect()
+    fn words(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
     }
 
     #[test]
@@ -131,6 +163,9 @@ mod tests {
             ("x", "x serve"),
             ("x serve -conf f", "x serve --conf f"),
             ("x -version", "x --version"),
+            ("x --log-json reconcile", "x --log-json reconcile"),
+            ("x --log debug --log-json", "x --log debug --log-json serve"),
+            ("x --log=debug -conf f", "x --log=debug serve --conf f"),
         ] {
             assert_eq!(normalised(words(given)), words(wanted));
         }

@@ -1,7 +1,7 @@
-//! The program: arguments in, exit code out.
+//! The program.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    headless_dns::args::Args::read().run()
+    headless_dns::args::main()
 }

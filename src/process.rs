@@ -51,11 +51,14 @@ pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// What this process holds in memory, in KiB, where the system says so (proc_pid_status(5)).
+/// What this process holds in memory, in KiB, where the system says so.
 pub(crate) fn resident_memory() -> Option<u64> {
+    own_status("VmRSS:")?.trim_end_matches(" kB").parse().ok()
+}
+
+/// What the system says of this process in the line that begins with `field` (proc_pid_status(5)).
+pub(crate) fn own_status(field: &str) -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().trim_end_matches(" kB").parse().ok()
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
+    Some(value.trim().to_owned())
 }

@@ -2,9 +2,13 @@
 
 use std::io;
 
+use nix::sys::signal::Signal;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+use crate::process::own_status;
 
 /// Who is asked to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,17 +19,21 @@ pub(crate) enum Program {
     Sandbox,
 }
 
-/// Cancelled by the signals that end the program: SIGINT, SIGTERM and SIGQUIT, for a sandbox SIGHUP too.
+/// Cancelled by the signals that end the program: SIGINT, SIGTERM and SIGQUIT, for a sandbox SIGHUP too unless it was
+/// started to ignore that (nohup(1)).
 ///
 /// # Errors
 /// A signal that cannot be handled.
 pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
+    let ends_at_hangup = program == Program::Sandbox && !is_ignored(Signal::SIGHUP);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut quit = signal(SignalKind::quit())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut reload = signal(SignalKind::user_defined1())?;
     let mut other = signal(SignalKind::user_defined2())?;
+    // A log file that has reached the limit of its size costs lines, not the program.
+    let mut full = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32))?;
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
@@ -34,10 +42,12 @@ pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = quit.recv() => break,
-                _ = hangup.recv() => match program {
-                    Program::Sandbox => break,
-                    Program::Server => info!("SIGHUP is ignored"),
+                _ = hangup.recv() => if ends_at_hangup {
+                    break
+                } else {
+                    info!("SIGHUP is ignored")
                 },
+                _ = full.recv() => {}
                 _ = reload.recv() => warn!("SIGUSR1: the Corefile is not read again; start anew to have a changed one"),
                 _ = other.recv() => info!("SIGUSR2 is ignored"),
             }
@@ -45,4 +55,26 @@ pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
         stop.cancel();
     });
     Ok(token)
+}
+
+/// Whether the signal was ignored when the program began: read before it is handled.
+fn is_ignored(signal: Signal) -> bool {
+    let ignored = own_status("SigIgn:").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    ignored.is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
+}
+
+/// The outcome of `work`, which may block as long as it likes; `None` where the program is to stop before it is there.
+///
+/// # Errors
+/// It panics.
+pub(crate) async fn unless_stopped<T: Send + 'static, W: Future<Output = T>>(
+    stop: &CancellationToken,
+    work: impl FnOnce() -> W + Send + 'static,
+) -> io::Result<Option<T>> {
+    let runtime = Handle::current();
+    let work = tokio::task::spawn_blocking(move || runtime.block_on(work()));
+    tokio::select! {
+        outcome = work => Ok(Some(outcome?)),
+        () = stop.cancelled() => Ok(None),
+    }
 }

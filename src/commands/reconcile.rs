@@ -10,7 +10,7 @@ use super::server;
 use crate::api;
 use crate::controller;
 use crate::controller::lease::{self, Lease};
-use crate::signals::{Program, stop_signal};
+use crate::signals::{Program, stop_signal, unless_stopped};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reconcile {
@@ -49,7 +49,12 @@ impl Reconcile {
     /// Reconciles every StatefulSet until a signal; with a lease, whenever that is ours.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let stop = stop_signal(Program::Server)?;
-        let client = api::connect(&server(self.kubeconfig)).await?;
+        let server = server(self.kubeconfig);
+        let connect = async move || api::connect(&server).await;
+        let Some(client) = unless_stopped(&stop, connect).await? else {
+            return Ok(());
+        };
+        let client = client?;
         let Some(LeaseName { ns, name }) = self.lease else {
             info!("reconciling every StatefulSet");
             tokio::select! {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use headless_cluster::Delays;
 use headless_objects::go_duration;
+use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,8 @@ use super::print;
 use crate::output::Lines;
 use crate::process::resident_memory;
 use crate::sandbox::{self, Options};
-use crate::signals::{Program, stop_signal};
+use crate::signals::{Program, stop_signal, unless_stopped};
+use crate::store::Change;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sandbox {
@@ -46,6 +48,28 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl Sandbox {
     pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
         let stop = stop_signal(Program::Sandbox)?;
+        let started = Instant::now();
+        let kubeconfig = self.kubeconfig.clone();
+        let Some(begun) = unless_stopped(&stop, || self.begin()).await? else {
+            return Ok(());
+        };
+        let (sandbox, changes) = begun?;
+        let told = narrate(
+            &sandbox,
+            (Names::new(changes), started),
+            kubeconfig,
+            &stop,
+            |line| {
+                print(out, [line]);
+            },
+        )
+        .await;
+        let stopped = sandbox.stop().await;
+        told.and(stopped)
+    }
+
+    /// The sandbox, and the changes of its names.
+    async fn begin(self) -> anyhow::Result<(sandbox::Sandbox, Receiver<Change>)> {
         let mut manifests = Vec::new();
         for path in &self.manifest {
             let text = std::fs::read_to_string(path)
@@ -64,23 +88,22 @@ impl Sandbox {
                 stop: self.stop_delay,
             },
         };
-        narrate(options, self.kubeconfig, stop, |line| print(out, [line])).await
+        sandbox::Sandbox::begin(options).await
     }
 }
 
-/// Runs a sandbox for a person: tells what happens until `stop`.
+/// Tells a person what happens in a sandbox until `stop`.
 ///
 /// # Errors
-/// As [`Sandbox::start`]; a kubeconfig that is there already or cannot be written.
+/// A kubeconfig that is there already or cannot be written; a sandbox that breaks.
 async fn narrate(
-    options: Options,
-    kubeconfig_path: Option<PathBuf>,
-    stop: CancellationToken,
+    sandbox: &sandbox::Sandbox,
+    names: (Names, Instant),
+    kubeconfig: Option<PathBuf>,
+    stop: &CancellationToken,
     tell: impl Fn(&str),
 ) -> anyhow::Result<()> {
-    let started = Instant::now();
-    let (sandbox, changes) = sandbox::Sandbox::begin(options).await?;
-    let path = kubeconfig_path.unwrap_or_else(|| {
+    let path = kubeconfig.unwrap_or_else(|| {
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
     let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
@@ -93,11 +116,7 @@ async fn narrate(
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns()));
     tell(&format!("api   https://{}", sandbox.api()));
     tell(&format!("export KUBECONFIG={}", file.path().display()));
-    let names = Names::new(changes);
-    let told = tell_until(&sandbox, (names, started), &stop, &tell).await;
-    drop(file);
-    let stopped = sandbox.stop().await;
-    told.and(stopped)
+    tell_until(sandbox, names, stop, &tell).await
 }
 
 async fn tell_until(

@@ -9,7 +9,7 @@ use crate::listen::interface_addresses;
 use crate::output::Lines;
 use crate::plugin;
 use crate::serve::{self, Ambient, files};
-use crate::signals::{Program, stop_signal};
+use crate::signals::{Program, stop_signal, unless_stopped};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
@@ -39,11 +39,25 @@ impl Serve {
             print(out, plugin::names());
             return Ok(());
         }
+        let stop = stop_signal(Program::Server)?;
+        let quiet = self.quiet;
+        let Some(program) = unless_stopped(&stop, || self.start()).await? else {
+            return Ok(());
+        };
+        let program = program?;
+        if !quiet {
+            print(out, program.lines());
+            print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
+        }
+        program.run(stop).await
+    }
+
+    /// The server, with its sockets bound.
+    async fn start(self) -> anyhow::Result<serve::Program> {
         if let Some(path) = &self.pidfile {
             std::fs::write(path, format!("{}\n", std::process::id()))
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        let stop = stop_signal(Program::Server)?;
         let (name, text) = files::corefile(self.conf.as_deref())?;
         let setup = serve::Setup {
             name: &name,
@@ -53,11 +67,6 @@ impl Serve {
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig)),
         };
-        let program = serve::Program::bind(setup).await?;
-        if !self.quiet {
-            print(out, program.lines());
-            print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
-        }
-        program.run(stop).await
+        serve::Program::bind(setup).await
     }
 }
