@@ -43,11 +43,18 @@ fn explain_tls(error: &rustls::Error) -> String {
 pub fn explain_status(status: &Status) -> String {
     match status.code {
         401 => "the API server refuses the credentials: 401 Unauthorized".to_owned(),
-        403 => format!("a right is missing: {}", status.message),
+        403 => format!("a right is missing: {}", words(&status.message)),
         // Kube makes an empty status of a line that is none.
         0 => "the API server has sent what is no event of a watch".to_owned(),
-        code => format!("the API server says {code}: {}", status.message),
+        code => format!("the API server says {code}: {}", words(&status.message)),
     }
+}
+
+/// The first line of a message, up to what a log line has room for: a proxy says web pages.
+fn words(message: &str) -> String {
+    const ROOM: usize = 300;
+    let line = message.lines().next().unwrap_or_default();
+    line.chars().take(ROOM).collect()
 }
 
 #[cfg(test)]
@@ -69,6 +76,7 @@ mod tests {
             explain(&api(401, "Unauthorized")),
             explain(&api(403, "services is forbidden")),
             explain(&api(500, "etcd is away")),
+            explain(&api(502, &format!("<html>{}\n<p>", "x".repeat(1000)))),
             explain(&api(0, "")),
             explain(&Error::SerdeError(
                 serde_json::from_str::<u8>("x").unwrap_err(),
@@ -79,11 +87,12 @@ mod tests {
             explain(&Error::Service(Box::new(std::io::Error::other(alert)))),
         ];
         assert_eq!(
-            lines,
+            lines.each_ref().map(String::as_str),
             [
                 "the API server refuses the credentials: 401 Unauthorized",
                 "a right is missing: services is forbidden",
                 "the API server says 500: etcd is away",
+                &format!("the API server says 502: <html>{}", "x".repeat(294)),
                 "the API server has sent what is no event of a watch",
                 "the API server's answer cannot be read: expected value at line 1 column 1",
                 "the API server cannot be reached: connection refused",

@@ -1,6 +1,6 @@
 //! Who a Pod of a set is: name, labels, hostname, volumes.
 
-use headless_objects::object::name;
+use headless_objects::object::{fields, name};
 use serde_json::{Map, Value, json};
 
 use super::claims;
@@ -18,7 +18,7 @@ pub(super) const REVISION: &str = "controller-revision-hash";
 /// The Pod of this ordinal, from a revision's template.
 pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -> Value {
     let pod = format!("{}-{ordinal}", name(set));
-    let mut spec = template["spec"].clone();
+    let mut spec = fields(&template["spec"]);
     spec["hostname"] = pod.as_str().into();
     // The set's, also where that is none and the template has one.
     let service = set["spec"]["serviceName"].as_str().unwrap_or_default();

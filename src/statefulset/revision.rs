@@ -1,6 +1,6 @@
 //! ControllerRevisions: the templates a set has had, under names that are hashes of them.
 
-use headless_objects::object::name;
+use headless_objects::object::{fields, name};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ fn number(revision: &Value) -> i64 {
 
 /// A strategic merge patch that puts this template back: what a revision stores.
 fn data(template: &Value) -> Value {
-    let mut template = canonical(template);
+    let mut template = canonical(&fields(template));
     template["$patch"] = "replace".into();
     canonical(&json!({"spec": {"template": template}}))
 }
@@ -132,7 +132,7 @@ fn make(set: &Value, data: &Value, (revision, collisions): (i64, i64)) -> Value 
 
 /// The template with its defaults and without what says nothing: equal for templates that mean the same.
 fn means(template: &Value) -> Value {
-    let mut template = template.clone();
+    let mut template = fields(template);
     if let Some(fields) = template.as_object_mut() {
         fields.remove("$patch");
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::protobuf;
 use super::request::Parameters;
 use super::status::ApiStatus;
+use super::yaml;
 
 /// A reply's body: whole, or a watch's stream.
 pub type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -35,7 +36,7 @@ impl Call {
         if self.content_type.contains("yaml") {
             let text = std::str::from_utf8(&self.body)
                 .map_err(|_| ApiStatus::bad_request("the body is not UTF-8"))?;
-            return serde_saphyr::from_str(text).map_err(|error| {
+            return yaml::read(text).map_err(|error| {
                 ApiStatus::bad_request(format!("the body is no YAML object: {error}"))
             });
         }

@@ -29,6 +29,7 @@ pub mod types;
 pub mod validate;
 mod verbs;
 mod watching;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;

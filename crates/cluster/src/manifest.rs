@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::kinds::{KINDS, KindId};
+use super::yaml;
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +65,7 @@ fn document(file: &str, text: &str, line: usize) -> Result<Vec<Document>, Manife
         .lines()
         .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
         .count();
-    let object: Value = serde_saphyr::from_str(text).map_err(|e| {
+    let object: Value = yaml::read(text).map_err(|e| {
         let at = e.location().map_or(0, |l| {
             usize::try_from(l.line())
                 .unwrap_or_default()

@@ -28,6 +28,9 @@ const BOOKMARK: Duration = Duration::from_secs(30);
 /// How long a watch lasts where the client does not say: the API server picks from half an hour to an hour.
 const TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// No watch lasts longer, whatever the client says.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 struct Watch {
     shared: Arc<Shared>,
     changed: Receiver<u64>,
@@ -51,11 +54,9 @@ pub(super) fn watch(
     call: &Call,
 ) -> Result<Response<Body>, ApiStatus> {
     let parameters = &call.parameters;
-    let seconds = parameters
-        .text("timeoutSeconds")
-        .parse()
-        .ok()
-        .filter(|s| *s > 0);
+    let seconds = parameters.text("timeoutSeconds").parse().ok();
+    let asked = seconds.filter(|s| *s > 0).map(Duration::from_secs);
+    let now = Instant::now();
     let mut watch = Watch {
         changed: shared.changed.subscribe(),
         shared: Arc::clone(shared),
@@ -65,8 +66,8 @@ pub(super) fn watch(
         revision: 0,
         waiting: VecDeque::new(),
         bookmarks: parameters.flag("allowWatchBookmarks"),
-        next_bookmark: Instant::now() + BOOKMARK,
-        end: Instant::now() + seconds.map_or(TIMEOUT, Duration::from_secs),
+        next_bookmark: now + BOOKMARK,
+        end: now + asked.map_or(TIMEOUT, |asked| asked.min(LONGEST)),
         table: call
             .wants_table()
             .then(|| parameters.text("includeObject").to_owned()),

@@ -8,6 +8,12 @@ pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// The value where it is an object, else an empty one: what fields can be set in.
+#[must_use]
+pub fn fields(value: &Value) -> Value {
+    value.as_object().cloned().unwrap_or_default().into()
+}
+
 /// Whether the object is being deleted.
 #[must_use]
 pub fn is_ending(object: &Value) -> bool {

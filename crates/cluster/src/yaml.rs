@@ -1,0 +1,69 @@
+//! YAML as kubectl reads it: by YAML 1.1 where the two differ that people write, and then as JSON would say it.
+
+use serde_json::{Number, Value};
+use serde_saphyr::{Error, Options, from_str_with_options};
+
+/// Reads one document.
+///
+/// # Errors
+/// Text that is no YAML.
+pub(super) fn read(text: &str) -> Result<Value, Error> {
+    // `defaultMode: 0644` is octal.
+    let mut options = Options::default();
+    options.legacy_octal_numbers = true;
+    let mut value = from_str_with_options(text, options)?;
+    whole(&mut value);
+    Ok(value)
+}
+
+/// Makes integers of the numbers that are whole: kubectl's JSON says 3 where the YAML said 3.0 or 3e0.
+fn whole(value: &mut Value) {
+    /// Up to here, every whole number is exact.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or(f64::NAN);
+            if float.fract() == 0.0 && float.abs() <= EXACT {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "it is whole, and small enough"
+                )]
+                let integer = float as i64;
+                *number = Number::from(integer);
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(whole),
+        Value::Array(items) => items.iter_mut().for_each(whole),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn numbers_are_what_kubectl_makes_of_them() {
+        for (text, wanted) in [
+            ("0644", json!(420)),
+            ("'0644'", json!("0644")),
+            ("3.0", json!(3)),
+            ("1e1", json!(10)),
+            ("080", json!(80)),
+            ("0x1F", json!(31)),
+            ("0o17", json!(15)),
+            ("1.5", json!(1.5)),
+            ("-0.0", json!(0)),
+            ("1_000", json!(1000)),
+            ("9007199254740993", json!(9_007_199_254_740_993_u64)),
+            ("yes", json!(true)),
+            ("on", json!(true)),
+            ("off", json!(false)),
+            ("~", json!(null)),
+            ("[3.0, {a: 0o10}]", json!([3, {"a": 8}])),
+        ] {
+            assert_eq!(read(text).unwrap(), wanted, "{text}");
+        }
+    }
+}
