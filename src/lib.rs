@@ -31,7 +31,7 @@
 //!    clients                                  admin: /health /ready
 //! ```
 //!
-//! Imports point down only; `tests/layering.rs` holds them to it.
+//! Imports point down only; `tests/layering/` holds them to it.
 //!
 //! ```text
 //! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only

@@ -1,0 +1,167 @@
+//! The rows: modules, what they may name, and where other crates may be named.
+
+/// A top module of the root crate.
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    /// 0: facts; 1: state and decisions; 2: adapters; 3: the verbs.
+    pub(crate) layer: u8,
+    may_name: &'static str,
+}
+
+impl Module {
+    /// The modules that it may name.
+    pub(crate) fn may_name(&self) -> impl Iterator<Item = &'static str> {
+        self.may_name.split(' ').filter(|name| !name.is_empty())
+    }
+}
+
+const fn row(layer: u8, name: &'static str, may_name: &'static str) -> Module {
+    Module {
+        name,
+        layer,
+        may_name,
+    }
+}
+
+pub(crate) const MODULES: &[Module] = &[
+    row(0, "apiserver", ""),
+    row(0, "name", ""),
+    row(0, "throttle", ""),
+    row(0, "endpoint", "name"),
+    row(0, "message", "name"),
+    row(1, "corefile", "name"),
+    row(1, "statefulset", ""),
+    row(1, "zone", "endpoint message name"),
+    row(1, "answer", "endpoint message name zone"),
+    row(1, "store", "endpoint name zone"),
+    row(2, "admin", ""),
+    row(2, "api", "apiserver"),
+    row(2, "controller", "api statefulset"),
+    row(
+        2,
+        "plugin",
+        "answer apiserver corefile message name throttle zone",
+    ),
+    row(2, "listen", "answer message plugin throttle"),
+    row(2, "watch", "api endpoint name store zone"),
+    row(3, "output", ""),
+    row(3, "process", "output"),
+    row(3, "signals", "process"),
+    row(
+        3,
+        "serve",
+        "admin api apiserver corefile listen name plugin process store watch zone",
+    ),
+    row(
+        3,
+        "sandbox",
+        "api controller corefile listen message name plugin serve store zone",
+    ),
+    row(
+        3,
+        "commands",
+        "api apiserver controller listen output plugin process sandbox serve signals store",
+    ),
+    row(3, "args", "commands output process"),
+];
+
+/// What L0 and L1 may not name: waiting, clocks, sockets, chance.
+pub(crate) const CLOCKS_AND_SOCKETS: &[&str] = &[
+    "async",
+    "await",
+    "Instant::now",
+    "SystemTime::now",
+    "Timestamp::now",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+];
+
+/// Every dependency, and the folders and files that may name it, as words; none: all may.
+pub(crate) const ROOMS: &[(&str, &str)] = &[
+    (
+        "ahash",
+        "crates/cluster/src src/answer src/plugin src/store src/zone",
+    ),
+    ("annotate_snippets", "src/corefile/error"),
+    (
+        "anyhow",
+        "src/args src/commands src/process src/sandbox src/serve",
+    ),
+    ("async_trait", "src/listen/encrypted"),
+    ("axum", "src/admin"),
+    ("base64", "crates/cluster/src"),
+    (
+        "bytes",
+        "crates/cluster/src crates/objects/src src/api src/watch",
+    ),
+    ("clap", "src/args src/commands"),
+    ("dashmap", "src/zone"),
+    ("foldhash", "src/zone"),
+    ("form_urlencoded", "crates/cluster/src/request"),
+    (
+        "futures",
+        "crates/cluster/src src/api src/controller src/listen src/plugin src/sandbox src/watch",
+    ),
+    ("headless_cluster", "src/commands src/sandbox"),
+    ("headless_objects", ""),
+    ("hickory_proto", "src/name src/message src/listen/encrypted"),
+    ("hickory_server", "src/listen/encrypted"),
+    (
+        "http",
+        "crates/cluster/src src/admin src/api src/apiserver src/watch",
+    ),
+    ("http_body", "crates/cluster/src src/api src/watch"),
+    ("http_body_util", "crates/cluster/src src/api src/watch"),
+    ("hyper", "crates/cluster/src src/admin/http"),
+    ("hyper_util", "crates/cluster/src/listen src/admin/http"),
+    (
+        "jiff",
+        "crates/cluster/src crates/objects/src src/commands src/controller src/statefulset src/watch",
+    ),
+    ("json_patch", "crates/cluster/src/patch"),
+    ("k8s_openapi", "crates/cluster/src src/watch/wire"),
+    (
+        "kube",
+        "crates/cluster/src src/api src/controller src/watch",
+    ),
+    ("nix", "src/commands src/listen src/signals"),
+    ("prost", "crates/objects/src/envelope src/watch/protobuf"),
+    (
+        "rand",
+        "crates/cluster/src src/api src/commands src/plugin src/sandbox",
+    ),
+    ("rcgen", "crates/cluster/src/authority"),
+    ("resolv_conf", "src/plugin"),
+    (
+        "rustls",
+        "crates/cluster/src/listen src/api src/listen src/serve",
+    ),
+    ("secrecy", "src/api"),
+    ("serde", "crates/cluster/src src/api src/watch"),
+    (
+        "serde_json",
+        "crates/cluster/src crates/objects/src src/api src/controller src/sandbox src/statefulset src/watch",
+    ),
+    ("serde_path_to_error", "crates/cluster/src/types src/api"),
+    ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
+    ("smallvec", "src/answer src/message src/name src/zone"),
+    ("socket2", "src/listen"),
+    ("thiserror", ""),
+    (
+        "tokio",
+        "crates/cluster/src src/admin src/api src/args src/commands src/controller src/listen src/plugin src/sandbox src/serve src/signals src/watch",
+    ),
+    ("tokio_rustls", "crates/cluster/src/listen"),
+    (
+        "tokio_util",
+        "src/admin src/api src/commands src/controller src/listen src/sandbox src/serve src/signals",
+    ),
+    ("tower", "crates/cluster/src/server src/api src/watch"),
+    (
+        "tracing",
+        "crates/cluster/src src/admin src/api src/commands src/controller src/listen src/plugin src/process src/serve src/signals src/watch",
+    ),
+    ("tracing_subscriber", "src/process"),
+    ("uuid", "crates/cluster/src/state"),
+];
