@@ -72,7 +72,7 @@ async fn one_bad_object_hides_no_other_and_is_named_once() {
     for streaming in [true, false] {
         for (bad, said) in objects() {
             let cluster = Cluster::holding(&[&[bad.clone()][..], &good].concat());
-            let api = FakeApi::new(&cluster, move |asked: &Asked| {
+            let api = FakeApi::ruled(&cluster, move |asked: &Asked| {
                 if asked.is_streaming_list() && !streaming {
                     Fate::Refuse(400)
                 } else {
@@ -116,7 +116,7 @@ async fn bytes_that_are_not_utf_8_in_json_cost_no_other_object() {
         br#"{"metadata":{"name":"good","namespace":"default"},"spec":{"clusterIP":"None"}}]}"#,
     ]
     .concat();
-    let api = FakeApi::new(&cluster, move |asked| {
+    let api = FakeApi::ruled(&cluster, move |asked| {
         if asked.is_streaming_list() {
             Fate::Refuse(400)
         } else if asked.path == "/api/v1/services" && !asked.is_watch() {

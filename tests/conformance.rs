@@ -7,13 +7,9 @@ mod support;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use futures::FutureExt;
 use headless_cluster::Cluster;
-use headless_cluster::server::{Api, Body};
 use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;
@@ -23,40 +19,12 @@ use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use serde_json::Value;
+use support::api::{FakeApi, Fate};
 use support::corpus::{Case, Expect, cases, rcode_of, rcode_text, row, strings};
 use support::dns::{exchange, question, receive, send, udp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
-
-/// The API server, which never completes some of its lists.
-#[derive(Clone)]
-struct Holding {
-    api: Api,
-    held: Vec<&'static str>,
-}
-
-impl tower::Service<http::Request<kube::client::Body>> for Holding {
-    type Response = http::Response<Body>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<kube::client::Body>) -> Self::Future {
-        if self
-            .held
-            .iter()
-            .any(|plural| request.uri().path().ends_with(plural))
-        {
-            return futures::future::pending().boxed();
-        }
-        let api = self.api.clone();
-        async move { Ok(api.call(request).await) }.boxed()
-    }
-}
 
 /// The machine's resolv.conf, with the search list of the case.
 struct ResolvConf(String);
@@ -278,10 +246,12 @@ async fn serve(case: &Case) -> Server {
         (true, "empty") => vec!["namespaces", "services", "endpointslices"],
         (true, _) => vec!["endpointslices"],
     };
-    let api = Holding {
-        api: cluster.api().clone(),
-        held,
-    };
+    let api = FakeApi::ruled(&cluster, move |asked| {
+        match held.iter().any(|plural| asked.path.ends_with(plural)) {
+            true => Fate::Never,
+            false => Fate::Serve,
+        }
+    });
     let local = case
         .list("local_ips")
         .iter()
@@ -294,7 +264,7 @@ async fn serve(case: &Case) -> Server {
         source: &ResolvConf(format!("nameserver 127.0.0.1\nsearch {search}\n")),
         port: 0,
         interfaces: local,
-        api: Ambient::Client(kube::Client::new(api, "default")),
+        api: Ambient::Client(api.client()),
     };
     let program = Program::bind(setup).await.unwrap();
     let (zone, router) = (

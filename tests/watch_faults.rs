@@ -4,103 +4,19 @@
 
 mod support;
 
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
-use headless_cluster::server::{Api, Body};
 use headless_cluster::{Cluster, Delays};
 use headless_dns::message::question::RecordType;
 use headless_dns::watch::{Options, Watches};
-use http::{Request, Response};
-use http_body_util::BodyExt;
 use support::api::{Asked, FakeApi, Fate};
 use support::zone::said;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-/// What the API server does with requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    Well,
-    /// Connections are refused.
-    Away,
-    /// Every request gets this code.
-    Says(u16),
-    /// Streaming lists get this code, everything else is served.
-    NoStreamingLists(u16),
-}
-
-/// An API server whose mood can change; connections that are open when it does break.
-#[derive(Clone)]
-struct Moody {
-    api: Api,
-    mood: Arc<Mutex<(Mood, CancellationToken)>>,
-}
-
-impl Moody {
-    fn set(&self, mood: Mood) {
-        let mut now = self.mood.lock().unwrap();
-        now.1.cancel();
-        *now = (mood, CancellationToken::new());
-    }
-}
-
-impl tower::Service<Request<kube::client::Body>> for Moody {
-    type Response = Response<Body>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let (mood, broken) = self.mood.lock().unwrap().clone();
-        let api = self.api.clone();
-        async move {
-            let streaming = request
-                .uri()
-                .query()
-                .is_some_and(|q| q.contains("sendInitialEvents"));
-            match mood {
-                Mood::Away => Err(std::io::ErrorKind::ConnectionRefused.into()),
-                Mood::Says(code) => Ok(status(code)),
-                Mood::NoStreamingLists(code) if streaming => Ok(status(code)),
-                Mood::Well | Mood::NoStreamingLists(_) => {
-                    let response = api.call(request).await;
-                    Ok(response.map(|body| until(body, broken)))
-                }
-            }
-        }
-        .boxed()
-    }
-}
-
-fn status(code: u16) -> Response<Body> {
-    let text = serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "as told", "reason": ""});
-    let body = http_body_util::Full::new(bytes::Bytes::from(text.to_string())).boxed_unsync();
-    let mut response = Response::new(body);
-    *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
-    response
-}
-
-/// The body, up to the moment the connection breaks.
-fn until(body: Body, broken: CancellationToken) -> Body {
-    let frames = futures::stream::unfold((body, broken), |(mut body, broken)| async move {
-        tokio::select! {
-            frame = body.frame() => frame.map(|frame| (frame, (body, broken))),
-            () = broken.cancelled() => None,
-        }
-    });
-    http_body_util::StreamBody::new(frames).boxed_unsync()
-}
 
 struct World {
     cluster: Cluster,
-    moody: Moody,
+    api: FakeApi,
     watches: Watches,
 }
 
@@ -115,22 +31,22 @@ const SERVICE: &str =
     "apiVersion: v1\nkind: Service\nmetadata: {name: redis}\nspec: {clusterIP: None}\n";
 
 impl World {
-    /// A watched cluster with one name, `redis-0.redis`; the server's mood at the start.
-    fn start(mood: Mood) -> Self {
+    /// From now on all requests fare so, and what is open breaks.
+    fn fares(&self, fate: Fate) {
+        self.api.all(fate);
+        self.api.break_open();
+    }
+
+    /// A watched cluster with one name, `redis-0.redis`; what becomes of requests at the start.
+    fn start(rule: impl FnMut(&Asked) -> Fate + Send + 'static) -> Self {
         let cluster = Cluster::start(Delays::default());
         cluster.apply("service", SERVICE).unwrap();
         cluster.apply("slice", &slice("10.0.0.1")).unwrap();
-        let moody = Moody {
-            api: cluster.api().clone(),
-            mood: Arc::new(Mutex::new((mood, CancellationToken::new()))),
-        };
-        let watches = Watches::start(
-            &kube::Client::new(moody.clone(), "default"),
-            &Options::default(),
-        );
+        let api = FakeApi::ruled(&cluster, rule);
+        let watches = Watches::start(&api.client(), &Options::default());
         Self {
             cluster,
-            moody,
+            api,
             watches,
         }
     }
@@ -154,10 +70,10 @@ const SOON: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn an_hour_without_api_server_changes_nothing_and_its_return_everything() {
-    let world = World::start(Mood::Well);
+    let world = World::start(|_| Fate::Serve);
     world.watches.synced().await;
     assert_eq!(world.answer(), "10.0.0.1");
-    world.moody.set(Mood::Away);
+    world.fares(Fate::Unreachable);
     for _ in 0..60 {
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(world.answer(), "10.0.0.1");
@@ -165,44 +81,44 @@ async fn an_hour_without_api_server_changes_nothing_and_its_return_everything() 
     // Meanwhile the Pod has moved, and the history up to there is gone.
     world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
     world.cluster.compact();
-    world.moody.set(Mood::Well);
+    world.fares(Fate::Serve);
     assert!(world.wait_for("10.0.0.2").await <= SOON);
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_way_of_failing_ends_within_a_second_of_the_server_s_recovery() {
-    for mood in [
-        Mood::Away,
-        Mood::Says(500),
-        Mood::Says(429),
-        Mood::Says(410),
-        Mood::Says(403),
-        Mood::Says(401),
+    for fate in [
+        Fate::Unreachable,
+        Fate::Refuse(500),
+        Fate::Refuse(429),
+        Fate::Refuse(410),
+        Fate::Refuse(403),
+        Fate::Refuse(401),
     ] {
-        let world = World::start(Mood::Well);
+        let world = World::start(|_| Fate::Serve);
         world.watches.synced().await;
         for compact in [false, true] {
             let address = if compact { "10.0.0.3" } else { "10.0.0.2" };
-            world.moody.set(mood);
+            world.fares(fate.clone());
             tokio::time::sleep(Duration::from_secs(40)).await;
             world.cluster.apply("slice", &slice(address)).unwrap();
             if compact {
                 world.cluster.compact();
             }
-            world.moody.set(Mood::Well);
+            world.fares(Fate::Serve);
             let took = world.wait_for(address).await;
-            assert!(took <= SOON, "{mood:?}, compacted {compact}: {took:?}");
+            assert!(took <= SOON, "{fate:?}, compacted {compact}: {took:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_away_at_the_start_denies_nothing_and_is_found_when_it_comes() {
-    let world = World::start(Mood::Away);
+    let world = World::start(|_| Fate::Unreachable);
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(world.answer(), "SERVFAIL not synced");
     assert!(!world.watches.zone.synced());
-    world.moody.set(Mood::Well);
+    world.fares(Fate::Serve);
     assert!(world.wait_for("10.0.0.1").await <= SOON);
     world.watches.synced().await;
 }
@@ -210,7 +126,10 @@ async fn a_server_that_is_away_at_the_start_denies_nothing_and_is_found_when_it_
 #[tokio::test(start_paused = true)]
 async fn a_server_without_streaming_lists_is_listed() {
     for code in [400, 403, 422] {
-        let world = World::start(Mood::NoStreamingLists(code));
+        let world = World::start(move |asked| match asked.is_streaming_list() {
+            true => Fate::Refuse(code),
+            false => Fate::Serve,
+        });
         assert!(world.wait_for("10.0.0.1").await <= SOON, "{code}");
         world.watches.synced().await;
         world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
@@ -267,7 +186,7 @@ async fn whatever_a_server_answers_it_is_not_asked_without_a_pause() {
         let cluster = Cluster::start(Delays::default());
         let asked = Arc::new(Mutex::new(0));
         let count = Arc::clone(&asked);
-        let api = FakeApi::new(&cluster, move |request| {
+        let api = FakeApi::ruled(&cluster, move |request| {
             *count.lock().unwrap() += 1;
             rule(request)
         });
@@ -285,7 +204,7 @@ async fn a_watch_begins_on_a_connection_of_its_own() {
     let cluster = Cluster::start(Delays::default());
     let kept = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&kept);
-    let api = FakeApi::new(&cluster, move |request| {
+    let api = FakeApi::ruled(&cluster, move |request| {
         if request.is_watch()
             && request
                 .headers
@@ -307,7 +226,7 @@ async fn a_list_without_an_end_is_read_at_a_pace() {
     let cluster = Cluster::start(Delays::default());
     let asked = Arc::new(Mutex::new(0));
     let count = Arc::clone(&asked);
-    let api = FakeApi::new(&cluster, move |request| {
+    let api = FakeApi::ruled(&cluster, move |request| {
         *count.lock().unwrap() += 1;
         match request.is_watch() {
             true => Fate::Refuse(400),
@@ -324,7 +243,7 @@ async fn a_list_without_an_end_is_read_at_a_pace() {
 async fn lines_that_are_no_events_hold_nothing_up() {
     let cluster = Cluster::start(Delays::default());
     let mut pages = 3;
-    let api = FakeApi::new(&cluster, move |request| {
+    let api = FakeApi::ruled(&cluster, move |request| {
         if request.is_watch() && !request.is_streaming_list() && pages > 0 {
             pages -= 1;
             return Fate::Body(b"<p>an error page</p>\n".repeat(300));
@@ -344,16 +263,16 @@ async fn lines_that_are_no_events_hold_nothing_up() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_deleted_while_nobody_watched_is_gone_after_the_relist() {
-    let world = World::start(Mood::Well);
+    let world = World::start(|_| Fate::Serve);
     world.watches.synced().await;
-    world.moody.set(Mood::Away);
+    world.fares(Fate::Unreachable);
     let slices: kube::Api<k8s_openapi::api::discovery::v1::EndpointSlice> =
         kube::Api::namespaced(world.cluster.client(), "default");
     slices.delete("redis-a", &Default::default()).await.unwrap();
     world.cluster.compact();
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.answer(), "10.0.0.1");
-    world.moody.set(Mood::Well);
+    world.fares(Fate::Serve);
     assert!(
         world
             .wait_for("NXDOMAIN no such endpoint of redis.default")

@@ -3,11 +3,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use headless_dns::answer::transfer;
 use headless_dns::api::{self, Client};
 use headless_dns::apiserver::ApiServer;
@@ -17,8 +15,7 @@ use headless_dns::watch::{Options as Watched, Watches};
 use headless_dns::zone::Zone;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
-use http::{Method, Request, Response};
-use kube::client::Body;
+use http::{Method, Request};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::names::service_account;
+use crate::support::api::{FakeApi, Fate};
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
 use crate::support::dns::{data, exchange, question, udp};
 use crate::support::kubelet::call;
@@ -328,68 +326,30 @@ async fn too_many_requests(programs: Programs) {
         file: world.plane.path("serve.kubeconfig"),
         context: None,
     };
-    let busy = Busy {
-        client: api::connect(&server).await.unwrap(),
-        refused: watch::Sender::new(None),
-    };
-    let names = Names::of(Ambient::Client(Client::new(busy.clone(), "default"))).await;
+    let busy = FakeApi::before_server(&api::connect(&server).await.unwrap());
+    let names = Names::of(Ambient::Client(busy.client())).await;
     let stable = ["10.0.0.1".to_owned()];
     names.until(STABLE, RecordType::A, &stable).await;
     let prober = Prober::start(&names);
     std::mem::replace(&mut world.prober, prober).end().await;
     std::mem::replace(&mut world.names, names).stop().await;
 
-    busy.refused.send_replace(Some(0));
+    let refused = watch::Sender::new(0);
+    let count = refused.clone();
+    busy.rule(move |_| {
+        count.send_modify(|count| *count += 1);
+        Fate::Busy
+    });
     world.proxy.set(Line::Cut);
     world.change().await;
     world.proxy.set(Line::Up);
-    let all = |refused: &Option<u32>| refused.is_some_and(|count| count >= 3);
-    busy.refused.subscribe().wait_for(all).await.unwrap();
-    busy.refused.send_replace(None);
+    let all = |count: &i32| *count >= 3;
+    refused.subscribe().wait_for(all).await.unwrap();
+    busy.all(Fate::Serve);
     let late = world.caught_up().await;
     // The server asks for a second.
     assert!(late < AT_ONCE + Duration::from_secs(1), "{late:?}");
     world.end().await;
-}
-
-/// The server, with a refusal before it that a real one gives while it is busy.
-#[derive(Clone)]
-struct Busy {
-    client: Client,
-    /// How often it has refused; `None`: it does not.
-    refused: watch::Sender<Option<u32>>,
-}
-
-impl tower::Service<Request<Body>> for Busy {
-    type Response = Response<Body>;
-    type Error = kube::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, kube::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let refuses = self
-            .refused
-            .send_if_modified(|refused| refused.as_mut().map(|count| *count += 1).is_some());
-        let client = self.client.clone();
-        async move {
-            if !refuses {
-                return client.send(request).await;
-            }
-            let status = json!({
-                "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 429, "reason": "TooManyRequests",
-                "message": "storage is (re)initializing", "details": {"retryAfterSeconds": 1},
-            });
-            let response = Response::builder()
-                .status(429)
-                .header(http::header::RETRY_AFTER, "1")
-                .body(Body::from(status.to_string().into_bytes()));
-            Ok(response.unwrap())
-        }
-        .boxed()
-    }
 }
 
 async fn stalled(programs: Programs) {

@@ -1,16 +1,13 @@
 //! Watches in protobuf say what watches in JSON say.
 
-use std::task::{Context, Poll};
-
 use futures::FutureExt;
-use futures::future::BoxFuture;
 use headless_dns::api::Client;
 use headless_dns::watch::wire::Shape;
 use headless_dns::watch::{Options as Watched, Watches};
-use http::{HeaderValue, Method, Request, Response, header};
-use kube::client::Body;
+use http::{Method, Request, header};
 use serde_json::json;
 
+use crate::support::api::{FakeApi, Fate};
 use crate::support::control_plane::{ControlPlane, Options, Programs};
 use crate::support::kubelet::call;
 use crate::{Needs, Test};
@@ -29,24 +26,10 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// A client that asks for JSON, whatever it is told.
-#[derive(Clone)]
-struct JsonOnly(Client);
-
-impl tower::Service<Request<Body>> for JsonOnly {
-    type Response = Response<Body>;
-    type Error = kube::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, kube::Error>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let json = HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::ACCEPT, json);
-        let client = self.0.clone();
-        async move { client.send(request).await }.boxed()
-    }
+fn json_only(client: &Client) -> Client {
+    let api = FakeApi::before_server(client);
+    api.all(Fate::ServeJson);
+    api.client()
 }
 
 async fn compare(programs: Programs) {
@@ -87,7 +70,7 @@ async fn compare(programs: Programs) {
         ..Watched::default()
     };
     let protobuf = Watches::start(&plane.client, &options);
-    let json = Client::new(JsonOnly(plane.client.clone()), "default");
+    let json = json_only(&plane.client);
     let json = Watches::start(&json, &options);
     protobuf.synced().await;
     json.synced().await;
@@ -134,7 +117,7 @@ async fn not_utf_8(programs: Programs) {
     call(&plane.client, Method::POST, path, &good)
         .await
         .unwrap();
-    let json = Client::new(JsonOnly(plane.client.clone()), "default");
+    let json = json_only(&plane.client);
     for client in [&plane.client, &json] {
         let watches = Watches::start(client, &Watched::default());
         watches.synced().await;

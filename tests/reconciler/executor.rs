@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::Test;
-use crate::faulty::{Fate, Faulty};
+use crate::support::api::{FakeApi, Fate};
 use crate::support::statefulset::world::{
     Keeper, World, asks, image, parallel, set, stray, with_claims,
 };
@@ -79,18 +79,18 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 /// A cluster whose API server fails towards the reconciler, and a namespace of it.
-async fn start() -> (Faulty, World, Cluster) {
+async fn start() -> (FakeApi, World, Cluster) {
     let cluster = Cluster::start(Delays::default());
-    let faulty = Faulty::new(&cluster);
-    tokio::spawn(controller::run(faulty.client(), cluster.clock()));
+    let api = FakeApi::new(&cluster);
+    tokio::spawn(controller::run(api.client(), cluster.clock()));
     let world = World::new(cluster.client(), "test", Keeper::Ours).await;
-    (faulty, world, cluster)
+    (api, world, cluster)
 }
 
 async fn deletes_fail() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     world.start(set(3)).await;
-    faulty.first(3, Method::DELETE, "", Fate::Refuse(500, "InternalError"));
+    api.first(3, Method::DELETE, "", Fate::RefuseAs(500, "InternalError"));
     world.scale(0).await;
     world.settled([]).await;
     assert_eq!(world.log(), ["delete x-2", "delete x-1", "delete x-0"]);
@@ -102,17 +102,17 @@ async fn deletes_fail() {
 }
 
 async fn two_admitted() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     let mut admitted = 0;
-    faulty.rule(move |method, path| {
-        if *method != Method::POST || !path.ends_with("/pods") {
+    api.rule(move |asked| {
+        if !asked.is(&Method::POST, "/pods") {
             return Fate::Serve;
         }
         admitted += 1;
         if admitted <= 2 {
             Fate::Serve
         } else {
-            Fate::Refuse(403, "Forbidden")
+            Fate::RefuseAs(403, "Forbidden")
         }
     });
     world.create(parallel(4)).await;
@@ -125,19 +125,19 @@ async fn two_admitted() {
     world.event("FailedCreate").await;
     let pods = |world: &World| world.names("Pod").len();
     world.until("two are there", |world| pods(world) == 2).await;
-    faulty.rule(|_, _| Fate::Serve);
+    api.all(Fate::Serve);
     world.settled(0..4).await;
 }
 
 async fn failed_delete() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     world.start(set(1)).await;
     let old = world.uid("Pod", "x-0");
-    faulty.first(
+    api.first(
         1,
         Method::DELETE,
         "/x-0",
-        Fate::Refuse(500, "InternalError"),
+        Fate::RefuseAs(500, "InternalError"),
     );
     world.patch("Pod", "x-0", asks("phase", "Failed")).await;
     world
@@ -151,13 +151,13 @@ async fn failed_delete() {
 }
 
 async fn create_fails() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     let mut seen = 0;
-    faulty.rule(move |method, path| {
-        let pod = *method == Method::POST && path.ends_with("/pods");
+    api.rule(move |asked| {
+        let pod = asked.is(&Method::POST, "/pods");
         seen += usize::from(pod);
         if pod && (2..5).contains(&seen) {
-            Fate::Refuse(500, "InternalError")
+            Fate::RefuseAs(500, "InternalError")
         } else {
             Fate::Serve
         }
@@ -168,15 +168,15 @@ async fn create_fails() {
 }
 
 async fn reply_lost() {
-    let (faulty, mut world, _cluster) = start().await;
-    faulty.first(2, Method::POST, "/pods", Fate::Lose);
+    let (api, mut world, _cluster) = start().await;
+    api.first(2, Method::POST, "/pods", Fate::Lose);
     world.create(with_claims(3)).await;
     world.settled(0..3).await;
     assert_eq!(world.log(), ["create x-0", "create x-1", "create x-2"]);
 }
 
 async fn name_taken() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     let stranger = stray("x-0", json!({}));
     world.create(stranger).await;
     world.create(set(1)).await;
@@ -184,7 +184,7 @@ async fn name_taken() {
     // It is tried more than once.
     let mut tried = 0;
     while tried < 2 {
-        tried += faulty.calls().get("POST pods").copied().unwrap_or_default();
+        tried += api.calls().get("POST pods").copied().unwrap_or_default();
         tokio::task::yield_now().await;
     }
     world.delete("Pod", "x-0", json!({})).await;
@@ -198,19 +198,24 @@ async fn name_taken() {
 }
 
 async fn status_in_every_case() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     world.start(set(2)).await;
     // The work fails: the status says that the change is seen.
-    faulty.first(3, Method::POST, "/pods", Fate::Refuse(500, "InternalError"));
+    api.first(
+        3,
+        Method::POST,
+        "/pods",
+        Fate::RefuseAs(500, "InternalError"),
+    );
     world.scale(3).await;
     world.observed().await;
     world.settled(0..3).await;
     // The status fails: the work is done.
-    faulty.first(
+    api.first(
         5,
         Method::PATCH,
         "/x/status",
-        Fate::Refuse(500, "InternalError"),
+        Fate::RefuseAs(500, "InternalError"),
     );
     world.scale(4).await;
     world
@@ -219,12 +224,11 @@ async fn status_in_every_case() {
     world.settled(0..4).await;
     // Both fail.
     let mut left = 6;
-    faulty.rule(move |method, path| {
-        let hit = left > 0
-            && (path.ends_with("/status") || *method == Method::POST && path.ends_with("/pods"));
+    api.rule(move |asked| {
+        let hit = left > 0 && (asked.path.ends_with("/status") || asked.is(&Method::POST, "/pods"));
         left -= i32::from(hit);
         if hit {
-            Fate::Refuse(500, "InternalError")
+            Fate::RefuseAs(500, "InternalError")
         } else {
             Fate::Serve
         }
@@ -234,13 +238,13 @@ async fn status_in_every_case() {
 }
 
 async fn current_replicas() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     world.start(set(3)).await;
     // It ends only when we say so.
     world.hold("Pod", "x-2").await;
-    faulty.rule(|method, _| {
-        if *method == Method::DELETE {
-            Fate::Refuse(500, "InternalError")
+    api.rule(|asked| {
+        if asked.method == Method::DELETE {
+            Fate::RefuseAs(500, "InternalError")
         } else {
             Fate::Serve
         }
@@ -249,7 +253,7 @@ async fn current_replicas() {
     world.observed().await;
     world.event("FailedDelete").await;
     assert_eq!(world.set()["status"]["currentReplicas"], 3);
-    faulty.rule(|_, _| Fate::Serve);
+    api.all(Fate::Serve);
     world
         .until("it falls", |world| {
             world.set()["status"]["currentReplicas"] == 2
@@ -262,9 +266,14 @@ async fn current_replicas() {
 }
 
 async fn status_conflicts() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     world.start(set(1)).await;
-    faulty.first(4, Method::PATCH, "/x/status", Fate::Refuse(409, "Conflict"));
+    api.first(
+        4,
+        Method::PATCH,
+        "/x/status",
+        Fate::RefuseAs(409, "Conflict"),
+    );
     world.scale(2).await;
     world.settled(0..2).await;
     let status = &world.set()["status"];
@@ -285,27 +294,27 @@ async fn status_conflicts() {
 }
 
 async fn live_read() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     let mut object = set(1);
     object["spec"]["template"]["metadata"]["labels"]["tier"] = "a".into();
     world.start(object).await;
     let orphan = json!({"metadata": {"ownerReferences": null}});
     // What is read live says that the set is another one by now.
-    faulty.rule(|method, path| {
-        if *method == Method::GET && path.ends_with("/statefulsets/x") {
-            Fate::Refuse(404, "NotFound")
+    api.rule(|asked| {
+        if asked.is(&Method::GET, "/statefulsets/x") {
+            Fate::RefuseAs(404, "NotFound")
         } else {
             Fate::Serve
         }
     });
-    faulty.calls();
+    api.calls();
     world.patch("Pod", "x-0", orphan.clone()).await;
     let revision = world.names("ControllerRevision")[0].to_owned();
     world.patch("ControllerRevision", &revision, orphan).await;
     world.scale(2).await;
     let mut asked = 0;
     while asked < 3 {
-        asked += faulty
+        asked += api
             .calls()
             .get("GET statefulsets")
             .copied()
@@ -321,13 +330,13 @@ async fn live_read() {
         (owners, world.names("Pod")),
         (vec![&Value::Null; 2], vec!["x-0"])
     );
-    faulty.rule(|_, _| Fate::Serve);
+    api.all(Fate::Serve);
     world.settled(0..2).await;
     assert_eq!(world.log(), ["create x-1"]);
 }
 
 async fn uid_precondition() {
-    let (_faulty, world, cluster) = start().await;
+    let (_api, world, cluster) = start().await;
     let pod = stray("x-2", json!({}));
     world.try_create(pod).await.unwrap();
     let path = "/api/v1/namespaces/test/pods/x-2";
@@ -341,11 +350,11 @@ async fn uid_precondition() {
 }
 
 async fn claim_fails() {
-    let (faulty, mut world, _cluster) = start().await;
-    faulty.rule(|method, path| {
-        let claim = *method == Method::POST && path.ends_with("/persistentvolumeclaims");
+    let (api, mut world, _cluster) = start().await;
+    api.rule(|asked| {
+        let claim = asked.is(&Method::POST, "/persistentvolumeclaims");
         if claim {
-            Fate::Refuse(403, "Forbidden")
+            Fate::RefuseAs(403, "Forbidden")
         } else {
             Fate::Serve
         }
@@ -365,42 +374,42 @@ async fn claim_fails() {
         })
         .await;
     assert_eq!(world.names("Pod"), [""; 0]);
-    faulty.rule(|_, _| Fate::Serve);
+    api.all(Fate::Serve);
     world.settled([0]).await;
 }
 
 async fn claims_unknown() {
     let cluster = Cluster::start(Delays::default());
-    let faulty = Faulty::new(&cluster);
+    let api = FakeApi::new(&cluster);
     let asked = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&asked);
-    faulty.rule(move |_, path| {
-        if !path.ends_with("/persistentvolumeclaims") {
+    api.rule(move |asked| {
+        if !asked.path.ends_with("/persistentvolumeclaims") {
             return Fate::Serve;
         }
         *counted.lock().unwrap() += 1;
-        Fate::Refuse(500, "InternalError")
+        Fate::RefuseAs(500, "InternalError")
     });
     let mut world = World::new(cluster.client(), "test", Keeper::Ours).await;
     world.create(set(1)).await;
-    tokio::spawn(controller::run(faulty.client(), cluster.clock()));
+    tokio::spawn(controller::run(api.client(), cluster.clock()));
     while *asked.lock().unwrap() < 3 {
         tokio::task::yield_now().await;
     }
     assert_eq!(
         (
             world.set()["status"]["observedGeneration"].clone(),
-            faulty.calls().get("POST pods")
+            api.calls().get("POST pods")
         ),
         (Value::Null, None)
     );
-    faulty.rule(|_, _| Fate::Serve);
+    api.all(Fate::Serve);
     world.settled([0]).await;
 }
 
 async fn breaks() {
-    let (faulty, mut world, _cluster) = start().await;
-    faulty.first(2, Method::POST, "/pods", Fate::Panic);
+    let (api, mut world, _cluster) = start().await;
+    api.first(2, Method::POST, "/pods", Fate::Panic);
     world.create(set(2)).await;
     world.settled(0..2).await;
 }
@@ -408,9 +417,9 @@ async fn breaks() {
 async fn late_reply() {
     // The reply to a delete, told of only when the watch has shown the end of the Pod and nobody is there any more.
     let cluster = Cluster::start(Delays::default());
-    let faulty = Faulty::new(&cluster);
-    let held = faulty.hold(Method::DELETE, "/x-1");
-    tokio::spawn(controller::run(faulty.client(), cluster.clock()));
+    let api = FakeApi::new(&cluster);
+    let held = api.hold(Method::DELETE, "/x-1");
+    tokio::spawn(controller::run(api.client(), cluster.clock()));
     let mut world = World::new(cluster.client(), "test", Keeper::Ours).await;
     world.start(set(2)).await;
     world.scale(1).await;
@@ -448,11 +457,11 @@ async fn late_reply() {
 }
 
 async fn a_thousand() {
-    let (faulty, mut world, _cluster) = start().await;
+    let (api, mut world, _cluster) = start().await;
     let mut object = parallel(1000);
     object["spec"]["replicas"] = 0.into();
     world.start(object).await;
-    let first: Vec<_> = faulty
+    let first: Vec<_> = api
         .calls()
         .into_iter()
         .filter(|(call, _)| call.starts_with("WATCH") || call.starts_with("LIST"))
@@ -473,7 +482,7 @@ async fn a_thousand() {
             world.set()["status"]["readyReplicas"] == 1000
         })
         .await;
-    let mut calls = faulty.calls();
+    let mut calls = api.calls();
     assert!(calls.remove("PATCH statefulsets/status").is_some());
     calls.retain(|call, _| !call.starts_with("WATCH"));
     let wanted = [
@@ -487,7 +496,7 @@ async fn a_thousand() {
             world.set()["status"]["replicas"] == 0
         })
         .await;
-    let calls = faulty.calls();
+    let calls = api.calls();
     assert_eq!(
         (
             calls.get("DELETE pods"),
@@ -500,7 +509,7 @@ async fn a_thousand() {
 }
 
 async fn clock() {
-    let (_faulty, mut world, _cluster) = start().await;
+    let (_api, mut world, _cluster) = start().await;
     let mut object = set(2);
     object["spec"]["minReadySeconds"] = 3600.into();
     world.create(object).await;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Test;
-use crate::faulty::{Fate, Faulty};
+use crate::support::api::{FakeApi, Fate};
 use crate::support::kubelet::call;
 
 pub(crate) const TESTS: &[Test] = &[
@@ -64,13 +64,13 @@ impl Drop for Working {
 
 /// Somebody who wants to lead.
 struct Candidate {
-    faulty: Faulty,
+    api: FakeApi,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 fn candidate(cluster: &Cluster, who: &str, work: &Work) -> Candidate {
-    let faulty = Faulty::new(cluster);
+    let api = FakeApi::new(cluster);
     let lease = Lease {
         ns: "default".into(),
         name: "reconciler".into(),
@@ -86,8 +86,8 @@ fn candidate(cluster: &Cluster, who: &str, work: &Work) -> Candidate {
             drop(working);
         }
     };
-    let task = tokio::spawn(lead(faulty.client(), lease, works, stop.clone()));
-    Candidate { faulty, stop, task }
+    let task = tokio::spawn(lead(api.client(), lease, works, stop.clone()));
+    Candidate { api, stop, task }
 }
 
 /// Waits until this one works; how long that took.
@@ -146,8 +146,7 @@ async fn runs_out() {
 async fn cut_off() {
     let (_cluster, work, a, _b) = two().await;
     let since = Instant::now();
-    a.faulty
-        .rule(|_, _| Fate::Refuse(503, "ServiceUnavailable"));
+    a.api.all(Fate::RefuseAs(503, "ServiceUnavailable"));
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     while work
         .lock()
@@ -196,19 +195,18 @@ async fn taken() {
 async fn contested() {
     let (_cluster, work, a, _b) = two().await;
     let since = work.lock().unwrap()[0].1;
-    a.faulty
-        .first(2, Method::PUT, "/reconciler", Fate::Refuse(409, "Conflict"));
-    a.faulty.calls();
+    a.api.first(
+        2,
+        Method::PUT,
+        "/reconciler",
+        Fate::RefuseAs(409, "Conflict"),
+    );
+    a.api.calls();
     let mut writes = 0;
     let mut pause = tokio::time::interval(Duration::from_millis(10));
     while writes < 3 {
         pause.tick().await;
-        writes += a
-            .faulty
-            .calls()
-            .get("PUT leases")
-            .copied()
-            .unwrap_or_default();
+        writes += a.api.calls().get("PUT leases").copied().unwrap_or_default();
     }
     assert_eq!(*work.lock().unwrap(), [("a".to_owned(), since)]);
 }

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod executor;
-mod faulty;
 mod lease;
 #[path = "../support/mod.rs"]
 mod support;

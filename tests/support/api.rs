@@ -1,17 +1,24 @@
-//! An API server between the code under test and the embedded cluster, or in place of one: what becomes of each request
+//! An API server between the code under test and the embedded cluster, or a real server: what becomes of each request
 //! is decided by a rule.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
-use futures::FutureExt;
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
 use headless_cluster::Cluster;
-use headless_cluster::server::{Api, Body};
+use headless_cluster::server::Api;
 use headless_dns::api::Client;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use kube::client::Body;
 use serde_json::json;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +26,19 @@ pub struct Asked {
     pub method: Method,
     pub path: String,
     pub query: String,
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
 }
 
 impl Asked {
+    fn of(request: &Request<Body>) -> Self {
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            query: request.uri().query().unwrap_or_default().to_owned(),
+            headers: request.headers().clone(),
+        }
+    }
+
     /// A watch that begins with what is there.
     pub fn is_streaming_list(&self) -> bool {
         self.query.contains("sendInitialEvents=true")
@@ -31,78 +47,260 @@ impl Asked {
     pub fn is_watch(&self) -> bool {
         self.query.split('&').any(|pair| pair == "watch=true")
     }
+
+    /// Whether this is of that method, and its path ends so.
+    pub fn is(&self, method: &Method, end: &str) -> bool {
+        self.method == *method && self.path.ends_with(end)
+    }
+
+    /// A verb of the API and a resource: `POST pods`, `WATCH pods`, `PATCH pods/status`.
+    fn describe(&self) -> String {
+        let below = self.path.split("/namespaces/").last().unwrap_or_default();
+        let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+        // Below a namespace its name comes first, elsewhere group and version.
+        let parts = if self.path.contains("/namespaces/") {
+            &parts[1..]
+        } else {
+            &parts[parts.len() - 1..]
+        };
+        let verb = match (self.method.as_str(), parts.len()) {
+            ("GET", 1) if self.is_watch() => "WATCH",
+            ("GET", 1) => "LIST",
+            (method, _) => method,
+        };
+        let sub = parts.get(2).map(|sub| format!("/{sub}"));
+        let resource = parts.first().copied().unwrap_or_default();
+        format!("{verb} {resource}{}", sub.unwrap_or_default())
+    }
 }
 
 /// What becomes of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The embedded cluster serves it.
+    /// The server behind this one serves it.
     Serve,
+    /// It is served as if it asked for JSON.
+    ServeJson,
     /// It gets this code.
     Refuse(u16),
+    /// It gets this code, and this reason.
+    RefuseAs(u16, &'static str),
+    /// It gets 429, and is to come again in a second.
+    Busy,
     /// It gets this body, and then the end.
     Body(Vec<u8>),
+    /// There is no connection.
+    Unreachable,
+    /// It is served, and the reply is lost.
+    Lose,
+    /// It is served, and the reply comes when that is allowed.
+    Hold,
+    /// It is never answered.
+    Never,
+    /// Whoever sent it breaks.
+    Panic,
 }
 
 /// Decides over a request.
 type Rule = Box<dyn FnMut(&Asked) -> Fate + Send>;
 
+/// The server behind this one.
+#[derive(Clone)]
+enum Behind {
+    Embedded(Api),
+    Server(Client),
+}
+
+struct State {
+    rule: Rule,
+    calls: BTreeMap<String, usize>,
+    release: Arc<Notify>,
+    /// What is open breaks when this is cancelled.
+    broken: CancellationToken,
+}
+
 /// The API server.
 #[derive(Clone)]
 pub struct FakeApi {
-    api: Api,
-    rule: Arc<Mutex<Rule>>,
+    behind: Behind,
+    state: Arc<Mutex<State>>,
 }
 
 impl FakeApi {
-    pub fn new(cluster: &Cluster, rule: impl FnMut(&Asked) -> Fate + Send + 'static) -> Self {
+    /// Before the embedded cluster; every request is served.
+    pub fn new(cluster: &Cluster) -> Self {
+        Self::before(Behind::Embedded(cluster.api().clone()))
+    }
+
+    /// Before a real server.
+    pub fn before_server(client: &Client) -> Self {
+        Self::before(Behind::Server(client.clone()))
+    }
+
+    /// Before the embedded cluster, with a rule.
+    pub fn ruled(cluster: &Cluster, rule: impl FnMut(&Asked) -> Fate + Send + 'static) -> Self {
+        let api = Self::new(cluster);
+        api.rule(rule);
+        api
+    }
+
+    fn before(behind: Behind) -> Self {
+        let state = State {
+            rule: Box::new(|_| Fate::Serve),
+            calls: BTreeMap::new(),
+            release: Arc::default(),
+            broken: CancellationToken::new(),
+        };
         Self {
-            api: cluster.api().clone(),
-            rule: Arc::new(Mutex::new(Box::new(rule))),
+            behind,
+            state: Arc::new(Mutex::new(state)),
         }
     }
 
     pub fn client(&self) -> Client {
         Client::new(self.clone(), "default")
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// From now on requests fare so.
+    pub fn rule(&self, rule: impl FnMut(&Asked) -> Fate + Send + 'static) {
+        self.lock().rule = Box::new(rule);
+    }
+
+    /// From now on all requests fare so.
+    pub fn all(&self, fate: Fate) {
+        self.rule(move |_| fate.clone());
+    }
+
+    /// The first so many requests of this method whose path ends so fare so, the others well.
+    pub fn first(&self, count: usize, method: Method, end: &'static str, fate: Fate) {
+        let mut left = count;
+        self.rule(move |asked| {
+            if left == 0 || !asked.is(&method, end) {
+                return Fate::Serve;
+            }
+            left -= 1;
+            fate.clone()
+        });
+    }
+
+    /// The reply to the first such request waits until it is released.
+    pub fn hold(&self, method: Method, end: &'static str) -> Arc<Notify> {
+        self.first(1, method, end, Fate::Hold);
+        Arc::clone(&self.lock().release)
+    }
+
+    /// Replies that are under way break.
+    pub fn break_open(&self) {
+        let new = CancellationToken::new();
+        std::mem::replace(&mut self.lock().broken, new).cancel();
+    }
+
+    /// How often each was asked for since this was asked last: `POST pods`, `WATCH pods`, `LIST pods`.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        std::mem::take(&mut self.lock().calls)
+    }
 }
 
-impl tower::Service<Request<kube::client::Body>> for FakeApi {
-    type Response = Response<Body>;
-    type Error = std::io::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+type BoxError = Box<dyn Error + Send + Sync>;
+
+type Reply = UnsyncBoxBody<Bytes, BoxError>;
+
+type Outcome = Result<Response<Reply>, BoxError>;
+
+impl Behind {
+    async fn serve(&self, request: Request<Body>) -> Outcome {
+        match self {
+            Self::Embedded(api) => Ok(api.call(request).await.map(reply)),
+            Self::Server(client) => Ok(client.send(request).await?.map(reply)),
+        }
+    }
+}
+
+impl tower::Service<Request<Body>> for FakeApi {
+    type Response = Response<Reply>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Outcome>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-        let asked = Asked {
-            method: request.method().clone(),
-            path: request.uri().path().to_owned(),
-            query: request.uri().query().unwrap_or_default().to_owned(),
-            headers: request.headers().clone(),
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let asked = Asked::of(&request);
+        let (fate, release, broken) = {
+            let mut state = self.lock();
+            *state.calls.entry(asked.describe()).or_default() += 1;
+            let fate = (state.rule)(&asked);
+            (fate, Arc::clone(&state.release), state.broken.clone())
         };
-        let fate = self.rule.lock().unwrap()(&asked);
-        let api = self.api.clone();
+        let behind = self.behind.clone();
         async move {
+            let lost = |kind: io::ErrorKind| Err(io::Error::from(kind).into());
             match fate {
-                Fate::Serve => Ok(api.call(request).await),
-                Fate::Refuse(code) => Ok(refusal(code)),
-                Fate::Body(body) => Ok(Response::new(whole(body))),
+                Fate::Serve => {
+                    let served = behind.serve(request).await?;
+                    Ok(served.map(|body| until(body, broken)))
+                }
+                Fate::ServeJson => {
+                    let json = HeaderValue::from_static("application/json");
+                    request.headers_mut().insert(header::ACCEPT, json);
+                    behind.serve(request).await
+                }
+                Fate::Refuse(code) => Ok(refusal(code, "", 0)),
+                Fate::RefuseAs(code, reason) => Ok(refusal(code, reason, 0)),
+                Fate::Busy => {
+                    let mut busy = refusal(429, "TooManyRequests", 1);
+                    let second = HeaderValue::from_static("1");
+                    busy.headers_mut().insert(header::RETRY_AFTER, second);
+                    Ok(busy)
+                }
+                Fate::Body(body) => Ok(Response::new(reply(Full::from(body)))),
+                Fate::Unreachable => lost(io::ErrorKind::ConnectionRefused),
+                Fate::Lose => {
+                    behind.serve(request).await?;
+                    lost(io::ErrorKind::ConnectionReset)
+                }
+                Fate::Hold => {
+                    let served = behind.serve(request).await;
+                    release.notified().await;
+                    served
+                }
+                Fate::Never => std::future::pending().await,
+                Fate::Panic => panic!("as told"),
             }
         }
         .boxed()
     }
 }
 
-fn whole(body: impl Into<bytes::Bytes>) -> Body {
-    Full::new(body.into()).boxed_unsync()
+fn refusal(code: u16, reason: &str, retry_after_seconds: u8) -> Response<Reply> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "as told", "reason": reason,
+        "details": {"retryAfterSeconds": retry_after_seconds},
+    });
+    let mut response = Response::new(reply(Full::from(status.to_string())));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
+    response
 }
 
-fn refusal(code: u16) -> Response<Body> {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": "as told", "reason": ""});
-    let mut response = Response::new(whole(status.to_string()));
-    *response.status_mut() = http::StatusCode::from_u16(code).unwrap();
-    response
+fn reply<B>(body: B) -> Reply
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+/// The body, up to the moment the connection breaks.
+fn until(body: Reply, broken: CancellationToken) -> Reply {
+    let frames = futures::stream::unfold((body, broken), |(mut body, broken)| async move {
+        tokio::select! {
+            frame = body.frame() => frame.map(|frame| (frame, (body, broken))),
+            () = broken.cancelled() => None,
+        }
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
