@@ -47,6 +47,10 @@ extern crate self as headless_dns;
 #[path = "../tests/support/build.rs"]
 pub mod build;
 
+#[cfg(test)]
+#[path = "../tests/support/upstream.rs"]
+pub mod fake_upstream;
+
 pub mod apiserver;
 pub mod endpoint;
 pub mod message;

@@ -22,8 +22,8 @@ use serde_json::Value;
 use support::api::{FakeApi, Fate};
 use support::corpus::{Case, Expect, cases, rcode_of, rcode_text, row, strings};
 use support::dns::{exchange, question, receive, send, udp};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use support::upstream;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 /// The machine's resolv.conf, with the search list of the case.
@@ -86,33 +86,7 @@ impl Upstream {
     }
 
     async fn start(self) -> SocketAddr {
-        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = tcp.local_addr().unwrap();
-        let udp = UdpSocket::bind(address).await.unwrap();
-        let over_tcp = self.clone();
-        tokio::spawn(async move {
-            let mut packet = [0; 4096];
-            loop {
-                let (size, peer) = udp.recv_from(&mut packet).await.unwrap();
-                udp.send_to(&self.reply(&packet[..size]), peer)
-                    .await
-                    .unwrap();
-            }
-        });
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = tcp.accept().await.unwrap();
-                let mut packet = vec![0; usize::from(stream.read_u16().await.unwrap())];
-                stream.read_exact(&mut packet).await.unwrap();
-                let reply = over_tcp.reply(&packet);
-                stream
-                    .write_u16(u16::try_from(reply.len()).unwrap())
-                    .await
-                    .unwrap();
-                stream.write_all(&reply).await.unwrap();
-            }
-        });
-        address
+        upstream::upstream(move |packet, _| Some(self.reply(packet))).await
     }
 }
 
@@ -211,7 +185,7 @@ struct Server {
 }
 
 /// The upstream that a configuration needs.
-async fn upstream(case: &Case) -> Option<SocketAddr> {
+async fn upstream_of(case: &Case) -> Option<SocketAddr> {
     let listed = case
         .config
         .get("upstream")
@@ -260,7 +234,7 @@ async fn serve(case: &Case) -> Server {
     let search = case.list("host_search").join(" ");
     let setup = Setup {
         name: "Corefile",
-        text: &corefile(case, upstream(case).await),
+        text: &corefile(case, upstream_of(case).await),
         source: &ResolvConf(format!("nameserver 127.0.0.1\nsearch {search}\n")),
         port: 0,
         interfaces: local,

@@ -17,6 +17,7 @@ pub mod logs;
 pub mod names;
 pub mod proxy;
 pub mod statefulset;
+pub mod upstream;
 pub mod zone;
 
 /// Says what was done, also where the test runner keeps what tests print to itself.

@@ -2,10 +2,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
+use crate::fake_upstream::{self, Over};
 use crate::message::question::{Edns, RecordType, Transport};
 use crate::message::record;
 use crate::message::reply::Composed;
@@ -35,35 +35,15 @@ fn reply(packet: &[u8], transport: Transport, says: Says) -> Option<Vec<u8>> {
     says(&query).map(|composed| encode(&query, &composed))
 }
 
-/// A server on UDP and TCP of one port.
 async fn upstream(says: Says) -> SocketAddr {
-    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = tcp.local_addr().unwrap();
-    let udp = UdpSocket::bind(address).await.unwrap();
-    tokio::spawn(async move {
-        let mut buffer = [0; 4096];
-        loop {
-            let (size, peer) = udp.recv_from(&mut buffer).await.unwrap();
-            if let Some(reply) = reply(&buffer[..size], Transport::Udp, says) {
-                udp.send_to(&reply, peer).await.unwrap();
-            }
-        }
-    });
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = tcp.accept().await.unwrap();
-            let mut packet = vec![0; usize::from(stream.read_u16().await.unwrap())];
-            stream.read_exact(&mut packet).await.unwrap();
-            if let Some(reply) = reply(&packet, Transport::Tcp, says) {
-                stream
-                    .write_u16(u16::try_from(reply.len()).unwrap())
-                    .await
-                    .unwrap();
-                stream.write_all(&reply).await.unwrap();
-            }
-        }
-    });
-    address
+    fake_upstream::upstream(move |packet, over| {
+        let transport = match over {
+            Over::Udp => Transport::Udp,
+            Over::Tcp => Transport::Tcp,
+        };
+        reply(packet, transport, says)
+    })
+    .await
 }
 
 fn forward(directive: &str) -> Router {
