@@ -15,14 +15,10 @@ use serde_json::{Value, json};
 use super::events;
 use super::kinds::{Kind, Written};
 use crate::api::explain;
-use crate::statefulset::{Action, Plan, Warning};
+use crate::statefulset::{Action, MAX_BATCH, Plan, Warning};
 
 /// Who writes, in `managedFields`.
 const FIELD_MANAGER: &str = "headless-dns";
-
-/// The largest batch of a Parallel set; the first has one, each twice the former (Kubernetes' slow start: an API server
-/// that refuses everything is asked little).
-const MAX_BATCH: usize = 500;
 
 /// How long an action may take: a connection that stalls must not keep a set from being looked after.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -313,6 +309,7 @@ impl<'a> Iterator for Batches<'a> {
         let count = alike.take(limit).count();
         let (batch, left) = self.left.split_at(count);
         let goes_on = left.first().is_some_and(|next| discriminant(next) == kind);
+        // Kubernetes' slow start: an API server that refuses everything is asked little.
         self.size = if goes_on {
             (self.size * 2).min(MAX_BATCH)
         } else {

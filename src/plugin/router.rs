@@ -10,12 +10,10 @@ use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
 use crate::message::reply::{Failure, ResponseCode};
 use crate::name::{Name, Origin};
+use crate::zone::MAX_ALIASES;
 
 /// The plugins of a server block, in order.
 pub type Chain = Arc<[Arc<dyn Plugin>]>;
-
-/// How often a reply may be completed by asking this server again: as many aliases as one answer may hold.
-const MAX_DEPTH: u8 = 11;
 
 /// The server blocks of a listener.
 pub struct Router {
@@ -28,7 +26,7 @@ pub struct Router {
 pub struct Next<'a> {
     router: &'a Router,
     rest: &'a [Arc<dyn Plugin>],
-    depth: u8,
+    depth: usize,
 }
 
 impl Router {
@@ -50,7 +48,7 @@ impl Router {
         }
     }
 
-    fn ask<'a>(&'a self, query: &'a Query, depth: u8) -> BoxFuture<'a, Handled> {
+    fn ask<'a>(&'a self, query: &'a Query, depth: usize) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         let refused = |why: &str| {
             let failure = Failure {
@@ -98,7 +96,7 @@ impl<'a> Next<'a> {
 
     /// Asks the whole server another question, as the same client: from the choice of the server block on.
     pub async fn ask(self, query: &Query, question: Question) -> Handled {
-        if self.depth >= MAX_DEPTH {
+        if self.depth >= MAX_ALIASES {
             return Err(Failure::servfail("too many aliases"));
         }
         let query = Query {

@@ -3,7 +3,7 @@
 //! In OrderedReady mode a plan holds at most one create or delete of a Pod, or one batch of an update; the next plan
 //! sees what came of it.
 
-use headless_objects::object::{is_ending, name};
+use headless_objects::object::{MAX_LABEL_VALUE, is_ending, name};
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -21,11 +21,8 @@ use super::{Action, Observed, Plan, Warning, ownership, status};
 /// The annotation on a set that lets us delete a Pod which holds up the update that would replace it.
 pub const HEAL: &str = "headless-dns/heal-rollout";
 
-/// A label's value may have 63 characters; a Pod's name and its revision's are two.
-const MAX_LABEL: usize = 63;
-
-/// Deletions in one plan of a Parallel set: Kubernetes' largest batch.
-const MAX_BATCH: usize = 500;
+/// The largest batch of a Parallel set: deletions in one plan, requests at once (Kubernetes' `MaxBatchSize`).
+pub const MAX_BATCH: usize = 500;
 
 /// How long a Pod of an older revision may take to start before we say that it holds up an update.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
@@ -249,7 +246,7 @@ impl<'a> Sync<'a> {
         let labels = &pod["metadata"]["labels"];
         for label in [identity::POD_NAME, identity::REVISION] {
             let value = labels[label].as_str().unwrap_or_default();
-            if value.len() > MAX_LABEL {
+            if value.len() > MAX_LABEL_VALUE {
                 let value = value.to_owned();
                 self.stall = Some(Stall::NameTooLong { label, value });
                 return;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::iter;
 use std::net::IpAddr;
 
+use headless_objects::object::SERVICE_NAME;
 use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::lenient::{Text, empty, list};
 use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
-use crate::name::ServiceKey;
+use crate::name::{MAX_LABEL, ServiceKey};
 use crate::store::{Fact, Object, ObjectKey};
 use crate::zone::Scope;
 
@@ -238,10 +239,6 @@ fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> 
     })
 }
 
-/// A name longer than a label cannot name an endpoint (RFC 1035 section 2.3.4).
-const MAX_LABEL: usize = 63;
-
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) const IMPORT_NAME: &str = "multicluster.kubernetes.io/service-name";
 const SOURCE_CLUSTER: &str = "multicluster.kubernetes.io/source-cluster";
 

@@ -2,6 +2,12 @@
 
 use serde_json::Value;
 
+/// The label of an EndpointSlice that names its Service (`discovery.k8s.io/v1` `LabelServiceName`).
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The characters that a label's value may have.
+pub const MAX_LABEL_VALUE: usize = 63;
+
 /// The object's name; empty where it has none.
 #[must_use]
 pub fn name(object: &Value) -> &str {

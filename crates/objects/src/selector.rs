@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::object::MAX_LABEL_VALUE;
+
 /// A selector: every requirement must hold; none holds for everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
@@ -195,7 +197,7 @@ impl<'t> Parser<'t> {
     /// A label value: may be empty, at most 63 characters.
     fn value(&mut self) -> Result<String, SelectorError> {
         let value = self.span();
-        if value.len() > 63 {
+        if value.len() > MAX_LABEL_VALUE {
             Err(self.error("a label value of at most 63 characters"))
         } else {
             Ok(value.into())

@@ -1,6 +1,6 @@
 //! EndpointSlices of Services with a selector, as Kubernetes' own controller makes them.
 
-use headless_objects::object::{has_ended, is_ending, is_ready};
+use headless_objects::object::{SERVICE_NAME, has_ended, is_ending, is_ready};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
@@ -16,7 +16,6 @@ const MAX_ENDPOINTS: usize = 100;
 
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
 /// Services with what they select, so that a Pod's change costs what that Pod costs.
