@@ -6,7 +6,7 @@
 //!             ┌────────────────────┴───────────────────────────┐
 //!   Service, EndpointSlice, Namespace         StatefulSet, Pod, ControllerRevision, PVC
 //!   (Pod only where a mode needs it)                           │
-//! ┌─ watch/ ────────────────────────────┐   ┌─ controller/ ────┼─────────────────────┐
+//! ┌─ watch/ ────────────────────────────┐   ┌─ reconciler/ ────┼─────────────────────┐
 //! │  protobuf where the server has it   │   │  observe         ▼                     │
 //! │  relist = one reset                 │   │     │    act ──► create, delete, patch │
 //! │  wire types: only the fields used   │   │     │     ▲                            │
@@ -35,7 +35,7 @@
 //!
 //! ```text
 //! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
-//! L2  api, watch, controller, listen, plugin, admin     adapters: async + IO
+//! L2  api, watch, reconciler, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle      facts; crates/objects: words about Kubernetes objects
 //! ```
@@ -65,9 +65,9 @@ pub mod zone;
 
 pub mod admin;
 pub mod api;
-pub mod controller;
 pub mod listen;
 pub mod plugin;
+pub mod reconciler;
 pub mod watch;
 
 pub mod args;

@@ -27,13 +27,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
-use crate::controller;
 use crate::corefile::{CorefileError, Source};
 use crate::listen::interface_addresses;
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::{self, HEADER};
 use crate::name::absolute;
 use crate::plugin::kit::ResolvConf;
+use crate::reconciler;
 use crate::serve::files::Files;
 use crate::serve::{Ambient, Program, Setup};
 use crate::store::Change;
@@ -138,7 +138,7 @@ impl Sandbox {
         }
         let shutdown = CancellationToken::new();
         let broken = watch::Sender::new(None);
-        let run = controller::run(cluster.client(), cluster.clock());
+        let run = reconciler::run(cluster.client(), cluster.clock());
         let reconciler = tokio::spawn(noticed("the reconciler", run, broken.clone()));
         let run = program.run(shutdown.clone());
         let server = tokio::spawn(noticed("the DNS server", run, broken.clone()));

@@ -11,8 +11,8 @@ use regex::Regex;
 /// Where tests are, and what they show of a scenario.
 const PLACES: [(&str, &str); 4] = [
     ("src/statefulset", "plan"),
-    ("src/controller", "controller"),
-    ("tests/reconciler", "controller"),
+    ("src/reconciler", "reconciler"),
+    ("tests/reconciler", "reconciler"),
     ("tests/support/statefulset", "cluster"),
 ];
 

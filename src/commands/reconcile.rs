@@ -8,8 +8,8 @@ use tracing::info;
 
 use super::server;
 use crate::api;
-use crate::controller;
-use crate::controller::lease::{self, Lease};
+use crate::reconciler;
+use crate::reconciler::lease::{self, Lease};
 use crate::signals::{Program, stop_signal, unless_stopped};
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ impl Reconcile {
         let Some(LeaseName { ns, name }) = self.lease else {
             info!("reconciling every StatefulSet");
             tokio::select! {
-                () = controller::run(client, Timestamp::now) => {}
+                () = reconciler::run(client, Timestamp::now) => {}
                 () = stop.cancelled() => {}
             }
             return Ok(());
@@ -71,7 +71,7 @@ impl Reconcile {
         info!(ns = %lease.ns, name = %lease.name, identity = %lease.identity, "waiting for the lease");
         let work = {
             let client = client.clone();
-            move || controller::run(client.clone(), Timestamp::now)
+            move || reconciler::run(client.clone(), Timestamp::now)
         };
         lease::lead(client, lease, work, stop).await;
         Ok(())

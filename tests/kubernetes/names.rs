@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::FutureExt;
 use headless_cluster::Delays;
-use headless_dns::controller;
+use headless_dns::reconciler;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use jiff::Timestamp;
@@ -59,7 +59,7 @@ impl World {
         };
         let plane = ControlPlane::start(programs, options).await;
         if reconciler == Reconciler::Ours {
-            tokio::spawn(controller::run(plane.client.clone(), Timestamp::now));
+            tokio::spawn(reconciler::run(plane.client.clone(), Timestamp::now));
         }
         let kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
         let names = Names::serve(&service_account(

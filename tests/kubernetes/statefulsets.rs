@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use headless_cluster::Delays;
 use headless_dns::api::Client;
-use headless_dns::controller;
+use headless_dns::reconciler;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ async fn start(programs: &Programs, keeper: Keeper) -> (ControlPlane, TestKubele
 async fn all(programs: Programs, keeper: Keeper) {
     let (plane, _kubelet) = start(&programs, keeper).await;
     if keeper == Keeper::Ours {
-        tokio::spawn(controller::run(plane.client.clone(), Timestamp::now));
+        tokio::spawn(reconciler::run(plane.client.clone(), Timestamp::now));
     }
     let run = async |(name, scenario): Scenario| {
         let ns = name.split('_').next().unwrap();
@@ -126,7 +126,7 @@ fn slow(client: &Client) -> Client {
 
 async fn left_alone(programs: Programs) {
     let (plane, _kubelet) = start(&programs, Keeper::Upstream).await;
-    tokio::spawn(controller::run(slow(&plane.client), Timestamp::now));
+    tokio::spawn(reconciler::run(slow(&plane.client), Timestamp::now));
     let mut world = World::new(plane.client.clone(), "test", Keeper::Upstream).await;
     // It takes some seconds, for times are whole ones.
     let mut object = set(2);

@@ -9,7 +9,7 @@ use futures::{FutureExt, StreamExt};
 use headless_cluster::{Cluster, Delays};
 use headless_dns::api::{self, Client};
 use headless_dns::apiserver::ApiServer;
-use headless_dns::controller;
+use headless_dns::reconciler;
 use http::{Method, Request};
 use kube::client::Body;
 use regex::Regex;
@@ -239,7 +239,7 @@ async fn compare(programs: Programs) {
     let _kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
     let mut cluster = Cluster::start(Delays::default());
     let (_, kubeconfig) = cluster.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
-    tokio::spawn(controller::run(cluster.client(), cluster.clock()));
+    tokio::spawn(reconciler::run(cluster.client(), cluster.clock()));
     let file = plane.path("embedded.kubeconfig");
     std::fs::write(&file, kubeconfig.to_string()).unwrap();
     let embedded = ApiServer::Kubeconfig {

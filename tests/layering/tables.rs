@@ -36,7 +36,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(1, "store", "endpoint name zone"),
     row(2, "admin", ""),
     row(2, "api", "apiserver"),
-    row(2, "controller", "api statefulset"),
+    row(2, "reconciler", "api statefulset"),
     row(
         2,
         "plugin",
@@ -55,12 +55,12 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "sandbox",
-        "api controller corefile listen message name plugin serve store zone",
+        "api corefile listen message name plugin reconciler serve store zone",
     ),
     row(
         3,
         "commands",
-        "api apiserver controller listen output plugin process sandbox serve signals store",
+        "api apiserver listen output plugin process reconciler sandbox serve signals store",
     ),
     row(3, "args", "commands output process"),
 ];
@@ -101,7 +101,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("form_urlencoded", "crates/cluster/src/request"),
     (
         "futures",
-        "crates/cluster/src src/api src/controller src/listen src/plugin src/sandbox src/watch",
+        "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
     ),
     ("headless_cluster", "src/commands src/sandbox"),
     ("headless_objects", ""),
@@ -117,13 +117,13 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hyper_util", "crates/cluster/src/listen src/admin/http"),
     (
         "jiff",
-        "crates/cluster/src crates/objects/src src/commands src/controller src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/commands src/reconciler src/statefulset src/watch",
     ),
     ("json_patch", "crates/cluster/src/patch"),
     ("k8s_openapi", "crates/cluster/src src/watch/wire"),
     (
         "kube",
-        "crates/cluster/src src/api src/controller src/watch",
+        "crates/cluster/src src/api src/reconciler src/watch",
     ),
     ("nix", "src/commands src/listen src/signals"),
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
@@ -141,7 +141,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("serde", "crates/cluster/src src/api src/watch"),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/api src/controller src/sandbox src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/api src/reconciler src/sandbox src/statefulset src/watch",
     ),
     ("serde_path_to_error", "crates/cluster/src/types src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
@@ -150,17 +150,17 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("thiserror", ""),
     (
         "tokio",
-        "crates/cluster/src src/admin src/api src/args src/commands src/controller src/listen src/plugin src/sandbox src/serve src/signals src/watch",
+        "crates/cluster/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/sandbox src/serve src/signals src/watch",
     ),
     ("tokio_rustls", "crates/cluster/src/listen"),
     (
         "tokio_util",
-        "src/admin src/api src/commands src/controller src/listen src/sandbox src/serve src/signals",
+        "src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
     ),
     ("tower", "crates/cluster/src/server src/api src/watch"),
     (
         "tracing",
-        "crates/cluster/src src/admin src/api src/commands src/controller src/listen src/plugin src/process src/serve src/signals src/watch",
+        "crates/cluster/src src/admin src/api src/commands src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
     ),
     ("tracing_subscriber", "src/process"),
     ("uuid", "crates/cluster/src/state"),

@@ -61,18 +61,18 @@ const TRIED: &[Tried] = &[
             ),
             ("src/plugin/forward/other.rs", "use super::tried::X;"),
             (
-                "crates/cluster/src/controllers/tried.rs",
+                "crates/cluster/src/reconcilers/tried.rs",
                 "use super::tried_too::X;",
             ),
             (
-                "crates/cluster/src/controllers/tried_too.rs",
+                "crates/cluster/src/reconcilers/tried_too.rs",
                 "use super::{tried::X};",
             ),
             ("src/api/tried/mod.rs", "use super::tried_too::X;"),
             ("src/api/tried_too.rs", "use super::tried::X;"),
         ],
         said: &[
-            "crates/cluster/src/controllers: tried, tried_too name each other",
+            "crates/cluster/src/reconcilers: tried, tried_too name each other",
             "src/api: tried, tried_too name each other",
             "src/plugin/forward: one, other, tried name each other",
             "src/zone: tried, tried_too name each other",
@@ -104,7 +104,7 @@ const TRIED: &[Tried] = &[
             ),
         ],
         said: &[
-            "src/zone/tried.rs names kube, whose room is crates/cluster/src src/api src/controller src/watch",
+            "src/zone/tried.rs names kube, whose room is crates/cluster/src src/api src/reconciler src/watch",
             "src/plugin/tried.rs names hickory_proto, whose room is src/name src/message src/listen/encrypted",
             "src/plugin/forward/tried.rs names hickory_server, whose room is src/listen/encrypted",
             "src/serve/tried.rs names headless_cluster, whose room is src/commands src/sandbox",

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use futures::FutureExt;
 use headless_cluster::{Cluster, Delays};
-use headless_dns::controller;
+use headless_dns::reconciler;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ pub(crate) const TESTS: &[Test] = &[
 async fn start() -> (FakeApi, World, Cluster) {
     let cluster = Cluster::start(Delays::default());
     let api = FakeApi::new(&cluster);
-    tokio::spawn(controller::run(api.client(), cluster.clock()));
+    tokio::spawn(reconciler::run(api.client(), cluster.clock()));
     let world = World::new(cluster.client(), "test", Keeper::Ours).await;
     (api, world, cluster)
 }
@@ -392,7 +392,7 @@ async fn claims_unknown() {
     });
     let mut world = World::new(cluster.client(), "test", Keeper::Ours).await;
     world.create(set(1)).await;
-    tokio::spawn(controller::run(api.client(), cluster.clock()));
+    tokio::spawn(reconciler::run(api.client(), cluster.clock()));
     while *asked.lock().unwrap() < 3 {
         tokio::task::yield_now().await;
     }
@@ -419,7 +419,7 @@ async fn late_reply() {
     let cluster = Cluster::start(Delays::default());
     let api = FakeApi::new(&cluster);
     let held = api.hold(Method::DELETE, "/x-1");
-    tokio::spawn(controller::run(api.client(), cluster.clock()));
+    tokio::spawn(reconciler::run(api.client(), cluster.clock()));
     let mut world = World::new(cluster.client(), "test", Keeper::Ours).await;
     world.start(set(2)).await;
     world.scale(1).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use headless_cluster::{Cluster, Delays};
-use headless_dns::controller::lease::{Lease, lead};
+use headless_dns::reconciler::lease::{Lease, lead};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;

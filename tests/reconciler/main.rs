@@ -8,7 +8,7 @@ mod support;
 
 use futures::future::LocalBoxFuture;
 use headless_cluster::{Cluster, Delays};
-use headless_dns::controller;
+use headless_dns::reconciler;
 use libtest_mimic::{Arguments, Trial};
 use support::statefulset::scenarios;
 use support::statefulset::world::{Keeper, World};
@@ -21,7 +21,7 @@ fn main() -> std::process::ExitCode {
         Trial::test(name, move || {
             run(async move {
                 let cluster = Cluster::start(Delays::default());
-                tokio::spawn(controller::run(cluster.client(), cluster.clock()));
+                tokio::spawn(reconciler::run(cluster.client(), cluster.clock()));
                 let mut world = World::new(cluster.client(), "default-test", Keeper::Ours).await;
                 scenario(&mut world).await;
             })
