@@ -86,11 +86,13 @@ async fn credentialed(
     most: Duration,
 ) -> Result<Client, ApiError> {
     let server = server.clone();
-    let made = workers.run(most, async move { once(&server).await }).await;
+    let made = workers
+        .run(most, async move { connect_once(&server).await })
+        .await;
     made.map_err(ApiError::Workers)?
 }
 
-async fn once(server: &ApiServer) -> Result<Client, ApiError> {
+async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
     let mut config = match server {
         ApiServer::Ambient => ambient().await?,
         ApiServer::Kubeconfig { file, context } => from_file(file, context.clone()).await?,

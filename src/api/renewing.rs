@@ -66,8 +66,8 @@ impl Renewing {
 
     async fn send(self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         let (client, number) = self.current();
-        let again = again(&request);
-        let outcome = self.once(client, request).await;
+        let replay = replay(&request);
+        let outcome = self.send_with(client, request).await;
         let refused = match &outcome {
             // Half-written files make a client without credentials, and that is a user with few rights.
             Ok(response) => matches!(
@@ -81,13 +81,13 @@ impl Renewing {
         }
         self.renew(number).await;
         let (client, now) = self.current();
-        match again {
-            Some(request) if now != number => self.once(client, request).await,
+        match replay {
+            Some(request) if now != number => self.send_with(client, request).await,
             _ => outcome,
         }
     }
 
-    async fn once(
+    async fn send_with(
         &self,
         client: Client,
         request: Request<Body>,
@@ -123,12 +123,12 @@ impl Renewing {
 }
 
 /// The request once more, where its body can be sent twice.
-fn again(request: &Request<Body>) -> Option<Request<Body>> {
-    let mut again = Request::new(request.body().try_clone()?);
-    *again.method_mut() = request.method().clone();
-    *again.uri_mut() = request.uri().clone();
-    *again.headers_mut() = request.headers().clone();
-    Some(again)
+fn replay(request: &Request<Body>) -> Option<Request<Body>> {
+    let mut replay = Request::new(request.body().try_clone()?);
+    *replay.method_mut() = request.method().clone();
+    *replay.uri_mut() = request.uri().clone();
+    *replay.headers_mut() = request.headers().clone();
+    Some(replay)
 }
 
 impl tower::Service<Request<Body>> for Renewing {

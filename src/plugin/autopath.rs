@@ -169,7 +169,7 @@ impl Autopath {
             };
             match next.handle(&asked).await {
                 Ok(reply) => {
-                    let reply = under(query, reply.into_composed(&asked.question));
+                    let reply = answer_as_asked(query, reply.into_composed(&asked.question));
                     if reply.rcode != ResponseCode::NXDomain {
                         return Ok(reply.into());
                     }
@@ -185,7 +185,7 @@ impl Autopath {
 }
 
 /// The reply under the name that was asked: an alias leads to where it was found.
-fn under(query: &Query, reply: Option<Composed>) -> Composed {
+fn answer_as_asked(query: &Query, reply: Option<Composed>) -> Composed {
     let Some(mut reply) = reply else {
         return Composed::empty(ResponseCode::ServFail);
     };

@@ -84,7 +84,13 @@ impl Act {
         while let Some(batch) = batches.next()
             && outcome.is_ok()
         {
-            for result in join_all(batch.iter().map(|action| in_time(self.one(action)))).await {
+            for result in join_all(
+                batch
+                    .iter()
+                    .map(|action| in_time(self.perform_action(action))),
+            )
+            .await
+            {
                 match result {
                     Ok(now) => written.extend(now),
                     Err(error) => outcome = outcome.and(Err(error)),
@@ -104,7 +110,7 @@ impl Act {
     }
 
     /// Performs an action; returns what the objects are now.
-    async fn one(&self, action: &Action) -> Result<Vec<Written>, kube::Error> {
+    async fn perform_action(&self, action: &Action) -> Result<Vec<Written>, kube::Error> {
         match action {
             Action::AdoptPod { name, patch } => self.adopt(Kind::Pod, name, patch).await,
             Action::AdoptRevision { name, patch } => self.adopt(Kind::Revision, name, patch).await,
@@ -251,7 +257,8 @@ impl Act {
 
     /// Says on the set what was done, in upstream's words; a name that is taken is no news.
     async fn report<T>(&self, verb: &str, what: &str, outcome: Result<&T, &kube::Error>) {
-        let Some((kind, reason, message)) = events::of(verb, what, self.name(), outcome.err())
+        let Some((kind, reason, message)) =
+            events::of_request(verb, what, self.name(), outcome.err())
         else {
             return;
         };

@@ -7,7 +7,7 @@ use crate::api::explain;
 use headless_objects::rfc3339::timestamp;
 
 /// Type, reason and message of what was done; `None` for what is no news.
-pub(super) fn of(
+pub(super) fn of_request(
     verb: &str,
     what: &str,
     set: &str,
@@ -85,7 +85,7 @@ mod tests {
                 event["reason"].as_str().unwrap().to_owned(),
                 message.to_owned(),
             );
-            assert_eq!(of(verb, what, set, None), Some(wanted));
+            assert_eq!(of_request(verb, what, set, None), Some(wanted));
         }
         assert_eq!(events.len(), 14);
     }

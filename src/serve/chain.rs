@@ -56,7 +56,7 @@ async fn stanza(
     let options = watch::Options {
         labels: spec.labels.clone(),
         namespace_labels: spec.namespace_labels.clone(),
-        shape: watch::wire::Shape {
+        slices: watch::wire::SliceOptions {
             endpoint_pod_names: spec.endpoint_pod_names,
             zonal: spec.view.zonal,
         },

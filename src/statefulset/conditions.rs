@@ -77,7 +77,7 @@ pub(super) enum Progress {
 }
 
 /// The conditions a set is to have, from those it has; null for none.
-pub(super) fn of(
+pub(super) fn conditions(
     now: Timestamp,
     present: &Value,
     stall: Option<&Stall>,

@@ -42,7 +42,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     }
     let set = &*owned.set;
     let spec = Spec::of(set);
-    let revisions = revision::of(set, &owned.revisions, &observed.revisions);
+    let revisions = revision::revisions(set, &owned.revisions, &observed.revisions);
     let mut members: Vec<Member<'_>> = owned
         .pods
         .iter()
@@ -136,7 +136,7 @@ impl<'a> Sync<'a> {
                 message: stall.message(),
             });
         }
-        let status = status::of(
+        let status = status::status(
             self.now,
             &self.observed.set,
             &counts,
@@ -160,7 +160,7 @@ impl<'a> Sync<'a> {
                     self.create(ordinal);
                     true
                 }
-                Some(member) => self.tend(member),
+                Some(member) => self.keep(member),
             };
             if stop && self.spec.ordered {
                 return Pass::Stop;
@@ -170,7 +170,7 @@ impl<'a> Sync<'a> {
     }
 
     /// Looks after a Pod that is there; whether its successors must wait.
-    fn tend(&mut self, member: &'a Member<'a>) -> bool {
+    fn keep(&mut self, member: &'a Member<'a>) -> bool {
         if member.ended {
             self.replace(member);
             return true;

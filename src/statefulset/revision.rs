@@ -22,7 +22,7 @@ pub(super) struct Revisions {
 }
 
 /// Finds or makes the set's revisions. `present`: the set's own; `all`: those whose names could be in the way too.
-pub(super) fn of(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>]) -> Revisions {
+pub(super) fn revisions(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>]) -> Revisions {
     let mut sorted: Vec<&Value> = present.iter().map(|r| &**r).collect();
     sorted.sort_by_key(|r| {
         let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
@@ -38,7 +38,7 @@ pub(super) fn of(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>]) -> Rev
     let mut actions = Vec::new();
     let equal = sorted.iter().rev().find(|r| canonical(&r["data"]) == data);
     // What an older API server left out, or wrote otherwise, is no change.
-    let meant = |r: &&&Value| means(template(r)) == means(&set["spec"]["template"]);
+    let meant = |r: &&&Value| normalized(template(r)) == normalized(&set["spec"]["template"]);
     let update = match equal.or_else(|| sorted.last().filter(meant)) {
         Some(same) if number(same) == newest => Value::clone(same),
         Some(older) => {
@@ -131,7 +131,7 @@ fn make(set: &Value, data: &Value, (revision, collisions): (i64, i64)) -> Value 
 }
 
 /// The template with its defaults and without what says nothing: equal for templates that mean the same.
-fn means(template: &Value) -> Value {
+fn normalized(template: &Value) -> Value {
     let mut template = fields(template);
     if let Some(fields) = template.as_object_mut() {
         fields.remove("$patch");
@@ -228,7 +228,7 @@ mod tests {
         }
         assert_eq!(revisions.len(), 9);
         for set in fixture["setsAsCreated"].as_array().unwrap() {
-            let update = of(set, &[], &[]).update;
+            let update = revisions(set, &[], &[]).update;
             assert_eq!(update["metadata"]["name"], set["status"]["updateRevision"]);
             let made = revisions.iter().find(|r| name(r) == name(&update)).unwrap();
             assert_eq!(

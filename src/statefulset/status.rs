@@ -49,7 +49,7 @@ pub(super) fn count<'a>(
 }
 
 /// The status, from the one the set has.
-pub(super) fn of(
+pub(super) fn status(
     now: Timestamp,
     set: &Value,
     counts: &Counts<'_>,
@@ -74,7 +74,7 @@ pub(super) fn of(
     for (field, n) in zero_is_left_out.into_iter().filter(|(_, n)| *n > 0) {
         status[field] = n.into();
     }
-    let conditions = conditions::of(now, &set["status"]["conditions"], stall, progress);
+    let conditions = conditions::conditions(now, &set["status"]["conditions"], stall, progress);
     if !conditions.is_null() {
         status["conditions"] = conditions;
     }

@@ -20,7 +20,7 @@ use crate::api::Connection;
 use crate::store::{Change, Event, Resource, Store};
 use crate::zone::Zone;
 use headless_objects::selector::Selector;
-use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, Shape};
+use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, SliceOptions};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.
 const QUEUE: usize = 128;
@@ -36,7 +36,7 @@ pub struct Options {
     /// Of namespaces, and as in CoreDNS of ServiceImports.
     pub namespace_labels: Selector,
     /// How slices are read.
-    pub shape: Shape,
+    pub slices: SliceOptions,
     /// Slices are not resource.
     pub noendpoints: bool,
     /// Pods are resource.
@@ -89,7 +89,7 @@ impl Watches {
         for resource in options.watches() {
             let feed = stream::Feed {
                 resource,
-                shape: options.shape,
+                slices: options.slices,
                 events: events.clone(),
                 connection: Arc::clone(&connection),
             };

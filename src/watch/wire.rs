@@ -20,7 +20,7 @@ use crate::zone::Scope;
 
 /// How slices are read: what a stanza's options change in the facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct SliceOptions {
     /// `endpoint_pod_names`: an endpoint without hostname is named after its target.
     pub endpoint_pod_names: bool,
     /// `zonal`: topology zones are kept.
@@ -30,7 +30,7 @@ pub struct Shape {
 /// An object that tells a fact.
 pub trait Wire {
     /// What it says; `None` where it says nothing that answers need. `scope`: whose Services a slice belongs to.
-    fn fact(&self, scope: Scope, shape: Shape) -> Option<Fact>;
+    fn fact(&self, scope: Scope, slices: SliceOptions) -> Option<Fact>;
 }
 
 /// v1 Namespace.
@@ -281,13 +281,13 @@ pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
 }
 
 impl Wire for Namespace {
-    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
         Some(Fact::Namespace)
     }
 }
 
 impl Wire for Service {
-    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let single = std::slice::from_ref(&spec.cluster_ip);
         let ips = if spec.cluster_ips.is_empty() {
@@ -314,7 +314,7 @@ impl Wire for Service {
 }
 
 impl Wire for ServiceImport {
-    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let headless = *spec.kind == *"Headless";
         let kind = if headless {
@@ -335,7 +335,7 @@ impl Wire for ServiceImport {
 }
 
 impl Wire for EndpointSlice {
-    fn fact(&self, scope: Scope, shape: Shape) -> Option<Fact> {
+    fn fact(&self, scope: Scope, slices: SliceOptions) -> Option<Fact> {
         let owner_label = match scope {
             Scope::Cluster => SERVICE_NAME,
             Scope::ClusterSet => IMPORT_NAME,
@@ -351,7 +351,7 @@ impl Wire for EndpointSlice {
         let endpoints: Vec<_> = self
             .endpoints
             .iter()
-            .flat_map(|e| e.endpoints(shape, &self.address_type))
+            .flat_map(|e| e.endpoints(slices, &self.address_type))
             .collect();
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
         let ports = ports(&self.ports, true);
@@ -362,7 +362,7 @@ impl Wire for EndpointSlice {
 }
 
 impl Wire for Pod {
-    fn fact(&self, _: Scope, _: Shape) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
         if self.metadata.deletion_timestamp.is_some() {
             return None; // what it said last stays true until it is gone
         }
@@ -407,12 +407,13 @@ impl OwnedEndpoint<'_> {
 impl WireEndpoint {
     fn endpoints<'a>(
         &'a self,
-        shape: Shape,
+        slices: SliceOptions,
         address_type: &'a str,
     ) -> impl Iterator<Item = OwnedEndpoint<'a>> {
         let hostname = Some(&*self.hostname).filter(|h| !h.is_empty());
-        let target = Some(&*self.target_ref.name)
-            .filter(|name| shape.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL);
+        let target = Some(&*self.target_ref.name).filter(|name| {
+            slices.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL
+        });
         let conditions = Conditions {
             ready: self.conditions.ready.unwrap_or(true),
             terminating: self.conditions.terminating.unwrap_or(false),
@@ -422,7 +423,7 @@ impl WireEndpoint {
                 "FQDN" => Address::Name(text),
                 _ => Address::Ip(text.parse().ok()?),
             };
-            let zone = if shape.zonal {
+            let zone = if slices.zonal {
                 self.zone.to_ascii_lowercase()
             } else {
                 String::new()

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use headless_dns::api::Client;
-use headless_dns::watch::wire::Shape;
+use headless_dns::watch::wire::SliceOptions;
 use headless_dns::watch::{Options as Watched, Watches};
 use http::{Method, Request, header};
 use serde_json::json;
@@ -62,7 +62,7 @@ async fn compare(programs: Programs) {
         .unwrap();
     }
     let options = Watched {
-        shape: Shape {
+        slices: SliceOptions {
             endpoint_pod_names: true,
             zonal: true,
         },

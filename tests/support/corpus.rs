@@ -8,7 +8,7 @@ use headless_dns::message::record::Record;
 use headless_dns::message::reply::{Composed, ResponseCode};
 use headless_dns::name::{Origins, absolute};
 use headless_dns::store::{Event, Resource, Store};
-use headless_dns::watch::wire::{self, Shape, Wire, object_of};
+use headless_dns::watch::wire::{self, SliceOptions, Wire, object_of};
 use headless_dns::zone::{Answer, PodMode, Shown, View, Zone};
 use headless_objects::selector::Selector;
 use serde::Deserialize;
@@ -174,7 +174,7 @@ impl Case {
     }
 
     fn events(&self, watches: &[Resource]) -> Vec<Event> {
-        let shape = Shape {
+        let slices = SliceOptions {
             endpoint_pod_names: self.flag("endpoint_pod_names"),
             zonal: self.flag("zonal"),
         };
@@ -211,7 +211,7 @@ impl Case {
                 {
                     continue;
                 }
-                events.extend(fact(*watched, object, shape));
+                events.extend(fact(*watched, object, slices));
             }
         }
         events
@@ -219,30 +219,30 @@ impl Case {
 }
 
 /// What the watch makes of an object.
-pub fn fact(watched: Resource, object: &Value, shape: Shape) -> Option<Event> {
+pub fn fact(watched: Resource, object: &Value, slices: SliceOptions) -> Option<Event> {
     fn of<T: Wire + kube::Resource<DynamicType = ()> + for<'de> Deserialize<'de>>(
         watched: Resource,
         object: &Value,
-        shape: Shape,
+        slices: SliceOptions,
     ) -> Option<Event> {
         let object: T = serde_json::from_value(object.clone()).unwrap();
-        let fact = object.fact(watched.scope(), shape)?;
+        let fact = object.fact(watched.scope(), slices)?;
         Some(Event::Apply(object_of(object.meta()), fact))
     }
     match watched {
-        Resource::Namespaces => of::<wire::Namespace>(watched, object, shape),
-        Resource::Services => of::<wire::Service>(watched, object, shape),
+        Resource::Namespaces => of::<wire::Namespace>(watched, object, slices),
+        Resource::Services => of::<wire::Service>(watched, object, slices),
         Resource::Slices | Resource::ImportSlices => {
-            of::<wire::EndpointSlice>(watched, object, shape)
+            of::<wire::EndpointSlice>(watched, object, slices)
         }
         Resource::Pods => {
             let phase = object["status"]["phase"].as_str().unwrap_or("");
             let shown = !["Succeeded", "Failed", "Unknown"].contains(&phase);
             shown
-                .then(|| of::<wire::Pod>(watched, object, shape))
+                .then(|| of::<wire::Pod>(watched, object, slices))
                 .flatten()
         }
-        Resource::Imports => of::<wire::ServiceImport>(watched, object, shape),
+        Resource::Imports => of::<wire::ServiceImport>(watched, object, slices),
     }
 }
 

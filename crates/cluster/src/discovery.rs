@@ -76,7 +76,7 @@ fn group((name, version): &(&str, &str)) -> Value {
     json!({"name": name, "versions": [version], "preferredVersion": version})
 }
 
-fn of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + use<'a> {
+fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + use<'a> {
     KINDS
         .iter()
         .filter(move |k| k.group == group && k.version == version)
@@ -84,7 +84,7 @@ fn of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kin
 
 fn resources(group: &str, version: &str) -> Value {
     let mut list = Vec::new();
-    for kind in of(group, version) {
+    for kind in kinds_of(group, version) {
         let mut entry = json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], "shortNames": kind.short,
@@ -119,7 +119,7 @@ fn resources(group: &str, version: &str) -> Value {
 fn openapi(group: &str, version: &str) -> Value {
     let mut paths = serde_json::Map::new();
     let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-    for kind in of(group, version) {
+    for kind in kinds_of(group, version) {
         let root = if group.is_empty() {
             format!("/api/{version}")
         } else {

@@ -25,7 +25,7 @@ const CORE: Kind = Kind {
     generation: false,
     names: Names::Subdomain,
     fields: &[],
-    types: types::of::<Custom>,
+    types: types::check_as::<Custom>,
     defaults: none,
     validate: anything,
     name_is_last: false,
@@ -42,7 +42,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "ConfigMap",
         plural: "configmaps",
-        types: types::of::<core::ConfigMap>,
+        types: types::check_as::<core::ConfigMap>,
         short: &["cm"],
         columns: table::CONFIG_MAP,
         ..CORE
@@ -50,7 +50,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Event",
         plural: "events",
-        types: types::of::<core::Event>,
+        types: types::check_as::<core::Event>,
         fields: &[
             "involvedObject.apiVersion",
             "involvedObject.fieldPath",
@@ -72,7 +72,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Namespace",
         plural: "namespaces",
-        types: types::of::<core::Namespace>,
+        types: types::check_as::<core::Namespace>,
         fields: &["status.phase"],
         short: &["ns"],
         subresources: &["status"],
@@ -84,7 +84,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Node",
         plural: "nodes",
-        types: types::of::<core::Node>,
+        types: types::check_as::<core::Node>,
         fields: &["spec.unschedulable"],
         short: &["no"],
         subresources: &["status"],
@@ -94,7 +94,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "PersistentVolume",
         plural: "persistentvolumes",
-        types: types::of::<core::PersistentVolume>,
+        types: types::check_as::<core::PersistentVolume>,
         short: &["pv"],
         subresources: &["status"],
         defaults: defaults::volume,
@@ -104,7 +104,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "PersistentVolumeClaim",
         plural: "persistentvolumeclaims",
-        types: types::of::<core::PersistentVolumeClaim>,
+        types: types::check_as::<core::PersistentVolumeClaim>,
         short: &["pvc"],
         subresources: &["status"],
         defaults: defaults::claim,
@@ -115,7 +115,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Pod",
         plural: "pods",
-        types: types::of::<core::Pod>,
+        types: types::check_as::<core::Pod>,
         fields: &[
             "spec.hostNetwork",
             "spec.nodeName",
@@ -146,7 +146,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Secret",
         plural: "secrets",
-        types: types::of::<core::Secret>,
+        types: types::check_as::<core::Secret>,
         fields: &["type"],
         defaults: defaults::secret,
         columns: table::SECRET,
@@ -155,7 +155,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "Service",
         plural: "services",
-        types: types::of::<core::Service>,
+        types: types::check_as::<core::Service>,
         fields: &["spec.clusterIP", "spec.type"],
         short: &["svc"],
         subresources: &["status"],
@@ -168,7 +168,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         kind: "ServiceAccount",
         plural: "serviceaccounts",
-        types: types::of::<core::ServiceAccount>,
+        types: types::check_as::<core::ServiceAccount>,
         short: &["sa"],
         columns: table::AGE_ONLY,
         ..CORE
@@ -177,7 +177,7 @@ pub const KINDS: &[Kind] = &[
         group: "apps",
         kind: "ControllerRevision",
         plural: "controllerrevisions",
-        types: types::of::<apps::ControllerRevision>,
+        types: types::check_as::<apps::ControllerRevision>,
         validate: validate::revision,
         columns: table::REVISION,
         ..CORE
@@ -186,7 +186,7 @@ pub const KINDS: &[Kind] = &[
         group: "apps",
         kind: "StatefulSet",
         plural: "statefulsets",
-        types: types::of::<apps::StatefulSet>,
+        types: types::check_as::<apps::StatefulSet>,
         short: &["sts"],
         subresources: &["status", "scale"],
         generation: true,
@@ -200,7 +200,7 @@ pub const KINDS: &[Kind] = &[
         group: "coordination.k8s.io",
         kind: "Lease",
         plural: "leases",
-        types: types::of::<coordination::Lease>,
+        types: types::check_as::<coordination::Lease>,
         columns: table::LEASE,
         ..CORE
     },
@@ -208,7 +208,7 @@ pub const KINDS: &[Kind] = &[
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
         plural: "endpointslices",
-        types: types::of::<discovery::EndpointSlice>,
+        types: types::check_as::<discovery::EndpointSlice>,
         generation: true,
         validate: validate::slice,
         columns: table::SLICE,
@@ -226,7 +226,7 @@ pub const KINDS: &[Kind] = &[
         group: "storage.k8s.io",
         kind: "StorageClass",
         plural: "storageclasses",
-        types: types::of::<storage::StorageClass>,
+        types: types::check_as::<storage::StorageClass>,
         short: &["sc"],
         defaults: defaults::storage_class,
         columns: table::STORAGE_CLASS,

@@ -13,7 +13,7 @@ use super::status::ApiStatus;
 ///
 /// # Errors
 /// The first field that is of another type.
-pub fn of<T: DeserializeOwned>(object: &Value) -> Result<(), Mistyped> {
+pub fn check_as<T: DeserializeOwned>(object: &Value) -> Result<(), Mistyped> {
     match serde_path_to_error::deserialize::<_, T>(object) {
         Ok(_) => Ok(()),
         Err(error) => Err(Mistyped {

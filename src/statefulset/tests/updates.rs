@@ -326,7 +326,7 @@ fn s53_in_a_parallel_set_the_next_goes_as_soon_as_one_of_the_batch_is_available(
 /// What the update step alone would delete.
 fn step(world: &mut World) -> Vec<String> {
     world.image(2);
-    let revisions = revision::of(&world.observed.set, &world.observed.revisions, &[]);
+    let revisions = revision::revisions(&world.observed.set, &world.observed.revisions, &[]);
     let spec = Spec::of(&world.observed.set);
     let mut members: Vec<_> = world
         .observed

@@ -138,7 +138,7 @@ fn decide(
         return Decision::Act(vec![Action::Advance(key.clone(), duration)]);
     }
     if faults.lost {
-        return lose(step.now, key, pod);
+        return node_lost(step.now, key, pod);
     }
     if is_ending(pod) {
         if shown(step.objects, key, pod) {
@@ -172,11 +172,11 @@ fn decide(
             Decision::Act(start(step.now, key, pod, number))
         };
     }
-    go_on(step.now, key, pod, (since, &faults))
+    advance(step.now, key, pod, (since, &faults))
 }
 
 /// A Pod that has been started: what its annotations ask for now, and the next try of what has ended.
-fn go_on(
+fn advance(
     now: Timestamp,
     key: &Key,
     pod: &Value,
@@ -200,7 +200,7 @@ fn go_on(
 }
 
 /// A Pod whose node is lost: what runs is not known to be Ready any more, and nothing else happens.
-fn lose(now: Timestamp, key: &Key, pod: &Value) -> Decision {
+fn node_lost(now: Timestamp, key: &Key, pod: &Value) -> Decision {
     let mut lost = pod.clone();
     if pod["status"]["phase"] == "Running" {
         let ready = ("Ready", "Unknown");

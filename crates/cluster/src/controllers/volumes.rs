@@ -24,7 +24,7 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     for key in claims.iter().filter(|key| step.objects.get(key).is_none()) {
         actions.extend(release(step.objects, key));
     }
-    actions.extend(let_go(step, &claims));
+    actions.extend(drop_protection(step, &claims));
     // A class or a volume that appears serves the claims that wait for it.
     let supply = [
         touched(step, "StorageClass"),
@@ -188,7 +188,7 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
 }
 
 /// Claims that are deleted go once no Pod uses them.
-fn let_go(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
+fn drop_protection(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
     let pods = touched(step, "Pod");
     let claims = step.objects.list(kinds::PERSISTENT_VOLUME_CLAIM, None);
     // Only a Pod's or the claim's own change can end the use.
