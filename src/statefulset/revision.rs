@@ -228,7 +228,7 @@ mod tests {
         }
         assert_eq!(revisions.len(), 9);
         for set in fixture["setsAsCreated"].as_array().unwrap() {
-            let update = revisions(set, &[], &[]).update;
+            let update = super::revisions(set, &[], &[]).update;
             assert_eq!(update["metadata"]["name"], set["status"]["updateRevision"]);
             let made = revisions.iter().find(|r| name(r) == name(&update)).unwrap();
             assert_eq!(
