@@ -65,7 +65,7 @@ pub struct Endpoint<'a> {
     /// The endpoint's own label, where it has one; else the dashed address. A slice keeps it in lower case.
     pub label: Option<&'a str>,
     /// The topology zone, lower case; empty unless it is wanted and known.
-    pub zone: &'a str,
+    pub topology: &'a str,
     /// Whether it is shown.
     pub conditions: Conditions,
 }
@@ -100,8 +100,8 @@ pub struct Slice {
     label_ends: Box<[u32]>,
     conditions: Box<[Conditions]>,
     ready: usize,
-    /// Topology zones; empty where they are not wanted.
-    zones: Box<[Box<str>]>,
+    /// Topologies; empty where they are not wanted.
+    topologies: Box<[Box<str>]>,
 }
 
 impl Slice {
@@ -114,7 +114,7 @@ impl Slice {
             .map(|e| std::mem::discriminant(&e.address));
         let mut labels = String::new();
         let (mut label_ends, mut conditions) = (Vec::new(), Vec::new());
-        let mut zones: Vec<Box<str>> = Vec::new();
+        let mut topologies: Vec<Box<str>> = Vec::new();
         for endpoint in endpoints
             .iter()
             .filter(|e| Some(std::mem::discriminant(&e.address)) == kind)
@@ -134,11 +134,11 @@ impl Slice {
             );
             label_ends.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
             conditions.push(endpoint.conditions);
-            zones.push(Box::from(endpoint.zone));
+            topologies.push(Box::from(endpoint.topology));
         }
-        let known: usize = zones.iter().map(|zone| str::len(zone)).sum();
+        let known: usize = topologies.iter().map(|topology| str::len(topology)).sum();
         if known == 0 {
-            zones.clear();
+            topologies.clear();
         }
         let addresses = match (v6.is_empty(), names.is_empty()) {
             (true, true) => Addresses::V4(v4.into()),
@@ -153,7 +153,7 @@ impl Slice {
             label_ends: label_ends.into(),
             ready: conditions.iter().filter(|c: &&Conditions| c.ready).count(),
             conditions: conditions.into(),
-            zones: zones.into(),
+            topologies: topologies.into(),
         }
     }
 
@@ -191,7 +191,7 @@ impl Slice {
                 Addresses::Names(n) => Address::Name(&n[i]),
             },
             label: (!label.is_empty()).then_some(label),
-            zone: self.zones.get(i).map_or("", |z| z),
+            topology: self.topologies.get(i).map_or("", |topology| topology),
             conditions: self.conditions[i],
         }
     }
@@ -248,7 +248,7 @@ mod tests {
         Endpoint {
             address: Address::Ip(ip.parse().unwrap()),
             label,
-            zone: "",
+            topology: "",
             conditions: READY,
         }
     }

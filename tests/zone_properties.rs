@@ -81,7 +81,7 @@ fn fact(resource: Resource, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 .map(|(b, label)| Endpoint {
                     address: Address::Ip(ip(*b)),
                     label: (b % 2 == 0).then_some(label.as_str()),
-                    zone: "",
+                    topology: "",
                     conditions: Conditions {
                         ready: b % 5 != 0,
                         terminating: false,

@@ -69,7 +69,7 @@ pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
         }
         _ => (rest, None),
     };
-    let zones = zones_of(zone)
+    let zones = origins_of(zone)
         .map_err(|problem| token.error(problem, "a zone such as `cluster.local`, or a CIDR"))?;
     Ok(zones
         .into_iter()
@@ -86,7 +86,7 @@ pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn zones_of(word: &str) -> Result<Vec<Name>, String> {
+pub fn origins_of(word: &str) -> Result<Vec<Name>, String> {
     if word.is_empty() {
         return Ok(vec![Name::root()]);
     }

@@ -96,7 +96,7 @@ fn quotes_comments_and_a_byte_order_mark_are_taken_as_caddy_takes_them() {
 #[test]
 fn a_cidr_becomes_reverse_zones_at_the_next_octet_or_nibble() {
     let zones = |word| {
-        zones_of(word)
+        origins_of(word)
             .unwrap()
             .iter()
             .map(ToString::to_string)
@@ -114,7 +114,7 @@ fn a_cidr_becomes_reverse_zones_at_the_next_octet_or_nibble() {
         ["8.b.d.0.1.0.0.2.ip6.arpa.", "9.b.d.0.1.0.0.2.ip6.arpa."]
     );
     assert_eq!(zones("0.0.0.0/0"), ["in-addr.arpa."]);
-    assert!(zones_of("10.0.0.0/33").is_err());
+    assert!(origins_of("10.0.0.0/33").is_err());
     assert_eq!(
         show("2001:db8::/32:5353 {\n}", &[]),
         ["8.b.d.0.1.0.0.2.ip6.arpa.:5353 {  }"]

@@ -19,7 +19,7 @@ use crate::name::{Name, Origin, Origins, join};
 struct Spec {
     token: Token,
     /// Names in these are walked.
-    zones: Origins,
+    origins: Origins,
     /// The search list: of the client's Pod, then of a file.
     search: Search,
 }
@@ -53,13 +53,13 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        let (zones, search) = (self.zones.clone(), self.search.clone());
+        let (origins, search) = (self.origins.clone(), self.search.clone());
         let cluster = match search {
             Search::Fixed(_) => None,
             Search::Kubernetes(_) => Some(parts.cluster(&self.token)?.clone()),
         };
         Ok(Arc::new(Autopath {
-            zones,
+            origins,
             search,
             cluster,
         }))
@@ -69,7 +69,7 @@ impl Link for Spec {
 fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, CorefileError> {
     directive.no_body()?;
     let args = directive.some_args("a file like /etc/resolv.conf, or @kubernetes")?;
-    let Some((from, zones)) = args.split_last() else {
+    let Some((from, origins)) = args.split_last() else {
         return Err(directive
             .name
             .error("`autopath` needs an argument", "@kubernetes"));
@@ -95,13 +95,13 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Cor
     };
     Ok(Spec {
         token: directive.name.clone(),
-        zones: directives.zones(zones)?.into(),
+        origins: directives.origins(origins)?.into(),
         search,
     })
 }
 
 struct Autopath {
-    zones: Origins,
+    origins: Origins,
     search: Search,
     /// That of the block, where search lists come from it.
     cluster: Option<Cluster>,
@@ -145,7 +145,7 @@ impl Autopath {
     async fn walk(&self, query: &Query, next: Next<'_>) -> Handled {
         let qname = &query.question.qname;
         let search = self.search(query);
-        let (Some(first), true) = (search.first(), self.zones.cover(qname)) else {
+        let (Some(first), true) = (search.first(), self.origins.cover(qname)) else {
             return next.handle(query).await;
         };
         // Only what the client's resolver has put the first element behind is walked; the bare element is a name.

@@ -1,4 +1,4 @@
-//! `k8s_external`: external addresses of Services, in zones of their own. Its handler is that of `kubernetes`.
+//! `k8s_external`: external addresses of Services, in origins of their own. Its handler is that of `kubernetes`.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::zone::ExternalView;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Spec {
     token: Token,
-    /// The zones, lower case.
-    zones: Origins,
+    /// The origins, lower case.
+    origins: Origins,
     /// The label of the zone's own names.
     apex: String,
     /// TTL, in seconds.
@@ -44,7 +44,7 @@ impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         let Cluster { zone, view } = parts.cluster(&self.token)?.clone();
         let view = ExternalView {
-            origins: self.zones.clone(),
+            origins: self.origins.clone(),
             apex: self.apex.clone(),
             ttl: self.ttl,
             headless: self.headless,
@@ -61,11 +61,11 @@ impl Link for Spec {
 
 fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
     let directive = directives.only()?;
-    let zones = directives.zones(&directive.args)?;
-    let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
+    let origins = directives.origins(&directive.args)?;
+    let origins: Vec<_> = origins.iter().map(Name::to_lowercase).collect();
     let mut spec = Spec {
         token: directive.name.clone(),
-        zones: zones.into(),
+        origins: origins.into(),
         apex: "dns".into(),
         ttl: DEFAULT_TTL,
         headless: false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use resolv_conf::{Config, ScopedIp};
 
 use super::block::Block;
-use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, zones_of};
+use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, origins_of};
 use crate::name::{Name, Origins, absolute};
 
 /// A plugin's row: each brings its own.
@@ -26,7 +26,7 @@ pub struct Directives<'a> {
     pub first: &'a Directive,
     /// The others, in the order of the file.
     more: Vec<&'a Directive>,
-    /// What the block serves: the zones of a directive that names none.
+    /// What the block serves: the origins of a directive that names none.
     keys: &'a [Key],
     /// Files and environment.
     pub source: &'a dyn Source,
@@ -65,29 +65,29 @@ impl<'a> Directives<'a> {
         })
     }
 
-    /// The zones that arguments name; those of the block where there are none.
+    /// The origins that arguments name; those of the block where there are none.
     ///
     /// # Errors
     /// An argument that is no zone.
-    pub fn zones(&self, args: &[Token]) -> Result<Vec<Name>, CorefileError> {
+    pub fn origins(&self, args: &[Token]) -> Result<Vec<Name>, CorefileError> {
         if args.is_empty() {
             return Ok(self.keys.iter().map(|key| key.zone.clone()).collect());
         }
-        zones(args)
+        origins(args)
     }
 }
 
-/// The zones that arguments name; a CIDR is several.
+/// The origins that arguments name; a CIDR is several.
 ///
 /// # Errors
 /// An argument that is no zone.
-pub fn zones(args: &[Token]) -> Result<Vec<Name>, CorefileError> {
-    let mut zones = Vec::new();
+pub fn origins(args: &[Token]) -> Result<Vec<Name>, CorefileError> {
+    let mut named = Vec::new();
     for arg in args {
         let error = |problem| arg.error(problem, "a zone such as `cluster.local`, or a CIDR");
-        zones.extend(zones_of(&arg.text).map_err(error)?);
+        named.extend(origins_of(&arg.text).map_err(error)?);
     }
-    Ok(zones)
+    Ok(named)
 }
 
 /// `fallthrough [ZONES...]`: of these names, those that do not exist go to the next plugin.
@@ -98,7 +98,7 @@ pub fn fallthrough(property: &Directive) -> Result<Origins, CorefileError> {
     if property.args.is_empty() {
         return Ok(vec![Name::root()].into());
     }
-    zones(&property.args).map(Origins::from)
+    origins(&property.args).map(Origins::from)
 }
 
 /// The longest TTL that a directive takes, in seconds: CoreDNS's.

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tracing::info;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, zones};
+use super::kit::{Directives, Registration, origins};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive};
@@ -74,7 +74,7 @@ fn parse(directive: &Directive) -> Result<Rule, CorefileError> {
     let names = if args.is_empty() {
         vec![Name::root()].into()
     } else {
-        zones(args)?.into()
+        origins(args)?.into()
     };
     let mut classes = Vec::new();
     for property in &directive.body {

@@ -20,7 +20,7 @@ use crate::zone::{Shown, Zone};
 /// `transfer [ZONES...] { to *|ADDRESS... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
-    zones: Origins,
+    origins: Origins,
     /// Who may have them; `None`: everybody.
     to: Option<Vec<IpAddr>>,
 }
@@ -62,7 +62,7 @@ impl Link for Spec {
 
 fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, CorefileError> {
     const EXPECTED: &str = "`*`, or addresses";
-    let zones = directives.zones(&directive.args)?.into();
+    let origins = directives.origins(&directive.args)?.into();
     let (mut everybody, mut to) = (false, Vec::new());
     for property in &directive.body {
         if property.name.text != "to" {
@@ -84,7 +84,7 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, Cor
         ));
     }
     Ok(Rule {
-        zones,
+        origins,
         to: (!everybody).then_some(to),
     })
 }
@@ -115,7 +115,7 @@ impl Transfer {
         }
         // As in CoreDNS a name below a zone is transferred as if it were one.
         let apex = question.qname.to_lowercase();
-        let rule = self.rules.iter().find(|rule| rule.zones.cover(&apex))?;
+        let rule = self.rules.iter().find(|rule| rule.origins.cover(&apex))?;
         let (zone, asked) = (&*self.zone, self.shown.place(&apex, question.qtype)?);
         let allowed = rule
             .to

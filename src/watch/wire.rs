@@ -379,11 +379,11 @@ impl Wire for Pod {
     }
 }
 
-/// An endpoint with its zone in lower case.
+/// An endpoint with its topology zone in lower case.
 struct OwnedEndpoint<'a> {
     address: Address<'a>,
     label: Option<&'a str>,
-    zone: String,
+    topology: String,
     conditions: Conditions,
 }
 
@@ -392,13 +392,13 @@ impl OwnedEndpoint<'_> {
         let Self {
             address,
             label,
-            ref zone,
+            ref topology,
             conditions,
         } = *self;
         endpoint::Endpoint {
             address,
             label,
-            zone,
+            topology,
             conditions,
         }
     }
@@ -423,7 +423,7 @@ impl WireEndpoint {
                 "FQDN" => Address::Name(text),
                 _ => Address::Ip(text.parse().ok()?),
             };
-            let zone = if slices.zonal {
+            let topology = if slices.zonal {
                 self.zone.to_ascii_lowercase()
             } else {
                 String::new()
@@ -431,7 +431,7 @@ impl WireEndpoint {
             Some(OwnedEndpoint {
                 address,
                 label: hostname.or(target),
-                zone,
+                topology,
                 conditions,
             })
         })

@@ -168,7 +168,7 @@ mod tests {
             .map(|(i, label)| Endpoint {
                 address: Address::Ip(IpAddr::from([10, 0, 0, i])),
                 label: Some(label),
-                zone: "",
+                topology: "",
                 conditions: Conditions {
                     ready: true,
                     terminating: false,

@@ -357,7 +357,7 @@ impl Selection {
     /// Whether the endpoint is in the failure domain that the labels left of `pin` or `prefer` spell.
     fn is_in_topology(&self, name: &Qname, endpoint: &Endpoint<'_>) -> bool {
         let labels = 0..self.svc - 2;
-        let mut rest = endpoint.zone.as_bytes();
+        let mut rest = endpoint.topology.as_bytes();
         for i in labels {
             let label = name.lower(i);
             let dot = usize::from(i > 0);

@@ -168,14 +168,14 @@ pub fn slice(cluster: &str, words: &[&str]) -> Slice {
 
 fn endpoint(word: &str) -> Endpoint<'_> {
     let (host, rest) = word.split_once('=').unwrap();
-    let (rest, zone) = rest.split_once('@').unwrap_or((rest, ""));
+    let (rest, topology) = rest.split_once('@').unwrap_or((rest, ""));
     let ready = rest.strip_suffix("!notready");
     let address = ready.unwrap_or(rest);
     let ip = address.parse::<IpAddr>().map(Address::Ip);
     Endpoint {
         address: ip.unwrap_or(Address::Name(address)),
         label: (!host.is_empty()).then_some(host),
-        zone,
+        topology,
         conditions: Conditions {
             ready: ready.is_none(),
             terminating: false,

@@ -167,7 +167,7 @@ pub fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
             .map(|(label, ip, ready)| Endpoint {
                 address: Address::Ip(*ip),
                 label: label.as_deref(),
-                zone: "",
+                topology: "",
                 conditions: Conditions {
                     ready: *ready,
                     terminating: false,

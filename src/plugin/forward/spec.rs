@@ -10,7 +10,7 @@ use crate::name::{Origin, Origins};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
 use crate::plugin::forward::Forward;
-use crate::plugin::kit::{Directives, Registration, ResolvConf, duration, number, zones};
+use crate::plugin::kit::{Directives, Registration, ResolvConf, duration, number, origins};
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ pub(super) fn parse(
             .name
             .error("`forward` needs arguments", "a zone and upstreams"));
     };
-    let mut froms = zones(std::slice::from_ref(from))?;
+    let mut froms = origins(std::slice::from_ref(from))?;
     if froms.len() != 1 {
         return Err(from.error(format!("{} is several zones", from.text), "one zone"));
     }
@@ -126,7 +126,7 @@ fn parse_property(
 ) -> Result<(), CorefileError> {
     match property.name.text.as_str() {
         "except" => {
-            spec.except.extend(zones(property.some_args("zones")?)?);
+            spec.except.extend(origins(property.some_args("zones")?)?);
         }
         "force_tcp" => {
             property.no_args()?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::apiserver::{ApiServer, server_url};
-use crate::corefile::{CorefileError, Directive, Token, go_duration, zones_of};
+use crate::corefile::{CorefileError, Directive, Token, go_duration, origins_of};
 use crate::name::{Name, Origins, is_reverse};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Cluster, Link, Parts, Stanza};
-use crate::plugin::kit::{Directives, Registration, fallthrough, ttl, zones};
+use crate::plugin::kit::{Directives, Registration, fallthrough, origins, ttl};
 use crate::plugin::kubernetes::Kubernetes;
 use crate::zone::{PodMode, Shown, View};
 use headless_objects::selector::Selector;
@@ -56,9 +56,9 @@ impl Link for Handler {
 
 fn parse(directives: &Directives<'_>) -> Result<Stanza, CorefileError> {
     let directive = directives.only()?;
-    let zones = directives.zones(&directive.args)?;
-    let zones: Vec<_> = zones.iter().map(Name::to_lowercase).collect();
-    if zones
+    let origins = directives.origins(&directive.args)?;
+    let origins: Vec<_> = origins.iter().map(Name::to_lowercase).collect();
+    if origins
         .iter()
         .all(|zone| is_reverse(zone) && zone.num_labels() > 2)
     {
@@ -69,7 +69,7 @@ fn parse(directives: &Directives<'_>) -> Result<Stanza, CorefileError> {
     }
     let mut spec = Stanza {
         view: View {
-            origins: zones.into(),
+            origins: origins.into(),
             ..View::default()
         },
         fallthrough: Origins::default(),
@@ -144,13 +144,13 @@ fn parse_answers(
             }
         }
         "multicluster" => {
-            spec.view.multicluster = zones(&property.args)?;
+            spec.view.multicluster = origins(&property.args)?;
             let is_ours = |name: &Name| spec.view.origins.iter().any(|own| own.name == *name);
-            let ours = |zones: Vec<Name>| zones.iter().all(is_ours);
+            let ours = |origins: Vec<Name>| origins.iter().all(is_ours);
             if let Some(arg) = property
                 .args
                 .iter()
-                .find(|arg| !zones_of(&arg.text).is_ok_and(ours))
+                .find(|arg| !origins_of(&arg.text).is_ok_and(ours))
             {
                 let problem = format!("{} is no zone of this stanza", arg.text);
                 return Err(arg.error(problem, "one of the stanza's zones"));
@@ -285,13 +285,13 @@ mod tests {
             "kubernetes Cluster.local 10.0.0.0/8 {\n endpoint https://10.0.0.1\n tls c k ca\n namespaces a\n namespaces B c\n labels app in (x, y)\n pods verified\n \
              endpoint_pod_names\n zonal\n ttl 60\n fallthrough\n ignore empty_service\n multicluster cluster.local\n startup_timeout 1s\n apiserver_qps 1.5\n}",
         );
-        let zones: Vec<_> = spec
+        let origins: Vec<_> = spec
             .view
             .origins
             .iter()
             .map(|origin| origin.name.to_string())
             .collect();
-        assert_eq!(zones, ["cluster.local.", "10.in-addr.arpa."]);
+        assert_eq!(origins, ["cluster.local.", "10.in-addr.arpa."]);
         assert_eq!(spec.view.namespaces, ["a", "b", "c"].map(Box::from));
         assert_eq!(
             (
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn without_zones_those_of_the_block_are_served_and_a_kubeconfig_wins() {
+    fn without_origins_those_of_the_block_are_served_and_a_kubeconfig_wins() {
         let spec = spec("kubernetes {\n kubeconfig f ctx\n endpoint http://x\n}");
         assert_eq!(
             spec.view.origins,
