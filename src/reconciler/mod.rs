@@ -61,8 +61,9 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
                 continue;
             };
             queue.start(&name, cache.lists());
-            let memory = queue.memory(&name);
-            work.spawn(begin(&client, memory, (name, observed), (began, now())));
+            let times = Times { began, now: now() };
+            let job = Job::new(&client, queue.memory(&name), observed, times);
+            work.spawn(job.run(name));
         }
         let wait = queue.wake().map(|at| {
             let wait = at.duration_since(now());
@@ -78,28 +79,44 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
     }
 }
 
+/// When the reconciler began, and when a reconcile does.
+#[derive(Clone, Copy)]
+struct Times {
+    began: Timestamp,
+    now: Timestamp,
+}
+
 /// A reconcile of one set.
-fn begin(
-    client: &Client,
-    memory: &mut Memory,
-    (name, mut observed): (Name, Observed),
-    (began, now): (Timestamp, Timestamp),
-) -> impl Future<Output = Done> + Send + use<> {
-    memory.failures.note(now, &observed.pods);
-    observed.failures = memory.failures.clone();
-    let said = std::mem::take(&mut memory.said);
-    let act = Act::new(client.clone(), observed.set.clone(), now);
-    let job = {
-        let name = name.clone();
-        async move {
-            if is_kept_by_another(&observed, began) {
-                leave_alone(&act, name, said).await
-            } else {
-                reconcile(&act, name, (&observed, now), said).await
-            }
+struct Job {
+    act: Act,
+    observed: Observed,
+    times: Times,
+    /// What was the matter the last time.
+    said: BTreeSet<Warning>,
+}
+
+impl Job {
+    fn new(client: &Client, memory: &mut Memory, mut observed: Observed, times: Times) -> Self {
+        memory.failures.note(times.now, &observed.pods);
+        observed.failures = memory.failures.clone();
+        Self {
+            act: Act::new(client.clone(), observed.set.clone(), times.now),
+            observed,
+            times,
+            said: std::mem::take(&mut memory.said),
         }
-    };
-    AssertUnwindSafe(job).catch_unwind().map(|done| {
+    }
+
+    /// Runs to its end, a panic included.
+    async fn run(self, name: Name) -> Done {
+        let job = async {
+            if is_kept_by_another(&self.observed, self.times.began) {
+                self.leave_alone(name.clone()).await
+            } else {
+                self.reconcile(name.clone()).await
+            }
+        };
+        let done = AssertUnwindSafe(job).catch_unwind().await;
         done.unwrap_or_else(|_panic| Done {
             name,
             written: Vec::new(),
@@ -107,50 +124,45 @@ fn begin(
             warnings: BTreeSet::new(),
             outcome: Err(Error::Broken),
         })
-    })
-}
-
-async fn reconcile(
-    act: &Act,
-    name: Name,
-    (observed, now): (&Observed, Timestamp),
-    said: BTreeSet<Warning>,
-) -> Done {
-    let plan = plan(observed, now);
-    let (written, outcome) = act.perform(&plan).await;
-    let warnings = BTreeSet::from_iter(plan.warnings);
-    say(act, &name, &warnings, &said).await;
-    Done {
-        name,
-        written,
-        wake: plan.wake,
-        warnings,
-        outcome,
     }
-}
 
-/// A set that Kubernetes' own controller looks after: nothing is done but to say so.
-async fn leave_alone(act: &Act, name: Name, said: BTreeSet<Warning>) -> Done {
-    let warnings = BTreeSet::from([Warning {
-        reason: "LeftAlone",
-        message: "kube-controller-manager looks after this set: headless-dns leaves it alone"
-            .into(),
-    }]);
-    say(act, &name, &warnings, &said).await;
-    Done {
-        name,
-        written: Vec::new(),
-        wake: None,
-        warnings,
-        outcome: Ok(()),
+    async fn reconcile(&self, name: Name) -> Done {
+        let plan = plan(&self.observed, self.times.now);
+        let (written, outcome) = self.act.perform(&plan).await;
+        let warnings = BTreeSet::from_iter(plan.warnings);
+        self.say(&name, &warnings).await;
+        Done {
+            name,
+            written,
+            wake: plan.wake,
+            warnings,
+            outcome,
+        }
     }
-}
 
-/// Says what is the matter, where it was not the matter before.
-async fn say(act: &Act, name: &Name, warnings: &BTreeSet<Warning>, said: &BTreeSet<Warning>) {
-    for warning in warnings.difference(said) {
-        warn!(ns = %name.0, name = %name.1, reason = warning.reason, "{}", warning.message);
-        act.warn(warning).await;
+    /// A set that Kubernetes' own controller looks after: nothing is done but to say so.
+    async fn leave_alone(&self, name: Name) -> Done {
+        let warnings = BTreeSet::from([Warning {
+            reason: "LeftAlone",
+            message: "kube-controller-manager looks after this set: headless-dns leaves it alone"
+                .into(),
+        }]);
+        self.say(&name, &warnings).await;
+        Done {
+            name,
+            written: Vec::new(),
+            wake: None,
+            warnings,
+            outcome: Ok(()),
+        }
+    }
+
+    /// Says what is the matter, where it was not the matter before.
+    async fn say(&self, name: &Name, warnings: &BTreeSet<Warning>) {
+        for warning in warnings.difference(&self.said) {
+            warn!(ns = %name.0, name = %name.1, reason = warning.reason, "{}", warning.message);
+            self.act.warn(warning).await;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Scheduler and kubelet in one: Pods get a node, an address of their own for each incarnation, become Ready, and end.
 
-use headless_objects::object::is_ending;
+use headless_objects::object::{SERVICE_NAME, is_ending};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -275,7 +275,7 @@ fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
     objects
         .list(kinds::ENDPOINT_SLICE, Some(&key.ns))
         .any(|(_, slice)| {
-            let service = slice["metadata"]["labels"]["kubernetes.io/service-name"]
+            let service = slice["metadata"]["labels"][SERVICE_NAME]
                 .as_str()
                 .unwrap_or_default();
             let service = Key {
