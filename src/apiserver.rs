@@ -7,7 +7,7 @@ use http::Uri;
 /// Which API server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ApiServer {
-    /// The Pod's service account; outside a cluster `$KUBECONFIG`, then `~/.kube/config`.
+    /// `$KUBECONFIG`, else `~/.kube/config`; where there is none that can be used, the Pod's service account.
     #[default]
     Ambient,
     /// A URL, with client certificate, key and CA (files) where TLS needs them.

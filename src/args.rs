@@ -83,7 +83,7 @@ fn two_dashes(argument: OsString) -> OsString {
     long
 }
 
-/// How many words an option is that may come before the subcommand, if it is one.
+/// How many words `word`'s option takes, if it is one that may come before the subcommand.
 fn general_option(word: &str) -> Option<usize> {
     match word {
         "--log" => Some(2),
@@ -141,7 +141,7 @@ impl Args {
                 Command::Sandbox(args) => args.run(out).await,
             }
         });
-        // Whoever still reads a file or asks for a host's name is not waited for.
+        // Threads that still read a file or look up a host's name are not waited for.
         runtime.shutdown_background();
         outcome
     }

@@ -44,7 +44,8 @@ pub struct Service {
     pub kind: Kind,
     /// Addresses and names by which it is reached from outside; only `k8s_external` shows them.
     pub external: Box<[External]>,
-    /// The Service's ports; never empty: one without number stands in for none, so that the name exists.
+    /// The Service's ports. Where it has none, one without number stands in, so that the name exists; a ServiceImport
+    /// without ports has none.
     pub ports: Box<[Port]>,
 }
 
@@ -92,7 +93,7 @@ enum Addresses {
 pub struct Slice {
     /// The cluster it comes from, lower case, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
     pub cluster: Box<str>,
-    /// The slice's ports; never empty, as in [`Service::ports`].
+    /// The slice's ports; never empty: where it has none, one without number stands in.
     pub ports: Box<[Port]>,
     addresses: Addresses,
     /// All labels in one text; `label_ends[i]` is where that of endpoint `i` ends.
@@ -203,8 +204,8 @@ impl Slice {
 }
 
 impl Endpoint<'_> {
-    /// The name below the Service, in lower case: the hostname, else the dashed address. With dots, where it is named after
-    /// a Pod that has some, it is several labels.
+    /// The name below the Service, in lower case: the hostname, else the dashed address. An endpoint that is named
+    /// after a Pod whose name has dots has a name of several labels.
     #[must_use]
     pub fn name(&self) -> Octets {
         match (self.label, self.address) {

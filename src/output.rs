@@ -1,6 +1,6 @@
-//! Lines for whoever reads them. A thread of their own writes them and may wait for its reader; nobody else ever does.
+//! Lines for a reader. A thread of their own writes them and may wait for the reader; no other thread ever does.
 //!
-//! Our own, and not `tracing-appender`: that one says with `println!` that it could not end, which waits for the reader
+//! This is not done by `tracing-appender`: when that cannot end, it says so with `println!`, which waits for the reader
 //! after all, and panics where there is none.
 
 use std::collections::VecDeque;
@@ -182,7 +182,7 @@ mod tests {
             self.lines.push(line.as_bytes().to_vec());
         }
 
-        /// The line that the writer has in its hands, which is taken or not.
+        /// The line that is being written; the reader takes or refuses it.
         fn next(&self, take: bool) -> String {
             let line = self.shown.recv().unwrap();
             self.take.send(take).unwrap();
@@ -195,7 +195,7 @@ mod tests {
         let test = Test::new();
         test.push("a");
         assert_eq!(test.shown.recv().unwrap(), "a");
-        // Nobody takes it: as much again may wait, no more.
+        // While nobody takes it, `MOST` octets may wait, no more.
         test.push(&"b".repeat(MOST));
         test.push("c");
         test.push("d");

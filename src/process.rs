@@ -28,7 +28,7 @@ pub(crate) fn log(lines: &Lines, filter: &str, json: bool) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A panic is an event like others: standard error may be somebody who does not read.
+/// Logs panics like other events: writing them to standard error could wait for its reader.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);

@@ -101,7 +101,7 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Starts one; also all changes of its names.
+    /// Starts a sandbox; returns the changes of its names too.
     pub(crate) async fn begin(
         options: Options,
     ) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
@@ -116,7 +116,7 @@ impl Sandbox {
             api: Ambient::Client(cluster.client()),
         };
         let program = Program::bind(setup).await.map_err(|error| {
-            // Nobody has written this Corefile: its lines say nothing to whoever reads the error.
+            // This Corefile is ours: its lines would mean nothing to the reader of the error.
             match error.downcast::<CorefileError>() {
                 Ok(error) => anyhow::anyhow!("{}", error.problem()),
                 Err(other) => other,
@@ -202,7 +202,8 @@ impl Sandbox {
         &self.cluster
     }
 
-    /// Waits until every Pod of the manifests is Ready and its name answers on the socket. Returns the names.
+    /// Waits until the Pods of every applied set are Ready, other applied Pods are Running, and the sets' names answer
+    /// on the socket. Returns the names.
     ///
     /// # Errors
     /// The server's socket cannot be asked.

@@ -24,7 +24,7 @@ impl Throttle {
         }
     }
 
-    /// Whether a line may be written now, `since` any fixed moment: then how many were left out before it.
+    /// How many lines were left out before this one, if it may be written now. `since`: the time since a fixed moment.
     ///
     /// Where several threads ask at the turn of a second, a line more may pass.
     #[must_use]

@@ -19,7 +19,7 @@ const HEAD: Duration = Duration::from_secs(5);
 /// Connections at a time; the oldest goes when there are more, for a probe's lives a moment only.
 const MAX_CONNECTIONS: usize = 100;
 
-/// How long what is asked already may take at the end.
+/// How long requests at hand may take after the shutdown signal.
 const LAST: Duration = Duration::from_secs(2);
 
 /// How long to wait where no connection can be accepted (no file left, mostly).

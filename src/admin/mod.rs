@@ -13,7 +13,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// What must be there before the program is ready: tokens, each named after who holds it.
+/// What the program waits for before it is ready: tokens, each with the name of its holder.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<String>>>);
 

@@ -125,7 +125,8 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         }
     }
 
-    /// The SOA: of the apex asked for it, and of every negative (RFC 2308 section 2). Nothing else adds one.
+    /// The SOA: at the apex where it is asked for, in every negative (RFC 2308 section 2), and in transfers. Nothing
+    /// else writes one.
     fn authority(&mut self, section: Section) -> Flow {
         let right = self.asked.apex();
         let [mname, rname] = self.asked.authority();
@@ -232,7 +233,8 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         })
     }
 
-    /// Hands the name over that an SRV record gives a candidate: labels of the objects, the zone as in every record.
+    /// Passes `hand` the name that an SRV record gives a candidate: labels of the objects, then the zone as in every
+    /// record.
     fn target(
         &mut self,
         selection: &Selection,
@@ -311,7 +313,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     }
 }
 
-/// The share of one of so many (CoreDNS's: never 0).
+/// The weight of one SRV record among so many: CoreDNS's, never 0.
 pub(crate) fn weight(of: usize) -> u16 {
     u16::try_from(100 / of.max(1)).unwrap_or(100).max(1)
 }
@@ -346,7 +348,7 @@ struct Seen<T> {
     many: AHashSet<T>,
 }
 
-/// As many are gone through rather than hashed.
+/// Up to this many are searched one by one, without hashing.
 const FEW: usize = 32;
 
 impl<T: Eq + Hash> Seen<T> {

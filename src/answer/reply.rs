@@ -8,8 +8,8 @@ use crate::message::reply::{Composed, ResponseCode, Said};
 use crate::message::wire::{ExtendedError, Head};
 use crate::zone::{Answer, Asked, Shown, Zone};
 
-/// What a plugin answers. A plugin that asks the next one something else than it was asked itself has to compose what it
-/// gets ([`Reply::into_composed`]).
+/// What a plugin answers. A plugin that asks the next one another question than its own has to compose the reply
+/// ([`Reply::into_composed`]).
 #[derive(Clone, Debug)]
 pub enum Reply {
     /// What a zone of ours found for the question at hand, written when it is sent.
@@ -50,7 +50,7 @@ impl ZoneReply {
         }
     }
 
-    /// What it says of itself: whatever a zone of ours says is authoritative.
+    /// What the header says: every answer from a zone of ours is authoritative.
     fn head(&self) -> Head {
         Head {
             authoritative: true,
@@ -124,7 +124,7 @@ impl Reply {
         }
     }
 
-    /// Whether it was put together here, of records that may stand in another order as well.
+    /// Whether the reply was made here, and has records whose order may be changed.
     #[must_use]
     pub fn has_an_order(&self) -> bool {
         match self {

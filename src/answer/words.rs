@@ -39,7 +39,7 @@ impl<'w, 'q> Words<'w, 'q> {
         }
     }
 
-    /// The label that is so many left of the tree's.
+    /// The label so many places left of the tree's labels; 1 is the one next to them.
     fn label(&self, before: usize) -> std::borrow::Cow<'q, str> {
         let at = self
             .asked

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{info, warn};
 
-/// Reasons that are told apart until the server is back: each kind of object may lack a right of its own.
+/// How many different reasons are logged until the server is back: each kind of object may lack a right of its own.
 const REASONS: usize = 16;
 
 /// The watches that fail at present; `W` tells them apart.

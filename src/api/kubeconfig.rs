@@ -4,11 +4,11 @@ use kube::config::{Kubeconfig, NamedAuthInfo};
 
 use crate::apiserver::server_url;
 
-/// Gives every server of a kubeconfig that has no scheme the one that client-go would use. `context`: the one that is
-/// asked for, else the current one. Clusters of other contexts are nobody's business, whatever their servers are.
+/// Gives every server of a kubeconfig that has no scheme the one that client-go would use. `context`: the context to
+/// use; without it the current one. A wrong server in another context is left as it is.
 ///
 /// # Errors
-/// That the cluster's server is none, and why.
+/// What is wrong with the server of the context's cluster.
 pub(super) fn complete_servers(
     kubeconfig: &mut Kubeconfig,
     context: Option<&str>,

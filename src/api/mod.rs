@@ -56,7 +56,7 @@ pub enum ApiError {
     /// The client cannot be made.
     #[error("cannot make a client: {0}")]
     Client(#[source] kube::Error),
-    /// What gives the credentials hangs, or there are no threads for it.
+    /// Reading the credentials hangs or panics, or no threads can be started.
     #[error("cannot make a client: {0}")]
     Workers(#[source] std::io::Error),
 }
@@ -64,7 +64,7 @@ pub enum ApiError {
 /// How long a connection may take to come about, before it counts as refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server may be silent that owes an answer: one that is watched ends each watch sooner.
+/// How long a server that owes an answer may be silent; longer than a watch lasts, which the server ends.
 const SILENCE: Duration = Duration::from_secs(35);
 
 /// Makes a client, which reads its credentials again when the server refuses them.
@@ -121,7 +121,7 @@ async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
     config.read_timeout = Some(SILENCE);
     config.write_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
-    // Whoever watches or reconciles has a back-off of its own; a second one below it takes minutes.
+    // Watches and reconciles have their own back-off; kube's retries below it would take minutes.
     config.default_retry = false;
     Client::try_from(config).map_err(ApiError::Client)
 }

@@ -1,4 +1,4 @@
-//! How fast a watch may ask: whatever a server answers, and however soon, it is not asked without a pause for ever.
+//! How fast a watch may ask: whatever a server answers, and however soon, pauses come between requests in the long run.
 
 use std::time::Duration;
 

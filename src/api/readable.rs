@@ -1,4 +1,4 @@
-//! Objects as they arrive, one by one: what cannot be read of one costs that one only, never the list or the watch it is in.
+//! Objects as they arrive, one by one: an object that cannot be read costs only itself, never its list or watch.
 
 use kube::Resource;
 use kube::api::ObjectMeta;
@@ -26,7 +26,7 @@ pub struct Unreadable {
     pub problem: String,
 }
 
-/// What the JSON of an unreadable object begins with: whoever turns another encoding into JSON says so here.
+/// What the JSON of an unreadable object begins with, where another encoding was turned into JSON.
 const MARK: &str = r#"{"unreadable":"#;
 
 impl Unreadable {
@@ -79,7 +79,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Readable<K> {
         if let Ok(object) = serde_json::from_str(text) {
             return Ok(Self::Object(object));
         }
-        // Once more, to know where.
+        // The text is read once more, to learn which field is wrong.
         let mut json = serde_json::Deserializer::from_str(text);
         match serde_path_to_error::deserialize(&mut json) {
             Ok(object) => Ok(Self::Object(object)),
@@ -96,7 +96,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Readable<K> {
 
 impl<K: Resource> Resource for Readable<K> {
     type DynamicType = K::DynamicType;
-    /// Where it is watched is decided when it is.
+    /// Whether one namespace or all are watched is decided when a watch begins.
     type Scope = DynamicResourceScope;
 
     fn kind(dt: &K::DynamicType) -> std::borrow::Cow<'_, str> {

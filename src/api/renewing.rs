@@ -25,7 +25,7 @@ const HEAD: Duration = Duration::from_secs(60);
 /// How long it may take to have credentials again.
 const RENEWAL: Duration = Duration::from_secs(10);
 
-/// Where a client can be had again.
+/// A client, with what it takes to make it anew.
 #[derive(Clone)]
 pub(super) struct Renewing {
     server: ApiServer,
@@ -97,7 +97,7 @@ impl Renewing {
         sent.map_err(|error| kube::Error::Service(error.into()))?
     }
 
-    /// Replaces the client of that number; what was read last stays where nothing better can be had.
+    /// Replaces the client of that number; where no new client can be made, the old one stays.
     async fn renew(&self, number: u64) {
         let made = credentialed(&self.workers, &self.server, RENEWAL).await;
         let mut current = self.lock();

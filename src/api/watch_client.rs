@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use super::pace::Pace;
 use super::utf8::{Mended, mend};
 
-/// Lists and watches of one kind: as many a second as are tried where the server does not answer.
+/// The time between two lists or watches of one kind, in the long run.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// As many at once: a start needs three, where a server does not stream lists.
+/// How many of them may come at once: a start needs three where a server does not stream lists.
 const AT_ONCE: u32 = 10;
 
-/// Pages of a list: a list of a million objects has 2,000.
+/// The same for pages of a list: a list of a million objects has 2,000.
 const PAGES_EVERY: Duration = Duration::from_millis(50);
 const PAGES_AT_ONCE: u32 = 2000;
 

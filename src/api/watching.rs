@@ -18,11 +18,11 @@ use super::readable::{Readable, Unreadable};
 use super::watch_client::watch_client;
 use super::{explain, explain_status};
 
-/// How long the server may leave a watch open. One that died in silence, as behind a proxy that stalls, is noticed
-/// five seconds after this: a real API server's bookmarks come once a minute only.
+/// How long the server may leave a watch open, in seconds. A watch that died in silence, as behind a proxy that stalls,
+/// is noticed five seconds after this; bookmarks would tell later, as a real API server sends one a minute.
 const WATCH_TIMEOUT: u32 = 30;
 
-/// Objects that are told to be unreadable, one by one; of more only that there are more.
+/// How many unreadable objects are logged by name; of further ones only that there are more.
 const TOLD: usize = 1000;
 
 /// What a watch saw.
@@ -68,8 +68,8 @@ struct Watching<K: Resource> {
     restarted: bool,
 }
 
-/// Lists and watches the objects of a kind, those of one namespace or all, until it is dropped; what fails is said in a
-/// line, and tried again.
+/// Lists and watches the objects of a kind, those of one namespace or all, until it is dropped. A failure is an item of
+/// the stream, as one line, and then the watch is tried again.
 pub fn watching<K>(
     client: Client,
     dynamic_type: &K::DynamicType,
@@ -227,9 +227,9 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
     match status.map(|status| status.code) {
         // A server without streaming lists says 400, 403 or 422, and kube would ask the same again.
         Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
-        // History is gone. As an HTTP status, 410 leaves kube's watcher where it is.
+        // The history is gone. After 410 as an HTTP status, kube's watcher stays where it was.
         Some(410) => Remedy::Restart,
-        // A line that is no event may have been one; what stands behind it is not to wait for it.
+        // A line that cannot be read as an event may have told of a change: a new list shows that at once.
         None if is_no_event(error) => Remedy::Restart,
         Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
     }

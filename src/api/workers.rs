@@ -1,4 +1,4 @@
-//! Where API requests run: on threads of their own, for credential plugins and files may hang, and answers do not wait.
+//! Where API requests run: on threads of their own, so that a credential plugin or file that hangs delays no answers.
 
 use std::future::Future;
 use std::io;

@@ -14,7 +14,7 @@ use crate::signals::{Program, stop_signal, unless_stopped};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reconcile {
-    /// The API server; without it that of the cluster we run in, else $KUBECONFIG or ~/.kube/config.
+    /// The API server; without it that of $KUBECONFIG or ~/.kube/config, else that of the cluster we run in.
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
     /// Work only while we hold this Lease, for several that run beside each other.
@@ -78,7 +78,7 @@ impl Reconcile {
     }
 }
 
-/// The host's name, for people, and what no other has.
+/// The host's name, for people, and a random number that no other has.
 fn identity() -> String {
     let host = nix::unistd::gethostname().unwrap_or_default();
     let unique: u64 = rand::random();

@@ -240,7 +240,8 @@ impl Servers {
 fn socket(address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, None::<Protocol>)?;
     if address.is_ipv6() {
-        // IPv4 has a socket of its own where replies must say which address was asked; connections know it.
+        // IPv4 has a socket of its own, so that datagrams leave from the address that was asked; an encrypted transport
+        // takes both families on one socket.
         socket.set_only_v6(only_v6)?;
     }
     if kind == Type::STREAM {
@@ -256,7 +257,7 @@ fn socket(address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> 
     Ok(socket)
 }
 
-/// Whether the machine has no such addresses at all.
+/// Whether the error says that the machine has no addresses of that family.
 fn is_missing_family(error: &io::Error) -> bool {
     use nix::errno::Errno;
     [Errno::EAFNOSUPPORT, Errno::EADDRNOTAVAIL]

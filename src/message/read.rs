@@ -184,7 +184,7 @@ fn bare(packet: &[u8], rcode: ResponseCode) -> Vec<u8> {
     reply
 }
 
-/// SERVFAIL of the header alone, for a request that nothing else can be said of; empty where it is none.
+/// SERVFAIL as a header alone, for a request that nothing else can be said of; empty where the packet has no header.
 #[must_use]
 pub fn servfail(packet: &[u8]) -> Vec<u8> {
     if packet.len() < HEADER {

@@ -104,8 +104,8 @@ impl Data<'_> {
 
 /// Where a reply is written: the octets of a message, or records.
 pub trait Sections {
-    /// Adds a record; one with a name that no message can hold is left out. `Break`: there is no room for it, and for
-    /// nothing after it.
+    /// Adds a record; a record with a name that no message can hold is left out. `Break`: there is no room for this
+    /// record, nor for any after it.
     fn add(
         &mut self,
         section: Section,

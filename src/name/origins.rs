@@ -2,7 +2,7 @@
 
 use super::{Name, Octets, Qname, is_reverse, wire};
 
-/// One of them.
+/// A name that a stanza or a server block serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// As configured.
@@ -22,7 +22,7 @@ impl Origin {
         let Some(left) = qname.len().checked_sub(self.labels) else {
             return false;
         };
-        // The root's octet is written in both.
+        // The root's octet, which ends both names, is left out on both sides.
         qname.lower_wire(left, qname.len()) == &self.wire[..self.wire.len() - 1]
     }
 }

@@ -1,4 +1,4 @@
-//! A question's name, laid open for who looks it up.
+//! A question's name, split into labels for look-ups.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -1,4 +1,4 @@
-//! `autopath`: walks the client's search list for it, so that it need not ask once for each element.
+//! `autopath`: walks the client's search list for the client, which then need not ask once for each element.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ struct Spec {
     token: Token,
     /// Names in these are walked.
     origins: Origins,
-    /// The search list: of the client's Pod, then of a file.
+    /// Where search lists come from.
     search: Search,
 }
 
@@ -103,7 +103,7 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Cor
 struct Autopath {
     origins: Origins,
     search: Search,
-    /// That of the block, where search lists come from it.
+    /// The block's cluster, where search lists come from it.
     cluster: Option<Cluster>,
 }
 
@@ -148,7 +148,8 @@ impl Autopath {
         let (Some(first), true) = (search.first(), self.origins.cover(qname)) else {
             return next.handle(query).await;
         };
-        // Only what the client's resolver has put the first element behind is walked; the bare element is a name.
+        // A name is walked only where it ends in the first element, which the client's resolver has added; that element
+        // alone is a name like any other.
         if !first.covers(qname) || qname.len() == first.labels {
             return next.handle(query).await;
         }
@@ -175,7 +176,8 @@ impl Autopath {
                     }
                     denied = denied.or(Some(reply));
                 }
-                // Nobody could say: the first denial is true of the name that was asked, and the client walks on.
+                // This name failed. If an earlier one was denied, the client gets that denial, and goes on with its
+                // list.
                 Err(failure) => return denied.map_or(Err(failure), |reply| Ok(reply.into())),
             }
         }

@@ -37,7 +37,7 @@ pub(super) enum Error {
 }
 
 impl Error {
-    /// Whether to look again is all there is to do: the world is another than it was thought to be.
+    /// Whether looking again is all there is to do: an object is gone, or another than the plan saw.
     pub(super) fn lags(&self) -> bool {
         match self {
             Self::Api(kube::Error::Api(status)) => matches!(status.code, 404 | 409),
@@ -46,7 +46,7 @@ impl Error {
     }
 }
 
-/// Who acts on which set.
+/// The executor for one set.
 pub(super) struct Act {
     client: Client,
     set: Arc<Value>,
@@ -217,7 +217,8 @@ impl Act {
         if !differs(&self.set["status"], status) {
             return Ok(None);
         }
-        // The whole status, so that a count that fell to none goes; of the revision it was counted from.
+        // The patch names every old field, so that a count that is left out is removed. With the resourceVersion, it
+        // applies only to the set that was counted.
         let mut object = json!({"metadata": {"resourceVersion": self.set["metadata"]["resourceVersion"]}, "status": status});
         for field in self.set["status"]
             .as_object()
@@ -299,7 +300,8 @@ async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Re
     Ok(outcome.map_err(|_| Error::Late)??)
 }
 
-/// Actions that are done at the same time: one, or, of neighbours of the same kind in a Parallel set, more and more.
+/// Splits actions into batches that are done at the same time: one action each, but in a Parallel set more and more
+/// neighbours of the same kind.
 struct Batches<'a> {
     left: &'a [Action],
     parallel: bool,

@@ -47,7 +47,8 @@ impl Cache {
         self.synced.len() == KINDS.len()
     }
 
-    /// Lists that have begun so far: what was written before one cannot be told from what it left out.
+    /// How many lists have begun so far. Once a list has begun, an object that was written before it may be missing
+    /// there because it is gone: it must not be put back.
     pub(super) fn lists(&self) -> u64 {
         self.lists
     }
@@ -102,7 +103,7 @@ impl Cache {
                 let Some(old) = self.map(kind).remove(&name) else {
                     return Vec::new();
                 };
-                // What nobody controls leaves no gap.
+                // A Pod that nobody controlled leaves no gap in a set.
                 if kind != Kind::Pod || controller_of(&old).is_some() {
                     self.concerned(kind, &name, &old)
                 } else {
@@ -127,8 +128,8 @@ impl Cache {
         }
     }
 
-    /// Takes in what the controller itself wrote, unless the watch is past it: what the watch does not show any more
-    /// is gone, and must not come back. Returns the sets that what is new concerns.
+    /// Takes in an object that the reconciler itself wrote, unless the watch is past that write: the object may be gone
+    /// by now, and must not come back. Returns the sets that a change concerns.
     pub(super) fn wrote(&mut self, (kind, object): Written) -> Vec<Name> {
         let (name, value) = read(kind, object);
         if revision(&value) > self.shown.get(&kind).copied() {
@@ -154,7 +155,7 @@ impl Cache {
         self.objects.entry(kind).or_default()
     }
 
-    /// Keeps an object, unless what is there is as new; returns the sets it concerned and concerns.
+    /// Stores an object, unless the stored state is as new. Returns the sets that the old and the new state concern.
     fn put(&mut self, kind: Kind, name: Name, value: Arc<Value>) -> Vec<Name> {
         let old = self.map(kind).get(&name).cloned();
         if old
@@ -270,7 +271,7 @@ fn name_of(meta: &ObjectMeta) -> Name {
 
 fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
     let name = name_of(&object.metadata);
-    // Half of an object's size; only who wrote a set's status, and who made a Pod, is read.
+    // `managedFields` is half of an object's size; only the writer of a set's status and a Pod's maker are read there.
     match kind {
         Kind::Set => {}
         Kind::Pod => keep_maker(&mut object),
@@ -280,7 +281,7 @@ fn read(kind: Kind, mut object: DynamicObject) -> (Name, Arc<Value>) {
     (name, Arc::new(value))
 }
 
-/// Leaves of `managedFields` that somebody wrote the spec, and when.
+/// Reduces a Pod's `managedFields` to who wrote which top-level fields, and when.
 fn keep_maker(pod: &mut DynamicObject) {
     for write in pod.metadata.managed_fields.iter_mut().flatten() {
         let fields = write.fields_v1.as_mut().and_then(|f| f.0.as_object_mut());

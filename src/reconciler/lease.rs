@@ -1,7 +1,7 @@
 //! One leader among many, by a Lease (coordination.k8s.io/v1), as client-go elects one.
 //!
-//! Clocks of others are never compared with ours: a lease is another's for as long as it changes at least once in the time
-//! that it says itself, as we see it.
+//! Clocks of others are never compared with ours: another holds a lease for as long as we see it change at least once
+//! within the duration that it names.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::api::explain;
 
-/// How long a leader that is silent stays one to others: client-go's default, as are the two below.
+/// How long the others wait for a silent leader: client-go's default, as are the two below.
 const DURATION: Duration = Duration::from_secs(15);
 
 /// A leader that could not renew for this long stops before others may take over.
@@ -81,7 +81,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
             () = stop.cancelled() => break,
         }
         if let Some((task, _)) = leading.take_if(|(task, _)| task.is_finished()) {
-            // It ends only where it breaks, and so do we.
+            // The work ends by itself only with a panic, which is passed on.
             if let Err(broken) = task.await {
                 std::panic::resume_unwind(broken.into_panic());
             }
@@ -105,7 +105,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
             Ok(Err(error)) => elector.complain(&mut failing, &explain(error)),
             Err(_) => elector.complain(&mut failing, "the API server does not answer"),
         }
-        // Another has it, or nobody knows: after a while we must not go on.
+        // Another has the lease, or it could not be renewed for too long: the work must end.
         let lost = matches!(outcome, Ok(Ok(Round::Anothers)));
         let late = |renewed: &Instant| renewed.elapsed() + RETRY >= RENEW_DEADLINE;
         if let Some((task, _)) = leading.take_if(|(_, renewed)| lost || late(renewed)) {
@@ -197,7 +197,7 @@ impl Seen {
         }
     }
 
-    /// Whether whoever holds the lease has let it run out.
+    /// Whether the holder has let the lease run out.
     fn is_over(&self) -> bool {
         let seconds = self.spec["leaseDurationSeconds"]
             .as_u64()

@@ -29,7 +29,7 @@ use queue::{Memory, Queue};
 /// Sets that are worked on at a time.
 const MAX_CONCURRENT: usize = 8;
 
-/// Failures in a row that are no news where somebody was faster, or the cache lags.
+/// How many failures in a row are no warning, where somebody was faster or the cache lags.
 const PATIENCE: u32 = 5;
 
 /// The longest sleep: the time of day may be set.
@@ -157,7 +157,7 @@ impl Job {
         }
     }
 
-    /// Says what is the matter, where it was not the matter before.
+    /// Reports the warnings that were not there before.
     async fn say(&self, name: &Name, warnings: &BTreeSet<Warning>) {
         for warning in warnings.difference(&self.said) {
             warn!(ns = %name.0, name = %name.1, reason = warning.reason, "{}", warning.message);
@@ -177,7 +177,8 @@ fn finish(queue: &mut Queue, cache: &mut Cache, done: Done, now: Timestamp) {
     if let Some(at) = done.wake {
         queue.add_at(&name, at);
     }
-    // What was written is read at once, so that the next plan does not do it again; where it changed anything, that is due.
+    // The cache takes in written objects at once, so that the next plan does not write them again; the sets that they
+    // concern are due.
     if lists == Some(cache.lists()) {
         for write in done.written {
             queue.add(cache.wrote(write));

@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) failures: Failures,
-    /// What was the matter when it was looked at last, and is said.
+    /// The warnings of the last reconcile, which have been reported.
     pub(super) said: BTreeSet<Warning>,
     /// Reconciles in a row that have failed.
     pub(super) tries: u32,
@@ -28,7 +28,7 @@ pub(super) struct Memory {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     ready: BTreeSet<Name>,
-    /// With the lists of the cache that had begun.
+    /// The sets that are worked on, each with how many of the cache's lists had begun at its start.
     running: BTreeMap<Name, u64>,
     later: BTreeMap<Name, Timestamp>,
     memory: BTreeMap<Name, Memory>,
@@ -68,7 +68,7 @@ impl Queue {
         self.running.insert(name.clone(), lists);
     }
 
-    /// It is not any more. Returns after how many lists that began.
+    /// A set is not worked on any more. Returns how many lists had begun at its start.
     pub(super) fn finish(&mut self, name: &Name) -> Option<u64> {
         self.running.remove(name)
     }

@@ -149,7 +149,7 @@ impl Program {
         stanzas.map(|stanza| stanza.watches.changes()).collect()
     }
 
-    /// Serves until `shutdown`; then lame duck, drain, and last the watches end.
+    /// Serves until `shutdown`. Then the server goes on as a lame duck, drains, ends the watches, and last the probes.
     ///
     /// # Errors
     /// A task that ended though nobody asked it to.
@@ -209,7 +209,7 @@ async fn keep(mut stanza: Watched) -> String {
     stanza.watches.ended().await
 }
 
-/// What a task says that should not have ended, or how it broke.
+/// The error for a task that has ended, though it should not: what it returned, or how it broke.
 fn ended_by_itself(ended: Result<String, JoinError>) -> anyhow::Error {
     anyhow::anyhow!(ended.unwrap_or_else(|error| error.to_string()))
 }

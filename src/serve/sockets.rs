@@ -74,7 +74,7 @@ impl<'a> Listeners<'a> {
         Ok(lines)
     }
 
-    /// A socket must not serve the key's zone yet, nor speak another protocol.
+    /// Refuses a key whose socket already serves the zone, or has another protocol or certificate.
     fn check(
         &self,
         key: &Key,

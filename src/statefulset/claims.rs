@@ -54,8 +54,8 @@ pub(super) fn claims_of(set: &Value, pod: &str) -> Vec<Value> {
     templates(set).zip(names(set, pod)).map(claim).collect()
 }
 
-/// The claims of a Pod that is in range, owned from the start as they are to be: a set that is deleted before its cache
-/// shows them takes them with it.
+/// The claims of a Pod that is in range, created with the owners they are to have: a set that is deleted before its
+/// cache shows the claims takes them with it.
 pub(super) fn new(set: &Value, pod: &str, retention: Retention) -> Vec<Value> {
     let mut claims = claims_of(set, pod);
     if retention.with_set {
@@ -73,11 +73,11 @@ pub(super) enum Owners {
     Fine,
     /// The merge patch that makes them so.
     Patch(Value),
-    /// Another controls the claim: ours go, if there are any, and it is said.
+    /// Another controls the claim: our references are removed, if there are any, and there is a warning.
     Conflict(Option<Value>),
 }
 
-/// Compares a claim's owners with what the policy wants: the set's end, or, for a Pod out of range, that Pod's.
+/// Compares a claim's owners with those that the policy wants: the set, or, for a Pod out of range, that Pod.
 pub(super) fn owners(
     set: &Value,
     claim: &Value,
@@ -121,7 +121,6 @@ pub(super) fn owners(
     }
 }
 
-/// Whether a claim belongs to a Pod of this name that is gone: it is about to be deleted, and with it what a new Pod
 /// The Pod's volumes: a claim for each claim template, which replaces a volume of that name.
 pub(super) fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
     let mut all: Vec<Value> = names(set, pod)
@@ -136,7 +135,8 @@ pub(super) fn volumes(set: &Value, template: &Value, pod: &str) -> Vec<Value> {
     all
 }
 
-/// would find in it.
+/// Whether a claim belongs to a Pod of this name that is gone: the claim is about to be deleted, with the data that a
+/// new Pod would find there.
 pub(super) fn is_stale(claim: &Value, pod: &str) -> bool {
     refs(claim).any(|r| r["kind"] == "Pod" && r["name"] == pod)
 }

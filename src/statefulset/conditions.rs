@@ -8,7 +8,7 @@ use headless_objects::rfc3339::timestamp;
 /// Something is wrong that waiting does not mend. The name is kstatus's.
 const STALLED: &str = "Stalled";
 
-/// Why it is, where we say so: a condition of that type with another reason is somebody else's.
+/// The reasons that we give: a `Stalled` condition with another reason is somebody else's.
 const REASONS: [&str; 2] = [ROLLOUT_BLOCKED, NAME_TOO_LONG];
 
 const ROLLOUT_BLOCKED: &str = "RolloutBlocked";

@@ -15,10 +15,10 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: the kubelet's, between restarts of a container.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// A Pod that has lived this long has not ended in a row with the one before it: as with the kubelet.
+/// A Pod that ends this long after the one before does not count as one more in a row, as with the kubelet.
 const FORGET: SignedDuration = SignedDuration::from_mins(10);
 
-/// What a set's Pods have ended from, by name: the one thing that a plan must remember.
+/// How often in a row each of a set's Pods has ended, by name: the one thing that a plan must remember.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures(BTreeMap<String, Failed>);
 

@@ -20,7 +20,7 @@ pub(super) fn pod(set: &Value, template: &Value, revision: &str, ordinal: i64) -
     let pod = format!("{}-{ordinal}", name(set));
     let mut spec = fields(&template["spec"]);
     spec["hostname"] = pod.as_str().into();
-    // The set's, also where that is none and the template has one.
+    // The set's `serviceName`, also where that is empty and the template has a subdomain.
     let service = set["spec"]["serviceName"].as_str().unwrap_or_default();
     spec["subdomain"] = service.into();
     if service.is_empty() {

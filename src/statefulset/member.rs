@@ -41,7 +41,7 @@ impl<'a> Member<'a> {
                 .checked_add(min_ready)
                 .ok()
         };
-        // Without a time it is never available, but where none is asked for.
+        // Where `minReadySeconds` is not 0, a Pod whose condition has no time never becomes available.
         let due = if min_ready.is_zero() { None } else { since() };
         let available = ready && (min_ready.is_zero() || due.is_some_and(|due| due <= now));
         Some(Self {
@@ -64,7 +64,7 @@ impl<'a> Member<'a> {
         !self.available || self.terminating
     }
 
-    /// Since when it has been as it is: not Ready, or in existence.
+    /// Since when a Pod that is not Ready has been so: when its condition last changed, or when it was made, if later.
     pub(super) fn unready_since(&self) -> Timestamp {
         let turned = condition(self.pod, "Ready").and_then(|c| time(&c["lastTransitionTime"]));
         let made = time(&self.pod["metadata"]["creationTimestamp"]);

@@ -13,9 +13,9 @@ use headless_objects::selector::Selector;
 /// The field manager of Kubernetes' own controllers.
 const UPSTREAM: &str = "kube-controller-manager";
 
-/// Sorts what was observed: what the set controls stays, and what must first be taken or let go is said.
+/// Splits what was observed: the objects that the set controls, and the actions that adopt or release others.
 ///
-/// While there is anything of that, nothing else is planned: the next plan sees what came of it.
+/// While there are such actions, nothing else is planned: the next plan sees their outcome.
 pub(super) fn claim(observed: &Observed) -> (Observed, Vec<Action>) {
     let set = &*observed.set;
     let selector = Selector::of(&set["spec"]["selector"]).filter(|s| !s.is_empty());
@@ -113,7 +113,7 @@ pub fn controller_of(object: &Value) -> Option<&Value> {
     owners.iter().find(|owner| owner["controller"] == true)
 }
 
-/// The merge patch that leaves these owners; for this incarnation, as it was seen.
+/// The merge patch that sets the owners; it applies only to this incarnation, in the version that was seen.
 fn owners(object: &Value, keep: impl Fn(&Value) -> bool, add: Option<Value>) -> Value {
     let meta = &object["metadata"];
     let present = meta["ownerReferences"].as_array().into_iter().flatten();

@@ -1,4 +1,4 @@
-//! One sync: the slots are filled first, then what is too much goes, then what is old.
+//! One sync: first missing Pods are made, then Pods out of range are deleted, then Pods of an old revision.
 //!
 //! In OrderedReady mode a plan holds at most one create or delete of a Pod, or one batch of an update; the next plan
 //! sees what came of it.
@@ -67,7 +67,7 @@ pub fn plan(observed: &Observed, now: Timestamp) -> Plan {
     if !spec.deleted {
         sync.actions.clone_from(&revisions.actions);
     }
-    // Before the Pods' turn: it is made also where that fails.
+    // Old revisions are deleted before the Pods have their turn, so also where an action for a Pod fails.
     let idle = revision::beyond(&owned.revisions, &live, spec.history);
     sync.actions.extend(idle);
     if !spec.deleted {
@@ -295,7 +295,7 @@ impl<'a> Sync<'a> {
         }
     }
 
-    /// Has the claims of a Pod owned as the retention policy says.
+    /// Gives the claims of a Pod the owners that the retention policy wants.
     fn own_claims(&mut self, member: &Member<'_>) {
         let in_range = self.spec.holds(member.ordinal);
         for (_, name) in claims::names(&self.observed.set, member.name) {
@@ -326,7 +326,8 @@ impl<'a> Sync<'a> {
     fn revision_for(&self, ordinal: i64) -> &'a Value {
         let first_new = match self.spec.update {
             Update::Rolling(Some(_)) => self.spec.first_updated(),
-            // Counted now: by a status from before its deletion, a Pod that was gone at once would come back old for ever.
+            // The Pods are counted now. With the count of a status from before a deletion, a Pod that was gone at once
+            // would come back with the old revision for ever.
             Update::Rolling(None) => {
                 let current = name(&self.revisions.current);
                 let old = self
@@ -353,7 +354,7 @@ impl<'a> Sync<'a> {
         let spec = self.spec;
         let condemned = || self.members.iter().rev().filter(|m| !spec.holds(m.ordinal));
         let members: Vec<_> = condemned().take(MAX_BATCH).collect();
-        // Before any of them goes: what belongs to a Pod must go with it.
+        // The claims get their owners before any of the Pods goes: those that belong to a Pod must go with it.
         members.iter().for_each(|member| self.own_claims(member));
         for member in members {
             if member.terminating {
@@ -362,8 +363,8 @@ impl<'a> Sync<'a> {
                 }
                 continue;
             }
-            // One that is not available holds the others up, unless it is itself what holds everything up, or has ended:
-            // it would be waited for in vain.
+            // A Pod that is not available holds up the others, but for the first unavailable one, and for one that has
+            // ended: waiting for those would be in vain.
             let bad = !member.available && !member.ended;
             if self.spec.ordered && bad && first_bad != Some(member.uid) {
                 return Pass::Stop;

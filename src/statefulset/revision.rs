@@ -37,7 +37,7 @@ pub(super) fn revisions(set: &Value, present: &[Arc<Value>], all: &[Arc<Value>])
     let mut collisions = set["status"]["collisionCount"].as_i64().unwrap_or_default();
     let mut actions = Vec::new();
     let equal = sorted.iter().rev().find(|r| canonical(&r["data"]) == data);
-    // What an older API server left out, or wrote otherwise, is no change.
+    // A template that only an older API server wrote in another way is no change.
     let meant = |r: &&&Value| normalized(template(r)) == normalized(&set["spec"]["template"]);
     let update = match equal.or_else(|| sorted.last().filter(meant)) {
         Some(same) if number(same) == newest => Value::clone(same),

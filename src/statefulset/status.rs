@@ -56,7 +56,7 @@ pub(super) fn status(
     (stall, progress): (Option<&Stall>, Progress),
 ) -> Value {
     let update = name(&counts.revisions.update);
-    // An update that is complete is over.
+    // When an update is complete, the update revision becomes the current one.
     let (current, at_current) = if counts.complete {
         (update, counts.updated)
     } else {

@@ -33,7 +33,7 @@ pub(super) fn replaced<'a>(
 pub(super) enum Recreate<'a> {
     /// There are none.
     Done,
-    /// They are on their way out, but for these, which are to go.
+    /// There are some: these are to be deleted, the others are being deleted already.
     Wait(Vec<&'a Member<'a>>),
 }
 

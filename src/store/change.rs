@@ -9,11 +9,10 @@ use crate::endpoint::{Address, Kind, Slice};
 use crate::name::{Octets, ServiceKey, dashed, text};
 use crate::zone::{Scope, ServiceData};
 
-/// A change of names. It holds on to what was there before and to what is there now; the names are told apart when
-/// somebody asks.
+/// A change of names. It keeps the state before and the state now; their names are compared only when somebody asks.
 #[derive(Clone, Debug)]
 pub struct Change {
-    /// Of which resource the object is that said so.
+    /// The resource of the object that the event was about.
     pub resource: Resource,
     /// The object; without version where a list no longer had it.
     pub object: Object,
@@ -46,7 +45,7 @@ pub(super) struct ServiceChange {
 pub struct NameChange {
     /// The name without its zone: `redis-0.redis.default.svc`.
     pub name: String,
-    /// It is that of an endpoint with a hostname, which follows a Pod.
+    /// Whether the name is that of an endpoint with a hostname, which follows a Pod.
     pub hostname: bool,
     /// What it led to: addresses, or the name of an alias; sorted.
     pub before: Vec<String>,

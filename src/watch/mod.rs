@@ -37,11 +37,11 @@ pub struct Options {
     pub namespace_labels: Selector,
     /// How slices are read.
     pub slices: SliceOptions,
-    /// Slices are not resource.
+    /// Slices are not watched.
     pub noendpoints: bool,
-    /// Pods are resource.
+    /// Pods are watched.
     pub pods: bool,
-    /// ServiceImports and their slices are resource.
+    /// ServiceImports and their slices are watched.
     pub multicluster: bool,
 }
 

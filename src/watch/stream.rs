@@ -24,7 +24,7 @@ pub(super) struct Feed {
     pub(super) connection: Arc<Connection<Resource>>,
 }
 
-/// Silence that no failed connection keeps: longer than one may take to be made.
+/// How long a watch must be silent to count as connected: longer than a connection may take to be made or to fail.
 const QUIET: Duration = Duration::from_secs(6);
 
 /// Watches until nobody takes events any more.
@@ -52,8 +52,8 @@ where
     }
 }
 
-/// The watcher's next event. One that is silent for a while has its connection: kube says nothing of a watch that was
-/// opened again.
+/// The watcher's next event. A watcher that is silent for [`QUIET`] counts as connected, as kube does not say when it
+/// has opened a watch again.
 async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &Feed) -> Option<T> {
     if let Ok(next) = tokio::time::timeout(QUIET, stream.next()).await {
         return next;

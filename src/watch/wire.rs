@@ -95,7 +95,7 @@ struct ServiceSpec {
 struct WirePort {
     name: Text,
     protocol: Text,
-    /// What is no port in the end is none.
+    /// A number that is out of a port's range counts as none.
     port: Option<i64>,
 }
 
@@ -442,7 +442,7 @@ fn service_key(ns: &str, name: &str) -> ServiceKey {
     ServiceKey::new(ns.as_bytes(), name.as_bytes())
 }
 
-/// The addresses that are some; anything else is left out, as no record could hold it.
+/// The texts that are addresses; anything else is left out, as no record could hold it.
 fn addresses<'a>(texts: impl IntoIterator<Item = &'a Text>) -> Box<[IpAddr]> {
     texts
         .into_iter()

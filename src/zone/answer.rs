@@ -1,5 +1,4 @@
-//! What a look-up finds: facts. They hold on to the Services they are about, and are made records by who writes them
-//! ([`crate::answer`]).
+//! What a look-up finds: facts, which keep the Services they are about. [`crate::answer`] makes records of them.
 
 use std::net::IpAddr;
 
@@ -30,7 +29,7 @@ pub enum Answer {
     Unanswerable(Reason),
 }
 
-/// That there are no records. Only [`Zone`](super::Zone) makes one: there `seen` is decided.
+/// There are no records. Only look-ups in a [`Zone`](super::Zone) make one, as they know what `seen` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied {
     /// The name exists, without records of this type: NODATA. Else NXDOMAIN.

@@ -21,8 +21,7 @@ impl Zone {
         }
     }
 
-    /// A name that does not exist, as far as that was seen: before every watch has delivered its first list, nothing that
-    /// is not there was seen to be absent.
+    /// A name that does not exist. It was `seen` to be absent only if every watch has delivered its first list.
     pub(super) fn absent(&self, reason: Reason) -> Answer {
         Answer::Denied(Denied {
             exists: false,
@@ -31,7 +30,7 @@ impl Zone {
         })
     }
 
-    /// The answer to A and AAAA, or another that follows aliases.
+    /// The answer to a question of any type; `chain`: the aliases that were followed to it.
     pub(super) fn answer(&self, asked: &Asked<'_>, chain: &mut Chain) -> Answer {
         let (view, qtype) = (asked.view(), asked.qtype);
         match parse(view, asked.origin, asked.name, asked.left) {

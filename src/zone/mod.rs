@@ -35,7 +35,7 @@ use crate::name::{ServiceKey, text};
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
-/// Whose address it is, sorted: mostly one Service's. The addresses of a Service share theirs.
+/// The Services that have an address, sorted; mostly one. The addresses that only one Service has share its list.
 type Owners = Arc<[ServiceKey]>;
 
 /// The read side of a cluster's names.
@@ -152,7 +152,7 @@ impl Zone {
         }
     }
 
-    /// Enters an address for a Service; `alone`: the Service's key by itself, which its addresses share.
+    /// Enters an address for a Service; `alone`: a list of that Service only, which its addresses share.
     pub(crate) fn publish_owner(&self, ip: IpAddr, alone: &Arc<[ServiceKey]>) {
         match ip {
             IpAddr::V4(ip) => add_owner(&self.owners_v4, ip, alone),

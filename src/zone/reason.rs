@@ -1,4 +1,4 @@
-//! Why a name has no answer: keys, no words; words are made where it is shown.
+//! Why a name has no answer, as values without words: [`crate::answer`] puts them into words.
 
 use std::net::IpAddr;
 

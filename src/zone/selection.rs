@@ -163,7 +163,7 @@ impl Selection {
         }
     }
 
-    /// How many values over how many ports there are: each counts, also one that gets no record (CoreDNS's weights).
+    /// How many pairs of a value and a port there are, with those that get no record (CoreDNS's weights).
     #[must_use]
     pub fn count(&self, name: &Qname) -> usize {
         let plain = self.source == Source::Endpoints && !self.data.has_names();
@@ -257,7 +257,7 @@ impl Selection {
         ControlFlow::Continue(())
     }
 
-    /// Goes through the values over the first port that has a number, until `take` has enough. A value may come up again.
+    /// Goes through the values that have a port with a number, until `take` has enough. A value may come up again.
     pub fn each_target<'a>(
         &'a self,
         name: &Qname,

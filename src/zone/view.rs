@@ -260,5 +260,6 @@ impl<'q> Asked<'q> {
     }
 }
 
-/// The SOA is cached for at most this many seconds, whatever `ttl` says: negatives must not outlive a Pod's start.
+/// The longest TTL of a `kubernetes` stanza's SOA, in seconds, whatever `ttl` says: negatives must not outlive a Pod's
+/// start.
 const SOA_MAX_TTL: u32 = 300;

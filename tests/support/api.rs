@@ -48,7 +48,7 @@ impl Asked {
         self.query.split('&').any(|pair| pair == "watch=true")
     }
 
-    /// Whether this is of that method, and its path ends so.
+    /// Whether the request has that method, and its path ends in `end`.
     pub fn is(&self, method: &Method, end: &str) -> bool {
         self.method == *method && self.path.ends_with(end)
     }
@@ -97,7 +97,7 @@ pub enum Fate {
     Hold,
     /// It is never answered.
     Never,
-    /// Whoever sent it breaks.
+    /// It panics, in the task that sent it.
     Panic,
 }
 
@@ -115,7 +115,7 @@ struct State {
     rule: Rule,
     calls: BTreeMap<String, usize>,
     release: Arc<Notify>,
-    /// What is open breaks when this is cancelled.
+    /// Replies that are under way break off when this is cancelled.
     broken: CancellationToken,
 }
 
@@ -165,17 +165,17 @@ impl FakeApi {
         self.state.lock().unwrap()
     }
 
-    /// From now on requests fare so.
+    /// From now on this rule decides over requests.
     pub fn rule(&self, rule: impl FnMut(&Asked) -> Fate + Send + 'static) {
         self.lock().rule = Box::new(rule);
     }
 
-    /// From now on all requests fare so.
+    /// From now on all requests have this fate.
     pub fn all(&self, fate: Fate) {
         self.rule(move |_| fate.clone());
     }
 
-    /// The first so many requests of this method whose path ends so fare so, the others well.
+    /// The first `count` requests of this method whose path ends in `end` have this fate; the others are served.
     pub fn first(&self, count: usize, method: Method, end: &'static str, fate: Fate) {
         let mut left = count;
         self.rule(move |asked| {
@@ -199,7 +199,7 @@ impl FakeApi {
         std::mem::replace(&mut self.lock().broken, new).cancel();
     }
 
-    /// How often each was asked for since this was asked last: `POST pods`, `WATCH pods`, `LIST pods`.
+    /// How many requests there were of each verb and resource since the last call: `POST pods`, `WATCH pods`.
     pub fn calls(&self) -> BTreeMap<String, usize> {
         std::mem::take(&mut self.lock().calls)
     }

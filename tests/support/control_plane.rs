@@ -30,7 +30,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(25);
 pub enum Programs {
     /// A folder with one file each.
     Folder(PathBuf),
-    /// One file, told by its first argument which it is.
+    /// One file, whose first argument says which program it is to be.
     One(PathBuf),
 }
 
@@ -288,7 +288,7 @@ impl ControlPlane {
         self.controllers = Some(Process::start(&command, self.path("controllers.log")));
     }
 
-    /// Another authority takes over, for the API server and for all its clients, when it starts again.
+    /// Replaces the authority of the API server and all its clients, from the server's next start on.
     pub fn renew_authority(&mut self) {
         self.authority = Authority::new().unwrap();
         authority::write(&self.authority, self.folder.path());

@@ -345,7 +345,7 @@ pub fn ask(case: &Case) -> Expect {
     let reply = match zone.lookup(&asked) {
         Answer::Denied(denied) if denied.is_absent() && falls => return next(case),
         Answer::Unanswerable(_) => Composed::empty(ResponseCode::ServFail),
-        // What nobody listed answers without records: an alias that leads out of the zone stays alone.
+        // Nothing is asked elsewhere here: an alias that leads out of the zone stays alone.
         answer @ (Answer::Found(_) | Answer::Leads { .. } | Answer::Denied(_)) => {
             ZoneReply::new(answer, &shown, &zone).compose(&asked)
         }

@@ -18,7 +18,7 @@ pub enum Line {
 pub struct Proxy {
     pub address: SocketAddr,
     line: watch::Sender<Line>,
-    /// Whoever is connected when this is sent hears nothing any more.
+    /// Connections that are open when this is sent receive nothing any more.
     stalled: watch::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -41,7 +41,7 @@ impl Proxy {
         self.line.send_replace(line);
     }
 
-    /// From now on what is connected stays so and hears nothing; new connections work.
+    /// From now on open connections stay open and receive nothing; new connections work.
     pub fn stall(&self) {
         self.stalled.send_replace(());
     }

@@ -50,7 +50,7 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
-/// A claim that is created: a Pod that uses it keeps it (storage object in use protection).
+/// A claim, or a set's template of claims.
 pub(super) fn claim(claim: &mut Value) {
     default(object(claim, "spec"), "volumeMode", "Filesystem");
     default(object(claim, "status"), "phase", "Pending");

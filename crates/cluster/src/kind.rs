@@ -36,7 +36,7 @@ pub struct Kind {
     pub defaults: fn(&mut Value),
     /// Checks an object; the old one is given on update.
     pub validate: fn(&Value, Option<&Value>, &mut Errors),
-    /// An object is known by what it is about: its name comes last, and with `-o wide` only.
+    /// The column NAME comes last, and with `-o wide` only: such objects are known by what they are about.
     pub name_is_last: bool,
     /// kubectl's columns beside NAME.
     pub columns: &'static [Column],

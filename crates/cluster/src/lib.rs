@@ -67,7 +67,7 @@ pub struct Cluster {
 pub struct Options {
     /// How long Pods take.
     pub delays: Delays,
-    /// What uids and the ends of generated names are drawn from; without one they are new each time.
+    /// The seed of uids and of the ends of generated names; without a seed they differ each time.
     pub seed: Option<u64>,
 }
 
@@ -227,7 +227,7 @@ impl Cluster {
     pub async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
         let mut changed = self.api.shared.changed.subscribe();
         while !holds(self) {
-            // An error would mean that the cluster has ended; it is ours.
+            // There is no error: the sender is part of `self`.
             let _ended = changed.changed().await;
         }
     }

@@ -43,7 +43,7 @@ pub enum ListenError {
     /// No certificates can be made.
     #[error("cannot make the api's certificates: {0}")]
     Certificates(#[from] authority::Error),
-    /// Nor used.
+    /// The certificates cannot be used.
     #[error("cannot use the api's certificates: {0}")]
     Tls(String),
 }

@@ -19,7 +19,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// Where an object is, by what it says of itself; `None`: its kind is none that this cluster has.
+    /// The key of an object, from its own fields; `None`: this cluster does not have its kind.
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
         let meta = &object["metadata"];
@@ -134,8 +134,8 @@ impl Objects {
         Some(new)
     }
 
-    /// The changes after `revision`; `None` where some of them are gone, or where this cluster never was there: the
-    /// client knows one that ran here before.
+    /// The changes after `revision`; `None` where some of them are forgotten, or where this cluster has not come so
+    /// far: the client has the revision from another cluster that ran here before.
     #[must_use]
     pub fn since(&self, revision: u64) -> Option<impl Iterator<Item = &Change>> {
         if revision < self.compacted || revision > self.revision {

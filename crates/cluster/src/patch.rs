@@ -118,7 +118,7 @@ fn depth(value: &Value) -> usize {
 
 /// Lists whose items are merged by a key instead of replaced (`x-kubernetes-patch-merge-key`), by the list's name.
 ///
-/// A name that means different lists in different places names its parent as well.
+/// A name that occurs in two places with different keys has its parent in front: `container.ports`.
 const MERGE_KEYS: &[(&str, &str)] = &[
     ("containers", "name"),
     ("initContainers", "name"),
@@ -143,7 +143,7 @@ const MERGE_KEYS: &[(&str, &str)] = &[
 /// Lists of plain values that are merged as sets (`x-kubernetes-patch-strategy: merge`).
 const MERGED_SETS: &[&str] = &["finalizers"];
 
-/// Fields that are replaced whole (`x-kubernetes-patch-strategy: retainKeys` or atomic maps).
+/// Keys of a patch that say how to apply it: they are no fields of the object.
 const DIRECTIVES: &[&str] = &["$patch", "$retainKeys"];
 
 fn strategic(object: &mut Value, patch: &Value, parent: &str) {
@@ -196,7 +196,7 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
     }
 }
 
-/// Merges a list; `order`: how the items that the patch names stand.
+/// Merges a list; `order`: the items that the patch names, in the order that they are to have.
 fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), name: &str, parent: &str) {
     let scoped = if name == "ports" && ["containers", "initContainers"].contains(&parent) {
         "container.ports"
@@ -246,8 +246,8 @@ fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), name: &s
     *items = arrange(std::mem::take(items), &before, order, merge_key);
 }
 
-/// Puts merged items in order: those of the patch as it has them, the others as they were, and where both were there
-/// before as they stood to each other. What is new comes before what the patch does not name.
+/// Puts merged items in order. Items that `order` names keep its order, the others keep theirs from before. Of a named
+/// item and another that were both there before, the earlier one comes first; if either is new, the named one does.
 fn arrange(merged: Vec<Value>, before: &[Value], order: &[Value], merge_key: &str) -> Vec<Value> {
     let place = |list: &[Value], item: &Value| {
         list.iter()

@@ -96,7 +96,7 @@ impl Parameters {
         matches!(self.text(name), "true" | "1")
     }
 
-    /// Whether nothing is to be kept; `options`: what the verb's parameters are called.
+    /// Whether the request is a dry run, which changes nothing; `options`: what errors call the verb's parameters.
     ///
     /// # Errors
     /// Another value than `All`.

@@ -67,7 +67,7 @@ impl Shared {
             .unwrap_or(self.clock.start)
     }
 
-    /// Moves the clock on. Who waits for a time must look at it again: a change tells of it.
+    /// Moves the clock on. The caller must write a change then: it wakes those who wait for a time.
     pub(super) fn advance(&self, duration: Duration) {
         let moved = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.clock.moved.fetch_add(moved, Ordering::Relaxed);

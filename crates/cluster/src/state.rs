@@ -109,7 +109,7 @@ impl State {
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
         if info.subresources.contains(&"status") && !info.is(kinds::NODE) {
-            // Status has a way of its own.
+            // The status is written by its own subresource only.
             object.as_object_mut().map(|o| o.remove("status"));
         }
         (info.defaults)(&mut object);
@@ -390,7 +390,7 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     }
 }
 
-/// Gives a new object what makes it this one: namespace, name, UID, time.
+/// Gives a new object its identity: namespace, name, UID, time of creation.
 fn identify(
     info: &Kind,
     object: &mut Value,
@@ -495,7 +495,7 @@ fn protect(claim: &mut Value) {
     }
 }
 
-/// Whether something is wanted of whoever keeps the object; that a Pod gets its node is not.
+/// Whether an update changes what is asked for: anything but metadata, status, and the node that a Pod gets.
 fn asks_for_more(new: &Value, old: &Value) -> bool {
     let asked = |object: &Value| {
         let mut asked = object.clone();
@@ -537,7 +537,7 @@ fn uid(random: &mut StdRng) -> String {
     uuid.to_string()
 }
 
-/// Five letters that spell no word, as the API server picks them.
+/// Five letters and digits that spell no word, as the API server picks them.
 fn suffix(random: &mut StdRng) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);

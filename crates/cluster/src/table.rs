@@ -147,7 +147,7 @@ pub(super) const POD: &[Column] = &[
         }
     }),
     ("Restarts", false, |o, _| {
-        // Of init containers only while they are the ones that run.
+        // Restarts of init containers count until all of those are done, restarts of sidecars always.
         let initialized = initializing(o).is_none();
         let counts = |c: &&Value| !initialized || is_sidecar(o, c);
         array(&o["status"]["initContainerStatuses"])

@@ -23,7 +23,7 @@ pub fn check_as<T: DeserializeOwned>(object: &Value) -> Result<(), Mistyped> {
     }
 }
 
-/// Of an object of a custom kind only the metadata have types that are known.
+/// An object of a custom kind: only its metadata have known types.
 #[derive(Deserialize)]
 #[expect(dead_code, reason = "it is read to see whether it can be")]
 pub struct Custom {

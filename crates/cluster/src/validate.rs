@@ -99,7 +99,7 @@ pub fn metadata(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-/// What is on its way out takes no new reason to stay.
+/// An object that is being deleted takes no new finalizers.
 fn finalizers(new: &Value, old: &Value, errors: &mut Errors) {
     let all = |meta: &Value| meta["finalizers"].as_array().cloned().unwrap_or_default();
     let mut added = all(new);

@@ -170,7 +170,7 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     Ok(reply(StatusCode::OK, &document))
 }
 
-/// A list. Its kind says that of its items, but for custom resources.
+/// A list. Its kind tells the kind of the items, which therefore leave theirs out; custom resources keep it.
 fn collection(info: &Kind, meta: Value, mut items: Vec<Value>) -> Value {
     if !info.custom() {
         for fields in items.iter_mut().filter_map(Value::as_object_mut) {

@@ -1,4 +1,5 @@
-//! Watches: a stream of events from a revision on, with bookmarks, and 410 as an event where that is too old.
+//! Watches: a stream of events from a revision on, with bookmarks. A watch whose revision is too old ends with 410 as
+//! an event.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -145,7 +146,7 @@ impl Watch {
         }
     }
 
-    /// Takes in what happened since; whether anything is to be sent.
+    /// Takes in the changes since the last time; returns whether there is anything to send.
     fn collect(&mut self) -> bool {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();

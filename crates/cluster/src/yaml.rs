@@ -1,4 +1,5 @@
-//! YAML as kubectl reads it: by YAML 1.1 where the two differ that people write, and then as JSON would say it.
+//! YAML as kubectl reads it: where YAML 1.1 and 1.2 differ in what people write, 1.1 counts. Whole numbers become
+//! integers, as in kubectl's JSON.
 
 use serde_json::{Number, Value};
 use serde_saphyr::{Error, Options, from_str_with_options};

@@ -14,7 +14,7 @@ pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// The value where it is an object, else an empty one: what fields can be set in.
+/// The value where it is an object, else an empty object, so that fields can be set in it.
 #[must_use]
 pub fn fields(value: &Value) -> Value {
     value.as_object().cloned().unwrap_or_default().into()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::object::MAX_LABEL_VALUE;
 
-/// A selector: every requirement must hold; none holds for everything.
+/// A selector: every requirement must hold; a selector without requirements selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::name::{MAX_NAME, Qname};
 
-/// Where the names of a message stand, for names that come after. It is kept from message to message for its room only.
+/// Where the names of a message stand, for names that come after.
 #[derive(Debug, Default)]
 pub struct Offsets {
     hashes: Vec<u32>,

@@ -18,8 +18,8 @@ const MAX_DATAGRAM: usize = 4096;
 
 const TC: u8 = 0x02;
 
-/// When a datagram that was not answered is sent again, after the one before. Clients that ask the same meanwhile wait
-/// for this question: to them it must not be lost with one datagram.
+/// How long an answer is waited for before the datagram is sent again. Other clients that ask the same question wait
+/// for this one, so it must not be lost with one datagram.
 const AGAIN: [Duration; 3] = [
     Duration::from_millis(250),
     Duration::from_millis(500),

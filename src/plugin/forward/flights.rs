@@ -1,7 +1,7 @@
-//! Identical questions that wait at the same time are one to the upstreams: the others wait for its reply.
+//! Of identical questions at the same time, the upstreams are asked only one: the others wait for its reply.
 //!
-//! So a question that comes back to this server through an upstream is not asked again and again: it waits for itself,
-//! and ends when that ends.
+//! So a question that comes back to this server through an upstream is not asked again and again: it waits for the
+//! first one, and ends with it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -64,7 +64,7 @@ impl Flights {
             {
                 return outcome.clone();
             }
-            // Whoever asked has gone away; somebody else has to.
+            // The one who asked has gone without a reply: another has to ask.
         }
     }
 

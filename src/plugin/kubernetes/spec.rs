@@ -35,7 +35,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-/// The link: what the stanza watches is the block's.
+/// The link of the chain; the rest of the stanza is kept in the block.
 #[derive(Debug)]
 struct Handler {
     token: Token,

@@ -37,7 +37,7 @@ fn s81_an_owned_pod_that_loses_its_labels_is_released_and_adopted_when_they_are_
     world.pod("x-1")["metadata"]["labels"]["app"] = "other".into();
     assert_eq!(world.sync(), ["release x-1"]);
     assert_eq!(world.pod("x-1")["metadata"]["ownerReferences"], json!([]));
-    // Its name stays taken, which the API server says to who tries.
+    // The name is still taken, so the API server will refuse the new Pod.
     assert!(creates(&mut world, "x-1"));
     world.pod("x-1")["metadata"]["labels"]["app"] = "x".into();
     assert_eq!(world.sync(), ["adopt x-1"]);

@@ -147,7 +147,7 @@ fn s79_a_condition_that_somebody_else_wrote_stays() {
     assert_eq!(world.set()["status"]["conditions"], conditions);
 }
 
-/// Values that no field is.
+/// Values of every type, most of them wrong for any field.
 fn odd() -> [Value; 7] {
     [
         json!(null),
@@ -160,7 +160,7 @@ fn odd() -> [Value; 7] {
     ]
 }
 
-/// An API server refuses such sets; whoever serves one gets a plan all the same, for its other sets' sake.
+/// An API server refuses such sets. If one serves such a set all the same, there is a plan: other sets must not suffer.
 #[test]
 fn a_field_of_another_type_ends_no_plan() {
     let places = "metadata metadata/annotations spec spec/replicas spec/template spec/template/metadata \

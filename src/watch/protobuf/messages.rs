@@ -289,7 +289,7 @@ struct StatusDetails {
     retry_after_seconds: i32,
 }
 
-/// A text of ours, which is UTF-8.
+/// The bytes as text; empty where they are not UTF-8.
 pub(super) fn as_str(bytes: &Bytes) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

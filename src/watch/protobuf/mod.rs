@@ -25,7 +25,7 @@ use messages::{EndpointSlice, Namespace, Pod, Service, Status, WatchEvent, as_st
 
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf;stream=watch,application/vnd.kubernetes.protobuf,application/json";
 
-/// The largest event that is read: an object may have 1.5 MB in etcd, and some in memory only.
+/// The largest event that is read: far above the 1.5 MB that an object may have in etcd.
 const MAX_EVENT: usize = 16 << 20;
 
 /// A body in JSON.
@@ -141,7 +141,8 @@ where
 
 /// Appends an event as a line of JSON.
 fn transcode(event: &Bytes, lines: &mut Vec<u8>) {
-    // Of an event that is none, nobody knows what has happened to what: it is told of as an object without a name.
+    // An event that cannot be decoded does not say what happened to which object: it is passed on as an unreadable
+    // object without a name.
     let (kind, object) = match WatchEvent::decode(event.clone()) {
         Ok(event) => (event.kind, object(&event.object.unwrap_or_default().raw)),
         Err(error) => (Bytes::from_static(b"ADDED"), broken(&Bytes::new(), &error)),
@@ -195,7 +196,8 @@ fn json<T: Message + Default + Serialize>(meta: &TypeMeta, raw: &Bytes) -> Vec<u
     }
 }
 
-/// What a message that cannot be decoded is told as. Prost says `Message.field: ` for each level, the innermost first.
+/// The JSON for a message that cannot be decoded. Prost's error has `Message.field: ` for each level, the innermost
+/// first.
 fn broken(raw: &Bytes, error: &DecodeError) -> Vec<u8> {
     const PREFIX: &str = "failed to decode Protobuf message: ";
     let text = error.to_string();

@@ -98,7 +98,7 @@ async fn s36_a_pod_that_fails_whenever_it_is_made_is_replaced_less_and_less_ofte
     }
     let pause = |pair: &[(String, jiff::Timestamp)]| pair[1].1.duration_since(pair[0].1).as_secs();
     let pauses: Vec<_> = made.windows(2).map(pause).collect();
-    // Times are whole seconds; what was asked for is none, one and two.
+    // Times are whole seconds; the pauses are to be 0, 1 and 2 seconds.
     assert!(
         pauses[1] >= 1 && pauses[2] >= 1 && pauses[1] + pauses[2] >= 2,
         "{pauses:?}"

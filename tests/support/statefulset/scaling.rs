@@ -244,7 +244,7 @@ async fn s13_one_more_replica_is_one_more_pod(world: &mut World) {
 
 async fn s14_to_none_they_go_from_the_highest_each_after_the_former_is_gone(world: &mut World) {
     world.start(set(3)).await;
-    // It ends only when we say so.
+    // The Pod is gone only when the test lets it go.
     world.hold("Pod", "x-2").await;
     world.scale(0).await;
     world.observed().await;
@@ -394,7 +394,7 @@ async fn s24_of_two_pods_out_of_range_that_are_not_ready_the_higher_one_blocks(w
 
 async fn s25_a_pod_that_is_ready_and_not_yet_available_goes_at_once(world: &mut World) {
     world.start(set(2)).await;
-    // From now on a Pod must have been Ready for an hour.
+    // x-1 becomes Ready only after `minReadySeconds` is set, so it is not yet available when the set is scaled.
     world.ready("x-1", false).await;
     world.edit(json!({"spec": {"minReadySeconds": 1}})).await;
     world

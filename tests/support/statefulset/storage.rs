@@ -220,7 +220,7 @@ async fn s100_a_claim_that_was_deleted_is_made_again_for_the_pod_that_waits_for_
     world.observed().await;
     let (pod, claim) = (world.uid("Pod", "x-0"), world.uid(CLAIM, "data-x-0"));
     world.delete(CLAIM, "data-x-0", json!({})).await;
-    // Unless whoever protects claims in use was faster.
+    // This fails where the controller that protects claims in use was faster.
     let let_go = json!({"metadata": {"finalizers": null}});
     let _gone_already = world.try_patch(CLAIM, "data-x-0", let_go).await;
     // Upstream does not watch claims: something else must wake it.

@@ -558,7 +558,7 @@ async fn s79_a_condition_that_somebody_else_wrote_stays(world: &mut World) {
         .await;
     world.scale(2).await;
     world.settled(0..2).await;
-    // Upstream makes its status from nothing.
+    // Upstream's status drops conditions that others wrote.
     if world.keeper == Keeper::Ours {
         assert_eq!(world.set()["status"]["conditions"], json!([condition]));
     }

@@ -162,7 +162,7 @@ impl World {
         patched
     }
 
-    /// Waits until the watch has come to where an object was written.
+    /// Waits until the watch has shown a written object.
     async fn catch_up(&mut self, written: &Value) {
         let kind = KindId::of_object(written).unwrap().info().kind;
         let wanted = revision(written);
@@ -204,7 +204,7 @@ impl World {
         self.patch(kind, name, held).await;
     }
 
-    /// Keeps it no more.
+    /// Lets a held object go.
     pub async fn let_go(&mut self, kind: &str, name: &str) {
         let free = json!({"metadata": {"finalizers": null}});
         self.patch(kind, name, free).await;
@@ -361,7 +361,7 @@ impl World {
         self.settled(ordinals).await;
     }
 
-    /// A set that has settled, and whose beginning is not in the log any more.
+    /// Creates a set, waits until it has settled, and empties the log.
     pub async fn start(&mut self, set: Value) {
         let start = set["spec"]["ordinals"]["start"]
             .as_i64()

@@ -10,7 +10,7 @@ const NAME: &str = "default";
 
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let kind = kinds::SERVICE_ACCOUNT;
-    // Of one that was deleted too.
+    // Also the namespaces of deleted accounts: the account is made again.
     let of_accounts = touched(step, "ServiceAccount")
         .into_iter()
         .map(|key| key.ns);

@@ -24,9 +24,9 @@ enum Progress {
     Started,
 }
 
-/// The status of a Pod whose containers have all been tried, as they now are: phase, conditions, containers.
+/// The status of a Pod after each of its containers has been tried: phase, conditions, statuses of the containers.
 ///
-/// `retry`: those that have ended are started once more, which counts.
+/// `retry`: containers that wait after a crash are started once more, which counts as a restart.
 pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) -> Value {
     let mut status = pod["status"].clone();
     let time = timestamp(now);
@@ -136,7 +136,7 @@ pub(super) fn condition(status: &mut Value, (kind, holds): (&str, &str), reason:
     status["conditions"] = all.into();
 }
 
-/// How often containers of a Pod have been started again, and whether one waits for it.
+/// How often a Pod's containers have been restarted in all, and whether one of them waits for its next restart.
 pub(super) fn restarts(pod: &Value) -> (i64, bool) {
     let lists = ["initContainerStatuses", "containerStatuses"];
     let all = lists
@@ -151,7 +151,7 @@ pub(super) fn restarts(pod: &Value) -> (i64, bool) {
     })
 }
 
-/// How long a container that was started again so often waits before the next time.
+/// How long a container waits for its next restart, after so many.
 pub(super) fn pause(restarts: i64) -> Duration {
     let doublings = u32::try_from(restarts).unwrap_or(u32::MAX);
     backoff(FIRST, LONGEST, doublings)
@@ -165,7 +165,7 @@ struct Run {
     sidecar: bool,
     /// The code with which it ends as soon as it is started.
     exit: Option<i64>,
-    /// One before it has not done its work.
+    /// An init container before it has not done its work.
     waits: bool,
     /// Whether one that has ended is started again.
     restarts: bool,
@@ -206,7 +206,7 @@ impl Run {
             None if self.init && !self.sidecar => (ended(0), json!({}), true),
             None => (json!({"running": {"startedAt": time}}), json!({}), true),
         };
-        // What goes on keeps its times.
+        // A state that goes on keeps its times.
         let goes_on = old.map(|old| &old["state"]);
         let goes_on = goes_on.filter(|old| same_state(old, &state)).cloned();
         let last = if last == json!({}) {

@@ -18,7 +18,7 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// Services with what they select, so that a Pod's change costs what that Pod costs.
+/// Services with what they select, so that a change of one Pod does not go through all Pods.
 #[derive(Debug, Default)]
 pub(super) struct Endpoints {
     services: BTreeMap<Key, Selected>,
@@ -31,7 +31,7 @@ struct Selected {
     families: Vec<String>,
     /// By Pod; one for each family the Pod has an address of.
     endpoints: BTreeMap<Key, Vec<Wanted>>,
-    /// What this controller last wrote: a change of a slice to anything else is somebody else's.
+    /// The endpoints that this controller wrote last, by slice: a slice with others was changed by somebody else.
     written: BTreeMap<Key, Value>,
 }
 
@@ -132,7 +132,7 @@ impl Endpoints {
 }
 
 impl Selected {
-    /// Takes a Pod's present state in; whether its endpoints are other ones now.
+    /// Takes in a Pod's present state; returns whether its endpoints have changed.
     fn take(&mut self, service: &Value, key: &Key, pod: Option<&Value>) -> bool {
         let selects = |pod: &&Value| {
             self.selector
@@ -258,7 +258,7 @@ fn ports(service: &Value, pod: &Value) -> Value {
 /// A slice that is there, or is to be made; its ports; its endpoints.
 type Filled<'a> = (Option<&'a (&'a Key, &'a Value)>, Value, Vec<Value>);
 
-/// Puts endpoints into slices: each stays where its Pod is, new ones fill what has room.
+/// Puts endpoints into slices: an endpoint stays in the slice that has its Pod, a new one goes where there is room.
 fn distribute<'a>(
     service: &Value,
     family: &str,

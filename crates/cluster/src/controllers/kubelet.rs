@@ -44,7 +44,7 @@ const FIRST: u32 = 2;
 pub struct Kubelet {
     delays: Delays,
     next: u32,
-    /// Pods that may not be where they shall be, with the time each was seen so first.
+    /// Pods that may have something left to do, each with its `busy_state` and when it was first seen in that state.
     busy: BTreeMap<(Key, String), Timestamp>,
 }
 
@@ -102,7 +102,7 @@ impl Kubelet {
     }
 }
 
-/// What a Pod is on its way to, and of which incarnation; `None` where it rests.
+/// A Pod's incarnation, stage and number of restarts, as text; `None` where it has ended and is not being deleted.
 fn busy_state(pod: &Value) -> Option<String> {
     let uid = &pod["metadata"]["uid"];
     let (restarts, crashing) = containers::restarts(pod);
@@ -120,7 +120,7 @@ enum Decision {
     Act(Vec<Action>),
     /// Until then, or until something changes.
     Wait(Option<Timestamp>),
-    /// It is where it shall be.
+    /// Nothing is left to do.
     Rest,
 }
 
@@ -199,7 +199,7 @@ fn advance(
     Decision::Act(vec![Action::Update(key.clone(), Part::Status, changed)])
 }
 
-/// A Pod whose node is lost: what runs is not known to be Ready any more, and nothing else happens.
+/// A Pod whose node is lost: if it is Running, its condition Ready becomes Unknown; nothing else happens.
 fn node_lost(now: Timestamp, key: &Key, pod: &Value) -> Decision {
     let mut lost = pod.clone();
     if pod["status"]["phase"] == "Running" {
@@ -270,7 +270,8 @@ fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
     })
 }
 
-/// Whether a slice still shows the Pod as ready; one of a Service that publishes what is not ready always does.
+/// Whether a slice still shows the Pod as ready. Slices of a Service with `publishNotReadyAddresses` do not count: they
+/// always do.
 fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
     objects
         .list(kinds::ENDPOINT_SLICE, Some(&key.ns))

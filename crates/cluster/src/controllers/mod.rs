@@ -98,7 +98,7 @@ impl Controllers {
     }
 }
 
-/// What has changed since that revision; all objects, for who fell behind the history.
+/// The changes since that revision; all objects, where the history does not go back so far.
 #[must_use]
 pub fn changes(objects: &Objects, seen: u64) -> Vec<Change> {
     match objects.since(seen) {
@@ -119,7 +119,7 @@ fn everything(objects: &Objects) -> Vec<Change> {
     all.map(change).collect()
 }
 
-/// What a controller decides about one object. A panic costs that object only; nothing else of it is done in this step.
+/// What a controller decides about one object. `None`: it panicked, which costs this object its step and nothing else.
 fn about<T>(key: &Key, decide: impl FnOnce() -> T) -> Option<T> {
     let decided = std::panic::catch_unwind(AssertUnwindSafe(decide));
     if decided.is_err() {
@@ -148,7 +148,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
                     .for_each(|action| perform(state, now, action));
                 state.objects.revision() != before
             });
-            // What changed nothing, such as a delete that finalizers hold up, is not tried again before something does.
+            // Actions that changed nothing, such as a delete that finalizers hold up, are tried again only after a
+            // change.
             if done {
                 tokio::task::yield_now().await;
                 continue;
@@ -189,7 +190,7 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
             state.remove(&key);
             Ok(())
         }
-        // Whoever watches sees the Pod change, and reads the clock again.
+        // The Pod's change wakes those who wait for a time: they read the clock again.
         Action::Advance(key, _) => match state.objects.get(&key).map(|pod| Value::clone(pod)) {
             Some(mut pod) => {
                 let annotations = pod["metadata"]["annotations"].as_object_mut();

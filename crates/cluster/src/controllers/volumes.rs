@@ -12,7 +12,7 @@ use crate::state::{PROTECTION, Part};
 use headless_objects::quantity;
 use headless_objects::selector::Selector;
 
-/// A class that says so has no provisioner: its claims wait for volumes made by hand.
+/// The `provisioner` of a class that has none: its claims wait for volumes made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
 /// Says on a volume who made it.
@@ -95,7 +95,7 @@ fn fitting<'a>(
         })
 }
 
-/// Bytes of storage; none where nothing readable is said.
+/// Bytes of storage; 0 where the text is no quantity.
 fn size(resources: &Value) -> f64 {
     let text = resources["storage"].as_str().unwrap_or_default();
     quantity::parse(text).unwrap_or_default()
@@ -123,7 +123,8 @@ fn bind(key: &Key, claim: &Value, (volume, object): (&Key, &Value)) -> Vec<Actio
     bound["status"] = json!({
         "phase": "Bound", "accessModes": object["spec"]["accessModes"], "capacity": object["spec"]["capacity"],
     });
-    // Each has two halves; none is written for what stands there already.
+    // Volume and claim are each written twice, object and status. Without a resourceVersion the second write does not
+    // conflict with the first.
     for object in [&mut owned, &mut bound_volume, &mut named, &mut bound] {
         object["metadata"]
             .as_object_mut()
@@ -156,8 +157,8 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
         "pvc-{}",
         claim["metadata"]["uid"].as_str().unwrap_or_default()
     );
-    // One that exists waits for its binding; a claim that names another waits for that one, and no provisioner takes
-    // a selector.
+    // No volume is made where the claim's own exists and waits for its binding, where the claim names a volume, or
+    // where it has a selector, which no provisioner takes.
     let exists = step
         .objects
         .get(&cluster_key("PersistentVolume", &volume_name))

@@ -62,7 +62,7 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     status(&object["status"], errors);
 }
 
-/// It selects something, and the template among it.
+/// Checks that the selector selects something, and matches the template's labels.
 fn selector(spec: &Value, errors: &mut Errors) {
     let selector = &spec["selector"];
     let labels = &spec["template"]["metadata"]["labels"];
@@ -76,7 +76,7 @@ fn selector(spec: &Value, errors: &mut Errors) {
         ),
         Some(_) => {}
     }
-    // No selector selects nothing.
+    // A set without a selector selects nothing.
     if !selector.is_some_and(|selector| selector.matches(|key| labels[key].as_str())) {
         errors.invalid(
             "spec.template.metadata.labels",
