@@ -34,6 +34,8 @@ async fn server() -> (Vec<SocketAddr>, CancellationToken, Cluster) {
             let (size, peer) = upstream.recv_from(&mut packet).await.unwrap();
             let mut reply = Message::from_vec(&packet[..size]).unwrap();
             reply.metadata.message_type = MessageType::Response;
+            // What it does not know it does not echo.
+            reply.edns = None;
             upstream
                 .send_to(&reply.to_vec().unwrap(), peer)
                 .await

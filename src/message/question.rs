@@ -40,7 +40,7 @@ pub enum Transport {
 }
 
 /// The client's EDNS record (RFC 6891 section 6.1.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Edns {
     /// The largest datagram the client takes, in octets, as it said.
     pub udp_size: u16,
@@ -61,8 +61,12 @@ pub struct Query {
     pub recursion_desired: bool,
     /// Checking disabled (RFC 4035 section 3.2.2): copied to the reply.
     pub checking_disabled: bool,
+    /// Authentic data: the client understands AD in replies (RFC 6840 section 5.7).
+    pub authentic_data: bool,
     /// `None` where the client sent no OPT record; the reply has none then.
     pub edns: Option<Edns>,
+    /// The options of that record as they came, each a code, a length and its octets (RFC 6891 section 6.1.2).
+    pub options: Vec<u8>,
     /// Over what it came.
     pub transport: Transport,
     /// Who asks.
@@ -83,7 +87,9 @@ impl Query {
             opcode: OpCode::Query,
             recursion_desired: true,
             checking_disabled: false,
+            authentic_data: false,
             edns: None,
+            options: Vec::new(),
             transport: Transport::Udp,
             client,
             size: 0,

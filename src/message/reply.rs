@@ -19,6 +19,8 @@ pub struct Composed {
     pub authoritative: bool,
     /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
     pub recursion_available: bool,
+    /// AD: whoever gave the reply has verified it (RFC 4035 section 3.2.3).
+    pub authentic_data: bool,
     /// TC, where the reply is known to be incomplete before it is written.
     pub truncated: bool,
     /// Answer section.
@@ -59,6 +61,7 @@ impl Composed {
             rcode,
             authoritative: false,
             recursion_available: false,
+            authentic_data: false,
             truncated: false,
             answer: Vec::new(),
             authority: Vec::new(),
@@ -87,6 +90,7 @@ impl Composed {
             rcode: message.metadata.response_code,
             authoritative: message.metadata.authoritative,
             recursion_available: message.metadata.recursion_available,
+            authentic_data: message.metadata.authentic_data,
             truncated: message.metadata.truncation,
             answer: message.answers,
             authority: message.authorities,
@@ -102,6 +106,7 @@ impl Composed {
             rcode: self.rcode,
             authoritative: self.authoritative,
             recursion_available: self.recursion_available,
+            authentic_data: self.authentic_data,
             truncated: self.truncated,
         }
     }

@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::question::{Edns, Query, Question, Transport};
 use super::sections::{Data, Pieces, Right, Section, Sections};
-use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE};
 pub use compress::Offsets;
 use compress::{Ending, Labels};
 
@@ -22,6 +22,7 @@ const TC: u16 = 0x0200;
 pub(super) const RD: u16 = 0x0100;
 const RA: u16 = 0x0080;
 pub(super) const CD: u16 = 0x0010;
+pub(super) const AD: u16 = 0x0020;
 
 /// DNSSEC OK, in an OPT record's flags (RFC 3225 section 3).
 const DO: u16 = 0x8000;
@@ -74,7 +75,7 @@ pub fn limit(transport: Transport, edns: Option<Edns>) -> u16 {
     match (transport, edns) {
         (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_SIZE,
-        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, UDP_SIZE),
+        (Transport::Udp, Some(edns)) => edns.udp_size.max(PLAIN_UDP_SIZE),
     }
 }
 
@@ -87,6 +88,8 @@ pub struct Head {
     pub authoritative: bool,
     /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
     pub recursion_available: bool,
+    /// AD: whoever gave the reply has verified it (RFC 4035 section 3.2.3).
+    pub authentic_data: bool,
     /// TC, where the reply is known to be incomplete before it is written.
     pub truncated: bool,
 }
@@ -99,6 +102,7 @@ impl Head {
             rcode,
             authoritative: false,
             recursion_available: false,
+            authentic_data: false,
             truncated: false,
         }
     }
@@ -160,7 +164,7 @@ impl<'b, 'q> Wire<'b, 'q> {
     pub fn end(mut self, head: Head) {
         let code = u16::from(head.rcode);
         if let Some(edns) = self.envelope.edns {
-            write_opt(self.out, edns, code, self.error);
+            write_opt(self.out, edns, code, &[], self.error);
             self.counts[2] += 1;
         }
         let Envelope { id, opcode, .. } = self.envelope;
@@ -169,6 +173,7 @@ impl<'b, 'q> Wire<'b, 'q> {
         set(AA, head.authoritative);
         set(TC, head.truncated || self.full);
         set(RA, head.recursion_available);
+        set(AD, head.authentic_data);
         // As CoreDNS: a NOTIFY is answered like a query, but its RD bit is not copied.
         set(
             RD,
@@ -346,22 +351,29 @@ pub(super) fn write_question(out: &mut Vec<u8>, question: &Question) {
     out.extend_from_slice(&u16::from(question.qclass).to_be_bytes());
 }
 
-/// Writes an OPT record: version 0, DO copied, the upper bits of the response code (RFC 6891 section 6.1.3).
+/// Writes an OPT record: version 0, size and DO of `edns`, the upper bits of the response code (RFC 6891 section 6.1.3).
 pub(super) fn write_opt(
     out: &mut Vec<u8>,
     edns: Edns,
     code: u16,
+    options: &[u8],
     error: Option<ExtendedError<'_>>,
 ) {
     let length = error.map_or(0, |error| error.text.len());
-    let data = error.map_or(0, |_| ERROR_HEAD + length);
+    let data = options.len() + error.map_or(0, |_| ERROR_HEAD + length);
     let flags = if edns.dnssec_ok { DO } else { 0 };
-    let head = [u16::from(RecordType::OPT), UDP_SIZE, code >> 4 << 8, flags];
+    let head = [
+        u16::from(RecordType::OPT),
+        edns.udp_size,
+        code >> 4 << 8,
+        flags,
+    ];
     out.push(0);
     let size = |octets| u16::try_from(octets).unwrap_or_default();
     for field in head.into_iter().chain([size(data)]) {
         out.extend_from_slice(&field.to_be_bytes());
     }
+    out.extend_from_slice(options);
     if let Some(ExtendedError { code, text }) = error {
         for field in [EXTENDED_ERROR, size(length + 2), code] {
             out.extend_from_slice(&field.to_be_bytes());

@@ -2,14 +2,14 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::question::Query;
+use super::question::{Edns, Query};
 use super::record::Record;
 use super::reply::{Composed, Said};
 use super::sections::Section;
 use super::wire::{
-    CD, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt, write_question,
+    AD, CD, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt, write_question,
 };
-use super::{HEADER, PLAIN_UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
 
 /// TC, in the first octet of a header's flags (RFC 1035 section 4.1.1).
 const TC: u8 = 0x02;
@@ -70,18 +70,29 @@ pub fn encode_transfer(query: &Query, records: &[Record], authoritative: bool) -
 /// The reply to a query of an EDNS version that is not spoken: BADVERS, version 0, DO copied (RFC 6891 section 6.1.3).
 #[must_use]
 pub fn bad_version(query: &Query) -> Vec<u8> {
-    message(query, None, |_| Head::of(ResponseCode::BADVERS))
+    let edns = query.edns.map(|edns| Edns {
+        udp_size: UDP_SIZE,
+        ..edns
+    });
+    let query = Query {
+        edns,
+        ..query.clone()
+    };
+    message(&query, None, |_| Head::of(ResponseCode::BADVERS))
 }
 
-/// A question to an upstream, with RD, and with EDNS where the client has it.
+/// A client's question to an upstream, as the client asks it: flags, EDNS size and options.
 #[must_use]
 pub fn encode_query(id: u16, query: &Query) -> Vec<u8> {
     let mut out = vec![0; HEADER];
     write_question(&mut out, &query.question);
     if let Some(edns) = query.edns {
-        write_opt(&mut out, edns, 0, None);
+        write_opt(&mut out, edns, 0, &query.options, None);
     }
-    let flags = RD | if query.checking_disabled { CD } else { 0 };
+    let set = |bit, on| if on { bit } else { 0 };
+    let flags = set(RD, query.recursion_desired)
+        | set(CD, query.checking_disabled)
+        | set(AD, query.authentic_data);
     let counts = [0, 0, u16::from(query.edns.is_some())];
     write_header(&mut out[..HEADER], id, flags, counts);
     out
@@ -117,20 +128,37 @@ pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
     cut
 }
 
+/// The response codes that have a name in the registry, up to those of DNSSEC.
+const RCODES: &[(&str, ResponseCode)] = &[
+    ("NOERROR", ResponseCode::NoError),
+    ("FORMERR", ResponseCode::FormErr),
+    ("SERVFAIL", ResponseCode::ServFail),
+    ("NXDOMAIN", ResponseCode::NXDomain),
+    ("NOTIMP", ResponseCode::NotImp),
+    ("REFUSED", ResponseCode::Refused),
+    ("YXDOMAIN", ResponseCode::YXDomain),
+    ("YXRRSET", ResponseCode::YXRRSet),
+    ("NXRRSET", ResponseCode::NXRRSet),
+    ("NOTAUTH", ResponseCode::NotAuth),
+    ("NOTZONE", ResponseCode::NotZone),
+    ("BADVERS", ResponseCode::BADVERS),
+];
+
+/// The response code of that name, in any case.
+#[must_use]
+pub fn rcode_named(name: &str) -> Option<ResponseCode> {
+    let mut named = RCODES
+        .iter()
+        .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+    named.next().map(|(_, rcode)| *rcode)
+}
+
 /// The rcode as the registry writes it.
 #[must_use]
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a foreign enum: the rest is alike"
-)]
 pub fn rcode_name(rcode: ResponseCode) -> String {
-    match rcode {
-        ResponseCode::NoError => "NOERROR".into(),
-        ResponseCode::FormErr => "FORMERR".into(),
-        ResponseCode::ServFail => "SERVFAIL".into(),
-        ResponseCode::NXDomain => "NXDOMAIN".into(),
-        ResponseCode::NotImp => "NOTIMP".into(),
-        ResponseCode::Refused => "REFUSED".into(),
-        other => format!("RCODE{}", u16::from(other)),
-    }
+    let named = RCODES.iter().find(|(_, known)| *known == rcode);
+    named.map_or_else(
+        || format!("RCODE{}", u16::from(rcode)),
+        |(name, _)| (*name).to_owned(),
+    )
 }

@@ -135,8 +135,9 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("resolv_conf", "src/plugin"),
     (
         "rustls",
-        "crates/cluster/src/listen src/api src/listen src/serve",
+        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",
     ),
+    ("rustls_native_certs", "src/plugin/forward/tls"),
     ("secrecy", "src/api"),
     ("serde", "crates/cluster/src src/api src/watch"),
     (
@@ -152,7 +153,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "tokio",
         "crates/cluster/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/sandbox src/serve src/signals src/watch",
     ),
-    ("tokio_rustls", "crates/cluster/src/listen"),
+    (
+        "tokio_rustls",
+        "crates/cluster/src/listen src/plugin/forward",
+    ),
     (
         "tokio_util",
         "src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",

@@ -9,7 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ahash::RandomState;
 use tokio::sync::watch;
 
-use crate::message::question::{Query, Question};
+use super::peer::Way;
+use crate::message::question::{Edns, Query, Question};
 use crate::message::reply::Failure;
 
 /// The upstream's message, or why there is none.
@@ -19,10 +20,11 @@ pub(super) type Outcome = Result<Vec<u8>, Failure>;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     question: Question,
-    checking_disabled: bool,
-    /// Whether there is EDNS, and in it DO.
-    dnssec_ok: Option<bool>,
-    over_udp: bool,
+    /// RD, CD, AD.
+    flags: [bool; 3],
+    edns: Option<Edns>,
+    options: Vec<u8>,
+    way: Way,
 }
 
 /// The questions under way.
@@ -41,14 +43,19 @@ impl Flights {
     pub(super) async fn once<F: Future<Output = Outcome>>(
         &self,
         query: &Query,
-        over_udp: bool,
+        way: Way,
         ask: impl Fn() -> F,
     ) -> Outcome {
         let key = Key {
             question: query.question.clone(),
-            checking_disabled: query.checking_disabled,
-            dnssec_ok: query.edns.map(|edns| edns.dnssec_ok),
-            over_udp,
+            flags: [
+                query.recursion_desired,
+                query.checking_disabled,
+                query.authentic_data,
+            ],
+            edns: query.edns,
+            options: query.options.clone(),
+            way,
         };
         loop {
             let mut told = match self.begin(&key) {

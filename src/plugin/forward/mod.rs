@@ -1,10 +1,12 @@
 //! `forward`: names elsewhere, asked of upstreams.
 
-mod exchange;
 mod flights;
+mod peer;
 mod spec;
+mod tls;
 mod upstream;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,15 +16,19 @@ use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 use tokio::sync::Semaphore;
 
+pub use peer::Limits;
 pub(super) use spec::PLUGIN;
-pub use spec::{Policy, Spec};
+pub use spec::{Policy, Spec, Target};
+pub use tls::{Files, Tls};
+pub use upstream::Check;
 
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{Query, Transport};
 use crate::message::reply::{Failure, ResponseCode};
-use crate::message::{addressed, truncate};
+use crate::message::{addressed, rcode_name, skim, truncate};
 use flights::{Flights, Outcome};
+use peer::{Encrypted, Peer, Way};
 use upstream::Upstream;
 
 /// How long one query may take in all: CoreDNS's, and what stub resolvers wait before they ask again.
@@ -38,14 +44,16 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// A handler that asks the upstreams of `spec`.
+    /// A handler that asks the upstreams of `spec`, in the order of `encrypted`, which says who is asked over TLS.
     #[must_use]
-    pub fn new(spec: Spec) -> Self {
-        let upstreams = spec
-            .upstreams
-            .iter()
-            .map(|(address, _)| Arc::new(Upstream::new(*address, spec.max_fails)))
-            .collect();
+    fn new(spec: Spec, encrypted: Vec<Option<Encrypted>>) -> Self {
+        let upstream = |(target, tls): (&Target, Option<Encrypted>)| {
+            let peer = Peer::new(target.address, tls, spec.limits);
+            let check = spec.check.clone();
+            Arc::new(Upstream::new(peer, spec.max_fails, check, spec.force_tcp))
+        };
+        let targets = spec.upstreams.iter().zip(encrypted);
+        let upstreams = targets.map(upstream).collect();
         let slots = spec.max_concurrent.map(Semaphore::new);
         Self {
             spec,
@@ -61,24 +69,30 @@ impl Forward {
         let mut order: Vec<_> = self.upstreams.iter().collect();
         match self.spec.policy {
             Policy::Random => order.shuffle(&mut rand::rng()),
-            Policy::RoundRobin => order.rotate_left(
-                self.turn.fetch_add(1, Ordering::Relaxed) % self.upstreams.len().max(1),
-            ),
+            // As in CoreDNS the second comes first.
+            Policy::RoundRobin => {
+                let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+                order.rotate_left(turn % self.upstreams.len().max(1));
+            }
             Policy::Sequential => {}
         }
         order.sort_by_key(|upstream| upstream.is_down());
         order
     }
 
-    async fn answer(&self, query: &Query) -> Handled {
+    async fn answer(&self, query: &Query) -> Outcome {
         let udp_asked = query.transport == Transport::Udp || self.spec.prefer_udp;
-        let over_udp = udp_asked && !self.spec.force_tcp;
-        let ask = || self.ask(query, over_udp);
-        let wire = self.flights.once(query, over_udp, ask).await?;
-        Ok(Reply::Raw(truncate(query, addressed(query, wire))))
+        let way = match (udp_asked && !self.spec.force_tcp, self.spec.prefer_udp) {
+            (false, _) => Way::Tcp,
+            (true, true) => Way::UdpThenTcp,
+            (true, false) => Way::Udp,
+        };
+        let ask = || self.ask(query, way);
+        let wire = self.flights.once(query, way, ask).await?;
+        Ok(skim::with_opt_for(query, addressed(query, wire)))
     }
 
-    async fn ask(&self, query: &Query, over_udp: bool) -> Outcome {
+    async fn ask(&self, query: &Query, way: Way) -> Outcome {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => {
                 let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
@@ -90,26 +104,74 @@ impl Forward {
             Some(Ok(slot)) => Some(slot),
             None => None,
         };
-        let mut last = String::from("no upstream");
-        let attempts = async {
-            for upstream in self.order() {
-                match exchange::ask(upstream.address, query, over_udp).await {
-                    Ok(wire) => return Some(wire),
-                    Err(error) => {
-                        last = format!("{}: {error}", upstream.address);
-                        upstream::check_until_up(upstream);
-                    }
-                }
-            }
-            None
-        };
+        if self.spec.failfast && self.upstreams.iter().all(|upstream| upstream.is_down()) {
+            return Err(Failure::servfail("plugin/forward: no healthy proxies"));
+        }
+        let mut last = Failure::servfail("plugin/forward: no answer from any upstream");
+        let attempts = self.attempts(query, way, &mut last);
         match tokio::time::timeout(DEADLINE, attempts).await {
             Ok(Some(wire)) => Ok(wire),
-            Ok(None) | Err(_) => Err(Failure::servfail(format_args!(
-                "plugin/forward: no answer from any upstream, last: {last}"
-            ))),
+            Ok(None) | Err(_) => Err(last),
         }
     }
+
+    /// Each upstream, and each once more, up to as many as the file allows.
+    async fn attempts(&self, query: &Query, way: Way, last: &mut Failure) -> Option<Vec<u8>> {
+        let order = self.order();
+        let most = match self.spec.max_attempts {
+            0 => 2 * order.len(),
+            most => most,
+        };
+        // Whoever is asked again, because an answer was lost or late, is asked the same.
+        let id = rand::random();
+        let mut kept = None;
+        for (tried, upstream) in order.iter().cycle().take(most).enumerate() {
+            match upstream.peer.ask(query, id, way).await {
+                Ok(wire) if self.spec.failover.contains(&rcode(&wire)) => {
+                    kept = Some(wire);
+                    // Each upstream has a say once.
+                    if tried + 1 >= order.len() {
+                        break;
+                    }
+                }
+                Ok(wire) => return Some(wire),
+                Err(error) => {
+                    *last = failure(upstream, &error);
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        return None;
+                    }
+                    upstream::check_until_up(upstream);
+                }
+            }
+        }
+        kept
+    }
+
+    /// Whether the file has the next `forward` of the block asked instead.
+    fn is_for_the_next(&self, wire: &[u8]) -> bool {
+        let is_nodata = || rcode(wire) == ResponseCode::NoError && wire.get(6..8) == Some(&[0, 0]);
+        self.spec.next.contains(&rcode(wire)) || self.spec.next_on_nodata && is_nodata()
+    }
+}
+
+/// What `errors` says of an upstream; a reply to another question is FORMERR for the client, as in CoreDNS.
+fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
+    let rcode = if error.kind() == io::ErrorKind::InvalidData {
+        ResponseCode::FormErr
+    } else {
+        ResponseCode::ServFail
+    };
+    let address = upstream.peer.address;
+    Failure {
+        rcode,
+        why: format!("plugin/forward: no answer from any upstream, last: {address}: {error}")
+            .into(),
+    }
+}
+
+/// A message's response code, without its upper bits.
+fn rcode(wire: &[u8]) -> ResponseCode {
+    ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f)
 }
 
 impl Plugin for Forward {
@@ -118,7 +180,15 @@ impl Plugin for Forward {
         if !self.spec.from.covers(qname) || self.spec.except.cover(qname) {
             return next.handle(query);
         }
-        self.answer(query).boxed()
+        async move {
+            let wire = self.answer(query).await?;
+            if self.spec.is_followed && self.is_for_the_next(&wire) {
+                tracing::debug!(rcode = %rcode_name(rcode(&wire)), "the next forward is asked");
+                return next.handle(query).await;
+            }
+            Ok(Reply::Raw(truncate(query, wire)))
+        }
+        .boxed()
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use resolv_conf::ScopedIp;
 
+use super::Check;
+use super::peer::{Encrypted, Limits};
+use super::tls::{self, Tls};
 use crate::corefile::{CorefileError, Directive, Token};
-use crate::name::{Origin, Origins};
+use crate::message::{rcode_named, reply::ResponseCode};
+use crate::name::{Name, Origin, Origins, absolute};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
 use crate::plugin::forward::Forward;
@@ -19,18 +24,47 @@ pub struct Spec {
     pub from: Origin,
     /// … but for names under these.
     pub except: Origins,
-    /// Whom to ask, and where the file says so.
-    pub upstreams: Vec<(SocketAddr, Token)>,
+    /// Whom to ask.
+    pub upstreams: Vec<Target>,
     /// In which order.
     pub policy: Policy,
     /// Ask over TCP even what came over UDP.
     pub force_tcp: bool,
-    /// Ask over UDP even what came over TCP.
+    /// Ask over UDP even what came over TCP, and over TCP where the reply is cut.
     pub prefer_udp: bool,
     /// An upstream is down after more failed checks in a row than this; 0: never.
     pub max_fails: u32,
     /// More queries than this at a time are refused.
     pub max_concurrent: Option<usize>,
+    /// How many exchanges one query may take; 0: two for each upstream.
+    pub max_attempts: usize,
+    /// Where all upstreams are down, none is asked.
+    pub failfast: bool,
+    /// A reply with one of these has the next upstream asked.
+    pub failover: Vec<ResponseCode>,
+    /// A reply with one of these has the next `forward` of the block asked.
+    pub next: Vec<ResponseCode>,
+    /// So has one without data.
+    pub next_on_nodata: bool,
+    /// Another `forward` comes after this one.
+    pub is_followed: bool,
+    /// How an upstream that failed is checked.
+    pub check: Check,
+    /// What connections may take.
+    pub limits: Limits,
+    /// Certificates of encrypted upstreams.
+    pub tls: Tls,
+}
+
+/// An upstream, as the file names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Over TLS: the name that its certificate must have, where the address says one.
+    pub encrypted: Option<Option<String>>,
+    /// Where the file says so.
+    pub token: Token,
 }
 
 /// The order of upstreams.
@@ -48,7 +82,9 @@ pub enum Policy {
 /// As many as CoreDNS takes.
 const MAX_UPSTREAMS: usize = 15;
 
-const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, health_check, expire, max_idle_conns or max_connect_attempts";
+const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, max_connect_attempts, \
+    max_idle_conns, expire, max_age, read_timeout, health_check, failover, next, next_on_nodata, \
+    failfast_all_unhealthy_upstreams, source_address, tls or tls_servername";
 
 pub(in crate::plugin) const PLUGIN: Registration = Registration {
     name: "forward",
@@ -58,9 +94,14 @@ pub(in crate::plugin) const PLUGIN: Registration = Registration {
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     // What is forwarded may be of any class.
     block.any_class = true;
-    for directive in directives.iter() {
-        let spec = parse(directives, directive)?;
-        block.upstreams.extend(spec.upstreams.iter().cloned());
+    let mut all = directives.iter().peekable();
+    while let Some(directive) = all.next() {
+        let mut spec = parse(directives, directive)?;
+        spec.is_followed = all.peek().is_some();
+        let addresses = spec.upstreams.iter();
+        block
+            .upstreams
+            .extend(addresses.map(|target| (target.address, target.token.clone())));
         block.links.push((PLUGIN.name, Box::new(spec)));
     }
     Ok(())
@@ -68,7 +109,11 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 
 impl Link for Spec {
     fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        Ok(Arc::new(Forward::new(self.clone())))
+        let targets = self.upstreams.iter();
+        let encrypted: Result<Vec<Option<Encrypted>>, _> = targets
+            .map(|target| tls::encrypted(target, &self.tls))
+            .collect();
+        Ok(Arc::new(Forward::new(self.clone(), encrypted?)))
     }
 }
 
@@ -96,85 +141,186 @@ pub(super) fn parse(
             "addresses, or a resolv.conf with a nameserver",
         ));
     }
-    if upstreams.len() > MAX_UPSTREAMS {
-        let (_, token) = &upstreams[MAX_UPSTREAMS];
-        return Err(token.error(
+    if let Some(target) = upstreams.get(MAX_UPSTREAMS) {
+        return Err(target.token.error(
             "there are too many upstreams",
             format!("at most {MAX_UPSTREAMS}"),
         ));
     }
-    let mut spec = Spec {
-        from: froms.remove(0).into(),
-        except: Origins::default(),
-        upstreams,
-        policy: Policy::default(),
-        force_tcp: false,
-        prefer_udp: false,
-        max_fails: 2,
-        max_concurrent: None,
-    };
+    let mut spec = Spec::new(froms.remove(0).into(), upstreams);
     for property in &directive.body {
-        parse_property(&mut spec, directive, property)?;
+        spec.property(directive, property)?;
     }
     Ok(spec)
 }
 
-fn parse_property(
-    spec: &mut Spec,
-    directive: &Directive,
-    property: &Directive,
-) -> Result<(), CorefileError> {
-    match property.name.text.as_str() {
-        "except" => {
-            spec.except.extend(origins(property.some_args("zones")?)?);
+impl Spec {
+    /// With CoreDNS's defaults.
+    fn new(from: Origin, upstreams: Vec<Target>) -> Self {
+        Self {
+            from,
+            except: Origins::default(),
+            upstreams,
+            policy: Policy::default(),
+            force_tcp: false,
+            prefer_udp: false,
+            max_fails: 2,
+            max_concurrent: None,
+            max_attempts: 0,
+            failfast: false,
+            failover: Vec::new(),
+            next: Vec::new(),
+            next_on_nodata: false,
+            is_followed: false,
+            check: Check {
+                every: Duration::from_millis(500),
+                recursion: true,
+                domain: Name::root(),
+            },
+            limits: Limits {
+                read_timeout: Duration::from_secs(2),
+                expire: Duration::from_secs(10),
+                max_age: Duration::ZERO,
+                max_idle: 0,
+                source: None,
+            },
+            tls: Tls::default(),
         }
-        "force_tcp" => {
-            property.no_args()?;
-            spec.force_tcp = true;
-        }
-        "prefer_udp" => {
-            property.no_args()?;
-            spec.prefer_udp = true;
-        }
-        "policy" => {
-            const EXPECTED: &str = "random, round_robin or sequential";
-            let arg = property.one_arg(EXPECTED)?;
-            spec.policy = match arg.text.as_str() {
-                "random" => Policy::Random,
-                "round_robin" => Policy::RoundRobin,
-                "sequential" => Policy::Sequential,
-                other => return Err(arg.error(format!("unknown policy '{other}'"), EXPECTED)),
-            };
-        }
-        "max_fails" => spec.max_fails = number(property)?,
-        "max_concurrent" => {
-            let most = number(property)?;
-            spec.max_concurrent = (most > 0).then_some(most as usize);
-        }
-        // Checked, and without effect: every exchange has a connection of its own.
-        "max_idle_conns" | "max_connect_attempts" => drop(number(property)?),
-        "expire" | "health_check" => {
-            duration(&property.some_args("a duration")?[0])?;
-        }
-        _ => return Err(directive.unknown_property(property, PROPERTIES)),
     }
-    Ok(())
+
+    fn property(
+        &mut self,
+        directive: &Directive,
+        property: &Directive,
+    ) -> Result<(), CorefileError> {
+        match property.name.text.as_str() {
+            "except" => self.except.extend(origins(property.some_args("zones")?)?),
+            "force_tcp" => self.force_tcp = flag(property)?,
+            "prefer_udp" => self.prefer_udp = flag(property)?,
+            "policy" => self.policy = policy(property)?,
+            "max_fails" => self.max_fails = number(property)?,
+            "max_concurrent" => {
+                let most = number(property)?;
+                self.max_concurrent = (most > 0).then_some(most as usize);
+            }
+            "max_connect_attempts" => self.max_attempts = number(property)? as usize,
+            "max_idle_conns" => self.limits.max_idle = number(property)? as usize,
+            "expire" => self.limits.expire = one_duration(property)?,
+            "max_age" => self.limits.max_age = one_duration(property)?,
+            "read_timeout" => self.limits.read_timeout = one_duration(property)?,
+            "health_check" => self.check = check(property)?,
+            "failover" => self.failover = rcodes(property)?,
+            "next" => self.next = rcodes(property)?,
+            "next_on_nodata" => self.next_on_nodata = flag(property)?,
+            "failfast_all_unhealthy_upstreams" => self.failfast = flag(property)?,
+            "source_address" => self.limits.source = Some(source(property)?),
+            "tls" => self.tls.files = tls::files(property)?,
+            "tls_servername" => {
+                let name = property.one_arg("the name of the upstream's certificate")?;
+                self.tls.name = Some(name.clone());
+            }
+            _ => return Err(directive.unknown_property(property, PROPERTIES)),
+        }
+        Ok(())
+    }
+}
+
+fn flag(property: &Directive) -> Result<bool, CorefileError> {
+    property.no_args()?;
+    Ok(true)
+}
+
+fn policy(property: &Directive) -> Result<Policy, CorefileError> {
+    const EXPECTED: &str = "random, round_robin or sequential";
+    let arg = property.one_arg(EXPECTED)?;
+    match arg.text.as_str() {
+        "random" => Ok(Policy::Random),
+        "round_robin" => Ok(Policy::RoundRobin),
+        "sequential" => Ok(Policy::Sequential),
+        other => Err(arg.error(format!("unknown policy '{other}'"), EXPECTED)),
+    }
+}
+
+fn one_duration(property: &Directive) -> Result<Duration, CorefileError> {
+    duration(property.one_arg("a duration such as `5s`")?)
+}
+
+fn source(property: &Directive) -> Result<IpAddr, CorefileError> {
+    const EXPECTED: &str = "an address of this machine";
+    let arg = property.one_arg(EXPECTED)?;
+    let problem = |_| arg.error(format!("'{}' is no address", arg.text), EXPECTED);
+    arg.text.parse().map_err(problem)
+}
+
+/// `health_check DURATION [no_rec] [domain NAME]`.
+fn check(property: &Directive) -> Result<Check, CorefileError> {
+    const EXPECTED: &str = "a duration, and after it `no_rec` or `domain NAME`";
+    let (every, mut options) = property.some_args(EXPECTED)?.split_first().ok_or_else(|| {
+        property
+            .name
+            .error("`health_check` needs an argument", EXPECTED)
+    })?;
+    let mut check = Check {
+        every: duration(every)?,
+        recursion: true,
+        domain: Name::root(),
+    };
+    loop {
+        options = match options {
+            [] => return Ok(check),
+            [option, rest @ ..] if option.text == "no_rec" => {
+                check.recursion = false;
+                rest
+            }
+            [option, name, rest @ ..] if option.text == "domain" => {
+                let problem = |_| name.error(format!("'{}' is no name", name.text), "a name");
+                check.domain = absolute(&name.text).map_err(problem)?;
+                rest
+            }
+            [option, ..] => {
+                let problem = format!("'{}' is no option of `health_check`", option.text);
+                return Err(option.error(problem, EXPECTED));
+            }
+        };
+    }
+}
+
+/// Response codes by their names, in any case.
+fn rcodes(property: &Directive) -> Result<Vec<ResponseCode>, CorefileError> {
+    const EXPECTED: &str = "response codes such as SERVFAIL";
+    let read = |arg: &Token| {
+        let problem = || arg.error(format!("'{}' is no response code", arg.text), EXPECTED);
+        rcode_named(&arg.text).ok_or_else(problem)
+    };
+    property.some_args(EXPECTED)?.iter().map(read).collect()
 }
 
 /// An address with or without port, or the nameservers of a file like resolv.conf.
 fn parse_upstream(
     directives: &Directives<'_>,
     token: &Token,
-) -> Result<Vec<(SocketAddr, Token)>, CorefileError> {
+) -> Result<Vec<Target>, CorefileError> {
+    let target = |address, encrypted| Target {
+        address,
+        encrypted,
+        token: token.clone(),
+    };
+    if let Some(text) = token.text.strip_prefix("tls://") {
+        let (text, name) = split_name(text);
+        let expected = "an address such as tls://192.0.2.1 or tls://192.0.2.1%dns.example";
+        let problem = || token.error(format!("{} has no address", token.text), expected);
+        let address = address(&text, DOT_PORT).ok_or_else(problem)?;
+        return Ok(vec![target(address, Some(name))]);
+    }
     let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
     if let Some((scheme, _)) = text.split_once("://") {
         return Err(token.error(
             format!("{scheme}:// is not supported"),
-            "an address to ask over UDP and TCP",
+            "an address to ask over UDP and TCP, or tls://ADDRESS",
         ));
     }
-    if let Some(address) = address(text) {
-        return Ok(vec![(address, token.clone())]);
+    if let Some(address) = address(text, DNS_PORT) {
+        return Ok(vec![target(address, None)]);
     }
     let lines = directives.source.read("", text).map_err(|error| {
         token.error(
@@ -183,17 +329,31 @@ fn parse_upstream(
         )
     })?;
     let servers = ResolvConf::read(&lines).nameservers.into_iter();
-    let address = |server: ScopedIp| (SocketAddr::new(server.into(), DNS_PORT), token.clone());
+    let address = |server: ScopedIp| target(SocketAddr::new(server.into(), DNS_PORT), None);
     Ok(servers.map(address).collect())
+}
+
+/// `ADDRESS%NAME:PORT` as address with port, and name.
+fn split_name(text: &str) -> (String, Option<String>) {
+    let Some((address, rest)) = text.split_once('%') else {
+        return (text.to_owned(), None);
+    };
+    let (name, port) = rest
+        .split_once(':')
+        .map_or((rest, ""), |(name, port)| (name, port));
+    if port.is_empty() {
+        (address.to_owned(), Some(name.to_owned()))
+    } else {
+        (format!("{address}:{port}"), Some(name.to_owned()))
+    }
 }
 
 const DNS_PORT: u16 = 53;
 
-fn address(text: &str) -> Option<SocketAddr> {
+const DOT_PORT: u16 = 853;
+
+fn address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
-    text.parse().ok().or_else(|| {
-        bare.parse::<IpAddr>()
-            .ok()
-            .map(|ip| SocketAddr::new(ip, DNS_PORT))
-    })
+    let ip = || Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, port));
+    text.parse().ok().or_else(ip)
 }

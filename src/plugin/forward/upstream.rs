@@ -1,32 +1,43 @@
 //! The health of an upstream: after a failure it is checked until it answers again.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::exchange;
+use super::peer::{Peer, Way};
 use crate::message::question::{Query, Question, RecordType};
 use crate::name::Name;
 
-/// Time between checks: CoreDNS's.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// How an upstream is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The time between two checks.
+    pub every: Duration,
+    /// Whether the upstream is asked to recurse.
+    pub recursion: bool,
+    /// The name to ask for.
+    pub domain: Name,
+}
 
 /// Somebody to ask.
 pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
+    pub(super) peer: Peer,
     max_fails: u32,
+    check: Check,
+    way: Way,
     fails: AtomicU32,
     checking: AtomicBool,
 }
 
 impl Upstream {
-    pub(super) fn new(address: SocketAddr, max_fails: u32) -> Self {
+    pub(super) fn new(peer: Peer, max_fails: u32, check: Check, force_tcp: bool) -> Self {
         Self {
-            address,
+            peer,
             max_fails,
+            check,
+            way: if force_tcp { Way::Tcp } else { Way::Udp },
             fails: AtomicU32::new(0),
             checking: AtomicBool::new(false),
         }
@@ -37,16 +48,31 @@ impl Upstream {
     }
 }
 
-/// Asks `. NS` until there is a reply, unless somebody does already. Ends when the upstream is dropped.
+/// Asks the upstream until there is a reply, unless that is done already. Ends when the upstream is dropped. An upstream
+/// that is never down is not checked.
 pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
-    if upstream.checking.swap(true, Ordering::AcqRel) {
+    if upstream.max_fails == 0 || upstream.checking.swap(true, Ordering::AcqRel) {
         return;
     }
-    let (weak, address) = (Arc::downgrade(upstream), upstream.address);
+    let weak = Arc::downgrade(upstream);
+    let Check {
+        every,
+        recursion,
+        domain,
+    } = upstream.check.clone();
+    let query = Query {
+        recursion_desired: recursion,
+        ..Query::plain(Question::new(domain, RecordType::NS), upstream.peer.address)
+    };
     tokio::spawn(async move {
-        let query = Query::plain(Question::new(Name::root(), RecordType::NS), address);
         while let Some(upstream) = weak.upgrade() {
-            if exchange::ask(address, &query, true).await.is_ok() {
+            let address = upstream.peer.address;
+            if upstream
+                .peer
+                .ask(&query, rand::random(), upstream.way)
+                .await
+                .is_ok()
+            {
                 if upstream.is_down() {
                     info!(upstream = %address, "the upstream answers again");
                 }
@@ -60,7 +86,7 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
                 warn!(upstream = %address, "the upstream does not answer");
             }
             drop(upstream);
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(every).await;
         }
     });
 }

@@ -1,0 +1,169 @@
+//! A message read without being taken apart: where its records stand. What is not looked at stays as it came, to the
+//! octet.
+
+use super::HEADER;
+use super::question::{Edns, Query};
+
+/// The type of an OPT record (RFC 6891 section 6.1.1).
+const OPT: u16 = 41;
+
+/// DNSSEC OK, in the third octet of an OPT record's TTL (RFC 3225 section 3).
+const DO: u8 = 0x80;
+
+/// Where a record stands in a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// 0: answer, 1: authority, 2: additional.
+    pub section: usize,
+    /// Where its owner begins.
+    pub start: usize,
+    /// Its type.
+    pub rtype: u16,
+    /// Where its TTL begins.
+    pub ttl: usize,
+    /// Where its data begin.
+    pub data: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// The records of a message; `None` where it is not whole.
+#[must_use]
+pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
+    let count = |at: usize| Some(u16::from_be_bytes([*wire.get(at)?, *wire.get(at + 1)?]));
+    let mut at = HEADER;
+    for _ in 0..count(4)? {
+        at = after_name(wire, at)? + 4;
+    }
+    let mut places = Vec::new();
+    for (section, field) in [6, 8, 10].into_iter().enumerate() {
+        for _ in 0..count(field)? {
+            let start = at;
+            let fixed = after_name(wire, at)?;
+            let data = fixed + 10;
+            at = data + usize::from(count(fixed + 8)?);
+            if at > wire.len() {
+                return None;
+            }
+            places.push(Place {
+                section,
+                start,
+                rtype: count(fixed)?,
+                ttl: fixed + 4,
+                data,
+                end: at,
+            });
+        }
+    }
+    Some(places)
+}
+
+/// Where the name ends that begins at `at`.
+fn after_name(wire: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *wire.get(at)? {
+            0 => return Some(at + 1),
+            length if length >= 0xc0 => return Some(at + 2),
+            length if length < 0x40 => at += usize::from(length) + 1,
+            _ => return None,
+        }
+    }
+}
+
+/// Gives an upstream's message the OPT record that its client is due: none where the client has none, else one with the
+/// client's size and DO; the options stay (RFC 6891 section 6.1.1).
+#[must_use]
+pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
+    let Some(places) = places(&wire) else {
+        return wire;
+    };
+    let opt = places.iter().find(|place| place.rtype == OPT);
+    match (opt, query.edns) {
+        (None, None) => {}
+        // What stands behind it has no names that others point to: mostly nothing stands there.
+        (Some(opt), None) => {
+            wire.drain(opt.start..opt.end);
+            count_additionals(&mut wire, u16::wrapping_sub);
+        }
+        (Some(opt), Some(edns)) => {
+            wire[opt.ttl - 2..opt.ttl].copy_from_slice(&edns.udp_size.to_be_bytes());
+            wire[opt.ttl + 2] = if edns.dnssec_ok { DO } else { 0 };
+        }
+        (None, Some(edns)) => {
+            append(&mut wire, edns);
+            count_additionals(&mut wire, u16::wrapping_add);
+        }
+    }
+    wire
+}
+
+fn append(wire: &mut Vec<u8>, edns: Edns) {
+    let [s0, s1] = edns.udp_size.to_be_bytes();
+    let flags = if edns.dnssec_ok { DO } else { 0 };
+    wire.extend_from_slice(&[0, 0, 41, s0, s1, 0, 0, flags, 0, 0, 0]);
+}
+
+fn count_additionals(wire: &mut [u8], change: fn(u16, u16) -> u16) {
+    let count = u16::from_be_bytes([wire[10], wire[11]]);
+    wire[10..12].copy_from_slice(&change(count, 1).to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::encode;
+    use crate::message::question::{Question, RecordType};
+    use crate::message::record;
+    use crate::message::reply::{Composed, ResponseCode};
+    use crate::name::absolute;
+
+    fn query(edns: Option<Edns>) -> Query {
+        let question = Question::new(absolute("x.example").unwrap(), RecordType::A);
+        Query {
+            edns,
+            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn a_message_has_the_opt_record_that_its_client_is_due_and_is_else_as_it_was() {
+        let owner = absolute("x.example").unwrap();
+        let reply = Composed {
+            answer: vec![record::address(owner, 7, [192, 0, 2, 1].into())],
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        let edns = |udp_size, dnssec_ok| Edns {
+            udp_size,
+            dnssec_ok,
+        };
+        let all = [None, Some(edns(1232, false)), Some(edns(4096, true))];
+        for from in all {
+            for to in all {
+                let wire = with_opt_for(&query(to), encode(&query(from), &reply));
+                assert_eq!(wire, encode(&query(to), &reply), "{from:?} {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_found_and_a_message_that_is_cut_has_none() {
+        let owner = absolute("x.example").unwrap();
+        let reply = Composed {
+            answer: vec![record::address(owner, 7, [192, 0, 2, 1].into())],
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        let wire = encode(&query(None), &reply);
+        let [place] = places(&wire).unwrap()[..] else {
+            panic!("not one")
+        };
+        assert_eq!(
+            (place.section, place.rtype, &wire[place.ttl..place.ttl + 4]),
+            (0, 1, &[0, 0, 0, 7][..])
+        );
+        assert_eq!(
+            (&wire[place.data..], place.end),
+            (&[192, 0, 2, 1][..], wire.len())
+        );
+        assert_eq!(places(&wire[..wire.len() - 1]), None);
+    }
+}
