@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::rdata::{A, AAAA, CNAME};
-pub use hickory_proto::rr::{RData, Record, RecordType};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, NS, PTR, SOA, SRV, TXT};
+pub use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 
 use crate::name::Name;
 
@@ -21,4 +21,44 @@ pub fn address(owner: Name, ttl: u32, address: IpAddr) -> Record {
 #[must_use]
 pub fn cname(owner: Name, ttl: u32, target: Name) -> Record {
     Record::from_rdata(owner, ttl, RData::CNAME(CNAME(target)))
+}
+
+/// A PTR record (RFC 1035 section 3.3.12).
+#[must_use]
+pub fn pointer(owner: Name, ttl: u32, target: Name) -> Record {
+    Record::from_rdata(owner, ttl, RData::PTR(PTR(target)))
+}
+
+/// An NS record (RFC 1035 section 3.3.11).
+#[must_use]
+pub fn server(owner: Name, ttl: u32, target: Name) -> Record {
+    Record::from_rdata(owner, ttl, RData::NS(NS(target)))
+}
+
+/// An SRV record (RFC 2782) of priority and weight 0.
+#[must_use]
+pub fn service(owner: Name, ttl: u32, port: u16, target: Name) -> Record {
+    Record::from_rdata(owner, ttl, RData::SRV(SRV::new(0, 0, port, target)))
+}
+
+/// A TXT record (RFC 1035 section 3.3.14) of class CHAOS, with which servers speak of themselves (RFC 4892).
+#[must_use]
+pub fn chaos(owner: Name, ttl: u32, text: &str) -> Record {
+    let mut record = Record::from_rdata(owner, ttl, RData::TXT(TXT::new(vec![text.to_owned()])));
+    record.dns_class = DNSClass::CH;
+    record
+}
+
+/// An HINFO record (RFC 1035 section 3.3.2).
+#[must_use]
+pub fn host_info(owner: Name, ttl: u32, cpu: &str, os: &str) -> Record {
+    let info = HINFO::new(cpu.to_owned(), os.to_owned());
+    Record::from_rdata(owner, ttl, RData::HINFO(info))
+}
+
+/// A SOA record (RFC 1035 section 3.3.13) with serial 1 and no times but the negative TTL, which is `ttl`.
+#[must_use]
+pub fn authority(owner: Name, ttl: u32, mname: Name, rname: Name) -> Record {
+    let soa = SOA::new(mname, rname, 1, 0, 0, 0, ttl);
+    Record::from_rdata(owner, ttl, RData::SOA(soa))
 }

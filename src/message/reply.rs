@@ -19,6 +19,8 @@ pub struct Composed {
     pub authoritative: bool,
     /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
     pub recursion_available: bool,
+    /// RD, where it is not the request's.
+    pub recursion_desired: Option<bool>,
     /// AD: whoever gave the reply has verified it (RFC 4035 section 3.2.3).
     pub authentic_data: bool,
     /// TC, where the reply is known to be incomplete before it is written.
@@ -61,6 +63,7 @@ impl Composed {
             rcode,
             authoritative: false,
             recursion_available: false,
+            recursion_desired: None,
             authentic_data: false,
             truncated: false,
             answer: Vec::new(),
@@ -90,6 +93,7 @@ impl Composed {
             rcode: message.metadata.response_code,
             authoritative: message.metadata.authoritative,
             recursion_available: message.metadata.recursion_available,
+            recursion_desired: Some(message.metadata.recursion_desired),
             authentic_data: message.metadata.authentic_data,
             truncated: message.metadata.truncation,
             answer: message.answers,
@@ -106,6 +110,7 @@ impl Composed {
             rcode: self.rcode,
             authoritative: self.authoritative,
             recursion_available: self.recursion_available,
+            recursion_desired: self.recursion_desired,
             authentic_data: self.authentic_data,
             truncated: self.truncated,
         }

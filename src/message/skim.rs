@@ -97,6 +97,20 @@ pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     wire
 }
 
+/// Adds an option to a message's OPT record, where there is one.
+pub fn add_option(wire: &mut Vec<u8>, code: u16, data: &[u8]) {
+    let opt = places(wire).and_then(|places| places.into_iter().find(|p| p.rtype == OPT));
+    let (Some(opt), Ok(length)) = (opt, u16::try_from(data.len())) else {
+        return;
+    };
+    let option = [&code.to_be_bytes(), &length.to_be_bytes(), data].concat();
+    let Ok(size) = u16::try_from(opt.end - opt.data + option.len()) else {
+        return;
+    };
+    wire[opt.data - 2..opt.data].copy_from_slice(&size.to_be_bytes());
+    wire.splice(opt.end..opt.end, option);
+}
+
 fn append(wire: &mut Vec<u8>, edns: Edns) {
     let [s0, s1] = edns.udp_size.to_be_bytes();
     let flags = if edns.dnssec_ok { DO } else { 0 };

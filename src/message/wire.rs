@@ -88,6 +88,8 @@ pub struct Head {
     pub authoritative: bool,
     /// RA: whoever gave the reply recurses (RFC 1035 section 4.1.1).
     pub recursion_available: bool,
+    /// RD, where it is not the request's.
+    pub recursion_desired: Option<bool>,
     /// AD: whoever gave the reply has verified it (RFC 4035 section 3.2.3).
     pub authentic_data: bool,
     /// TC, where the reply is known to be incomplete before it is written.
@@ -102,6 +104,7 @@ impl Head {
             rcode,
             authoritative: false,
             recursion_available: false,
+            recursion_desired: None,
             authentic_data: false,
             truncated: false,
         }
@@ -175,10 +178,8 @@ impl<'b, 'q> Wire<'b, 'q> {
         set(RA, head.recursion_available);
         set(AD, head.authentic_data);
         // As CoreDNS: a NOTIFY is answered like a query, but its RD bit is not copied.
-        set(
-            RD,
-            self.envelope.recursion_desired && opcode == OpCode::Query,
-        );
+        let copied = self.envelope.recursion_desired && opcode == OpCode::Query;
+        set(RD, head.recursion_desired.unwrap_or(copied));
         set(CD, self.envelope.checking_disabled);
         let place = &mut self.out[self.start..self.start + HEADER];
         write_header(place, id, flags, self.counts);

@@ -161,6 +161,14 @@ pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileE
     }
 }
 
+/// This host's name; `localhost` where it has none that is text.
+#[must_use]
+pub fn host_name() -> String {
+    let name = nix::unistd::gethostname().ok();
+    name.and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".into())
+}
+
 /// What resolv.conf(5) says that is used here. A line that cannot be read counts for nothing, as with every resolver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResolvConf {

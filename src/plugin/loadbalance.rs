@@ -1,12 +1,10 @@
 //! `loadbalance`: the records of each answer in a new order each time.
 
-use std::sync::Arc;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 
-use super::block::{Block, Link, Parts};
+use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
@@ -16,7 +14,7 @@ use crate::message::record::{Record, RecordType};
 use crate::message::reply::ResponseCode;
 
 /// The handler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Loadbalance;
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -24,20 +22,11 @@ pub(super) const PLUGIN: Registration = Registration {
     setup,
 };
 
-#[derive(Debug)]
-struct Spec;
-
 /// As in CoreDNS several are one.
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     directives.iter().try_for_each(check)?;
-    block.links.push((PLUGIN.name, Box::new(Spec)));
+    block.links.push((PLUGIN.name, Box::new(Loadbalance)));
     Ok(())
-}
-
-impl Link for Spec {
-    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        Ok(Arc::new(Loadbalance))
-    }
 }
 
 fn check(directive: &Directive) -> Result<(), CorefileError> {

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::info;
 
-use super::block::{Block, Link, Parts};
+use super::block::Block;
 use super::kit::{Directives, Registration, origins};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Messages, Reply};
@@ -52,12 +52,6 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     let log = Log { rules: rules? };
     block.links.push((PLUGIN.name, Box::new(log)));
     Ok(())
-}
-
-impl Link for Log {
-    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        Ok(Arc::new(self.clone()))
-    }
 }
 
 fn parse(directive: &Directive) -> Result<Rule, CorefileError> {

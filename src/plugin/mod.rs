@@ -3,22 +3,32 @@
 //! A plugin reads its directives into the server block; the wiring starts what the block needs and has each link build its
 //! handler. To add one: a file with its `PLUGIN`, and a line in the registry.
 
+mod any;
 pub mod autopath;
 pub mod bind;
 pub mod block;
+mod bufsize;
+mod chaos;
 pub mod errors;
 pub mod forward;
+mod header;
 pub mod health;
+mod hosts;
 pub mod k8s_external;
 pub mod kit;
 pub mod kubernetes;
 pub mod loadbalance;
+mod local;
 pub mod log;
+mod minimal;
+mod noted;
+mod nsid;
 pub mod ready;
 mod registry;
 mod router;
 pub mod tls;
 pub mod transfer;
+mod whoami;
 
 use futures::future::BoxFuture;
 

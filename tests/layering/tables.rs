@@ -125,7 +125,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "kube",
         "crates/cluster/src src/api src/reconciler src/watch",
     ),
-    ("nix", "src/commands src/listen src/signals"),
+    ("nix", "src/commands src/listen src/plugin/kit src/signals"),
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",

@@ -49,6 +49,13 @@ pub trait Link: fmt::Debug {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError>;
 }
 
+/// A handler that needs nothing of its block is its own link.
+impl<P: Plugin + Clone + fmt::Debug> Link for P {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
 /// What a block has for the handlers of its chain.
 #[derive(Debug, Default)]
 pub struct Parts {

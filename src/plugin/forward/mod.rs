@@ -137,7 +137,7 @@ impl Forward {
                 Ok(wire) => return Some(wire),
                 Err(error) => {
                     *last = failure(upstream, &error);
-                    if error.kind() == io::ErrorKind::InvalidData {
+                    if peer::is_wrong(&error) {
                         return None;
                     }
                     upstream::check_until_up(upstream);
@@ -156,7 +156,7 @@ impl Forward {
 
 /// What `errors` says of an upstream; a reply to another question is FORMERR for the client, as in CoreDNS.
 fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
-    let rcode = if error.kind() == io::ErrorKind::InvalidData {
+    let rcode = if peer::is_wrong(error) {
         ResponseCode::FormErr
     } else {
         ResponseCode::ServFail

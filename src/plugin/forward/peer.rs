@@ -235,10 +235,18 @@ async fn datagram(socket: &UdpSocket, id: u16, query: &Query) -> io::Result<Vec<
     }
 }
 
-/// The error for a reply that is to another question: whoever asked gets FORMERR.
+/// A reply with our id that is to another question, or to none: whoever asked gets FORMERR.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply is to another question")]
+struct WrongQuestion;
+
 fn wrong() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        "the reply is to another question",
-    )
+    io::Error::new(io::ErrorKind::InvalidData, WrongQuestion)
+}
+
+/// Whether the reply was to another question.
+pub(super) fn is_wrong(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|error| error.is::<WrongQuestion>())
 }

@@ -109,6 +109,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 
 impl Link for Spec {
     fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        tls::check(&self.tls)?;
         let targets = self.upstreams.iter();
         let encrypted: Result<Vec<Option<Encrypted>>, _> = targets
             .map(|target| tls::encrypted(target, &self.tls))
@@ -150,6 +151,12 @@ pub(super) fn parse(
     let mut spec = Spec::new(froms.remove(0).into(), upstreams);
     for property in &directive.body {
         spec.property(directive, property)?;
+    }
+    if !spec.limits.max_age.is_zero() && spec.limits.max_age < spec.limits.expire {
+        let problem = "`max_age` is shorter than `expire`";
+        return Err(directive
+            .name
+            .error(problem, "a connection's age above its idle time"));
     }
     Ok(spec)
 }
@@ -209,7 +216,13 @@ impl Spec {
             "max_age" => self.limits.max_age = one_duration(property)?,
             "read_timeout" => self.limits.read_timeout = one_duration(property)?,
             "health_check" => self.check = check(property)?,
-            "failover" => self.failover = rcodes(property)?,
+            "failover" => {
+                self.failover = rcodes(property)?;
+                if self.failover.contains(&ResponseCode::NoError) {
+                    let problem = "NOERROR is no failure";
+                    return Err(property.name.error(problem, "codes such as SERVFAIL"));
+                }
+            }
             "next" => self.next = rcodes(property)?,
             "next_on_nodata" => self.next_on_nodata = flag(property)?,
             "failfast_all_unhealthy_upstreams" => self.failfast = flag(property)?,

@@ -43,6 +43,15 @@ pub(super) fn files(property: &Directive) -> Result<Files, CorefileError> {
     Ok(Files { own, authority })
 }
 
+/// Refuses files that cannot be used, also where no upstream needs them.
+pub(super) fn check(tls: &Tls) -> Result<(), CorefileError> {
+    let own = tls.files.own.as_ref().map(|[cert, _]| cert);
+    match own.or(tls.files.authority.as_ref()) {
+        Some(token) => config(&tls.files, token).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// How to talk to an upstream over TLS; `None` where that is not asked for.
 pub(super) fn encrypted(target: &Target, tls: &Tls) -> Result<Option<Encrypted>, CorefileError> {
     let Some(name) = &target.encrypted else {

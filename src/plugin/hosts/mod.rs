@@ -1,0 +1,266 @@
+//! `hosts`: names and addresses of a file like /etc/hosts, and of lines in the Corefile.
+
+mod table;
+
+use std::io;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tracing::warn;
+
+use self::table::Table;
+use super::block::{Block, Link, Parts};
+use super::kit::{Directives, Registration, duration, fallthrough};
+use super::{Handled, Next, Plugin};
+use crate::corefile::{CorefileError, Directive};
+use crate::message::question::{Query, Question, RecordType};
+use crate::message::record::{self, Record};
+use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::name::Origins;
+
+pub(super) const PLUGIN: Registration = Registration {
+    name: "hosts",
+    setup,
+};
+
+/// `hosts [FILE [ZONES...]] { ADDRESS NAMES...; ... }`.
+#[derive(Clone, Debug)]
+struct Spec {
+    file: String,
+    origins: Origins,
+    /// Lines of the Corefile, which come after the file's.
+    inline: String,
+    fallthrough: Option<Origins>,
+    /// Other types of known names are asked of the next plugin.
+    other_types_fall: bool,
+    ttl: u32,
+    /// Addresses have names.
+    reverse: bool,
+    /// How often the file is looked at; zero: once.
+    reload: Duration,
+}
+
+const PROPERTIES: &str =
+    "an address with names, fallthrough, fallthrough_unsupported, no_reverse, reload or ttl";
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let directive = directives.only()?;
+    let (file, zones) = match &directive.args[..] {
+        [] => ("/etc/hosts".to_owned(), &[][..]),
+        [file, zones @ ..] => (file.text.clone(), zones),
+    };
+    let mut spec = Spec {
+        file,
+        origins: directives.origins(zones)?.into(),
+        inline: String::new(),
+        fallthrough: None,
+        other_types_fall: false,
+        ttl: 3600,
+        reverse: true,
+        reload: Duration::from_secs(5),
+    };
+    for property in &directive.body {
+        spec.property(directive, property)?;
+    }
+    if spec.other_types_fall && spec.fallthrough.is_none() {
+        let problem = "`fallthrough_unsupported` needs `fallthrough`";
+        return Err(directive.name.error(problem, "`fallthrough` beside it"));
+    }
+    block.links.push((PLUGIN.name, Box::new(spec)));
+    Ok(())
+}
+
+impl Spec {
+    fn property(
+        &mut self,
+        directive: &Directive,
+        property: &Directive,
+    ) -> Result<(), CorefileError> {
+        match property.name.text.as_str() {
+            "fallthrough" => self.fallthrough = Some(fallthrough(property)?),
+            "fallthrough_unsupported" => {
+                property.no_args()?;
+                self.other_types_fall = true;
+            }
+            "no_reverse" => {
+                property.no_args()?;
+                self.reverse = false;
+            }
+            "ttl" => self.ttl = ttl(property)?,
+            "reload" => self.reload = duration(property.one_arg("a duration, or 0")?)?,
+            address if address.parse::<std::net::IpAddr>().is_ok() => {
+                let names = property.args.iter().map(|name| name.text.as_str());
+                let words: Vec<&str> = std::iter::once(address).chain(names).collect();
+                self.inline += &(words.join(" ") + "\n");
+            }
+            _ => return Err(directive.unknown_property(property, PROPERTIES)),
+        }
+        Ok(())
+    }
+}
+
+fn ttl(property: &Directive) -> Result<u32, CorefileError> {
+    const EXPECTED: &str = "seconds from 1 to 65535";
+    let arg = property.one_arg(EXPECTED)?;
+    let ttl = arg
+        .text
+        .parse()
+        .ok()
+        .filter(|ttl| (1..=65_535).contains(ttl));
+    ttl.ok_or_else(|| arg.error(format!("'{}' is no TTL", arg.text), EXPECTED))
+}
+
+impl Link for Spec {
+    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let hosts = Hosts {
+            spec: self.clone(),
+            table: Arc::default(),
+            watching: OnceLock::new(),
+        };
+        let (seen, text) = (modified(&self.file), std::fs::read_to_string(&self.file));
+        if let Err(error) = &text {
+            warn!(file = %self.file, %error, "a hosts file cannot be read");
+        }
+        hosts.spec.publish(&hosts.table, &text.unwrap_or_default());
+        // The first query begins to look at the file again.
+        *hosts
+            .table
+            .seen
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = seen;
+        Ok(Arc::new(hosts))
+    }
+}
+
+/// When the file was changed, and its size; `None` where it is not there.
+fn modified(file: &str) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// What is served, and which state of the file it is.
+#[derive(Debug, Default)]
+struct Served {
+    table: RwLock<Arc<Table>>,
+    seen: RwLock<Option<(SystemTime, u64)>>,
+}
+
+/// The handler.
+struct Hosts {
+    spec: Spec,
+    table: Arc<Served>,
+    watching: OnceLock<()>,
+}
+
+impl Spec {
+    fn publish(&self, served: &Served, text: &str) {
+        let table = Table::read(&format!("{text}\n{}", self.inline));
+        *served.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+    }
+
+    /// Reads the file anew where it has changed.
+    fn look(&self, served: &Served) {
+        let now = modified(&self.file);
+        let mut seen = served.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if *seen == now {
+            return;
+        }
+        match std::fs::read_to_string(&self.file) {
+            Ok(text) => self.publish(served, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.publish(served, ""),
+            Err(error) => warn!(file = %self.file, %error, "a hosts file cannot be read"),
+        }
+        *seen = now;
+    }
+}
+
+impl Hosts {
+    /// Looks at the file again and again, on a thread where it may block, until the handler is dropped.
+    fn watch(&self) {
+        if self.spec.reload.is_zero() {
+            return;
+        }
+        self.watching.get_or_init(|| {
+            let (spec, served) = (self.spec.clone(), Arc::downgrade(&self.table));
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(spec.reload).await;
+                    let Some(served) = served.upgrade() else {
+                        return;
+                    };
+                    let spec = spec.clone();
+                    let look = tokio::task::spawn_blocking(move || spec.look(&served));
+                    if look.await.is_err() {
+                        return;
+                    }
+                }
+            });
+        });
+    }
+
+    /// The answer, where the table knows the name.
+    fn answer(&self, question: &Question) -> Option<Composed> {
+        let lock = self.table.table.read();
+        let table = Arc::clone(&lock.unwrap_or_else(PoisonError::into_inner));
+        let qname = &question.qname;
+        let owner = qname.to_lowercase().to_name(0);
+        let ttl = self.spec.ttl;
+        if question.qtype == RecordType::PTR {
+            let address = qname.reverse_address().filter(|_| self.spec.reverse)?;
+            let names = table.names(address).iter();
+            let ours = names.filter(|name| self.spec.origins.cover(&(*name).into()));
+            let answer = ours.map(|name| record::pointer(owner.clone(), ttl, name.clone()));
+            return positive(answer.collect()).filter(|reply| !reply.answer.is_empty());
+        }
+        if !self.spec.origins.cover(qname) {
+            return None;
+        }
+        let addresses = table.addresses(&owner.to_string())?.iter();
+        let (v4, v6) = (
+            question.qtype == RecordType::A,
+            question.qtype == RecordType::AAAA,
+        );
+        let fits = |ip: &&std::net::IpAddr| v4 && ip.is_ipv4() || v6 && ip.is_ipv6();
+        let answer = addresses.filter(fits);
+        positive(
+            answer
+                .map(|ip| record::address(owner.clone(), ttl, *ip))
+                .collect(),
+        )
+    }
+}
+
+fn positive(answer: Vec<Record>) -> Option<Composed> {
+    Some(Composed {
+        authoritative: true,
+        answer,
+        ..Composed::empty(ResponseCode::NoError)
+    })
+}
+
+impl Plugin for Hosts {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        self.watch();
+        let question = &query.question;
+        let addresses = matches!(question.qtype, RecordType::A | RecordType::AAAA);
+        let falls = |fallthrough: &Option<Origins>| {
+            let origins = fallthrough.as_ref();
+            origins.is_some_and(|origins| origins.cover(&question.qname))
+        };
+        let is_ptr = question.qtype == RecordType::PTR;
+        match self.answer(question) {
+            Some(reply) if addresses || is_ptr || !self.spec.other_types_fall => {
+                futures::future::ready(Ok(reply.into())).boxed()
+            }
+            // What has no name here may have one elsewhere.
+            None if is_ptr || !self.spec.origins.cover(&question.qname) => next.handle(query),
+            _ if falls(&self.spec.fallthrough) => next.handle(query),
+            Some(_) | None => {
+                let why = "plugin/hosts: no such name, and no fallthrough";
+                futures::future::ready(Err(Failure::servfail(why))).boxed()
+            }
+        }
+    }
+}

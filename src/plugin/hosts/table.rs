@@ -1,0 +1,106 @@
+//! What a hosts file says (hosts(5)): names to addresses, and back.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use ahash::RandomState;
+
+use crate::name::{Name, absolute};
+
+/// Names and addresses.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Table {
+    /// By name, in lower case, with its final dot; in the order of the file.
+    addresses: HashMap<String, Vec<IpAddr>, RandomState>,
+    names: HashMap<IpAddr, Vec<Name>, RandomState>,
+}
+
+impl Table {
+    /// Reads lines; what is no address with names counts for nothing, as with every resolver.
+    pub(super) fn read(text: &str) -> Self {
+        let mut table = Self::default();
+        for line in text.lines() {
+            let words = line.split('#').next().unwrap_or_default();
+            table.add(words.split_whitespace());
+        }
+        table
+    }
+
+    /// Adds a line: an address, and its names.
+    fn add<'w>(&mut self, mut words: impl Iterator<Item = &'w str>) {
+        let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+        let Some(address) = address.map(|ip| ip.to_canonical()) else {
+            return;
+        };
+        for name in words.filter_map(|word| absolute(word).ok()) {
+            let name = name.to_lowercase();
+            let key = name.to_string();
+            if !key.starts_with("*.") {
+                push(self.names.entry(address).or_default(), name);
+            }
+            push(self.addresses.entry(key).or_default(), address);
+        }
+    }
+
+    /// The addresses of a name in lower case, also those of a `*` in place of its first label; `None`: nobody says
+    /// anything of it.
+    pub(super) fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
+        let wildcard = || {
+            let (_, parent) = name.split_once('.')?;
+            self.addresses.get(&format!("*.{parent}"))
+        };
+        let found = self.addresses.get(name).or_else(wildcard);
+        found.map(Vec::as_slice)
+    }
+
+    /// The names of an address.
+    pub(super) fn names(&self, address: IpAddr) -> &[Name] {
+        self.names.get(&address).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_resolvers_read_them() {
+        let table = Table::read(
+            "# no\n10.0.0.1 One.test alias.test # trailing\n10.0.0.2 one.test\nfd00::1 one.test\n256.1.1.1 bad.test\n\
+             10.0.0.9 *.wild.test\n10.0.0.8 exact.wild.test\n10.0.0.7\n",
+        );
+        let addresses = |name| {
+            let found = table.addresses(name)?;
+            Some(
+                found
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        };
+        for (name, wanted) in [
+            ("one.test.", Some("10.0.0.1 10.0.0.2 fd00::1")),
+            ("alias.test.", Some("10.0.0.1")),
+            ("bad.test.", None),
+            ("a.wild.test.", Some("10.0.0.9")),
+            ("exact.wild.test.", Some("10.0.0.8")),
+            ("wild.test.", None),
+            ("a.b.wild.test.", None),
+        ] {
+            assert_eq!(addresses(name).as_deref(), wanted, "{name}");
+        }
+        let names = |ip: &str| {
+            let names = table.names(ip.parse().unwrap()).iter();
+            names.map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names("10.0.0.1"), ["one.test.", "alias.test."]);
+        assert_eq!(names("10.0.0.9"), [""; 0]);
+    }
+}

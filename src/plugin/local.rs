@@ -1,0 +1,137 @@
+//! `local`: names and addresses of this machine alone, which must not be asked of anybody else (RFC 6303, RFC 6761).
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use super::block::Block;
+use super::kit::{Directives, Registration};
+use super::{Handled, Next, Plugin};
+use crate::corefile::{CorefileError, Directive};
+use crate::message::question::{Query, Question, RecordType};
+use crate::message::record::{self, Record};
+use crate::message::reply::{Composed, ResponseCode};
+use crate::name::{Name, Origins, absolute};
+
+pub(super) const PLUGIN: Registration = Registration {
+    name: "local",
+    setup,
+};
+
+/// A week: these never change.
+const TTL: u32 = 604_800;
+
+/// What is answered here besides `localhost`.
+const ZONES: [&str; 3] = ["127.in-addr.arpa", "0.in-addr.arpa", "255.in-addr.arpa"];
+
+#[derive(Clone, Debug)]
+struct Local {
+    localhost: Origins,
+    reverse: Origins,
+    /// `localhost.` followed by anything is answered too: it comes from a search list.
+    prefix: bool,
+}
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let directive = directives.only()?;
+    directive.no_args()?;
+    let reverse: Vec<Name> = ZONES.iter().map(|zone| named(zone)).collect();
+    let local = Local {
+        localhost: vec![named("localhost")].into(),
+        reverse: reverse.into(),
+        prefix: prefix(directive)?,
+    };
+    block.links.push((PLUGIN.name, Box::new(local)));
+    Ok(())
+}
+
+fn prefix(directive: &Directive) -> Result<bool, CorefileError> {
+    let mut prefix = true;
+    for property in &directive.body {
+        if property.name.text != "localhost_prefix" {
+            return Err(directive.unknown_property(property, "localhost_prefix"));
+        }
+        let arg = property.one_arg("on or off")?;
+        prefix = match arg.text.as_str() {
+            "on" => true,
+            "off" => false,
+            other => return Err(arg.error(format!("'{other}' is neither"), "on or off")),
+        };
+    }
+    Ok(prefix)
+}
+
+impl Local {
+    fn answer(&self, question: &Question) -> Option<Composed> {
+        let qname = &question.qname;
+        let owner = qname.to_name(0);
+        if let Some((zone, _)) = self.reverse.of(qname) {
+            return Some(reverse(owner, &zone.name, question.qtype));
+        }
+        let is_local = self.localhost.cover(qname) || self.prefix && qname.is(0, b"localhost");
+        is_local.then(|| localhost(owner, question.qtype))
+    }
+}
+
+fn localhost(owner: Name, qtype: RecordType) -> Composed {
+    if qtype == RecordType::A {
+        positive(record::address(owner, TTL, Ipv4Addr::LOCALHOST.into()))
+    } else if qtype == RecordType::AAAA {
+        positive(record::address(owner, TTL, Ipv6Addr::LOCALHOST.into()))
+    } else {
+        of_zone(owner, qtype)
+    }
+}
+
+fn reverse(owner: Name, zone: &Name, qtype: RecordType) -> Composed {
+    if owner == *zone {
+        return of_zone(owner, qtype);
+    }
+    if owner.to_string() == "1.0.0.127.in-addr.arpa." && qtype == RecordType::PTR {
+        return positive(record::pointer(owner, TTL, named("localhost")));
+    }
+    Composed {
+        authority: vec![soa(zone.clone())],
+        ..Composed::empty(ResponseCode::NXDomain)
+    }
+}
+
+/// The name of a zone: its SOA and NS, and nothing else.
+fn of_zone(owner: Name, qtype: RecordType) -> Composed {
+    if qtype == RecordType::SOA {
+        positive(soa(owner))
+    } else if qtype == RecordType::NS {
+        positive(record::server(owner, TTL, named("localhost")))
+    } else {
+        Composed {
+            authority: vec![soa(owner)],
+            ..Composed::empty(ResponseCode::NoError)
+        }
+    }
+}
+
+fn positive(answer: Record) -> Composed {
+    Composed {
+        answer: vec![answer],
+        ..Composed::empty(ResponseCode::NoError)
+    }
+}
+
+/// A name of ours; the root where it is none.
+fn named(text: &str) -> Name {
+    absolute(text).unwrap_or_else(|_| Name::root())
+}
+
+fn soa(zone: Name) -> Record {
+    record::authority(zone, TTL, named("localhost"), named("root.localhost"))
+}
+
+impl Plugin for Local {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        match self.answer(&query.question) {
+            Some(reply) => futures::future::ready(Ok(reply.into())).boxed(),
+            None => next.handle(query),
+        }
+    }
+}

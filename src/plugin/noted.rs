@@ -1,0 +1,96 @@
+//! Plugins whose meaning has no equivalent here: what they say is read as CoreDNS reads it, and noted at start.
+
+use super::block::Block;
+use super::kit::{Directives, Registration, duration};
+use crate::corefile::{CorefileError, Token};
+
+pub(super) const CANCEL: Registration = Registration {
+    name: "cancel",
+    setup: |directives, block| {
+        let directive = directives.only()?;
+        directive.no_body()?;
+        if let [arg, more @ ..] = &directive.args[..] {
+            if let Some(more) = more.first() {
+                return Err(more.error("`cancel` has one argument", "a duration"));
+            }
+            if duration(arg)?.is_zero() {
+                return Err(arg.error("a query cannot end before it begins", "a duration above 0"));
+            }
+        }
+        note(
+            block,
+            "cancel",
+            "a query waits 5 s for upstreams at most, and for nobody else",
+        );
+        Ok(())
+    },
+};
+
+pub(super) const DEBUG: Registration = Registration {
+    name: "debug",
+    setup: |directives, block| {
+        bare(directives)?;
+        note(
+            block,
+            "debug",
+            "the log level comes from --log, and a panic never ends the program",
+        );
+        Ok(())
+    },
+};
+
+pub(super) const MULTISOCKET: Registration = Registration {
+    name: "multisocket",
+    setup: |directives, block| {
+        const EXPECTED: &str = "a number from 1 to 1024";
+        let directive = directives.only()?;
+        directive.no_body()?;
+        let sockets = |arg: &Token| arg.text.parse::<u32>().ok();
+        match &directive.args[..] {
+            [] => {}
+            [arg] if sockets(arg).is_some_and(|n| (1..=1024).contains(&n)) => {}
+            [arg] => {
+                let problem = format!("'{}' is no number of sockets", arg.text);
+                return Err(arg.error(problem, EXPECTED));
+            }
+            [_, more, ..] => {
+                return Err(more.error("`multisocket` has one argument", EXPECTED));
+            }
+        }
+        note(block, "multisocket", "one socket feeds every core here");
+        Ok(())
+    },
+};
+
+pub(super) const METADATA: Registration = Registration {
+    name: "metadata",
+    setup: |directives, block| {
+        let directive = directives.only()?;
+        directive.no_body()?;
+        directives.origins(&directive.args)?;
+        note(block, "metadata", "`log` has what it needs without it");
+        Ok(())
+    },
+};
+
+pub(super) const SHED: Registration = Registration {
+    name: "shed",
+    setup: |_, block| {
+        note(
+            block,
+            "shed",
+            "bounded queues drop what is too much, always",
+        );
+        Ok(())
+    },
+};
+
+fn bare(directives: &Directives<'_>) -> Result<(), CorefileError> {
+    let directive = directives.only()?;
+    directive.no_args()?;
+    directive.no_body()
+}
+
+fn note(block: &mut Block, name: &str, why: &'static str) {
+    block.without_effect.push((name.to_owned(), why));
+}
