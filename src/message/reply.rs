@@ -33,6 +33,8 @@ pub struct Composed {
     pub additional: Vec<Record>,
     /// Why there is no answer.
     pub error: Option<Said>,
+    /// It comes from a zone that changes at any time: nobody keeps it.
+    pub is_live: bool,
 }
 
 /// An extended error (RFC 8914) that a reply carries.
@@ -70,6 +72,7 @@ impl Composed {
             authority: Vec::new(),
             additional: Vec::new(),
             error: None,
+            is_live: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Composed {
     pub fn authoritative(rcode: ResponseCode, records: Records) -> Self {
         Self {
             authoritative: true,
+            is_live: true,
             answer: records.answer,
             authority: records.authority,
             additional: records.additional,
@@ -100,6 +104,7 @@ impl Composed {
             authority: message.authorities,
             additional: message.additionals,
             error: None,
+            is_live: false,
         })
     }
 

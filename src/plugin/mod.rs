@@ -8,6 +8,7 @@ pub mod autopath;
 pub mod bind;
 pub mod block;
 mod bufsize;
+mod cache;
 mod chaos;
 pub mod errors;
 pub mod forward;
@@ -34,7 +35,7 @@ use futures::future::BoxFuture;
 
 pub use block::{Block, Certificate, Cluster, Link, Parts, Stanza};
 pub use registry::{names, read_blocks};
-pub use router::{Chain, Next, Router};
+pub use router::{Chain, Detached, Next, Router};
 
 use crate::answer::Reply;
 use crate::message::question::Query;

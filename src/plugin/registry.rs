@@ -3,8 +3,9 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    any, autopath, bind, bufsize, chaos, errors, forward, header, health, hosts, k8s_external,
-    kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, tls, transfer, whoami,
+    any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
+    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, tls, transfer,
+    whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -27,7 +28,6 @@ impl Fate {
 
 const LATER: &str = "not part of this program yet";
 const BUILT_IN: &str = "built in";
-const NO_CACHE: &str = "answers come from memory, and upstreams cache for themselves";
 
 /// In the order of CoreDNS 1.14's chain.
 const PLUGINS: &[Fate] = &[
@@ -61,7 +61,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("rewrite"),
     Fate::Supported(autopath::PLUGIN),
     Fate::Refused("acl"),
-    Fate::WithoutEffect("cache", NO_CACHE),
+    Fate::Supported(cache::PLUGIN),
     Fate::Supported(header::PLUGIN),
     Fate::Refused("dnssec"),
     Fate::Supported(minimal::PLUGIN),

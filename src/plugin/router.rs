@@ -1,6 +1,6 @@
 //! From a query to the chain of the server block it belongs to.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -19,25 +19,38 @@ pub type Chain = Arc<[Arc<dyn Plugin>]>;
 pub struct Router {
     blocks: Vec<(Origin, Chain)>,
     any_class: bool,
+    /// For what goes on after the reply.
+    itself: Weak<Self>,
 }
 
 /// The rest of a chain.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
     router: &'a Router,
-    rest: &'a [Arc<dyn Plugin>],
+    chain: &'a Chain,
+    /// The place of the next plugin.
+    at: usize,
+    depth: usize,
+}
+
+/// The rest of a chain, for what goes on after the reply.
+pub struct Detached {
+    router: Arc<Router>,
+    chain: Chain,
+    at: usize,
     depth: usize,
 }
 
 impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
     #[must_use]
-    pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Self {
+    pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
         let blocks = blocks.into_iter();
-        Self {
+        Arc::new_cyclic(|itself| Self {
             blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),
             any_class,
-        }
+            itself: itself.clone(),
+        })
     }
 
     /// Answers a query. There is always a reply.
@@ -63,7 +76,8 @@ impl Router {
         match self.chain_of(question) {
             Some(chain) if !chain.is_empty() => Next {
                 router: self,
-                rest: chain,
+                chain,
+                at: 0,
                 depth,
             }
             .handle(query),
@@ -88,10 +102,25 @@ impl Router {
 impl<'a> Next<'a> {
     /// Hands the query to the next plugin.
     pub fn handle(self, query: &'a Query) -> BoxFuture<'a, Handled> {
-        match self.rest.split_first() {
-            Some((plugin, rest)) => plugin.handle(query, Next { rest, ..self }),
+        let next = Next {
+            at: self.at + 1,
+            ..self
+        };
+        match self.chain.get(self.at) {
+            Some(plugin) => plugin.handle(query, next),
             None => futures::future::ready(Err(Failure::servfail("no next plugin found"))).boxed(),
         }
+    }
+
+    /// The same, for what goes on after the reply; `None` where the server is about to end.
+    #[must_use]
+    pub fn detached(self) -> Option<Detached> {
+        Some(Detached {
+            router: self.router.itself.upgrade()?,
+            chain: Arc::clone(self.chain),
+            at: self.at,
+            depth: self.depth,
+        })
     }
 
     /// Asks the whole server another question, as the same client: from the choice of the server block on.
@@ -107,13 +136,26 @@ impl<'a> Next<'a> {
     }
 }
 
+impl Detached {
+    /// Hands the query to the next plugin.
+    pub async fn handle(self, query: Query) -> Handled {
+        let next = Next {
+            router: &self.router,
+            chain: &self.chain,
+            at: self.at,
+            depth: self.depth,
+        };
+        next.handle(&query).await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::name::absolute;
     use crate::plugin::tests::{Fixed, query};
 
-    fn router(zones: &[&str]) -> Router {
+    fn router(zones: &[&str]) -> Arc<Router> {
         let chain = |i: usize| {
             Arc::from([
                 Arc::new(Fixed::address([10, 0, 0, u8::try_from(i).unwrap()])) as Arc<dyn Plugin>,

@@ -49,7 +49,11 @@ fn reply(query: &Query) -> Composed {
         Transport::Udp => "_udp",
         Transport::Tcp => "_tcp",
     };
-    let below = absolute(&format!("{label}.{owner}")).unwrap_or_else(|_| owner.clone());
+    let below = absolute(&format!(
+        "{label}.{}",
+        owner.to_string().trim_start_matches('.')
+    ))
+    .unwrap_or_else(|_| owner.clone());
     Composed {
         authoritative: true,
         additional: vec![

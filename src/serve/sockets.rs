@@ -131,7 +131,7 @@ impl<'a> Listeners<'a> {
     pub(super) fn bind(self) -> Result<Bound, CorefileError> {
         let mut bound = Bound::default();
         for ((address, port), socket) in self.sockets {
-            let router = Arc::new(Router::new(socket.blocks, socket.any_class));
+            let router = Router::new(socket.blocks, socket.any_class);
             let taken = match (address, socket.encrypted) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),

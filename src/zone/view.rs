@@ -113,6 +113,15 @@ impl From<ExternalView> for Shown {
 }
 
 impl Shown {
+    /// The TTLs that records have, in seconds: those of addresses and pointers, and those of SRV and CNAME.
+    #[must_use]
+    pub fn ttls(&self) -> [u32; 2] {
+        match self {
+            Self::Kubernetes(view) => [view.ttl; 2],
+            Self::External(external) => [external.ttl, external.kubernetes.ttl],
+        }
+    }
+
     /// The zones.
     #[must_use]
     pub fn origins(&self) -> &Origins {

@@ -46,7 +46,7 @@ async fn upstream(says: Says) -> SocketAddr {
     .await
 }
 
-fn forward(directive: &str) -> Router {
+fn forward(directive: &str) -> Arc<Router> {
     let link = block(directive).links.remove(0).1;
     let chain: Chain = Arc::from([link.build(&Parts::default()).unwrap()]);
     Router::new(vec![(Name::root(), chain)], true)
@@ -153,7 +153,7 @@ async fn the_reply_has_the_client_s_id_and_question() {
 async fn socket() -> (UdpSocket, Arc<Router>) {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let router = forward(&format!("forward . {}", socket.local_addr().unwrap()));
-    (socket, Arc::new(router))
+    (socket, router)
 }
 
 #[tokio::test]

@@ -1,0 +1,314 @@
+//! `cache`: replies of upstreams and of other plugins, kept for their TTL. What the cluster's zone answers is never kept:
+//! it comes from memory, and is never old.
+
+mod spec;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+pub(super) use spec::PLUGIN;
+
+use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
+use crate::message::question::{Query, RecordType};
+use crate::message::record::Record;
+use crate::message::reply::{Composed, ResponseCode};
+use spec::{Bounds, Refresh, Spec, Stale};
+use store::{Entry, Key, Store};
+
+/// The TTL of replies that are of no kind, and of failures.
+const OTHER_TTL: u32 = 5;
+
+/// The handler. What is fetched after the reply shares it.
+#[derive(Clone)]
+pub(super) struct Cache(Arc<Shared>);
+
+struct Shared {
+    spec: Spec,
+    success: Store,
+    denial: Store,
+}
+
+/// What kind of reply it is, which decides where it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Success,
+    Denial,
+    Failure,
+    /// Names of servers to ask instead, or nothing at all.
+    Referral,
+    /// Not kept.
+    Other,
+}
+
+fn kind(reply: &Composed) -> Kind {
+    let has_soa = || {
+        let mut authority = reply.authority.iter();
+        authority.any(|record| record.record_type() == RecordType::SOA)
+    };
+    if reply.truncated {
+        Kind::Other
+    } else if reply.rcode == ResponseCode::NoError {
+        // An alias that leads to nothing is a denial of what it leads to.
+        let aliases = reply.answer.iter();
+        let mut others = aliases.filter(|record| record.record_type() != RecordType::CNAME);
+        if others.next().is_some() {
+            Kind::Success
+        } else if has_soa() {
+            Kind::Denial
+        } else if reply.answer.is_empty() {
+            Kind::Referral
+        } else {
+            Kind::Success
+        }
+    } else if reply.rcode == ResponseCode::NXDomain && has_soa() {
+        Kind::Denial
+    } else if matches!(reply.rcode, ResponseCode::ServFail | ResponseCode::NotImp) {
+        Kind::Failure
+    } else {
+        Kind::Other
+    }
+}
+
+fn records(reply: &mut Composed) -> impl Iterator<Item = &mut Record> {
+    let Composed {
+        answer,
+        authority,
+        additional,
+        ..
+    } = reply;
+    answer.iter_mut().chain(authority).chain(additional)
+}
+
+/// Gives every record this TTL, as CoreDNS does.
+fn set_ttl(reply: &mut Composed, ttl: u32) {
+    records(reply).for_each(|record| record.ttl = ttl);
+}
+
+/// What is there for a question.
+enum Found {
+    /// A reply, and how many seconds it is still fresh.
+    Fresh(Arc<Entry>, u32),
+    /// A reply that is not fresh any more, and may be used.
+    Stale(Arc<Entry>, Stale),
+    Nothing,
+}
+
+impl Cache {
+    fn new(spec: Spec) -> Self {
+        Self(Arc::new(Shared {
+            success: Store::new(spec.success.room),
+            denial: Store::new(spec.denial.room),
+            spec,
+        }))
+    }
+
+    async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
+        let (key, now) = (Key::of(query), Instant::now());
+        match self.find(&key, now) {
+            Found::Fresh(entry, left) => {
+                if self.is_due(&entry, left, now) {
+                    self.refresh(query, &entry, next);
+                }
+                let ttl = if self.0.spec.keepttl { entry.ttl } else { left };
+                Ok(again(query, &entry, ttl))
+            }
+            Found::Stale(entry, stale) => match stale.refresh {
+                Refresh::Immediate => {
+                    self.refresh(query, &entry, next);
+                    Ok(again(query, &entry, stale.ttl))
+                }
+                Refresh::Verify(timeout) => {
+                    self.verify(query, &entry, (stale, timeout), next).await
+                }
+            },
+            Found::Nothing => {
+                let handled = next.handle(&upstream(query)).await;
+                self.pass(query, handled?)
+            }
+        }
+    }
+
+    /// Asks first, and gives the old reply where that comes to nothing, or to nothing in time.
+    async fn verify(
+        &self,
+        query: &Query,
+        entry: &Entry,
+        (stale, timeout): (Stale, Option<Duration>),
+        next: Next<'_>,
+    ) -> Handled {
+        let (cache, asked) = (self.clone(), query.clone());
+        let Some(next) = next.detached() else {
+            return Ok(again(query, entry, stale.ttl));
+        };
+        // It goes on where its client does not wait.
+        let asking = tokio::spawn(async move {
+            let reply = next.handle(upstream(&asked)).await.ok()?;
+            let rcode = reply.rcode();
+            let came = matches!(rcode, ResponseCode::NoError | ResponseCode::NXDomain);
+            came.then(|| cache.pass(&asked, reply)).and_then(Result::ok)
+        });
+        let in_time = match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, asking).await.ok(),
+            None => Some(asking.await),
+        };
+        let reply = in_time.and_then(Result::ok).flatten();
+        Ok(reply.unwrap_or_else(|| again(query, entry, stale.ttl)))
+    }
+
+    fn find(&self, key: &Key, now: Instant) -> Found {
+        let Shared {
+            spec,
+            success,
+            denial,
+        } = &*self.0;
+        let (positive, negative) = (success.get(key), denial.get(key));
+        let fresh = |entry: &Option<Arc<Entry>>| {
+            let entry = entry.as_ref()?;
+            Some((Arc::clone(entry), entry.left(now)?))
+        };
+        let usable = |entry: Option<Arc<Entry>>| {
+            let stale = spec.stale?;
+            let entry = entry.filter(|entry| entry.is_usable(now, stale.for_))?;
+            Some(Found::Stale(entry, stale))
+        };
+        let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
+        if let Some((entry, left)) = fresh(&positive) {
+            return Found::Fresh(entry, left);
+        }
+        if prefers_old && let Some(found) = usable(positive.clone()) {
+            return found;
+        }
+        if let Some((entry, left)) = fresh(&negative) {
+            return Found::Fresh(entry, left);
+        }
+        let newest = match (positive, negative) {
+            (Some(positive), Some(negative)) if negative.stored > positive.stored => Some(negative),
+            (positive, negative) => positive.or(negative),
+        };
+        usable(newest).unwrap_or(Found::Nothing)
+    }
+
+    /// Whether it is time to fetch a reply before it is asked for again.
+    fn is_due(&self, entry: &Entry, left: u32, now: Instant) -> bool {
+        let Some(prefetch) = self.0.spec.prefetch else {
+            return false;
+        };
+        let asked = entry.ask(now, prefetch.pause);
+        asked >= prefetch.amount && left <= (entry.ttl * prefetch.percent).div_ceil(100)
+    }
+
+    /// Fetches a reply anew, after its client has had the old one.
+    fn refresh(&self, query: &Query, entry: &Arc<Entry>, next: Next<'_>) {
+        let Some(next) = next.detached().filter(|_| entry.begin_refresh()) else {
+            return;
+        };
+        let (cache, query, entry) = (self.clone(), query.clone(), Arc::clone(entry));
+        tokio::spawn(async move {
+            if let Ok(reply) = next.handle(upstream(&query)).await
+                && reply.rcode() != ResponseCode::ServFail
+            {
+                // The client has its reply.
+                let _passed = cache.pass(&query, reply);
+            }
+            entry.end_refresh();
+        });
+    }
+
+    /// Keeps a reply where it may be kept; what is passed on has the TTL that its kind may have.
+    fn pass(&self, query: &Query, reply: Reply) -> Handled {
+        let spec = &self.0.spec;
+        let is_transfer = matches!(reply, Reply::Transfer(_));
+        let least = spec.success.least.max(spec.denial.least);
+        let most = spec.success.most.min(spec.denial.most);
+        if is_transfer || reply.has_ttls_within((least, most)) {
+            return Ok(reply);
+        }
+        let Some(mut composed) = reply.clone().into_composed(&query.question) else {
+            return Ok(reply);
+        };
+        let kind = kind(&composed);
+        let lowest = records(&mut composed).map(|record| record.ttl).min();
+        let clamp = |bounds: &Bounds| bounds.clamp(lowest.unwrap_or(bounds.least));
+        let ttl = match kind {
+            Kind::Success => clamp(&spec.success),
+            Kind::Denial => clamp(&spec.denial),
+            Kind::Failure | Kind::Referral | Kind::Other => OTHER_TTL,
+        };
+        if !spec.keepttl {
+            set_ttl(&mut composed, ttl);
+        }
+        if !composed.is_live {
+            self.keep(query, &composed, (kind, ttl));
+        }
+        composed.authentic_data &= knows_ad(query);
+        Ok(composed.into())
+    }
+
+    fn keep(&self, query: &Query, reply: &Composed, (kind, ttl): (Kind, u32)) {
+        let Shared {
+            spec,
+            success,
+            denial,
+        } = &*self.0;
+        let qname = &query.question.qname;
+        let (key, now) = (Key::of(query), Instant::now());
+        let entry = |ttl| Arc::new(Entry::new(reply.clone(), ttl, now));
+        let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
+        match kind {
+            Kind::Success | Kind::Referral if !spec.no_success.cover(qname) => {
+                denial.remove(&key);
+                success.insert(key, entry(ttl));
+            }
+            Kind::Denial if !spec.no_denial.cover(qname) => {
+                if !prefers_old {
+                    success.remove(&key);
+                }
+                denial.insert(key, entry(ttl));
+            }
+            Kind::Failure if !spec.servfail.is_zero() && !spec.no_denial.cover(qname) => {
+                let seconds = u32::try_from(spec.servfail.as_secs()).unwrap_or(OTHER_TTL);
+                denial.insert(key, entry(seconds.max(1)));
+            }
+            Kind::Success | Kind::Denial | Kind::Failure | Kind::Referral | Kind::Other => {}
+        }
+    }
+}
+
+/// The question as it goes on: whoever answers is to say whether the data are authentic, for clients that ask later.
+fn upstream(query: &Query) -> Query {
+    Query {
+        authentic_data: true,
+        ..query.clone()
+    }
+}
+
+/// Whether the client understands AD (RFC 6840 section 5.8).
+fn knows_ad(query: &Query) -> bool {
+    query.authentic_data || query.edns.is_some_and(|edns| edns.dnssec_ok)
+}
+
+/// A kept reply for another client.
+fn again(query: &Query, entry: &Entry, ttl: u32) -> Reply {
+    let mut reply = entry.reply.clone();
+    set_ttl(&mut reply, ttl);
+    reply.recursion_desired = None;
+    reply.authentic_data &= knows_ad(query);
+    reply.into()
+}
+
+impl Plugin for Cache {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        let question = &query.question;
+        let is_transfer = matches!(question.qtype, RecordType::AXFR | RecordType::IXFR);
+        if is_transfer || !self.0.spec.origins.cover(&question.qname) {
+            return next.handle(query);
+        }
+        self.answer(query, next).boxed()
+    }
+}
