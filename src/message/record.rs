@@ -62,3 +62,19 @@ pub fn authority(owner: Name, ttl: u32, mname: Name, rname: Name) -> Record {
     let soa = SOA::new(mname, rname, 1, 0, 0, 0, ttl);
     Record::from_rdata(owner, ttl, RData::SOA(soa))
 }
+
+/// The names within a record's data that somebody may be led to. Of a SOA only the server's: the other is a mailbox.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: other types hold no such names"
+)]
+pub fn named_in(data: &mut RData) -> Vec<&mut Name> {
+    match data {
+        RData::CNAME(CNAME(name)) | RData::NS(NS(name)) | RData::PTR(PTR(name)) => vec![name],
+        RData::MX(mx) => vec![&mut mx.exchange],
+        RData::SRV(srv) => vec![&mut srv.target],
+        RData::SOA(soa) => vec![&mut soa.mname],
+        RData::NAPTR(naptr) => vec![&mut naptr.replacement],
+        _ => Vec::new(),
+    }
+}

@@ -26,6 +26,7 @@ mod noted;
 mod nsid;
 pub mod ready;
 mod registry;
+mod rewrite;
 mod router;
 pub mod tls;
 pub mod transfer;

@@ -4,8 +4,8 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, tls, transfer,
-    whoami,
+    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, rewrite, tls,
+    transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -58,7 +58,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(chaos::PLUGIN),
     Fate::Supported(loadbalance::PLUGIN),
     Fate::Refused("tsig"),
-    Fate::Refused("rewrite"),
+    Fate::Supported(rewrite::PLUGIN),
     Fate::Supported(autopath::PLUGIN),
     Fate::Refused("acl"),
     Fate::Supported(cache::PLUGIN),

@@ -126,8 +126,8 @@ fn no_directive_is_mistyped_and_ignored() {
     for (text, problem) in [
         ("forwrad . 192.0.2.1", "unknown directive 'forwrad'"),
         (
-            "rewrite name a b",
-            "the plugin `rewrite` is not supported, and leaving it out would change answers",
+            "route53 a b",
+            "the plugin `route53` is not supported, and leaving it out would change answers",
         ),
         (
             "kubernetes\nkubernetes",

@@ -133,6 +133,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/api src/commands src/plugin src/sandbox",
     ),
     ("rcgen", "crates/cluster/src/authority"),
+    ("regex", "src/plugin"),
     ("resolv_conf", "src/plugin"),
     (
         "rustls",

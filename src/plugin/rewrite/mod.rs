@@ -1,0 +1,217 @@
+//! `rewrite`: another question for the plugins behind it, and another reply for the client, whose question comes back
+//! as it was typed.
+
+mod edns;
+mod pattern;
+mod response;
+mod spec;
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+pub(super) use spec::PLUGIN;
+
+use self::pattern::{Pattern, dotted};
+use self::response::{Map, Response};
+use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
+use crate::message::question::{DNSClass, Query, Question, RecordType};
+use crate::message::record;
+use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::name::{Name, absolute};
+
+/// The handler.
+#[derive(Clone, Debug)]
+struct Rewrite {
+    /// In the order of the file.
+    rules: Arc<[Rule]>,
+}
+
+/// One rule.
+#[derive(Clone, Debug)]
+struct Rule {
+    field: Field,
+    /// Where it fits, the rules behind it count too.
+    continues: bool,
+}
+
+/// What a rule is about.
+#[derive(Clone, Debug)]
+enum Field {
+    Name(NameRule),
+    Type(RecordType, RecordType),
+    Class(DNSClass, DNSClass),
+    Edns(edns::Rule),
+    /// The reply to names that match.
+    Reply(Pattern, Response),
+    /// Aliases in any reply.
+    Alias(Map),
+}
+
+/// `name [exact|prefix|suffix|substring|regex] FROM TO [answer ...]`.
+#[derive(Clone, Debug)]
+struct NameRule {
+    pattern: Pattern,
+    to: String,
+    /// The names of the reply become what they would have been without the rule.
+    auto: bool,
+    answers: Vec<Response>,
+}
+
+impl NameRule {
+    /// What becomes of the reply's names; `asked`: the name before, `made`: the one after.
+    fn responses(&self, asked: &str, made: &str) -> Vec<Response> {
+        // As in CoreDNS a beginning or a part of a name is turned back in owners only.
+        let parts = matches!(self.pattern, Pattern::Prefix(_) | Pattern::Substring(_));
+        let turned = |map| Response::Names {
+            map,
+            owners: true,
+            values: !parts,
+        };
+        let exact = matches!(self.pattern, Pattern::Exact(_));
+        let mut responses = self.answers.clone();
+        if self.auto || exact && self.answers.is_empty() {
+            let reversed = self.pattern.reversed(&self.to);
+            let (pattern, to) =
+                reversed.unwrap_or_else(|| (Pattern::Exact(made.to_owned()), asked.to_owned()));
+            responses.push(turned(Map { pattern, to }));
+        }
+        responses
+    }
+}
+
+impl Rewrite {
+    fn new(rules: Vec<Rule>) -> Self {
+        Self {
+            rules: rules.into(),
+        }
+    }
+
+    /// The question after the rules, and what they do to its reply, in the order in which that is to be done.
+    fn rewritten(&self, query: &Query) -> Result<(Query, Vec<Response>), Failure> {
+        let (mut query, mut responses) = (query.clone(), Vec::new());
+        for rule in &*self.rules {
+            let fits = rule.field.apply(&mut query, &mut responses)?;
+            if fits && !rule.continues {
+                break;
+            }
+        }
+        responses.reverse();
+        Ok((query, responses))
+    }
+}
+
+impl Field {
+    /// Changes the question where the rule fits; whether it does.
+    fn apply(&self, query: &mut Query, responses: &mut Vec<Response>) -> Result<bool, Failure> {
+        let question = &mut query.question;
+        let name = dotted(&question.qname.to_lowercase().to_string());
+        match self {
+            Self::Name(rule) => {
+                let Some(made) = rule.pattern.replace(&name, &rule.to) else {
+                    return Ok(false);
+                };
+                let no_name =
+                    |_| Failure::servfail(format_args!("plugin/rewrite: '{made}' is no name"));
+                question.qname = absolute(&made).map_err(no_name)?.into();
+                responses.extend(rule.responses(&name, &dotted(&made)));
+            }
+            Self::Type(from, to) if question.qtype == *from => question.qtype = *to,
+            Self::Class(from, to) if question.qclass == *from => question.qclass = *to,
+            Self::Type(..) | Self::Class(..) => return Ok(false),
+            Self::Edns(rule) => rule.apply(query),
+            Self::Reply(pattern, response) => {
+                if !pattern.matches(&name) {
+                    return Ok(false);
+                }
+                responses.push(response.clone());
+            }
+            Self::Alias(map) => {
+                responses.push(Response::Alias(map.clone()));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Plugin for Rewrite {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let (rewritten, responses) = self.rewritten(query)?;
+            let reply = match next.handle(&rewritten).await {
+                Ok(reply) => reply,
+                Err(failure) => return Err(recoded(failure, &responses)),
+            };
+            if responses.is_empty() && rewritten.question == query.question {
+                return Ok(reply);
+            }
+            let Some(mut composed) = reply.clone().into_composed(&rewritten.question) else {
+                return Ok(reply);
+            };
+            for response in &responses {
+                response.apply(&mut composed);
+                if let Response::Alias(map) = response {
+                    lead_elsewhere(&mut composed, map, (query, next)).await?;
+                }
+            }
+            Ok(composed.into())
+        }
+        .boxed()
+    }
+}
+
+/// A failure with the response code that the rules give it.
+fn recoded(failure: Failure, responses: &[Response]) -> Failure {
+    let mut rcode = failure.rcode;
+    for response in responses {
+        if let Response::Rcode(from, to) = response
+            && rcode == *from
+        {
+            rcode = *to;
+        }
+    }
+    Failure { rcode, ..failure }
+}
+
+/// Has the first alias that matches lead elsewhere, and asks for what is there.
+async fn lead_elsewhere(
+    reply: &mut Composed,
+    map: &Map,
+    (query, next): (&Query, Next<'_>),
+) -> Result<(), Failure> {
+    let mut found = None;
+    for (at, record) in reply.answer.iter_mut().enumerate() {
+        if record.record_type() != RecordType::CNAME {
+            continue;
+        }
+        let target = record::named_in(&mut record.data).into_iter().next();
+        if let Some(target) = target
+            && let Some(name) = map.apply(target)
+        {
+            *target = name.clone();
+            found = Some((at, name));
+            break;
+        }
+    }
+    let Some((at, name)) = found else {
+        return Ok(());
+    };
+    reply.answer.truncate(at + 1);
+    let question = Question {
+        qname: Name::clone(&name).into(),
+        ..query.question.clone()
+    };
+    let Ok(found) = next.ask(query, question.clone()).await else {
+        return Ok(());
+    };
+    if let Some(found) = Reply::into_composed(found, &question) {
+        reply.answer.extend(found.answer);
+        if found.rcode == ResponseCode::NoError {
+            reply.rcode = ResponseCode::NoError;
+        }
+    }
+    Ok(())
+}

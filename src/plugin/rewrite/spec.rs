@@ -1,0 +1,188 @@
+//! The directive `rewrite [continue|stop] FIELD ...`.
+
+use super::edns;
+use super::pattern::{Pattern, regex};
+use super::response::{Map, Response};
+use super::{Field, NameRule, Rewrite, Rule};
+use crate::corefile::{CorefileError, Directive, Token};
+use crate::message::question::{DNSClass, RecordType};
+use crate::message::rcode_named;
+use crate::message::reply::ResponseCode;
+use crate::plugin::block::Block;
+use crate::plugin::kit::{Directives, Registration};
+
+pub(in crate::plugin) const PLUGIN: Registration = Registration {
+    name: "rewrite",
+    setup,
+};
+
+const FIELDS: &str = "name, type, class, edns0, ttl, rcode or cname";
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let rules: Result<Vec<Rule>, _> = directives.iter().map(read).collect();
+    // A rule may turn any class into IN.
+    block.any_class = true;
+    block
+        .links
+        .push((PLUGIN.name, Box::new(Rewrite::new(rules?))));
+    Ok(())
+}
+
+/// A rule, in one line or in a block whose lines belong to it.
+fn read(directive: &Directive) -> Result<Rule, CorefileError> {
+    let mut words: Vec<Token> = directive.args.clone();
+    let mut continues = false;
+    if let Some(first) = words.first() {
+        match first.text.to_lowercase().as_str() {
+            "continue" => {
+                continues = true;
+                words.remove(0);
+            }
+            "stop" => {
+                words.remove(0);
+            }
+            _ => {}
+        }
+    }
+    for property in &directive.body {
+        words.push(property.name.clone());
+        words.extend(property.args.iter().cloned());
+    }
+    let Some((field, args)) = words.split_first() else {
+        let expected = format!("a field ({FIELDS}), and a rule");
+        return Err(directive.name.error("`rewrite` has no rule", expected));
+    };
+    let field = match field.text.to_lowercase().as_str() {
+        "name" => Field::Name(name_rule(field, args)?),
+        "type" => {
+            let [from, to] = two(field, args)?;
+            Field::Type(record_type(from)?, record_type(to)?)
+        }
+        "class" => {
+            let [from, to] = two(field, args)?;
+            Field::Class(class(from)?, class(to)?)
+        }
+        "edns0" => Field::Edns(edns::Rule::read(field, args)?),
+        "ttl" => {
+            let (pattern, rest) = Pattern::read(field, args, 1)?;
+            let [range] = rest else {
+                return Err(field.error("the rule is not whole", "a name, and seconds"));
+            };
+            let (least, most) = ttl(range)?;
+            Field::Reply(pattern, Response::Ttl(least, most))
+        }
+        "rcode" => {
+            let (pattern, rest) = Pattern::read(field, args, 2)?;
+            let [from, to] = two(field, rest)?;
+            Field::Reply(pattern, Response::Rcode(rcode(from)?, rcode(to)?))
+        }
+        "cname" => {
+            let (pattern, rest) = Pattern::read(field, args, 1)?;
+            let [to] = rest else {
+                return Err(field.error("the rule is not whole", "two names"));
+            };
+            let to = to.text.to_lowercase();
+            Field::Alias(Map { pattern, to })
+        }
+        other => return Err(field.error(format!("'{other}' is no field"), FIELDS)),
+    };
+    Ok(Rule { field, continues })
+}
+
+fn two<'t>(name: &Token, args: &'t [Token]) -> Result<[&'t Token; 2], CorefileError> {
+    match args {
+        [from, to] => Ok([from, to]),
+        _ => Err(name.error("the rule is not whole", "what it is, and what it becomes")),
+    }
+}
+
+fn name_rule(name: &Token, args: &[Token]) -> Result<NameRule, CorefileError> {
+    const ANSWER: &str =
+        "`answer auto`, `answer name EXPRESSION NAME` or `answer value EXPRESSION NAME`";
+    let answers = args.iter().position(|arg| arg.text == "answer");
+    let (own, mut answers) = args.split_at(answers.unwrap_or(args.len()));
+    let (pattern, rest) = Pattern::read(name, own, 1)?;
+    let [to] = rest else {
+        return Err(name.error("the rule is not whole", "two names"));
+    };
+    let suffix = matches!(pattern, Pattern::Suffix(_)) && !to.text.ends_with('.');
+    let mut rule = NameRule {
+        pattern,
+        to: to.text.to_lowercase() + if suffix { "." } else { "" },
+        auto: false,
+        answers: Vec::new(),
+    };
+    while let Some((word, rest)) = answers.split_first() {
+        answers = match rest {
+            [kind, rest @ ..] if kind.text == "auto" => {
+                rule.auto = true;
+                rest
+            }
+            [kind, from, to, rest @ ..] if ["name", "value"].contains(&kind.text.as_str()) => {
+                rule.answers.push(Response::Names {
+                    map: Map::regex(regex(from)?, &to.text.to_lowercase()),
+                    owners: kind.text == "name",
+                    values: kind.text == "value",
+                });
+                rest
+            }
+            _ => return Err(word.error("the answer's rule is not whole", ANSWER)),
+        };
+        if word.text != "answer" || rule.auto && !rule.answers.is_empty() {
+            return Err(word.error("the answers' rules do not fit together", ANSWER));
+        }
+    }
+    Ok(rule)
+}
+
+fn record_type(token: &Token) -> Result<RecordType, CorefileError> {
+    let problem = |_| {
+        token.error(
+            format!("'{}' is no type", token.text),
+            "a type such as AAAA",
+        )
+    };
+    token.text.to_uppercase().parse().map_err(problem)
+}
+
+fn class(token: &Token) -> Result<DNSClass, CorefileError> {
+    let problem = |_| {
+        token.error(
+            format!("'{}' is no class", token.text),
+            "a class such as IN",
+        )
+    };
+    token.text.to_uppercase().parse().map_err(problem)
+}
+
+/// A response code by its name or number.
+fn rcode(token: &Token) -> Result<ResponseCode, CorefileError> {
+    let number = token.text.parse().ok().filter(|number: &u16| *number < 24);
+    let number = number.map(|number| {
+        let [high, low] = [number >> 4, number & 0x0f].map(|part| u8::try_from(part).unwrap_or(0));
+        ResponseCode::from(high, low)
+    });
+    let problem = || {
+        let problem = format!("'{}' is no response code", token.text);
+        token.error(problem, "a name such as NXDOMAIN, or a number")
+    };
+    rcode_named(&token.text).or(number).ok_or_else(problem)
+}
+
+/// `30`, `30-`, `-30` or `30-300`.
+fn ttl(token: &Token) -> Result<(u32, u32), CorefileError> {
+    let seconds = |text: &str, default| match text {
+        "" => Some(default),
+        text => text.parse::<u32>().ok(),
+    };
+    let most = u32::MAX / 2;
+    let range = match token.text.split_once('-') {
+        None => seconds(&token.text, 0).map(|ttl| (ttl, ttl)),
+        Some((least, greatest)) => seconds(least, 0).zip(seconds(greatest, most)),
+    };
+    let range = range.filter(|(least, most)| least <= most && !token.text.is_empty());
+    range.ok_or_else(|| {
+        let problem = format!("'{}' is no TTL", token.text);
+        token.error(problem, "seconds such as 30, or a range such as 30-300")
+    })
+}
