@@ -7,6 +7,7 @@ pub mod records;
 pub mod reply;
 pub mod sections;
 pub mod skim;
+pub mod text;
 pub mod wire;
 mod write;
 

@@ -142,6 +142,13 @@ const RCODES: &[(&str, ResponseCode)] = &[
     ("NOTAUTH", ResponseCode::NotAuth),
     ("NOTZONE", ResponseCode::NotZone),
     ("BADVERS", ResponseCode::BADVERS),
+    ("BADKEY", ResponseCode::BADKEY),
+    ("BADTIME", ResponseCode::BADTIME),
+    ("BADMODE", ResponseCode::BADMODE),
+    ("BADNAME", ResponseCode::BADNAME),
+    ("BADALG", ResponseCode::BADALG),
+    ("BADTRUNC", ResponseCode::BADTRUNC),
+    ("BADCOOKIE", ResponseCode::BADCOOKIE),
 ];
 
 /// The response code of that name, in any case.

@@ -28,6 +28,7 @@ pub mod ready;
 mod registry;
 mod rewrite;
 mod router;
+mod template;
 pub mod tls;
 pub mod transfer;
 mod whoami;

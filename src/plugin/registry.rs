@@ -4,8 +4,8 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, rewrite, tls,
-    transfer, whoami,
+    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, rewrite,
+    template, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -65,7 +65,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(header::PLUGIN),
     Fate::Refused("dnssec"),
     Fate::Supported(minimal::PLUGIN),
-    Fate::Refused("template"),
+    Fate::Supported(template::PLUGIN),
     Fate::Supported(transfer::PLUGIN),
     Fate::Supported(hosts::PLUGIN),
     Fate::Refused("route53"),

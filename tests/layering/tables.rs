@@ -103,6 +103,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "futures",
         "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
     ),
+    ("gtmpl", "src/plugin/template/render"),
     ("headless_cluster", "src/commands src/sandbox"),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/encrypted"),

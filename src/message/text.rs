@@ -1,0 +1,57 @@
+//! Resource records as text (RFC 1035 section 5.1).
+
+use hickory_proto::serialize::txt::Parser;
+
+use super::record::Record;
+
+/// The TTL of a record that says none, in seconds: that of Go's and BIND's tools.
+const TTL: u32 = 3600;
+
+/// Reads one record; names without a final dot are complete all the same.
+///
+/// # Errors
+/// What is wrong, for a person.
+pub fn record(text: &str) -> Result<Record, String> {
+    // A zone file's directives could have other files read.
+    if text.trim_start().starts_with('$') || text.contains('\n') {
+        return Err("a record was expected, in one line".into());
+    }
+    let zone = format!("$ORIGIN .\n$TTL {TTL}\n{text}\n");
+    let (_, sets) = Parser::new(zone, None, Some(crate::name::Name::root()))
+        .parse()
+        .map_err(|error| error.to_string())?;
+    let mut records = sets
+        .into_values()
+        .flat_map(|set| set.records_without_rrsigs().cloned().collect::<Vec<_>>());
+    match (records.next(), records.next()) {
+        (Some(record), None) => Ok(record),
+        (None, _) => Err("there is no record".into()),
+        (Some(_), Some(_)) => Err("there is more than one record".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_with_and_without_class_and_ttl() {
+        for (text, wanted) in [
+            ("a.test. 60 IN A 10.0.0.1", "a.test. 60 IN A 10.0.0.1"),
+            ("fixed.test IN A 10.0.0.1", "fixed.test. 3600 IN A 10.0.0.1"),
+            ("a.test 1h IN A 10.0.0.2", "a.test. 3600 IN A 10.0.0.2"),
+            (
+                "_h._tcp.test. 15 IN SRV 0 50 80 h.test.",
+                "_h._tcp.test. 15 IN SRV 0 50 80 h.test.",
+            ),
+            (
+                "version.bind. 0 CH TXT \"hidden\"",
+                "version.bind. 0 CH TXT hidden",
+            ),
+        ] {
+            assert_eq!(record(text).unwrap().to_string(), wanted);
+        }
+        assert!(record("a.test. 60 IN A nowhere").is_err());
+        assert!(record("").is_err());
+    }
+}

@@ -1,0 +1,164 @@
+//! Go's templates, with what CoreDNS's have: fields of the question, groups of the expression, `parseInt`.
+
+use std::collections::HashMap;
+
+use gtmpl::{Context, FuncError, Template, Value};
+use regex::{Captures, Regex};
+
+/// What a template may name.
+pub(super) struct Fields<'a> {
+    /// In lower case.
+    pub(super) name: String,
+    pub(super) zone: String,
+    pub(super) class: String,
+    pub(super) qtype: String,
+    pub(super) remote: String,
+    /// As it was typed.
+    pub(super) typed: String,
+    pub(super) id: u16,
+    pub(super) captures: Captures<'a>,
+    pub(super) regex: &'a Regex,
+}
+
+impl Fields<'_> {
+    fn context(&self) -> Context {
+        let map = |fields: Vec<(&str, Value)>| {
+            let owned = fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value));
+            Value::from(owned.collect::<HashMap<String, Value>>())
+        };
+        let group = |i: usize| self.captures.get(i).map_or("", |group| group.as_str());
+        let all: Vec<&str> = (0..self.captures.len()).map(group).collect();
+        // A group has its number for a name, and its own where it has one.
+        let mut groups: HashMap<String, Value> = HashMap::new();
+        for (i, name) in self.regex.capture_names().enumerate() {
+            groups.insert(i.to_string(), Value::from(all[i]));
+            if let Some(name) = name {
+                groups.insert(name.to_owned(), Value::from(all[i]));
+            }
+        }
+        Context::from(map(vec![
+            ("Name", self.name.as_str().into()),
+            ("Zone", self.zone.as_str().into()),
+            ("Class", self.class.as_str().into()),
+            ("Type", self.qtype.as_str().into()),
+            ("Remote", self.remote.as_str().into()),
+            ("Match", all.into()),
+            ("Group", groups.into()),
+            ("Question", map(vec![("Name", self.typed.as_str().into())])),
+            (
+                "Message",
+                map(vec![("Id", Value::from(i64::from(self.id)))]),
+            ),
+        ]))
+    }
+}
+
+/// Refuses text that is no template.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    template(text).map(drop)
+}
+
+fn template(text: &str) -> Result<Template, String> {
+    let mut template = Template::default();
+    template.add_func("parseInt", parse_int);
+    template.add_func("slice", slice);
+    template.add_func("meta", |_| Ok(Value::from("")));
+    // Metadata are a method in Go; here nobody publishes any.
+    let text = text.replace(".Meta ", "meta ");
+    template
+        .parse(text.as_str())
+        .map_err(|error| error.to_string())?;
+    Ok(template)
+}
+
+/// The text that a template makes of these fields.
+pub(super) fn render(text: &str, fields: &Fields<'_>) -> Result<String, String> {
+    let rendered = template(text)?.render(&fields.context());
+    let rendered = rendered.map_err(|error| error.to_string())?;
+    // A field that is not there is nothing, as a missing group is in Go.
+    Ok(rendered.replace("<no value>", ""))
+}
+
+/// `parseInt TEXT BASE BITS` (Go's strconv.ParseInt).
+fn parse_int(args: &[Value]) -> Result<Value, FuncError> {
+    let error = || FuncError::Generic("parseInt takes a text, a base and bits".into());
+    let [text, base, bits] = args else {
+        return Err(error());
+    };
+    let number = |value: &Value| value.to_string().parse::<u32>().map_err(|_| error());
+    let (base, bits) = (number(base)?, number(bits)?);
+    if !(2..=36).contains(&base) || bits > 64 {
+        return Err(error());
+    }
+    let parsed = u64::from_str_radix(&text.to_string(), base).map_err(|_| error())?;
+    let most = if bits == 0 || bits == 64 {
+        u64::MAX
+    } else {
+        (1 << bits) - 1
+    };
+    if parsed > most {
+        return Err(error());
+    }
+    Ok(Value::from(parsed))
+}
+
+/// `slice TEXT FROM TO`, in octets, as in Go.
+fn slice(args: &[Value]) -> Result<Value, FuncError> {
+    let error = || FuncError::Generic("slice takes a text and places in it".into());
+    let [text, places @ ..] = args else {
+        return Err(error());
+    };
+    let text = text.to_string();
+    let place = |at: usize, default: usize| match places.get(at) {
+        Some(value) => value.to_string().parse::<usize>().map_err(|_| error()),
+        None => Ok(default),
+    };
+    let part = text.get(place(0, 0)?..place(1, text.len())?);
+    part.map(Value::from).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_say_what_go_s_say() {
+        let regex = Regex::new("^ip-(?P<a>[0-9a-f]+)-(?P<b>[0-9]*)[.]").unwrap();
+        let fields = Fields {
+            name: "ip-7b-2.v.test.".into(),
+            zone: "v.test.".into(),
+            class: "IN".into(),
+            qtype: "A".into(),
+            remote: "10.0.0.9".into(),
+            typed: "IP-7b-2.v.test.".into(),
+            id: 77,
+            captures: regex.captures("ip-7b-2.v.test.").unwrap(),
+            regex: &regex,
+        };
+        for (text, wanted) in [
+            (
+                "{{ .Name }} 60 IN A 10.0.{{ .Group.b }}",
+                "ip-7b-2.v.test. 60 IN A 10.0.2",
+            ),
+            ("{{ parseInt .Group.a 16 8 }}", "123"),
+            ("{{ index .Match 1 }} {{ .Group.none }}", "7b "),
+            ("{{ if eq .Group.b `2` }}two{{ else }}other{{ end }}", "two"),
+            ("{{ printf `%s-%d` .Zone (len .Zone) }}", "v.test.-7"),
+            (
+                "{{ slice .Name 0 2 }} {{ not true }} {{ lt 1 2 }}",
+                "ip false true",
+            ),
+            (
+                "{{ .Question.Name }}|{{ .Message.Id }}|{{ .Remote }}",
+                "IP-7b-2.v.test.|77|10.0.0.9",
+            ),
+            ("[{{ .Meta `a/b` }}]", "[]"),
+        ] {
+            assert_eq!(render(text, &fields).as_deref(), Ok(wanted), "{text}");
+        }
+        assert!(render("{{ parseInt .Group.a 16 4 }}", &fields).is_err());
+        assert!(check("{{ .Name").is_err() && check("{{ nothing .Name }}").is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! The directive `template CLASS TYPE [ZONES...] { ... }`.
+
+use regex::Regex;
+
+use super::{Said, Template, render};
+use crate::corefile::{CorefileError, Directive, Token};
+use crate::message::question::{DNSClass, RecordType};
+use crate::message::rcode_named;
+use crate::message::reply::ResponseCode;
+use crate::plugin::block::Block;
+use crate::plugin::kit::{Directives, Registration, fallthrough};
+
+pub(in crate::plugin) const PLUGIN: Registration = Registration {
+    name: "template",
+    setup,
+};
+
+const PROPERTIES: &str =
+    "match, answer, additional, authority, rcode, ederror, fallthrough or upstream";
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    for directive in directives.iter() {
+        let template = read(directives, directive)?;
+        block.links.push((PLUGIN.name, Box::new(template)));
+    }
+    Ok(())
+}
+
+fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Template, CorefileError> {
+    const EXPECTED: &str = "a class, a type, and zones";
+    let [qclass, qtype, zones @ ..] = &directive.args[..] else {
+        return Err(directive.name.error("`template` needs arguments", EXPECTED));
+    };
+    let mut template = Template {
+        qclass: any(qclass, |text| text.parse::<DNSClass>().ok(), "class")?,
+        qtype: any(qtype, |text| text.parse::<RecordType>().ok(), "type")?,
+        origins: directives.origins(zones)?.into(),
+        matches: Vec::new(),
+        answer: Vec::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        rcode: ResponseCode::NoError,
+        error: None,
+        fallthrough: None,
+    };
+    if directive.body.is_empty() {
+        // CoreDNS takes it, and so it fails every question that fits.
+        template.matches.extend(Regex::new(".*").ok());
+    }
+    for property in &directive.body {
+        template.property(directive, property)?;
+    }
+    if template.matches.is_empty() {
+        template.matches.extend(Regex::new(".*").ok());
+    }
+    Ok(template)
+}
+
+/// A class or type; `None` for ANY.
+fn any<T>(
+    token: &Token,
+    read: impl FnOnce(&str) -> Option<T>,
+    what: &str,
+) -> Result<Option<T>, CorefileError> {
+    let text = token.text.to_uppercase();
+    if text == "ANY" {
+        return Ok(None);
+    }
+    let problem = || {
+        let problem = format!("'{}' is no {what}", token.text);
+        token.error(problem, format!("a {what}, or ANY"))
+    };
+    read(&text).map(Some).ok_or_else(problem)
+}
+
+impl Template {
+    fn property(
+        &mut self,
+        directive: &Directive,
+        property: &Directive,
+    ) -> Result<(), CorefileError> {
+        match property.name.text.as_str() {
+            "match" => {
+                for arg in property.some_args("an expression")? {
+                    self.matches.push(expression(arg)?);
+                }
+            }
+            "answer" => self.answer.extend(templates(property)?),
+            "authority" => self.authority.extend(templates(property)?),
+            "additional" => self.additional.extend(templates(property)?),
+            "rcode" => {
+                const EXPECTED: &str = "a response code such as NXDOMAIN";
+                let arg = property.one_arg(EXPECTED)?;
+                let problem = || arg.error(format!("'{}' is no response code", arg.text), EXPECTED);
+                self.rcode = rcode_named(&arg.text).ok_or_else(problem)?;
+            }
+            "ederror" => self.error = Some(extended_error(property)?),
+            "fallthrough" => self.fallthrough = Some(fallthrough(property)?),
+            // Aliases are always followed through this server.
+            "upstream" => {}
+            _ => return Err(directive.unknown_property(property, PROPERTIES)),
+        }
+        Ok(())
+    }
+}
+
+fn expression(arg: &Token) -> Result<Regex, CorefileError> {
+    Regex::new(&arg.text).map_err(|error| {
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default().to_owned();
+        arg.error(
+            format!("'{}' is no expression: {why}", arg.text),
+            "a regular expression",
+        )
+    })
+}
+
+fn templates(property: &Directive) -> Result<Vec<String>, CorefileError> {
+    const EXPECTED: &str = "a record as a template, in quotes";
+    let read = |arg: &Token| match render::check(&arg.text) {
+        Ok(()) => Ok(arg.text.clone()),
+        Err(error) => Err(arg.error(format!("this is no template: {error}"), EXPECTED)),
+    };
+    property.some_args(EXPECTED)?.iter().map(read).collect()
+}
+
+/// `ederror CODE [TEXT]` (RFC 8914).
+fn extended_error(property: &Directive) -> Result<Said, CorefileError> {
+    const EXPECTED: &str = "the code of an extended error, and a text";
+    let args = property.some_args(EXPECTED)?;
+    let problem = || args[0].error(format!("'{}' is no code", args[0].text), EXPECTED);
+    let code = args[0].text.parse().ok().ok_or_else(problem)?;
+    if let Some(more) = args.get(2) {
+        return Err(more.error("there are too many arguments", EXPECTED));
+    }
+    let text = args.get(1).map_or("", |arg| arg.text.as_str());
+    Ok(Said {
+        code,
+        text: text.into(),
+    })
+}
