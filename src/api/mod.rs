@@ -47,7 +47,7 @@ pub enum ApiError {
     /// The server of a kubeconfig, or of an endpoint, cannot be one.
     #[error("{0}: {1}")]
     Server(String, String),
-    /// A certificate file cannot be read.
+    /// A file of a certificate or token cannot be read.
     #[error("{0}: {1}")]
     File(String, #[source] std::io::Error),
     /// The user's token is none.
@@ -73,23 +73,8 @@ const SILENCE: Duration = Duration::from_secs(35);
 /// Where the configuration cannot be used; that the server does not answer is no error here.
 pub async fn connect(server: &ApiServer) -> Result<Client, ApiError> {
     let workers = Arc::new(Workers::start().map_err(ApiError::Workers)?);
-    let client = credentialed(&workers, server, Duration::MAX).await?;
-    let ns = client.default_namespace().to_owned();
-    let renewing = renewing::Renewing::new(server.clone(), client, workers);
+    let (renewing, ns) = renewing::Renewing::start(server.clone(), workers).await?;
     Ok(Client::new(renewing, ns))
-}
-
-/// A client with what stands in files now, and with what credential plugins say.
-async fn credentialed(
-    workers: &Workers,
-    server: &ApiServer,
-    most: Duration,
-) -> Result<Client, ApiError> {
-    let server = server.clone();
-    let made = workers
-        .run(most, async move { connect_once(&server).await })
-        .await;
-    made.map_err(ApiError::Workers)?
 }
 
 async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
@@ -112,6 +97,7 @@ async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
             config
         }
     };
+    trim_token_file(&mut config)?;
     if let Some(token) = &config.auth_info.token
         && http::HeaderValue::from_str(token.expose_secret()).is_err()
     {
@@ -124,6 +110,24 @@ async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
     // Watches and reconciles have their own back-off; kube's retries below it would take minutes.
     config.default_retry = false;
     Client::try_from(config).map_err(ApiError::Client)
+}
+
+/// A token's file may end in a line feed, as client-go reads it; kube does not.
+fn trim_token_file(config: &mut Config) -> Result<(), ApiError> {
+    let Some(file) = &config.auth_info.token_file else {
+        return Ok(());
+    };
+    let problem = |error| ApiError::File(file.clone(), error);
+    let text = std::fs::read_to_string(file).map_err(problem)?;
+    if text.trim().is_empty() {
+        return Err(problem(std::io::Error::other("there is no token in it")));
+    }
+    if text.trim() != text {
+        // It is read again where the server refuses it.
+        config.auth_info.token = Some(text.trim().to_owned().into());
+        config.auth_info.token_file = None;
+    }
+    Ok(())
 }
 
 /// What `$KUBECONFIG` or `~/.kube/config` names, else the cluster that we run in.

@@ -13,17 +13,32 @@ use futures::FutureExt;
 use http::{Request, Response, StatusCode};
 use kube::Client;
 use kube::client::Body;
+use tokio::task::JoinError;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::credentialed;
-use super::workers::Workers;
+use super::workers::{Workers, broken};
+use super::{ApiError, connect_once};
 use crate::apiserver::ApiServer;
 
 /// How long a request may take until its answer begins: what the client allows, and what a credential plugin takes.
 const HEAD: Duration = Duration::from_secs(60);
 
-/// How long it may take to have credentials again.
+/// How long a start waits for credentials: shorter than it waits for what is watched with them.
+const START: Duration = Duration::from_secs(4);
+
+/// How long a request waits for new credentials.
 const RENEWAL: Duration = Duration::from_secs(10);
+
+/// After a renewal that hangs, the next is tried after this; after each further one, after twice as long.
+const AFTER_HUNG: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// After a renewal that fails, the next is tried after this.
+const AFTER_FAILED: Duration = Duration::from_millis(500);
+
+/// The same failure is said again after this.
+const SAID: Duration = Duration::from_secs(60);
 
 /// A client, with what it takes to make it anew.
 #[derive(Clone)]
@@ -31,27 +46,50 @@ pub(super) struct Renewing {
     server: ApiServer,
     workers: Arc<Workers>,
     current: Arc<Mutex<Current>>,
+    /// Whoever renews.
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
+#[derive(Default)]
 struct Current {
-    client: Client,
+    /// `None`: none could be made yet.
+    client: Option<Client>,
     /// How many clients there were before it.
     number: u64,
-    /// Why it could not be replaced; said once.
-    failed: Option<String>,
+    /// How many renewals hang.
+    hung: u32,
+    /// Before this none is tried: the last one failed or hangs.
+    next: Option<Instant>,
+    /// When it was said last that none could be made.
+    said: Option<Instant>,
 }
 
+type Made = Result<Client, ApiError>;
+
 impl Renewing {
-    pub(super) fn new(server: ApiServer, client: Client, workers: Arc<Workers>) -> Self {
-        let current = Arc::new(Mutex::new(Current {
-            client,
-            number: 0,
-            failed: None,
-        }));
-        Self {
+    /// Makes the first client, and returns its namespace too. Where credentials do not come in time, requests wait for
+    /// them.
+    pub(super) async fn start(
+        server: ApiServer,
+        workers: Arc<Workers>,
+    ) -> Result<(Self, String), ApiError> {
+        let renewing = Self {
             server,
             workers,
-            current,
+            current: Arc::default(),
+            gate: Arc::default(),
+        };
+        match renewing.make(START).await {
+            Some(Ok(client)) => {
+                let ns = client.default_namespace().to_owned();
+                renewing.lock().client = Some(client);
+                Ok((renewing, ns))
+            }
+            Some(Err(error)) => Err(error),
+            None => {
+                warn!("credentials are waited for: a plugin or a file hangs");
+                Ok((renewing, "default".to_owned()))
+            }
         }
     }
 
@@ -59,7 +97,7 @@ impl Renewing {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> (Client, u64) {
+    fn current(&self) -> (Option<Client>, u64) {
         let current = self.lock();
         (current.client.clone(), current.number)
     }
@@ -74,7 +112,7 @@ impl Renewing {
                 response.status(),
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
             ),
-            Err(error) => tls(error).is_some(),
+            Err(error) => tls(error).is_some() || is_credential(error),
         };
         if !refused {
             return outcome;
@@ -89,9 +127,12 @@ impl Renewing {
 
     async fn send_with(
         &self,
-        client: Client,
+        client: Option<Client>,
         request: Request<Body>,
     ) -> Result<Response<Body>, kube::Error> {
+        let Some(client) = client else {
+            return Err(kube::Error::Service(NoCredentials.into()));
+        };
         let sent = async move { client.send(request).await };
         let sent = self.workers.run(HEAD, sent).await;
         sent.map_err(|error| kube::Error::Service(error.into()))?
@@ -99,27 +140,86 @@ impl Renewing {
 
     /// Replaces the client of that number; where no new client can be made, the old one stays.
     async fn renew(&self, number: u64) {
-        let made = credentialed(&self.workers, &self.server, RENEWAL).await;
-        let mut current = self.lock();
+        let _gate = self.gate.lock().await;
+        let (now, current) = (Instant::now(), self.lock().number);
+        let waits = self.lock().next.is_some_and(|next| now < next);
+        if current != number || waits {
+            return;
+        }
+        if let Some(made) = self.make(RENEWAL).await {
+            self.take(made);
+        }
+    }
+
+    /// Makes a client; `None`: that hangs, and its outcome is taken when it comes.
+    async fn make(&self, most: Duration) -> Option<Made> {
+        let server = self.server.clone();
+        let making = self
+            .workers
+            .begin(async move { connect_once(&server).await });
+        let mut making = match making {
+            Ok(making) => making,
+            Err(error) => return Some(Err(ApiError::Workers(error))),
+        };
+        let whole = |made: Result<Made, JoinError>| match made {
+            Ok(made) => made,
+            Err(error) => Err(ApiError::Workers(broken(error))),
+        };
+        if let Ok(made) = tokio::time::timeout(most, &mut making).await {
+            return Some(whole(made));
+        }
+        {
+            let mut current = self.lock();
+            let wait = AFTER_HUNG.saturating_mul(2_u32.saturating_pow(current.hung));
+            current.next = Some(Instant::now() + wait.min(LONGEST));
+            current.hung += 1;
+        }
+        let renewing = self.clone();
+        tokio::spawn(async move {
+            let made = whole(making.await);
+            renewing.lock().hung -= 1;
+            renewing.take(made);
+        });
+        None
+    }
+
+    fn take(&self, made: Made) {
+        let (now, mut current) = (Instant::now(), self.lock());
         match made {
-            Ok(client) if current.number == number => {
+            Ok(client) => {
                 debug!("credentials read again");
-                *current = Current {
-                    client,
-                    number: number + 1,
-                    failed: None,
-                };
+                current.client = Some(client);
+                current.number += 1;
+                current.next = None;
+                current.said = None;
             }
-            Ok(_) => {}
             Err(error) => {
-                let error = error.to_string();
-                if current.failed.as_ref() != Some(&error) {
+                current.next = Some(now + AFTER_FAILED);
+                let lately = |said: Instant| now.duration_since(said) < SAID;
+                if !current.said.is_some_and(lately) {
                     warn!(%error, "credentials cannot be read again");
-                    current.failed = Some(error);
+                    current.said = Some(now);
                 }
             }
         }
     }
+}
+
+/// There is no client yet.
+#[derive(Debug, thiserror::Error)]
+#[error("the credentials are not there yet: a plugin or a file hangs")]
+struct NoCredentials;
+
+/// Whether the credentials themselves are what is wrong: they can be no header, or there are none.
+fn is_credential(error: &kube::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<NoCredentials>() || error.is::<kube::client::AuthError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The request once more, where its body can be sent twice.

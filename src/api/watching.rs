@@ -116,8 +116,8 @@ where
             }
             let error = match self.events.next().await {
                 Some(Ok(event)) => {
-                    // A list that begins has delivered nothing yet.
-                    if !matches!(event, watcher::Event::Init) {
+                    // A list that is not complete may never be.
+                    if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                         self.backoff.reset();
                         self.restarted = false;
                     }
@@ -227,10 +227,13 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
     match status.map(|status| status.code) {
         // A server without streaming lists says 400, 403 or 422, and kube would ask the same again.
         Some(400 | 403 | 422) if starting && streaming => Remedy::ListInstead,
+        // Kube makes an empty status of a line that is no event.
+        Some(0) => Remedy::Restart,
         // The history is gone. After 410 as an HTTP status, kube's watcher stays where it was.
         Some(410) => Remedy::Restart,
-        // A line that cannot be read as an event may have told of a change: a new list shows that at once.
-        None if is_no_event(error) => Remedy::Restart,
+        // A line that cannot be read as an event may have told of a change, and an error that comes as an event may have
+        // stood in for one: a new list shows that at once.
+        Some(_) | None if is_no_event(error) => Remedy::Restart,
         Some(_) | None => Remedy::Retry(status.and_then(retry_after)),
     }
 }
@@ -238,7 +241,7 @@ fn remedy(error: &watcher::Error, config: &watcher::Config) -> Remedy {
 fn is_no_event(error: &watcher::Error) -> bool {
     matches!(
         error,
-        watcher::Error::WatchFailed(kube::Error::SerdeError(_))
+        watcher::Error::WatchFailed(kube::Error::SerdeError(_)) | watcher::Error::WatchError(_)
     )
 }
 
