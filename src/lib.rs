@@ -37,7 +37,7 @@
 //! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, reconciler, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
-//! L0  name, message, endpoint, apiserver, throttle      facts; crates/objects: words about Kubernetes objects
+//! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
 //! ```
 
 #[cfg(test)]
@@ -54,6 +54,7 @@ pub mod fake_upstream;
 pub mod apiserver;
 pub mod endpoint;
 pub mod message;
+pub mod metrics;
 pub mod name;
 pub mod throttle;
 

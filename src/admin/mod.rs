@@ -1,4 +1,4 @@
-//! HTTP for probes: `/health` and `/ready`.
+//! HTTP for probes and scrapes: `/health`, `/ready` and `/metrics`.
 
 mod http;
 
@@ -99,6 +99,25 @@ impl Bound {
                 .with_state(readiness),
         )
         .await
+    }
+
+    /// Binds `/metrics`: what `text` says at the time.
+    ///
+    /// # Errors
+    /// Where the address cannot be had.
+    pub async fn metrics(
+        address: &str,
+        text: impl Fn() -> String + Clone + Send + Sync + 'static,
+    ) -> Result<Self, BindError> {
+        // Prometheus' exposition format.
+        let kind = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
+        let page = get(move || {
+            let text = text();
+            async move { (kind, text) }
+        });
+        let missing = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
+        let router = Router::new().route("/metrics", page).fallback(missing);
+        Self::bind(address, router).await
     }
 
     async fn bind(address: &str, router: Router) -> Result<Self, BindError> {

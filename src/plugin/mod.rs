@@ -24,6 +24,7 @@ pub mod log;
 mod minimal;
 mod noted;
 mod nsid;
+mod prometheus;
 pub mod ready;
 mod registry;
 mod rewrite;

@@ -4,8 +4,8 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, ready, rewrite,
-    template, tls, transfer, whoami,
+    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, prometheus, ready,
+    rewrite, template, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -48,7 +48,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(health::PLUGIN),
     Fate::Refused("pprof"),
     Fate::Supported(noted::SHED),
-    Fate::WithoutEffect("prometheus", LATER),
+    Fate::Supported(prometheus::PLUGIN),
     Fate::Supported(errors::PLUGIN),
     Fate::Supported(log::PLUGIN),
     Fate::Refused("dnstap"),

@@ -5,10 +5,12 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::prometheus::Counted;
 use super::{Handled, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
 use crate::message::reply::{Failure, ResponseCode};
+use crate::metrics::Metrics;
 use crate::name::{Name, Origin};
 use crate::zone::MAX_ALIASES;
 
@@ -19,6 +21,10 @@ pub type Chain = Arc<[Arc<dyn Plugin>]>;
 pub struct Router {
     blocks: Vec<(Origin, Chain)>,
     any_class: bool,
+    /// What metrics call it: `dns://:53`.
+    server: Arc<str>,
+    /// Where queries are counted that no server block has.
+    metrics: Option<Arc<Metrics>>,
     /// For what goes on after the reply.
     itself: Weak<Self>,
 }
@@ -45,10 +51,23 @@ impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
     #[must_use]
     pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
+        Self::of("dns://", blocks, any_class, None)
+    }
+
+    /// The same, with what metrics call it, and where queries are counted that no block has.
+    #[must_use]
+    pub fn of(
+        server: &str,
+        blocks: Vec<(Name, Chain)>,
+        any_class: bool,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Arc<Self> {
         let blocks = blocks.into_iter();
         Arc::new_cyclic(|itself| Self {
             blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),
             any_class,
+            server: server.into(),
+            metrics,
             itself: itself.clone(),
         })
     }
@@ -61,9 +80,23 @@ impl Router {
         }
     }
 
+    /// A query that no server block has.
+    fn count_dropped(&self, query: &Query) {
+        if let Some(metrics) = &self.metrics {
+            let counted = Counted {
+                server: &self.server,
+                zone: "dropped",
+                plugin: "",
+            };
+            counted.request(metrics, query);
+            counted.reply(metrics, query, ResponseCode::Refused, None);
+        }
+    }
+
     fn ask<'a>(&'a self, query: &'a Query, depth: usize) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         let refused = |why: &str| {
+            self.count_dropped(query);
             let failure = Failure {
                 rcode: ResponseCode::Refused,
                 why: why.into(),
@@ -100,6 +133,12 @@ impl Router {
 }
 
 impl<'a> Next<'a> {
+    /// What metrics call the server.
+    #[must_use]
+    pub fn server(&self) -> &'a Arc<str> {
+        &self.router.server
+    }
+
     /// Hands the query to the next plugin.
     pub fn handle(self, query: &'a Query) -> BoxFuture<'a, Handled> {
         let next = Next {

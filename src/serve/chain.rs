@@ -8,6 +8,7 @@ use crate::admin::Readiness;
 use crate::api;
 use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
+use crate::metrics::Metrics;
 use crate::plugin::Stanza;
 use crate::plugin::{Block, Chain, Cluster, Parts};
 use crate::process::whole;
@@ -20,9 +21,13 @@ pub(super) async fn chain(
     block: &Block,
     api: &Ambient,
     local: Vec<IpAddr>,
-    readiness: &Readiness,
+    (readiness, metrics): (&Readiness, &Arc<Metrics>),
 ) -> Result<(Chain, Option<Watched>), CorefileError> {
-    let (mut parts, mut stanza) = (Parts::default(), None);
+    let mut stanza = None;
+    let mut parts = Parts {
+        metrics: Arc::clone(metrics),
+        ..Parts::default()
+    };
     if let Some(spec) = &block.kubernetes {
         let started = self::stanza(spec, api, readiness).await?;
         parts.cluster = Some(Cluster {
@@ -34,9 +39,12 @@ pub(super) async fn chain(
         });
         stanza = Some(started);
     }
-    let links = block.links.iter();
-    let chain: Result<Chain, _> = links.map(|(_, link)| link.build(&parts)).collect();
-    Ok((chain?, stanza))
+    let mut chain = Vec::new();
+    for (at, (_, link)) in block.links.iter().enumerate() {
+        parts.followed_by = block.links.get(at + 1).map_or("", |(name, _)| *name);
+        chain.push(link.build(&parts)?);
+    }
+    Ok((chain.into(), stanza))
 }
 
 async fn stanza(

@@ -19,6 +19,7 @@ use crate::api::Client;
 use crate::apiserver::ApiServer;
 use crate::corefile::{self, Source};
 use crate::listen;
+use crate::metrics::Metrics;
 use crate::plugin::{Block, Router, read_blocks};
 use crate::store::Change;
 use crate::watch::Watches;
@@ -82,11 +83,13 @@ impl Program {
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token("dns");
-        let mut listeners = Listeners::new(setup.port, &interfaces);
+        let metrics = Arc::new(Metrics::default());
+        let mut listeners = Listeners::new(setup.port, &interfaces, &metrics);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
         for block in &blocks {
             let local = listeners.local_addresses(block)?;
-            let (chain, stanza) = chain::chain(block, &setup.api, local, &readiness).await?;
+            let (chain, stanza) =
+                chain::chain(block, &setup.api, local, (&readiness, &metrics)).await?;
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
@@ -95,7 +98,7 @@ impl Program {
         for block in &blocks {
             sockets::check_upstreams(block, &dns.addresses(), &local)?;
         }
-        let (admin, lameduck) = probes(&blocks, &readiness).await?;
+        let (admin, lameduck) = probes(&blocks, &readiness, &metrics).await?;
         Ok(Self {
             dns,
             admin,
@@ -227,6 +230,7 @@ async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
 async fn probes(
     blocks: &[Block],
     readiness: &Readiness,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
     let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
     for block in blocks {
@@ -235,6 +239,13 @@ async fn probes(
         {
             bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
             seen.push(("ready", &ready.address));
+        }
+        if let Some(address) = &block.metrics
+            && !seen.contains(&("metrics", address))
+        {
+            let metrics = Arc::clone(metrics);
+            bound.push(admin::Bound::metrics(address, move || metrics.text()).await?);
+            seen.push(("metrics", address));
         }
         if let Some(health) = &block.health {
             lameduck = lameduck.max(health.lameduck);

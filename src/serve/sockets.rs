@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme, Token};
 use crate::listen::{Bound, Inside, certificate};
+use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::plugin::{Block, Certificate, Chain, Router};
 
@@ -19,6 +20,10 @@ struct Socket {
     blocks: Vec<(Name, Chain)>,
     /// A block takes questions of any class.
     any_class: bool,
+    /// What metrics call it.
+    label: String,
+    /// A block has its queries counted.
+    counted: bool,
     encrypted: Option<(Inside, Certificate)>,
 }
 
@@ -26,14 +31,20 @@ struct Socket {
 pub(super) struct Listeners<'a> {
     port: u16,
     interfaces: &'a [(String, IpAddr)],
+    metrics: &'a Arc<Metrics>,
     sockets: BTreeMap<Place, Socket>,
 }
 
 impl<'a> Listeners<'a> {
-    pub(super) fn new(port: u16, interfaces: &'a [(String, IpAddr)]) -> Self {
+    pub(super) fn new(
+        port: u16,
+        interfaces: &'a [(String, IpAddr)],
+        metrics: &'a Arc<Metrics>,
+    ) -> Self {
         Self {
             port,
             interfaces,
+            metrics,
             sockets: BTreeMap::new(),
         }
     }
@@ -64,10 +75,14 @@ impl<'a> Listeners<'a> {
                     token,
                     blocks: Vec::new(),
                     any_class: false,
+                    label: label(key, at),
+                    counted: false,
                     encrypted: encrypted.clone(),
                 });
                 socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
                 socket.any_class |= block.any_class;
+                socket.counted |= block.metrics.is_some();
+                enabled(self.metrics, block, (&socket.label, &key.zone));
             }
             lines.push(format!("{}:{port}", key.zone));
         }
@@ -131,7 +146,8 @@ impl<'a> Listeners<'a> {
     pub(super) fn bind(self) -> Result<Bound, CorefileError> {
         let mut bound = Bound::default();
         for ((address, port), socket) in self.sockets {
-            let router = Router::new(socket.blocks, socket.any_class);
+            let metrics = socket.counted.then(|| Arc::clone(self.metrics));
+            let router = Router::of(&socket.label, socket.blocks, socket.any_class, metrics);
             let taken = match (address, socket.encrypted) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),
@@ -147,6 +163,35 @@ impl<'a> Listeners<'a> {
             })?;
         }
         Ok(bound)
+    }
+}
+
+/// Counts the plugins of a block's chain, where the block has that counted.
+fn enabled(metrics: &Metrics, block: &Block, (server, zone): (&str, &Name)) {
+    if block.metrics.is_none() {
+        return;
+    }
+    let zone = zone.to_lowercase().to_string();
+    for (name, _) in &block.links {
+        let labels = [server, &zone, "", *name];
+        metrics
+            .dns
+            .plugin_enabled
+            .with_label_values(&labels)
+            .set(1.0);
+    }
+}
+
+/// What metrics call a socket: `dns://:53`, `tls://10.0.0.1:853`.
+fn label(key: &Key, (address, port): Place) -> String {
+    let scheme = match key.scheme {
+        Scheme::Dns | Scheme::Other => "dns",
+        Scheme::Tls => "tls",
+        Scheme::Https => "https",
+    };
+    match address {
+        Some(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+        None => format!("{scheme}://:{port}"),
     }
 }
 

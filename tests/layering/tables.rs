@@ -25,6 +25,7 @@ const fn row(layer: u8, name: &'static str, may_name: &'static str) -> Module {
 
 pub(crate) const MODULES: &[Module] = &[
     row(0, "apiserver", ""),
+    row(0, "metrics", ""),
     row(0, "name", ""),
     row(0, "throttle", ""),
     row(0, "endpoint", "name"),
@@ -40,7 +41,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         2,
         "plugin",
-        "answer apiserver corefile message name throttle zone",
+        "answer apiserver corefile message metrics name throttle zone",
     ),
     row(2, "listen", "answer message plugin throttle"),
     row(2, "watch", "api endpoint name store zone"),
@@ -50,7 +51,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin api apiserver corefile listen name plugin process store watch zone",
+        "admin api apiserver corefile listen metrics name plugin process store watch zone",
     ),
     row(
         3,
@@ -128,6 +129,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/api src/reconciler src/watch",
     ),
     ("nix", "src/commands src/listen src/plugin/kit src/signals"),
+    ("prometheus", "src/metrics src/plugin/registry"),
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",

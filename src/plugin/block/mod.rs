@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
+use crate::metrics::Metrics;
 use crate::zone::{View, Zone};
 pub use listen::{Bind, Certificate, Place};
 pub use probes::{Health, Ready};
@@ -28,6 +29,8 @@ pub struct Block {
     pub health: Option<Health>,
     /// Readiness over HTTP.
     pub ready: Option<Ready>,
+    /// Where metrics are, over HTTP: `host:port`.
+    pub metrics: Option<String>,
     /// The cluster to watch.
     pub kubernetes: Option<Stanza>,
     /// A plugin takes questions of any class.
@@ -61,6 +64,10 @@ impl<P: Plugin + Clone + fmt::Debug> Link for P {
 pub struct Parts {
     /// Of its `kubernetes`.
     pub cluster: Option<Cluster>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// The plugin that comes after the one that is built; empty where none does.
+    pub followed_by: &'static str,
 }
 
 /// The names of a cluster, and what a stanza shows of them.

@@ -18,6 +18,8 @@ use crate::answer::Reply;
 use crate::message::question::{Query, RecordType};
 use crate::message::record::Record;
 use crate::message::reply::{Composed, ResponseCode};
+use crate::metrics::Metrics;
+use crate::name::Origin;
 use spec::{Bounds, Refresh, Spec, Stale};
 use store::{Entry, Key, Store};
 
@@ -32,6 +34,9 @@ struct Shared {
     spec: Spec,
     success: Store,
     denial: Store,
+    metrics: Arc<Metrics>,
+    /// A label: what the cache is for.
+    zones: String,
 }
 
 /// What kind of reply it is, which decides where it is kept.
@@ -100,8 +105,12 @@ enum Found {
 }
 
 impl Cache {
-    fn new(spec: Spec) -> Self {
+    fn new(spec: Spec, metrics: Arc<Metrics>) -> Self {
+        let zone = |origin: &Origin| origin.name.to_lowercase().to_string();
+        let zones: Vec<String> = spec.origins.iter().map(zone).collect();
         Self(Arc::new(Shared {
+            metrics,
+            zones: zones.join(","),
             success: Store::new(spec.success.room),
             denial: Store::new(spec.denial.room),
             spec,
@@ -110,9 +119,15 @@ impl Cache {
 
     async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
         let (key, now) = (Key::of(query), Instant::now());
-        match self.find(&key, now) {
+        let found = self.find(&key, now);
+        let server = Arc::clone(next.server());
+        self.count(&found, &server);
+        match found {
             Found::Fresh(entry, left) => {
                 if self.is_due(&entry, left, now) {
+                    let metrics = &self.0.metrics.cache;
+                    let labels = [&*server, &self.0.zones, ""];
+                    metrics.prefetches.with_label_values(&labels).inc();
                     self.refresh(query, &entry, next);
                 }
                 let ttl = if self.0.spec.keepttl { entry.ttl } else { left };
@@ -129,7 +144,9 @@ impl Cache {
             },
             Found::Nothing => {
                 let handled = next.handle(&upstream(query)).await;
-                self.pass(query, handled?)
+                let passed = self.pass(query, handled?);
+                self.show_entries(&server);
+                passed
             }
         }
     }
@@ -161,11 +178,44 @@ impl Cache {
         Ok(reply.unwrap_or_else(|| again(query, entry, stale.ttl)))
     }
 
+    /// Counts a question, and what there was.
+    fn count(&self, found: &Found, server: &str) {
+        let (metrics, zones) = (&self.0.metrics.cache, self.0.zones.as_str());
+        let labels = [server, zones, ""];
+        metrics.requests.with_label_values(&labels).inc();
+        match found {
+            Found::Nothing => metrics.misses.with_label_values(&labels).inc(),
+            Found::Stale(entry, _) => {
+                metrics.stale.with_label_values(&labels).inc();
+                self.count_hit(entry, server);
+            }
+            Found::Fresh(entry, _) => self.count_hit(entry, server),
+        }
+    }
+
+    fn count_hit(&self, entry: &Entry, server: &str) {
+        let kind = match kind(&entry.reply) {
+            Kind::Success | Kind::Referral => "success",
+            Kind::Denial | Kind::Failure | Kind::Other => "denial",
+        };
+        let labels = [server, kind, &self.0.zones, ""];
+        self.0.metrics.cache.hits.with_label_values(&labels).inc();
+    }
+
+    fn show_entries(&self, server: &str) {
+        for (kind, store) in [("success", &self.0.success), ("denial", &self.0.denial)] {
+            let labels = [server, kind, &self.0.zones, ""];
+            let gauge = self.0.metrics.cache.entries.with_label_values(&labels);
+            gauge.set(f64::from(u32::try_from(store.len()).unwrap_or(u32::MAX)));
+        }
+    }
+
     fn find(&self, key: &Key, now: Instant) -> Found {
         let Shared {
             spec,
             success,
             denial,
+            ..
         } = &*self.0;
         let (positive, negative) = (success.get(key), denial.get(key));
         let fresh = |entry: &Option<Arc<Entry>>| {
@@ -255,6 +305,7 @@ impl Cache {
             spec,
             success,
             denial,
+            ..
         } = &*self.0;
         let qname = &query.question.qname;
         let (key, now) = (Key::of(query), Instant::now());

@@ -147,6 +147,10 @@ impl Store {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     pub(super) fn remove(&self, key: &Key) {
         self.lock().swap_remove(key);
     }

@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 pub use peer::Limits;
 pub(super) use spec::PLUGIN;
@@ -27,6 +28,7 @@ use crate::answer::Reply;
 use crate::message::question::{Query, Transport};
 use crate::message::reply::{Failure, ResponseCode};
 use crate::message::{addressed, rcode_name, skim, truncate};
+use crate::metrics::Metrics;
 use flights::{Flights, Outcome};
 use peer::{Encrypted, Peer, Way};
 use upstream::Upstream;
@@ -41,16 +43,22 @@ pub struct Forward {
     turn: AtomicUsize,
     slots: Option<Semaphore>,
     flights: Flights,
+    metrics: Arc<Metrics>,
 }
 
 impl Forward {
     /// A handler that asks the upstreams of `spec`, in the order of `encrypted`, which says who is asked over TLS.
     #[must_use]
-    fn new(spec: Spec, encrypted: Vec<Option<Encrypted>>) -> Self {
+    fn new(spec: Spec, encrypted: Vec<Option<Encrypted>>, metrics: &Arc<Metrics>) -> Self {
         let upstream = |(target, tls): (&Target, Option<Encrypted>)| {
             let peer = Peer::new(target.address, tls, spec.limits);
             let check = spec.check.clone();
-            Arc::new(Upstream::new(peer, spec.max_fails, check, spec.force_tcp))
+            Arc::new(Upstream::new(
+                peer,
+                (spec.max_fails, check),
+                spec.force_tcp,
+                Arc::clone(metrics),
+            ))
         };
         let targets = spec.upstreams.iter().zip(encrypted);
         let upstreams = targets.map(upstream).collect();
@@ -61,6 +69,7 @@ impl Forward {
             turn: AtomicUsize::new(0),
             slots,
             flights: Flights::default(),
+            metrics: Arc::clone(metrics),
         }
     }
 
@@ -95,6 +104,7 @@ impl Forward {
     async fn ask(&self, query: &Query, way: Way) -> Outcome {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => {
+                self.metrics.upstreams.rejected.inc();
                 let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
                 return Err(Failure {
                     rcode: ResponseCode::Refused,
@@ -104,8 +114,11 @@ impl Forward {
             Some(Ok(slot)) => Some(slot),
             None => None,
         };
-        if self.spec.failfast && self.upstreams.iter().all(|upstream| upstream.is_down()) {
-            return Err(Failure::servfail("plugin/forward: no healthy proxies"));
+        if self.upstreams.iter().all(|upstream| upstream.is_down()) {
+            self.metrics.upstreams.all_down.inc();
+            if self.spec.failfast {
+                return Err(Failure::servfail("plugin/forward: no healthy proxies"));
+            }
         }
         let mut last = Failure::servfail("plugin/forward: no answer from any upstream");
         let attempts = self.attempts(query, way, &mut last);
@@ -126,7 +139,15 @@ impl Forward {
         let id = rand::random();
         let mut kept = None;
         for (tried, upstream) in order.iter().cycle().take(most).enumerate() {
-            match upstream.peer.ask(query, id, way).await {
+            let start = Instant::now();
+            let asked = upstream.peer.ask(query, id, way).await;
+            if let Ok(wire) = &asked {
+                let to = upstream.peer.address.to_string();
+                let labels = ["forward", &to, &rcode_name(rcode(wire))];
+                let duration = self.metrics.upstreams.duration.with_label_values(&labels);
+                duration.observe(start.elapsed().as_secs_f64());
+            }
+            match asked {
                 Ok(wire) if self.spec.failover.contains(&rcode(&wire)) => {
                     kept = Some(wire);
                     // Each upstream has a say once.

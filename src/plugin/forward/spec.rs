@@ -108,13 +108,17 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 }
 
 impl Link for Spec {
-    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         tls::check(&self.tls)?;
         let targets = self.upstreams.iter();
         let encrypted: Result<Vec<Option<Encrypted>>, _> = targets
             .map(|target| tls::encrypted(target, &self.tls))
             .collect();
-        Ok(Arc::new(Forward::new(self.clone(), encrypted?)))
+        Ok(Arc::new(Forward::new(
+            self.clone(),
+            encrypted?,
+            &parts.metrics,
+        )))
     }
 }
 

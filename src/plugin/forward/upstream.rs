@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::peer::{Peer, Way};
 use crate::message::question::{Query, Question, RecordType};
+use crate::metrics::Metrics;
 use crate::name::Name;
 
 /// How an upstream is checked.
@@ -29,10 +30,16 @@ pub(super) struct Upstream {
     way: Way,
     fails: AtomicU32,
     checking: AtomicBool,
+    metrics: Arc<Metrics>,
 }
 
 impl Upstream {
-    pub(super) fn new(peer: Peer, max_fails: u32, check: Check, force_tcp: bool) -> Self {
+    pub(super) fn new(
+        peer: Peer,
+        (max_fails, check): (u32, Check),
+        force_tcp: bool,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             peer,
             max_fails,
@@ -40,6 +47,7 @@ impl Upstream {
             way: if force_tcp { Way::Tcp } else { Way::Udp },
             fails: AtomicU32::new(0),
             checking: AtomicBool::new(false),
+            metrics,
         }
     }
 
@@ -80,6 +88,10 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
                 upstream.checking.store(false, Ordering::Release);
                 return;
             }
+            let failures = &upstream.metrics.upstreams.failures;
+            failures
+                .with_label_values(&["forward", &address.to_string()])
+                .inc();
             let was_down = upstream.is_down();
             upstream.fails.fetch_add(1, Ordering::Relaxed);
             if !was_down && upstream.is_down() {

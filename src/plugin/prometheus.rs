@@ -1,0 +1,186 @@
+//! `prometheus`: what the plugins behind it answer is counted, under CoreDNS's names.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::block::{Block, Link, Parts};
+use super::kit::{Directives, Registration, address};
+use super::{Handled, Next, Plugin};
+use crate::answer::{Messages, Reply};
+use crate::corefile::CorefileError;
+use crate::message::question::{Query, Transport};
+use crate::message::rcode_name;
+use crate::message::reply::ResponseCode;
+use crate::metrics::Metrics;
+use crate::name::{Name, Origin};
+
+/// Where CoreDNS has them.
+const DEFAULT_ADDRESS: &str = "localhost:9153";
+
+pub(super) const PLUGIN: Registration = Registration {
+    name: "prometheus",
+    setup,
+};
+
+/// `prometheus [ADDRESS]`: the zones of its block.
+#[derive(Debug)]
+struct Spec(Vec<Name>);
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let directive = directives.only()?;
+    if let Some(property) = directive.body.first() {
+        return Err(directive.unknown_property(property, "no properties"));
+    }
+    block.metrics = Some(address(directive, DEFAULT_ADDRESS)?);
+    let zones = directives.origins(&[])?;
+    block.links.push((PLUGIN.name, Box::new(Spec(zones))));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        let label = |zone: &Name| (Origin::from(zone.clone()), zone.to_lowercase().to_string());
+        Ok(Arc::new(Prometheus {
+            zones: self.0.iter().map(label).collect(),
+            plugin: parts.followed_by,
+            metrics: Arc::clone(&parts.metrics),
+        }))
+    }
+}
+
+/// The handler.
+struct Prometheus {
+    /// Each with its label.
+    zones: Vec<(Origin, String)>,
+    /// As in CoreDNS, the plugin behind this one stands for all.
+    plugin: &'static str,
+    metrics: Arc<Metrics>,
+}
+
+/// The labels that a query has.
+pub(super) struct Counted<'a> {
+    pub(super) server: &'a str,
+    pub(super) zone: &'a str,
+    pub(super) plugin: &'a str,
+}
+
+/// There are no views.
+const VIEW: &str = "";
+
+impl Counted<'_> {
+    pub(super) fn request(&self, metrics: &Metrics, query: &Query) {
+        let family = match query.client.ip().to_canonical() {
+            IpAddr::V4(_) => "1",
+            IpAddr::V6(_) => "2",
+        };
+        let (server, zone, proto) = (self.server, self.zone, proto(query));
+        let qtype = known_type(query);
+        let labels = [server, zone, VIEW, proto, family, &qtype];
+        metrics.dns.requests.with_label_values(&labels).inc();
+        if query.edns.is_some_and(|edns| edns.dnssec_ok) {
+            metrics
+                .dns
+                .do_requests
+                .with_label_values(&[server, zone, VIEW])
+                .inc();
+        }
+        let size = metrics
+            .dns
+            .request_size
+            .with_label_values(&[server, zone, VIEW, proto]);
+        size.observe(f64::from(u32::try_from(query.size).unwrap_or(u32::MAX)));
+    }
+
+    /// `sent`: the octets of the reply, and how long it took; without it the server makes one.
+    pub(super) fn reply(
+        &self,
+        metrics: &Metrics,
+        query: &Query,
+        rcode: ResponseCode,
+        sent: Option<(usize, Duration)>,
+    ) {
+        let (server, zone) = (self.server, self.zone);
+        let labels = [server, zone, VIEW, &rcode_name(rcode), self.plugin];
+        metrics.dns.responses.with_label_values(&labels).inc();
+        let (octets, took) = sent.unwrap_or_default();
+        let duration = metrics
+            .dns
+            .duration
+            .with_label_values(&[server, zone, VIEW]);
+        duration.observe(took.as_secs_f64());
+        let size = metrics
+            .dns
+            .response_size
+            .with_label_values(&[server, zone, VIEW, proto(query)]);
+        size.observe(f64::from(u32::try_from(octets).unwrap_or(u32::MAX)));
+    }
+}
+
+fn proto(query: &Query) -> &'static str {
+    match query.transport {
+        Transport::Udp => "udp",
+        Transport::Tcp => "tcp",
+    }
+}
+
+/// The types that metrics tell apart: CoreDNS's.
+const TYPES: [&str; 18] = [
+    "A", "AAAA", "CNAME", "DNSKEY", "DS", "MX", "NSEC", "NSEC3", "NS", "PTR", "RRSIG", "SOA",
+    "SRV", "TXT", "HTTPS", "SVCB", "IXFR", "AXFR",
+];
+
+fn known_type(query: &Query) -> String {
+    let name = query.question.qtype.to_string();
+    if TYPES.contains(&name.as_str()) || name == "ANY" {
+        name
+    } else {
+        "other".to_owned()
+    }
+}
+
+impl Prometheus {
+    /// The label of the longest zone that has the name.
+    fn zone(&self, query: &Query) -> &str {
+        let qname = &query.question.qname;
+        let covering = self.zones.iter().filter(|(zone, _)| zone.covers(qname));
+        let longest = covering.max_by_key(|(zone, _)| zone.labels);
+        longest.map_or(".", |(_, label)| label)
+    }
+}
+
+impl Plugin for Prometheus {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let (start, server) = (Instant::now(), next.server());
+            let counted = |plugin| Counted {
+                server,
+                zone: self.zone(query),
+                plugin,
+            };
+            counted("").request(&self.metrics, query);
+            let reply = match next.handle(query).await {
+                Ok(reply) => reply,
+                Err(failure) => {
+                    let sent = Some((query.size, start.elapsed()));
+                    counted("").reply(&self.metrics, query, failure.rcode, sent);
+                    return Err(failure);
+                }
+            };
+            let rcode = reply.rcode();
+            // Its size is known only as octets, and octets go out as they are.
+            let (octets, reply) = match reply.encode(query) {
+                Messages::One(wire) => (wire.len(), Reply::Raw(wire)),
+                Messages::Many(all) => (all.iter().map(Vec::len).sum(), Reply::Transfer(all)),
+            };
+            let sent = Some((octets, start.elapsed()));
+            counted(self.plugin).reply(&self.metrics, query, rcode, sent);
+            Ok(reply)
+        }
+        .boxed()
+    }
+}
