@@ -141,8 +141,8 @@ impl Args {
                 Command::Sandbox(args) => args.run(out).await,
             }
         });
-        // Threads that still read a file or look up a host's name are not waited for.
-        runtime.shutdown_background();
+        // Threads that still read a file or look up a host's name are not waited for, and not told: the program ends.
+        std::mem::forget(runtime);
         outcome
     }
 }

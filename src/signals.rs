@@ -1,12 +1,14 @@
 //! Signals: which end a program, and what becomes of the others, none of which may end it unasked.
 
 use std::io;
+use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::process::own_status;
 
@@ -25,6 +27,22 @@ pub(crate) enum Program {
 /// # Errors
 /// A signal that cannot be handled.
 pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
+    signals(program).map(|signals| signals.stop)
+}
+
+/// What signals ask for.
+pub(crate) struct Signals {
+    /// Cancelled by those that end the program.
+    pub(crate) stop: CancellationToken,
+    /// Notified by SIGUSR1: the configuration is to be read again.
+    pub(crate) reload: Arc<Notify>,
+}
+
+/// What signals ask for; see [`stop_signal`].
+///
+/// # Errors
+/// A signal that cannot be handled.
+pub(crate) fn signals(program: Program) -> io::Result<Signals> {
     let ends_at_hangup = program == Program::Sandbox && !is_ignored(Signal::SIGHUP);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -35,7 +53,8 @@ pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
     // A log file that has reached the limit of its size costs lines, not the program.
     let mut full = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32))?;
     let token = CancellationToken::new();
-    let stop = token.clone();
+    let asked = Arc::new(Notify::new());
+    let (stop, notify) = (token.clone(), Arc::clone(&asked));
     tokio::spawn(async move {
         loop {
             tokio::select! {
@@ -48,13 +67,16 @@ pub(crate) fn stop_signal(program: Program) -> io::Result<CancellationToken> {
                     info!("SIGHUP is ignored")
                 },
                 _ = full.recv() => {}
-                _ = reload.recv() => warn!("SIGUSR1: the Corefile is not read again; start anew to have a changed one"),
+                _ = reload.recv() => notify.notify_one(),
                 _ = other.recv() => info!("SIGUSR2 is ignored"),
             }
         }
         stop.cancel();
     });
-    Ok(token)
+    Ok(Signals {
+        stop: token,
+        reload: asked,
+    })
 }
 
 /// Whether the signal was ignored when the program began: read before it is handled.

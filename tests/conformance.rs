@@ -13,7 +13,7 @@ use headless_cluster::Cluster;
 use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use headless_dns::zone::Scope;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
@@ -239,6 +239,7 @@ async fn serve(case: &Case) -> Server {
         port: 0,
         interfaces: local,
         api: Ambient::Client(api.client()),
+        previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();
     let (zone, router) = (

@@ -9,7 +9,7 @@ use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
 use headless_dns::corefile::CorefileError;
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
@@ -35,6 +35,7 @@ async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Client(client),
+        previous: Kept::default(),
     };
     Program::bind(setup).await
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{exchange, question, udp};
@@ -51,6 +51,7 @@ async fn server() -> (Vec<SocketAddr>, CancellationToken, Cluster) {
         port: 0,
         interfaces: vec![],
         api,
+        previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();
     let mut addresses = Vec::new();

@@ -74,31 +74,68 @@ pub struct Bound {
     router: Router,
 }
 
-impl Bound {
+/// Sockets of probes by what the file calls them, for a server that takes over from another.
+#[derive(Debug, Default)]
+pub struct Kept(Vec<(String, std::net::TcpListener)>);
+
+impl Kept {
+    /// The same sockets once more.
+    ///
+    /// # Errors
+    /// What the system says, mostly that there are too many.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let again = |(address, listener): &(String, std::net::TcpListener)| {
+            Ok((address.clone(), listener.try_clone()?))
+        };
+        self.0
+            .iter()
+            .map(again)
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+}
+
+/// Binds probes.
+#[derive(Debug, Default)]
+pub struct Binder {
+    previous: Kept,
+    kept: Kept,
+}
+
+impl Binder {
+    /// Takes over the sockets of another server, where it has the same.
+    #[must_use]
+    pub fn taking_over(previous: Kept) -> Self {
+        Self {
+            previous,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The sockets, for a server that takes over.
+    #[must_use]
+    pub fn keep(self) -> Kept {
+        self.kept
+    }
+
     /// Binds `/health`: always 200 `OK`.
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub async fn health(address: &str) -> Result<Self, BindError> {
-        Self::bind(
-            address,
-            Router::new().route("/health", get(|| async { "OK" })),
-        )
-        .await
+    pub async fn health(&mut self, address: &str) -> Result<Bound, BindError> {
+        let router = Router::new().route("/health", get(|| async { "OK" }));
+        self.bind(address, router).await
     }
 
     /// Binds `/ready`: 200 `OK`, or 503 with the names of who is not ready.
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub async fn ready(address: &str, readiness: Readiness) -> Result<Self, BindError> {
-        Self::bind(
-            address,
-            Router::new()
-                .route("/ready", get(ready))
-                .with_state(readiness),
-        )
-        .await
+    pub async fn ready(&mut self, address: &str, readiness: Readiness) -> Result<Bound, BindError> {
+        let router = Router::new()
+            .route("/ready", get(ready))
+            .with_state(readiness);
+        self.bind(address, router).await
     }
 
     /// Binds `/metrics`: what `text` says at the time.
@@ -106,9 +143,10 @@ impl Bound {
     /// # Errors
     /// Where the address cannot be had.
     pub async fn metrics(
+        &mut self,
         address: &str,
         text: impl Fn() -> String + Clone + Send + Sync + 'static,
-    ) -> Result<Self, BindError> {
+    ) -> Result<Bound, BindError> {
         // Prometheus' exposition format.
         let kind = [("content-type", "text/plain; version=0.0.4; charset=utf-8")];
         let page = get(move || {
@@ -117,29 +155,44 @@ impl Bound {
         });
         let missing = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
         let router = Router::new().route("/metrics", page).fallback(missing);
-        Self::bind(address, router).await
+        self.bind(address, router).await
     }
 
-    async fn bind(address: &str, router: Router) -> Result<Self, BindError> {
-        // `:8080` is every address, IPv6 where there is any.
-        let hosts = if address.starts_with(':') {
-            vec![format!("[::]{address}"), format!("0.0.0.0{address}")]
-        } else {
-            vec![address.into()]
-        };
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-        for host in hosts {
-            match TcpListener::bind(&host).await {
-                Ok(listener) => return Ok(Self { listener, router }),
-                Err(error) => last = error,
-            }
-        }
-        Err(BindError {
+    async fn bind(&mut self, address: &str, router: Router) -> Result<Bound, BindError> {
+        let error = |source| BindError {
             address: address.into(),
-            source: last,
-        })
+            source,
+        };
+        let mut previous = self.previous.0.iter();
+        let listener = match previous.find(|(known, _)| known == address) {
+            Some((_, kept)) => kept.try_clone().map_err(error)?,
+            None => listen(address).await.map_err(error)?,
+        };
+        let kept = listener.try_clone().map_err(error)?;
+        self.kept.0.push((address.into(), kept));
+        let listener = TcpListener::from_std(listener).map_err(error)?;
+        Ok(Bound { listener, router })
     }
+}
 
+async fn listen(address: &str) -> io::Result<std::net::TcpListener> {
+    // `:8080` is every address, IPv6 where there is any.
+    let hosts = if address.starts_with(':') {
+        vec![format!("[::]{address}"), format!("0.0.0.0{address}")]
+    } else {
+        vec![address.into()]
+    };
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for host in hosts {
+        match TcpListener::bind(&host).await {
+            Ok(listener) => return listener.into_std(),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+impl Bound {
     /// The address that is bound.
     ///
     /// # Errors

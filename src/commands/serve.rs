@@ -1,15 +1,20 @@
 //! `serve`: DNS from a cluster's state, with CoreDNS's arguments.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
 use super::{print, server};
+use crate::corefile;
 use crate::listen::interface_addresses;
 use crate::output::Lines;
-use crate::plugin;
+use crate::plugin::{self, Reload};
 use crate::serve::{self, Ambient, files};
-use crate::signals::{Program, stop_signal, unless_stopped};
+use crate::signals::{Program, Signals, signals, unless_stopped};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
@@ -39,9 +44,11 @@ impl Serve {
             print(out, plugin::names());
             return Ok(());
         }
-        let stop = stop_signal(Program::Server)?;
-        let quiet = self.quiet;
-        let Some(program) = unless_stopped(&stop, || self.start()).await? else {
+        let signals = signals(Program::Server)?;
+        let (quiet, start) = (self.quiet, Arc::new(self));
+        let first = Arc::clone(&start);
+        let bound = unless_stopped(&signals.stop, move || first.begin()).await?;
+        let Some(program) = bound else {
             return Ok(());
         };
         let program = program?;
@@ -49,15 +56,20 @@ impl Serve {
             print(out, program.lines());
             print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
         }
-        program.run(stop).await
+        supervise(program, &start, &signals).await
     }
 
-    /// The server, with its sockets bound.
-    async fn start(self) -> anyhow::Result<serve::Program> {
+    /// The first server, with its sockets bound.
+    async fn begin(self: Arc<Self>) -> anyhow::Result<serve::Program> {
         if let Some(path) = &self.pidfile {
             std::fs::write(path, format!("{}\n", std::process::id()))
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
+        self.bind(serve::Kept::default()).await
+    }
+
+    /// A server that takes over from another.
+    async fn bind(&self, previous: serve::Kept) -> anyhow::Result<serve::Program> {
         let (name, text) = files::corefile(self.conf.as_deref())?;
         let setup = serve::Setup {
             name: &name,
@@ -65,8 +77,112 @@ impl Serve {
             source: &files::Files,
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
-            api: Ambient::Server(server(self.kubeconfig)),
+            api: Ambient::Server(server(self.kubeconfig.clone())),
+            previous,
         };
         serve::Program::bind(setup).await
     }
+
+    /// What the file says now, with what it imports: the same for the same blocks in the same lines. `None`: it was read
+    /// from the standard input, and cannot be read again.
+    fn content(&self) -> Option<String> {
+        if self.conf.as_deref() == Some("stdin") {
+            return None;
+        }
+        let (name, text) = files::corefile(self.conf.as_deref()).ok()?;
+        Some(match corefile::parse(&name, &text, &files::Files) {
+            Ok(blocks) => format!("{blocks:?}"),
+            Err(_) => text,
+        })
+    }
+}
+
+/// A server at work.
+struct Running {
+    task: JoinHandle<anyhow::Result<()>>,
+    taken_over: CancellationToken,
+    kept: serve::Kept,
+    reload: Option<Reload>,
+}
+
+impl Running {
+    fn start(mut program: serve::Program, stop: &CancellationToken) -> Self {
+        let taken_over = CancellationToken::new();
+        let (kept, reload) = (program.keep(), program.reload());
+        Self {
+            task: tokio::spawn(program.run_until(stop.clone(), taken_over.clone())),
+            taken_over,
+            kept,
+            reload,
+        }
+    }
+}
+
+/// Serves until a signal. Where the Corefile changes, or SIGUSR1 asks for it, another server takes over between two
+/// queries; one that cannot leaves the old one as it is.
+async fn supervise(
+    program: serve::Program,
+    start: &Arc<Serve>,
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    let mut running = Running::start(program, &signals.stop);
+    let mut seen = start.content();
+    loop {
+        let asked = tokio::select! {
+            ended = &mut running.task => return ended?,
+            () = signals.reload.notified() => true,
+            () = look_again(running.reload) => false,
+        };
+        let now = start.content();
+        if now.is_none() && asked {
+            warn!("SIGUSR1: a Corefile from the standard input cannot be read again");
+        }
+        if now.is_none() || !asked && now == seen {
+            continue;
+        }
+        seen = now;
+        match replace(&mut running, start, signals).await {
+            Ok(()) => info!("the Corefile has been read again"),
+            Err(why) => {
+                running.kept.count_failure();
+                error!("the Corefile cannot be used, and the old one stays: {why:#}");
+            }
+        }
+    }
+}
+
+/// When the file is looked at again.
+async fn look_again(reload: Option<Reload>) {
+    let Some(Reload { every, jitter }) = reload else {
+        return std::future::pending().await;
+    };
+    let jitter = jitter.mul_f64(rand::random_range(-0.5..0.5_f64).abs());
+    tokio::time::sleep(every.saturating_sub(jitter)).await;
+}
+
+/// Has another server take over.
+async fn replace(
+    running: &mut Running,
+    start: &Arc<Serve>,
+    signals: &Signals,
+) -> anyhow::Result<()> {
+    let (previous, next) = (running.kept.try_clone()?, Arc::clone(start));
+    let bind = move || async move { next.bind(previous).await };
+    let Some(program) = unless_stopped(&signals.stop, bind).await? else {
+        return Ok(());
+    };
+    let program = program?;
+    let started = program.started();
+    let mut next = Running::start(program, &signals.stop);
+    tokio::select! {
+        () = started.cancelled() => {}
+        ended = &mut next.task => {
+            ended??;
+            return Ok(());
+        }
+    }
+    let old = std::mem::replace(running, next);
+    old.taken_over.cancel();
+    // It answers what is at hand; after that all answers are the new one's.
+    old.task.await?
 }

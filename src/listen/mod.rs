@@ -61,9 +61,66 @@ struct Listener {
 pub struct Bound {
     listeners: Vec<(Listener, Arc<Router>)>,
     encrypted: Vec<(encrypted::Encrypted, Arc<Router>)>,
+    /// Of the server that this one takes over from.
+    previous: Kept,
+    /// These sockets, for a server that takes over from this one.
+    kept: Kept,
+}
+
+/// Sockets that one server hands to the next: they stay open between the two, so that no query is lost.
+#[derive(Default)]
+pub struct Kept(Vec<(SocketAddr, Type, Socket)>);
+
+impl Kept {
+    /// The same sockets once more.
+    ///
+    /// # Errors
+    /// What the system says, mostly that there are too many.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        let again =
+            |(at, kind, socket): &(SocketAddr, Type, Socket)| Ok((*at, *kind, socket.try_clone()?));
+        self.0
+            .iter()
+            .map(again)
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    fn find(&self, address: SocketAddr, kind: Type) -> Option<&Socket> {
+        let mut fits = self
+            .0
+            .iter()
+            .filter(|(at, is, _)| (*at, *is) == (address, kind));
+        fits.next().map(|(.., socket)| socket)
+    }
 }
 
 impl Bound {
+    /// Takes over the sockets of another server, where it has the same.
+    #[must_use]
+    pub fn taking_over(previous: Kept) -> Self {
+        Self {
+            previous,
+            ..Self::default()
+        }
+    }
+
+    /// The sockets, for a server that takes over from this one.
+    #[must_use]
+    pub fn keep(&mut self) -> Kept {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// The other server's socket at this address, or a new one.
+    fn socket(&mut self, address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
+        let socket = match self.previous.find(address, kind) {
+            Some(kept) => kept.try_clone()?,
+            None => socket(address, kind, only_v6)?,
+        };
+        self.kept.0.push((address, kind, socket.try_clone()?));
+        Ok(socket)
+    }
+
     /// Binds UDP and TCP at `address`, where `router` answers. Port 0 is any free one, the same for both.
     ///
     /// # Errors
@@ -80,13 +137,17 @@ impl Bound {
                 source,
             }
         };
-        let tcp = socket(address, Type::STREAM, true).map_err(error(address, "tcp"))?;
+        let tcp = self
+            .socket(address, Type::STREAM, true)
+            .map_err(error(address, "tcp"))?;
         let bound = tcp
             .local_addr()
             .map_err(error(address, "tcp"))?
             .as_socket()
             .unwrap_or(address);
-        let udp = socket(bound, Type::DGRAM, true).map_err(error(bound, "udp"))?;
+        let udp = self
+            .socket(bound, Type::DGRAM, true)
+            .map_err(error(bound, "udp"))?;
         udp::want_destination(&udp, bound).map_err(error(bound, "udp"))?;
         let listener = Listener {
             address: bound,
@@ -128,7 +189,7 @@ impl Bound {
             transport: "tls",
             source,
         };
-        let socket = socket(address, Type::STREAM, false).map_err(error)?;
+        let socket = self.socket(address, Type::STREAM, false).map_err(error)?;
         let bound = socket
             .local_addr()
             .map_err(error)?

@@ -46,6 +46,9 @@ impl Default for Limits {
     }
 }
 
+/// How long a new connection has for its question after the shutdown signal.
+const FIRST_QUESTION: Duration = Duration::from_secs(1);
+
 /// Accepts connections until `shutdown`.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -103,6 +106,7 @@ async fn connection(
     });
     let slots = Arc::new(Semaphore::new(MAX_PIPELINED));
     let mut reader = BufReader::new(reader);
+    let mut is_new = true;
     loop {
         let slot = Arc::clone(&slots)
             .acquire_owned()
@@ -110,12 +114,13 @@ async fn connection(
             .map_err(io::Error::other)?;
         let packet = tokio::select! {
             packet = tokio::time::timeout(IDLE, read(&mut reader)) => packet.map_err(|_| io::ErrorKind::TimedOut)??,
-            () = shutdown.cancelled() => None,
+            () = stopped(shutdown, is_new) => None,
             () = written.cancelled() => None,
         };
         let Some(packet) = packet else {
             return Ok(());
         };
+        is_new = false;
         match answer(router, &packet, Transport::Tcp, client).await {
             Answered::Nothing => {}
             Answered::Now(reply) => send(&replies, reply).await,
@@ -127,6 +132,14 @@ async fn connection(
                 });
             }
         }
+    }
+}
+
+/// Waits until a connection is to end. One that has asked nothing yet is new, and its question is on its way.
+async fn stopped(shutdown: &CancellationToken, is_new: bool) {
+    shutdown.cancelled().await;
+    if is_new {
+        tokio::time::sleep(FIRST_QUESTION).await;
     }
 }
 

@@ -27,6 +27,7 @@ mod nsid;
 mod prometheus;
 pub mod ready;
 mod registry;
+mod reload;
 mod rewrite;
 mod router;
 mod template;
@@ -36,7 +37,7 @@ mod whoami;
 
 use futures::future::BoxFuture;
 
-pub use block::{Block, Certificate, Cluster, Link, Parts, Stanza};
+pub use block::{Block, Certificate, Cluster, Link, Parts, Reload, Stanza};
 pub use registry::{names, read_blocks};
 pub use router::{Chain, Detached, Next, Router};
 

@@ -5,7 +5,7 @@ use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
     k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, prometheus, ready,
-    rewrite, template, tls, transfer, whoami,
+    reload, rewrite, template, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -26,7 +26,6 @@ impl Fate {
     }
 }
 
-const LATER: &str = "not part of this program yet";
 const BUILT_IN: &str = "built in";
 
 /// In the order of CoreDNS 1.14's chain.
@@ -38,7 +37,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(tls::PLUGIN),
     Fate::WithoutEffect("timeouts", BUILT_IN),
     Fate::Supported(noted::MULTISOCKET),
-    Fate::WithoutEffect("reload", LATER),
+    Fate::Supported(reload::PLUGIN),
     Fate::Supported(nsid::PLUGIN),
     Fate::Supported(bufsize::PLUGIN),
     Fate::Supported(bind::PLUGIN),

@@ -20,7 +20,7 @@ use crate::apiserver::ApiServer;
 use crate::corefile::{self, Source};
 use crate::listen;
 use crate::metrics::Metrics;
-use crate::plugin::{Block, Router, read_blocks};
+use crate::plugin::{Block, Reload, Router, read_blocks};
 use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
@@ -40,6 +40,16 @@ pub struct Setup<'a> {
     pub interfaces: Vec<(String, IpAddr)>,
     /// The API server of stanzas that name none.
     pub api: Ambient,
+    /// What a server hands over that this one follows.
+    pub previous: Kept,
+}
+
+/// What one server hands to the next: sockets, which stay open between the two, and what was counted.
+#[derive(Default)]
+pub struct Kept {
+    dns: listen::Kept,
+    admin: admin::Kept,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// The API server of stanzas that name none.
@@ -48,6 +58,27 @@ pub enum Ambient {
     Client(Client),
     /// How to make one.
     Server(ApiServer),
+}
+
+impl Kept {
+    /// The same once more.
+    ///
+    /// # Errors
+    /// What the system says of a socket.
+    pub fn try_clone(&self) -> std::io::Result<Self> {
+        Ok(Self {
+            dns: self.dns.try_clone()?,
+            admin: self.admin.try_clone()?,
+            metrics: self.metrics.clone(),
+        })
+    }
+
+    /// Counts a server that was to take over and could not.
+    pub fn count_failure(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.reload_failed.inc();
+        }
+    }
 }
 
 /// A server with its sockets bound.
@@ -59,6 +90,13 @@ pub struct Program {
     readiness: Readiness,
     serving: Token,
     lines: Vec<String>,
+    kept: Kept,
+    /// How often the file is looked at, and how much sooner or later that may be.
+    reload: Option<Reload>,
+    /// It follows another server, whose probes answer until this one does.
+    follows: bool,
+    /// Cancelled when it serves.
+    started: CancellationToken,
 }
 
 /// A `kubernetes` stanza at work.
@@ -83,7 +121,13 @@ impl Program {
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token("dns");
-        let metrics = Arc::new(Metrics::default());
+        let Kept {
+            dns: sockets,
+            admin: probes,
+            metrics,
+        } = setup.previous;
+        let follows = metrics.is_some();
+        let metrics = metrics.unwrap_or_default();
         let mut listeners = Listeners::new(setup.port, &interfaces, &metrics);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
         for block in &blocks {
@@ -93,17 +137,28 @@ impl Program {
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
-        let dns = listeners.bind()?;
+        let mut dns = listeners.bind(sockets)?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
         for block in &blocks {
             sockets::check_upstreams(block, &dns.addresses(), &local)?;
         }
-        let (admin, lameduck) = probes(&blocks, &readiness, &metrics).await?;
+        let mut binder = admin::Binder::taking_over(probes);
+        let admin = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
+        let lameducks = blocks.iter().filter_map(|block| block.health.as_ref());
+        let lameduck = lameducks.map(|health| health.lameduck).max();
         Ok(Self {
+            kept: Kept {
+                dns: dns.keep(),
+                admin: binder.keep(),
+                metrics: Some(metrics),
+            },
+            reload: blocks.iter().find_map(|block| block.reload),
+            follows,
+            started: CancellationToken::new(),
             dns,
             admin,
             stanzas,
-            lameduck,
+            lameduck: lameduck.unwrap_or_default(),
             readiness,
             serving,
             lines,
@@ -152,15 +207,46 @@ impl Program {
         stanzas.map(|stanza| stanza.watches.changes()).collect()
     }
 
+    /// What is handed to the server that takes over from this one.
+    #[must_use]
+    pub fn keep(&mut self) -> Kept {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// How often the file is looked at.
+    #[must_use]
+    pub fn reload(&self) -> Option<Reload> {
+        self.reload
+    }
+
+    /// Cancelled when this server answers.
+    #[must_use]
+    pub fn started(&self) -> CancellationToken {
+        self.started.clone()
+    }
+
     /// Serves until `shutdown`. Then the server goes on as a lame duck, drains, ends the watches, and last the probes.
     ///
     /// # Errors
     /// A task that ended though nobody asked it to.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        self.run_until(shutdown, CancellationToken::new()).await
+    }
+
+    /// The same; also ends where another server has taken over, which nobody is to notice.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_until(
+        self,
+        shutdown: CancellationToken,
+        taken_over: CancellationToken,
+    ) -> anyhow::Result<()> {
         let (stop_dns, stop_admin) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
-        for bound in self.admin {
-            tasks.spawn(bound.run(stop_admin.clone()));
+        let mut admin = self.admin;
+        if !self.follows {
+            probe(&mut tasks, admin.drain(..), &stop_admin);
         }
         let (mut watching, mut synced) = (JoinSet::new(), JoinSet::new());
         for stanza in self.stanzas {
@@ -177,8 +263,11 @@ impl Program {
         }
         let mut dns = tokio::spawn(self.dns.run(stop_dns.clone()));
         drop(self.serving);
+        probe(&mut tasks, admin.drain(..), &stop_admin);
+        self.started.cancel();
         let outcome = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
+            () = taken_over.cancelled() => Ok(()),
             Some(ended) = watching.join_next() => Err(ended_by_itself(ended)),
             Some(ended) = tasks.join_next() => Err(ended_by_itself(ended.map(|()| "a probe's server stopped".into()))),
             ended = &mut dns => Err(match ended {
@@ -187,10 +276,18 @@ impl Program {
                 Err(broken) => broken.into(),
             }),
         };
-        // From here on probes hear that this server is leaving, though it still answers.
-        let _leaving = self.readiness.token("shutdown");
+        let mut _leaving = None;
+        if taken_over.is_cancelled() {
+            // The other server's probes have the say now.
+            stop_admin.cancel();
+        } else {
+            // From here on probes hear that this server is leaving, though it still answers.
+            _leaving = Some(self.readiness.token("shutdown"));
+            if outcome.is_ok() {
+                tokio::time::sleep(self.lameduck).await;
+            }
+        }
         if outcome.is_ok() {
-            tokio::time::sleep(self.lameduck).await;
             stop_dns.cancel();
             dns.await
                 .context("the DNS server broke while it drained")??;
@@ -199,6 +296,17 @@ impl Program {
         stop_admin.cancel();
         while tasks.join_next().await.is_some() {}
         outcome
+    }
+}
+
+/// Serves probes until `stop`.
+fn probe(
+    tasks: &mut JoinSet<()>,
+    bound: impl Iterator<Item = admin::Bound>,
+    stop: &CancellationToken,
+) {
+    for bound in bound {
+        tasks.spawn(bound.run(stop.clone()));
     }
 }
 
@@ -226,34 +334,34 @@ async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
     }
 }
 
-/// Binds the probes; an address that several blocks name is bound once. Also the longest lame duck.
-async fn probes(
+/// Binds the probes; an address that several blocks name is bound once.
+async fn bind_probes(
     blocks: &[Block],
     readiness: &Readiness,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<(Vec<admin::Bound>, Duration)> {
-    let (mut bound, mut lameduck, mut seen) = (Vec::new(), Duration::ZERO, Vec::new());
+    binder: &mut admin::Binder,
+) -> anyhow::Result<Vec<admin::Bound>> {
+    let (mut bound, mut seen) = (Vec::new(), Vec::new());
     for block in blocks {
         if let Some(ready) = &block.ready
             && !seen.contains(&("ready", &ready.address))
         {
-            bound.push(admin::Bound::ready(&ready.address, readiness.clone()).await?);
+            bound.push(binder.ready(&ready.address, readiness.clone()).await?);
             seen.push(("ready", &ready.address));
         }
         if let Some(address) = &block.metrics
             && !seen.contains(&("metrics", address))
         {
             let metrics = Arc::clone(metrics);
-            bound.push(admin::Bound::metrics(address, move || metrics.text()).await?);
+            bound.push(binder.metrics(address, move || metrics.text()).await?);
             seen.push(("metrics", address));
         }
-        if let Some(health) = &block.health {
-            lameduck = lameduck.max(health.lameduck);
-            if !seen.contains(&("health", &health.address)) {
-                bound.push(admin::Bound::health(&health.address).await?);
-                seen.push(("health", &health.address));
-            }
+        if let Some(health) = &block.health
+            && !seen.contains(&("health", &health.address))
+        {
+            bound.push(binder.health(&health.address).await?);
+            seen.push(("health", &health.address));
         }
     }
-    Ok((bound, lameduck))
+    Ok(bound)
 }

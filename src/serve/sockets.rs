@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme, Token};
-use crate::listen::{Bound, Inside, certificate};
+use crate::listen::{self, Bound, Inside, certificate};
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::plugin::{Block, Certificate, Chain, Router};
@@ -143,8 +143,8 @@ impl<'a> Listeners<'a> {
     }
 
     /// Binds every socket.
-    pub(super) fn bind(self) -> Result<Bound, CorefileError> {
-        let mut bound = Bound::default();
+    pub(super) fn bind(self, previous: listen::Kept) -> Result<Bound, CorefileError> {
+        let mut bound = Bound::taking_over(previous);
         for ((address, port), socket) in self.sockets {
             let metrics = socket.counted.then(|| Arc::clone(self.metrics));
             let router = Router::of(&socket.label, socket.blocks, socket.any_class, metrics);

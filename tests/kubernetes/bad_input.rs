@@ -8,7 +8,7 @@ use futures::FutureExt;
 use headless_cluster::authority::Authority;
 use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -116,6 +116,7 @@ async fn right(programs: Programs) {
             file,
             context: None,
         }),
+        previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();
     let probe = program.probes().unwrap()[0];

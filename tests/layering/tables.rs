@@ -61,7 +61,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "commands",
-        "api apiserver listen output plugin process reconciler sandbox serve signals store",
+        "api apiserver corefile listen output plugin process reconciler sandbox serve signals store",
     ),
     row(3, "args", "commands output process"),
 ];

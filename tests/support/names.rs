@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use headless_dns::zone::Zone;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -66,6 +66,7 @@ impl Names {
             port: 0,
             interfaces: headless_dns::listen::interface_addresses().unwrap(),
             api,
+            previous: Kept::default(),
         };
         let program = Program::bind(setup).await.unwrap();
         let (server, zone) = (program.addresses()[0], program.zones().remove(0));

@@ -17,3 +17,12 @@ pub struct Ready {
     /// `host:port`; an empty host is every address.
     pub address: String,
 }
+
+/// `reload [INTERVAL] [JITTER]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// The time between two looks at the file.
+    pub every: Duration,
+    /// How much longer or shorter that may be, so that not all servers do it at once.
+    pub jitter: Duration,
+}
