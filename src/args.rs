@@ -132,7 +132,7 @@ impl Args {
     }
 
     fn begin(self, out: &Lines, err: &Lines) -> anyhow::Result<()> {
-        process::log(err, &self.log, self.log_json)?;
+        process::log(out, err, &self.log, self.log_json)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let outcome = runtime.block_on(async {
             match self.command {

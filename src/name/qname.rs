@@ -175,9 +175,25 @@ impl Hash for Qname {
 }
 
 /// As typed, with escapes where a label needs them (RFC 4343 section 2.1).
+/// With its final dot; octets that are no plain text as `\\DDD` (RFC 1035 section 5.1).
 impl fmt::Display for Qname {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.to_name(0), f)
+        if self.is_empty() {
+            return f.write_str(".");
+        }
+        for label in self.labels() {
+            for octet in label {
+                match octet {
+                    b'.' | b' ' | b'\'' | b'@' | b';' | b'(' | b')' | b'"' | b'\\' => {
+                        write!(f, "\\{}", char::from(*octet))?;
+                    }
+                    b'!'..=b'~' => write!(f, "{}", char::from(*octet))?,
+                    _ => write!(f, "\\{octet:03}")?,
+                }
+            }
+            f.write_str(".")?;
+        }
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ pub mod kubernetes;
 pub mod loadbalance;
 mod local;
 pub mod log;
+mod loops;
 mod minimal;
 mod noted;
 mod nsid;
@@ -37,7 +38,7 @@ mod whoami;
 
 use futures::future::BoxFuture;
 
-pub use block::{Block, Certificate, Cluster, Link, Parts, Reload, Stanza};
+pub use block::{Block, Certificate, Cluster, Link, LoopProbe, Parts, Reload, Stanza};
 pub use registry::{names, read_blocks};
 pub use router::{Chain, Detached, Next, Router};
 

@@ -4,8 +4,8 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, minimal, noted, nsid, prometheus, ready,
-    reload, rewrite, template, tls, transfer, whoami,
+    k8s_external, kubernetes, loadbalance, local, log, loops, minimal, noted, nsid, prometheus,
+    ready, reload, rewrite, template, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -76,10 +76,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("auto"),
     Fate::Refused("secondary"),
     Fate::Refused("etcd"),
-    Fate::WithoutEffect(
-        "loop",
-        "an upstream that is this server itself is refused at start",
-    ),
+    Fate::Supported(loops::PLUGIN),
     Fate::Supported(forward::PLUGIN),
     Fate::Refused("grpc"),
     Fate::Refused("grpc_server"),

@@ -2,9 +2,10 @@
 
 mod chain;
 pub mod files;
+mod loops;
 mod sockets;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use anyhow::Context;
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::admin::{self, Readiness, Token};
 use crate::api::Client;
@@ -20,7 +21,7 @@ use crate::apiserver::ApiServer;
 use crate::corefile::{self, Source};
 use crate::listen;
 use crate::metrics::Metrics;
-use crate::plugin::{Block, Reload, Router, read_blocks};
+use crate::plugin::{Block, LoopProbe, Reload, Router, read_blocks};
 use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
@@ -93,6 +94,8 @@ pub struct Program {
     kept: Kept,
     /// How often the file is looked at, and how much sooner or later that may be.
     reload: Option<Reload>,
+    /// Questions that find loops, and whom to ask.
+    loops: Vec<(LoopProbe, SocketAddr)>,
     /// It follows another server, whose probes answer until this one does.
     follows: bool,
     /// Cancelled when it serves.
@@ -139,8 +142,15 @@ impl Program {
         }
         let mut dns = listeners.bind(sockets)?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
+        let mut loops = Vec::new();
         for block in &blocks {
-            sockets::check_upstreams(block, &dns.addresses(), &local)?;
+            let own = sockets::own_addresses(block, setup.port, &dns.addresses());
+            match (&block.probe, own.first()) {
+                // Started, it finds loops by itself, those through others too.
+                (Some(probe), Some(server)) => loops.push((probe.clone(), *server)),
+                (Some(_), None) => {}
+                (None, _) => sockets::check_upstreams(block, &own, &local)?,
+            }
         }
         let mut binder = admin::Binder::taking_over(probes);
         let admin = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
@@ -153,6 +163,7 @@ impl Program {
                 metrics: Some(metrics),
             },
             reload: blocks.iter().find_map(|block| block.reload),
+            loops,
             follows,
             started: CancellationToken::new(),
             dns,
@@ -167,7 +178,7 @@ impl Program {
 
     /// The DNS sockets' addresses.
     #[must_use]
-    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+    pub fn addresses(&self) -> Vec<SocketAddr> {
         self.dns.addresses()
     }
 
@@ -175,7 +186,7 @@ impl Program {
     ///
     /// # Errors
     /// What the system says.
-    pub fn probes(&self) -> std::io::Result<Vec<std::net::SocketAddr>> {
+    pub fn probes(&self) -> std::io::Result<Vec<SocketAddr>> {
         self.admin.iter().map(admin::Bound::address).collect()
     }
 
@@ -266,15 +277,15 @@ impl Program {
         probe(&mut tasks, admin.drain(..), &stop_admin);
         self.started.cancel();
         let outcome = tokio::select! {
+            said = loops::first(self.loops) => {
+                error!(target: "dns_fatal", "{said}");
+                Err(anyhow::anyhow!(said))
+            }
             () = shutdown.cancelled() => Ok(()),
             () = taken_over.cancelled() => Ok(()),
             Some(ended) = watching.join_next() => Err(ended_by_itself(ended)),
             Some(ended) = tasks.join_next() => Err(ended_by_itself(ended.map(|()| "a probe's server stopped".into()))),
-            ended = &mut dns => Err(match ended {
-                Ok(Err(ended)) => ended.into(),
-                Ok(Ok(())) => anyhow::anyhow!("the DNS server stopped"),
-                Err(broken) => broken.into(),
-            }),
+            ended = &mut dns => Err(stopped(ended)),
         };
         let mut _leaving = None;
         if taken_over.is_cancelled() {
@@ -283,11 +294,10 @@ impl Program {
         } else {
             // From here on probes hear that this server is leaving, though it still answers.
             _leaving = Some(self.readiness.token("shutdown"));
-            if outcome.is_ok() {
-                tokio::time::sleep(self.lameduck).await;
-            }
         }
         if outcome.is_ok() {
+            let lame = self.lameduck * u32::from(!taken_over.is_cancelled());
+            tokio::time::sleep(lame).await;
             stop_dns.cancel();
             dns.await
                 .context("the DNS server broke while it drained")??;
@@ -296,6 +306,15 @@ impl Program {
         stop_admin.cancel();
         while tasks.join_next().await.is_some() {}
         outcome
+    }
+}
+
+/// The error for sockets that are served no more.
+fn stopped(ended: Result<Result<(), listen::ServerEnded>, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Err(ended)) => ended.into(),
+        Ok(Ok(())) => anyhow::anyhow!("the DNS server stopped"),
+        Err(broken) => broken.into(),
     }
 }
 

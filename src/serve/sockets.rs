@@ -209,6 +209,15 @@ fn read_certificate(spec: &Certificate) -> Result<rustls::ServerConfig, Corefile
     })
 }
 
+/// Those of the bound addresses that serve the block.
+pub(super) fn own_addresses(block: &Block, port: u16, bound: &[SocketAddr]) -> Vec<SocketAddr> {
+    let port = |key: &Key| key.port.unwrap_or_else(|| key.scheme.port(port));
+    let ports: Vec<u16> = block.keys.iter().map(port).collect();
+    // Port 0 is any that was free.
+    let is_own = |bound: &&SocketAddr| ports.contains(&bound.port()) || ports.contains(&0);
+    bound.iter().filter(is_own).copied().collect()
+}
+
 /// Refuses an upstream that is one of this server's own sockets: a query would never end. `local`: this machine's
 /// addresses.
 pub(super) fn check_upstreams(

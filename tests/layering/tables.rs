@@ -51,7 +51,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin api apiserver corefile listen metrics name plugin process store watch zone",
+        "admin api apiserver corefile listen message metrics name plugin process store watch zone",
     ),
     row(
         3,
@@ -133,7 +133,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",
-        "crates/cluster/src src/api src/commands src/plugin src/sandbox",
+        "crates/cluster/src src/api src/commands src/plugin src/sandbox src/serve/loops",
     ),
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "src/plugin"),

@@ -13,7 +13,7 @@ use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
 use crate::zone::{View, Zone};
 pub use listen::{Bind, Certificate, Place};
-pub use probes::{Health, Ready, Reload};
+pub use probes::{Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
 
 /// What the directives of a server block have set.
@@ -31,6 +31,8 @@ pub struct Block {
     pub ready: Option<Ready>,
     /// Where metrics are, over HTTP: `host:port`.
     pub metrics: Option<String>,
+    /// The question that finds loops.
+    pub probe: Option<LoopProbe>,
     /// How often the Corefile is looked at.
     pub reload: Option<Reload>,
     /// The cluster to watch.

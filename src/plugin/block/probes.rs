@@ -1,6 +1,11 @@
 //! What a block says over HTTP of the server's health.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
+
+use crate::corefile::Token;
+use crate::name::Name;
 
 /// `health [ADDRESS] { lameduck DURATION }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +30,17 @@ pub struct Reload {
     pub every: Duration,
     /// How much longer or shorter that may be, so that not all servers do it at once.
     pub jitter: Duration,
+}
+
+/// `loop`: a question that only this server asks itself.
+#[derive(Clone, Debug)]
+pub struct LoopProbe {
+    /// Its name.
+    pub qname: Name,
+    /// The zone that it is below.
+    pub zone: String,
+    /// How often it has come.
+    pub seen: Arc<AtomicU32>,
+    /// Where the file says so.
+    pub token: Token,
 }

@@ -7,6 +7,7 @@ mod tls;
 mod upstream;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -185,8 +186,18 @@ fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
     let address = upstream.peer.address;
     Failure {
         rcode,
-        why: format!("plugin/forward: no answer from any upstream, last: {address}: {error}")
-            .into(),
+        why: words(address, error).into(),
+    }
+}
+
+/// Go's words where it has some for the error, as people's parsers know them.
+fn words(address: SocketAddr, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::Other {
+        error.to_string()
+    } else if error.kind() == io::ErrorKind::TimedOut {
+        format!("read {address}: i/o timeout")
+    } else {
+        format!("plugin/forward: no answer from {address}: {error}")
     }
 }
 

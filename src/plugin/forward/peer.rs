@@ -93,20 +93,26 @@ impl Peer {
             if self.tls.is_some() || way == Way::Tcp {
                 return self.over_connection(query, id).await;
             }
-            let reply = self.over_udp(query, id).await?;
+            let socket = self.udp_socket().await?;
+            let named = |error| self.named(&socket, error);
+            let reply = self.over_udp(&socket, query, id);
+            let reply = tokio::time::timeout(self.limits.read_timeout, reply).await;
+            let reply = reply.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let reply = reply.map_err(named)?;
             if way == Way::Udp || reply[2] & TC == 0 {
                 return Ok(reply);
             }
             // Where no connection comes about, the cut reply is better than none.
             Ok(self.over_connection(query, id).await.unwrap_or(reply))
         };
-        tokio::time::timeout(self.limits.read_timeout, exchange)
+        // A connection has as long again.
+        tokio::time::timeout(2 * self.limits.read_timeout, exchange)
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    /// Over a socket of its own, for which the kernel picks a random port (RFC 5452 section 9).
-    async fn over_udp(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+    /// A socket for one question, for which the kernel picks a random port (RFC 5452 section 9).
+    async fn udp_socket(&self) -> io::Result<UdpSocket> {
         let any = if self.address.is_ipv4() {
             Ipv4Addr::UNSPECIFIED.into()
         } else {
@@ -115,15 +121,34 @@ impl Peer {
         let from = SocketAddr::new(self.limits.source.unwrap_or(any), 0);
         let socket = UdpSocket::bind(from).await?;
         socket.connect(self.address).await?;
+        Ok(socket)
+    }
+
+    /// Go's words for an error.
+    fn named(&self, socket: &UdpSocket, error: io::Error) -> io::Error {
+        let what = if error.kind() == io::ErrorKind::TimedOut {
+            "i/o timeout"
+        } else if error.kind() == io::ErrorKind::ConnectionRefused {
+            "read: connection refused"
+        } else {
+            return error;
+        };
+        let Ok(from) = socket.local_addr() else {
+            return error;
+        };
+        io::Error::other(format!("read udp {from}->{}: {what}", self.address))
+    }
+
+    async fn over_udp(&self, socket: &UdpSocket, query: &Query, id: u16) -> io::Result<Vec<u8>> {
         let request = encode_query(id, query);
         socket.send(&request).await?;
         for wait in AGAIN {
-            if let Ok(reply) = tokio::time::timeout(wait, datagram(&socket, id, query)).await {
+            if let Ok(reply) = tokio::time::timeout(wait, datagram(socket, id, query)).await {
                 return reply;
             }
             socket.send(&request).await?;
         }
-        datagram(&socket, id, query).await
+        datagram(socket, id, query).await
     }
 
     /// Over a connection that is there, or over a new one.

@@ -113,8 +113,12 @@ impl Field {
                 let Some(made) = rule.pattern.replace(&name, &rule.to) else {
                     return Ok(false);
                 };
-                let no_name =
-                    |_| Failure::servfail(format_args!("plugin/rewrite: '{made}' is no name"));
+                let no_name = |_| {
+                    Failure::servfail(format_args!(
+                        "invalid name after rewrite: {}",
+                        dotted(&made)
+                    ))
+                };
                 question.qname = absolute(&made).map_err(no_name)?.into();
                 responses.extend(rule.responses(&name, &dotted(&made)));
             }

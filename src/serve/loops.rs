@@ -1,0 +1,91 @@
+//! The probe of `loop`: a question to this server that nobody else asks. Where it comes back, there is a loop.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+
+use crate::message::encode_query;
+use crate::message::question::{Query, Question, RecordType};
+use crate::plugin::LoopProbe;
+
+/// How often it is tried: an upstream may not be there yet when this server starts.
+const TRIES: u32 = 30;
+
+/// How long one try takes, unless there is a reply.
+const TRY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the question has come back.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What is said of the first loop that is found; never returns where there is none.
+pub(super) async fn first(probes: Vec<(LoopProbe, SocketAddr)>) -> String {
+    let mut looking = JoinSet::new();
+    for (probe, server) in probes {
+        looking.spawn(find(probe, server));
+    }
+    while let Some(found) = looking.join_next().await {
+        if let Ok(Some(said)) = found {
+            return said;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Asks until there is a reply. Returns where there is a loop, and what to say of it.
+async fn find(probe: LoopProbe, server: SocketAddr) -> Option<String> {
+    let ip = match server.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let to = SocketAddr::new(ip, server.port());
+    for _ in 0..TRIES {
+        probe.seen.store(0, Ordering::Relaxed);
+        if let Ok(end) = once(&probe, to).await {
+            return end;
+        }
+    }
+    None
+}
+
+/// One question: what to say of the loop, nothing where there is a reply, an error where there is neither.
+async fn once(probe: &LoopProbe, to: SocketAddr) -> std::io::Result<Option<String>> {
+    let any = SocketAddr::new(to.ip(), 0);
+    let socket = UdpSocket::bind(any).await?;
+    socket.connect(to).await?;
+    let question = Question::new(probe.qname.clone(), RecordType::HINFO);
+    let query = Query::plain(question, socket.local_addr()?);
+    socket.send(&encode_query(rand::random(), &query)).await?;
+    let mut reply = [0; 512];
+    let mut looks = tokio::time::interval(LOOK);
+    let end = tokio::time::sleep(TRY);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            received = socket.recv(&mut reply) => return received.map(|_| None),
+            _ = looks.tick() => {
+                // Once it is this question, once more it is the same one come back.
+                if probe.seen.load(Ordering::Relaxed) > 1 {
+                    return Ok(Some(said(probe, &socket, to)));
+                }
+            }
+            () = &mut end => return Err(std::io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// CoreDNS's words.
+fn said(probe: &LoopProbe, socket: &UdpSocket, to: SocketAddr) -> String {
+    let from = socket.local_addr().map(|from| from.to_string());
+    format!(
+        "plugin/loop: Loop ({} -> :{}) detected for zone \"{}\", see https://coredns.io/plugins/loop#troubleshooting. \
+         Query: \"HINFO {}\"",
+        from.unwrap_or_default(),
+        to.port(),
+        probe.zone,
+        probe.qname,
+    )
+}
