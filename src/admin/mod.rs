@@ -153,9 +153,8 @@ impl Binder {
             let text = text();
             async move { (kind, text) }
         });
-        let missing = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
-        let router = Router::new().route("/metrics", page).fallback(missing);
-        self.bind(address, router).await
+        self.bind(address, Router::new().route("/metrics", page))
+            .await
     }
 
     async fn bind(&mut self, address: &str, router: Router) -> Result<Bound, BindError> {
@@ -171,6 +170,8 @@ impl Binder {
         let kept = listener.try_clone().map_err(error)?;
         self.kept.0.push((address.into(), kept));
         let listener = TcpListener::from_std(listener).map_err(error)?;
+        let missing = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
+        let router = router.fallback(missing);
         Ok(Bound { listener, router })
     }
 }

@@ -134,7 +134,9 @@ impl Reply {
                 Answer::Denied(_) | Answer::Unanswerable(_) => false,
             },
             Self::Composed(_) => true,
-            Self::Raw(_) | Self::Transfer(_) => false,
+            // Of one record, or of none, there is one order only.
+            Self::Raw(wire) => wire.get(6..8).is_some_and(|count| count > &[0, 1][..]),
+            Self::Transfer(_) => false,
         }
     }
 

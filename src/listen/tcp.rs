@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use super::answer::{Answered, answer};
 use crate::answer::Messages;
 use crate::message::question::Transport;
-use crate::plugin::Router;
+use crate::plugin::{Router, Timeouts};
 
 /// How long a connection may be silent: CoreDNS's.
 const IDLE: Duration = Duration::from_secs(10);
@@ -107,13 +107,18 @@ async fn connection(
     let slots = Arc::new(Semaphore::new(MAX_PIPELINED));
     let mut reader = BufReader::new(reader);
     let mut is_new = true;
+    let Timeouts { idle, queries } = router.timeouts();
+    let (idle, mut left) = (idle.unwrap_or(IDLE), queries);
     loop {
+        if left == Some(0) {
+            return Ok(());
+        }
         let slot = Arc::clone(&slots)
             .acquire_owned()
             .await
             .map_err(io::Error::other)?;
         let packet = tokio::select! {
-            packet = tokio::time::timeout(IDLE, read(&mut reader)) => packet.map_err(|_| io::ErrorKind::TimedOut)??,
+            packet = tokio::time::timeout(idle, read(&mut reader)) => packet.map_err(|_| io::ErrorKind::TimedOut)??,
             () = stopped(shutdown, is_new) => None,
             () = written.cancelled() => None,
         };
@@ -121,6 +126,7 @@ async fn connection(
             return Ok(());
         };
         is_new = false;
+        left = left.map(|left| left - 1);
         match answer(router, &packet, Transport::Tcp, client).await {
             Answered::Nothing => {}
             Answered::Now(reply) => send(&replies, reply).await,

@@ -1,5 +1,7 @@
 //! `loadbalance`: the records of each answer in a new order each time.
 
+use std::net::IpAddr;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rand::seq::SliceRandom;
@@ -14,31 +16,104 @@ use crate::message::record::{Record, RecordType};
 use crate::message::reply::ResponseCode;
 
 /// The handler.
-#[derive(Clone, Debug)]
-pub struct Loadbalance;
+#[derive(Clone, Debug, Default)]
+struct Loadbalance {
+    /// Addresses in these networks come first, those in the first one before the others.
+    prefer: Vec<Network>,
+}
 
 pub(super) const PLUGIN: Registration = Registration {
     name: "loadbalance",
     setup,
 };
 
-/// As in CoreDNS several are one.
+/// As in CoreDNS the last of several counts.
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    directives.iter().try_for_each(check)?;
-    block.links.push((PLUGIN.name, Box::new(Loadbalance)));
+    let mut last = Loadbalance::default();
+    for directive in directives.iter() {
+        last = read(directive)?;
+    }
+    block.links.push((PLUGIN.name, Box::new(last)));
     Ok(())
 }
 
-fn check(directive: &Directive) -> Result<(), CorefileError> {
-    directive.no_body()?;
+fn read(directive: &Directive) -> Result<Loadbalance, CorefileError> {
     match &directive.args[..] {
-        [] => Ok(()),
-        [policy] if policy.text == "round_robin" => Ok(()),
-        [policy, ..] => Err(policy.error(
-            format!("the policy '{}' is not supported", policy.text),
-            "round_robin, or nothing",
-        )),
+        [] => {}
+        [policy] if policy.text == "round_robin" => {}
+        [policy, ..] => {
+            return Err(policy.error(
+                format!("the policy '{}' is not supported", policy.text),
+                "round_robin, or nothing",
+            ));
+        }
     }
+    let mut prefer = Vec::new();
+    for property in &directive.body {
+        if property.name.text != "prefer" {
+            return Err(directive.unknown_property(property, "prefer"));
+        }
+        for arg in &property.args {
+            let problem = || arg.error(format!("'{}' is no network", arg.text), "a CIDR");
+            prefer.push(Network::read(&arg.text).ok_or_else(problem)?);
+        }
+    }
+    Ok(Loadbalance { prefer })
+}
+
+/// A network: an address and the length of its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Network(IpAddr, u32);
+
+impl Network {
+    fn read(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/')?;
+        let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse().ok()?);
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        (bits <= most).then_some(Self(address, bits))
+    }
+
+    fn has(self, address: IpAddr) -> bool {
+        let Self(network, bits) = self;
+        match (network, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let differ = a.to_bits() ^ b.to_bits();
+                differ.checked_shr(32 - bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let differ = a.to_bits() ^ b.to_bits();
+                differ.checked_shr(128 - bits).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl Loadbalance {
+    /// Sorts the preferred addresses before the others; else the order stays.
+    fn prefer(&self, records: &mut [Record]) {
+        if self.prefer.is_empty() {
+            return;
+        }
+        let first = records
+            .iter()
+            .position(|record| addressed(record).is_some());
+        let Some(first) = first else {
+            return;
+        };
+        records[first..].sort_by_key(|record| {
+            let address = addressed(record);
+            let mut networks = self.prefer.iter();
+            let place = networks.position(|network| address.is_some_and(|ip| network.has(ip)));
+            place.unwrap_or(usize::MAX)
+        });
+    }
+}
+
+/// The address that a record gives.
+fn addressed(record: &Record) -> Option<IpAddr> {
+    let is_address = matches!(record.record_type(), RecordType::A | RecordType::AAAA);
+    record.data.ip_addr().filter(|_| is_address)
 }
 
 impl Plugin for Loadbalance {
@@ -51,6 +126,7 @@ impl Plugin for Loadbalance {
             Ok(match reply.into_composed(&query.question) {
                 Some(mut reply) => {
                     shuffle(&mut reply.answer);
+                    self.prefer(&mut reply.answer);
                     shuffle(&mut reply.additional);
                     reply.into()
                 }
@@ -61,7 +137,7 @@ impl Plugin for Loadbalance {
     }
 }
 
-/// Aliases first and in order, then what is no address in order, then addresses shuffled.
+/// Aliases first and in order, then what is no address in order, then addresses shuffled, then mail exchanges shuffled.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a foreign enum: every other type is alike"
@@ -70,11 +146,14 @@ fn shuffle(records: &mut [Record]) {
     let rank = |record: &Record| match record.record_type() {
         RecordType::CNAME => 0,
         RecordType::A | RecordType::AAAA => 2,
+        RecordType::MX => 3,
         _ => 1,
     };
     records.sort_by_key(rank);
     let addresses = records.partition_point(|r| rank(r) < 2);
-    records[addresses..].shuffle(&mut rand::rng());
+    let exchanges = records.partition_point(|r| rank(r) < 3);
+    records[addresses..exchanges].shuffle(&mut rand::rng());
+    records[exchanges..].shuffle(&mut rand::rng());
 }
 
 #[cfg(test)]

@@ -32,15 +32,16 @@ mod reload;
 mod rewrite;
 mod router;
 mod template;
+mod timeouts;
 pub mod tls;
 pub mod transfer;
 mod whoami;
 
 use futures::future::BoxFuture;
 
-pub use block::{Block, Certificate, Cluster, Link, LoopProbe, Parts, Reload, Stanza};
+pub use block::{Block, Certificate, Cluster, Link, LoopProbe, Parts, Reload, Stanza, Timeouts};
 pub use registry::{names, read_blocks};
-pub use router::{Chain, Detached, Next, Router};
+pub use router::{Chain, Detached, Next, Router, Socket};
 
 use crate::answer::Reply;
 use crate::message::question::Query;

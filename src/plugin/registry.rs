@@ -5,7 +5,7 @@ use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
     k8s_external, kubernetes, loadbalance, local, log, loops, minimal, noted, nsid, prometheus,
-    ready, reload, rewrite, template, tls, transfer, whoami,
+    ready, reload, rewrite, template, timeouts, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
 
@@ -26,8 +26,6 @@ impl Fate {
     }
 }
 
-const BUILT_IN: &str = "built in";
-
 /// In the order of CoreDNS 1.14's chain.
 const PLUGINS: &[Fate] = &[
     Fate::WithoutEffect("root", "no plugin here reads zone files"),
@@ -35,7 +33,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("geoip"),
     Fate::Supported(noted::CANCEL),
     Fate::Supported(tls::PLUGIN),
-    Fate::WithoutEffect("timeouts", BUILT_IN),
+    Fate::Supported(timeouts::PLUGIN),
     Fate::Supported(noted::MULTISOCKET),
     Fate::Supported(reload::PLUGIN),
     Fate::Supported(nsid::PLUGIN),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::block::Timeouts;
 use super::prometheus::Counted;
 use super::{Handled, Plugin};
 use crate::answer::Reply;
@@ -25,8 +26,20 @@ pub struct Router {
     server: Arc<str>,
     /// Where queries are counted that no server block has.
     metrics: Option<Arc<Metrics>>,
+    /// What connections may take.
+    timeouts: Timeouts,
     /// For what goes on after the reply.
     itself: Weak<Self>,
+}
+
+/// What a router knows of its socket.
+pub struct Socket {
+    /// What metrics call it: `dns://:53`.
+    pub server: Arc<str>,
+    /// What connections may take.
+    pub timeouts: Timeouts,
+    /// Where queries are counted that no server block has.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 /// The rest of a chain.
@@ -51,22 +64,28 @@ impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
     #[must_use]
     pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
-        Self::of("dns://", blocks, any_class, None)
+        let socket = Socket {
+            server: "dns://".into(),
+            timeouts: Timeouts::default(),
+            metrics: None,
+        };
+        Self::of(socket, blocks, any_class)
     }
 
-    /// The same, with what metrics call it, and where queries are counted that no block has.
+    /// The same on a socket.
     #[must_use]
-    pub fn of(
-        server: &str,
-        blocks: Vec<(Name, Chain)>,
-        any_class: bool,
-        metrics: Option<Arc<Metrics>>,
-    ) -> Arc<Self> {
+    pub fn of(socket: Socket, blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
+        let Socket {
+            server,
+            timeouts,
+            metrics,
+        } = socket;
         let blocks = blocks.into_iter();
         Arc::new_cyclic(|itself| Self {
             blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),
             any_class,
-            server: server.into(),
+            server,
+            timeouts,
             metrics,
             itself: itself.clone(),
         })
@@ -78,6 +97,12 @@ impl Router {
             Ok(reply) => reply,
             Err(failure) => Reply::refusal(failure.rcode),
         }
+    }
+
+    /// What connections may take.
+    #[must_use]
+    pub fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// A query that no server block has.

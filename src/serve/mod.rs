@@ -279,7 +279,7 @@ impl Program {
         let outcome = tokio::select! {
             said = loops::first(self.loops) => {
                 error!(target: "dns_fatal", "{said}");
-                Err(anyhow::anyhow!(said))
+                Err(anyhow::anyhow!("a question came back to this server"))
             }
             () = shutdown.cancelled() => Ok(()),
             () = taken_over.cancelled() => Ok(()),

@@ -8,7 +8,7 @@ use crate::corefile::{CorefileError, Key, Scheme, Token};
 use crate::listen::{self, Bound, Inside, certificate};
 use crate::metrics::Metrics;
 use crate::name::Name;
-use crate::plugin::{Block, Certificate, Chain, Router};
+use crate::plugin::{self, Block, Certificate, Chain, Router, Timeouts};
 
 /// Address and port; no address is every address.
 type Place = (Option<IpAddr>, u16);
@@ -24,6 +24,7 @@ struct Socket {
     label: String,
     /// A block has its queries counted.
     counted: bool,
+    timeouts: Timeouts,
     encrypted: Option<(Inside, Certificate)>,
 }
 
@@ -77,11 +78,14 @@ impl<'a> Listeners<'a> {
                     any_class: false,
                     label: label(key, at),
                     counted: false,
+                    timeouts: Timeouts::default(),
                     encrypted: encrypted.clone(),
                 });
                 socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
                 socket.any_class |= block.any_class;
                 socket.counted |= block.metrics.is_some();
+                socket.timeouts.idle = block.timeouts.idle.or(socket.timeouts.idle);
+                socket.timeouts.queries = block.timeouts.queries.or(socket.timeouts.queries);
                 enabled(self.metrics, block, (&socket.label, &key.zone));
             }
             lines.push(format!("{}:{port}", key.zone));
@@ -147,7 +151,12 @@ impl<'a> Listeners<'a> {
         let mut bound = Bound::taking_over(previous);
         for ((address, port), socket) in self.sockets {
             let metrics = socket.counted.then(|| Arc::clone(self.metrics));
-            let router = Router::of(&socket.label, socket.blocks, socket.any_class, metrics);
+            let known = plugin::Socket {
+                server: socket.label.into(),
+                timeouts: socket.timeouts,
+                metrics,
+            };
+            let router = Router::of(known, socket.blocks, socket.any_class);
             let taken = match (address, socket.encrypted) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),

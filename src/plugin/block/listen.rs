@@ -1,6 +1,7 @@
 //! Where a block listens, and with which certificate.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::corefile::{CorefileError, Token};
 
@@ -70,4 +71,13 @@ fn resolve(
         }
     }
     Ok(addresses)
+}
+
+/// What connections may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// How long one may say nothing; CoreDNS's 10 s where this is not said.
+    pub idle: Option<Duration>,
+    /// How many questions one may ask; any number where this is not said.
+    pub queries: Option<u32>,
 }

@@ -12,7 +12,7 @@ use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
 use crate::zone::{View, Zone};
-pub use listen::{Bind, Certificate, Place};
+pub use listen::{Bind, Certificate, Place, Timeouts};
 pub use probes::{Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
 
@@ -25,6 +25,8 @@ pub struct Block {
     pub bind: Vec<Bind>,
     /// The certificate of encrypted transports.
     pub tls: Option<Certificate>,
+    /// What its connections may take.
+    pub timeouts: Timeouts,
     /// Liveness over HTTP.
     pub health: Option<Health>,
     /// Readiness over HTTP.

@@ -61,6 +61,10 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 }
 
 fn template(text: &str) -> Result<Template, String> {
+    // The parser never ends where an action does not.
+    if text.matches("{{").count() != text.matches("}}").count() {
+        return Err("an action does not end".into());
+    }
     let mut template = Template::default();
     template.add_func("parseInt", parse_int);
     template.add_func("slice", slice);
@@ -159,6 +163,10 @@ mod tests {
             assert_eq!(render(text, &fields).as_deref(), Ok(wanted), "{text}");
         }
         assert!(render("{{ parseInt .Group.a 16 4 }}", &fields).is_err());
-        assert!(check("{{ .Name").is_err() && check("{{ nothing .Name }}").is_err());
+        assert!(
+            check("{{ .Name ").is_err()
+                && check("{{ .Name").is_err()
+                && check("{{ nothing .Name }}").is_err()
+        );
     }
 }
