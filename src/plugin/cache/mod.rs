@@ -1,6 +1,7 @@
 //! `cache`: replies of upstreams and of other plugins, kept for their TTL. What the cluster's zone answers is never kept:
 //! it comes from memory, and is never old.
 
+mod kind;
 mod spec;
 mod store;
 
@@ -20,6 +21,7 @@ use crate::message::record::Record;
 use crate::message::reply::{Composed, ResponseCode};
 use crate::metrics::Metrics;
 use crate::name::Origin;
+use kind::Kind;
 use spec::{Bounds, Refresh, Spec, Stale};
 use store::{Entry, Key, Store};
 
@@ -37,47 +39,6 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// A label: what the cache is for.
     zones: String,
-}
-
-/// What kind of reply it is, which decides where it is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Success,
-    Denial,
-    Failure,
-    /// Names of servers to ask instead, or nothing at all.
-    Referral,
-    /// Not kept.
-    Other,
-}
-
-fn kind(reply: &Composed) -> Kind {
-    let has_soa = || {
-        let mut authority = reply.authority.iter();
-        authority.any(|record| record.record_type() == RecordType::SOA)
-    };
-    if reply.truncated {
-        Kind::Other
-    } else if reply.rcode == ResponseCode::NoError {
-        // An alias that leads to nothing is a denial of what it leads to.
-        let aliases = reply.answer.iter();
-        let mut others = aliases.filter(|record| record.record_type() != RecordType::CNAME);
-        if others.next().is_some() {
-            Kind::Success
-        } else if has_soa() {
-            Kind::Denial
-        } else if reply.answer.is_empty() {
-            Kind::Referral
-        } else {
-            Kind::Success
-        }
-    } else if reply.rcode == ResponseCode::NXDomain && has_soa() {
-        Kind::Denial
-    } else if matches!(reply.rcode, ResponseCode::ServFail | ResponseCode::NotImp) {
-        Kind::Failure
-    } else {
-        Kind::Other
-    }
 }
 
 fn records(reply: &mut Composed) -> impl Iterator<Item = &mut Record> {
@@ -194,9 +155,9 @@ impl Cache {
     }
 
     fn count_hit(&self, entry: &Entry, server: &str) {
-        let kind = match kind(&entry.reply) {
+        let kind = match entry.kind {
             Kind::Success | Kind::Referral => "success",
-            Kind::Denial | Kind::Failure | Kind::Other => "denial",
+            Kind::Denial | Kind::Failure | Kind::Incomplete | Kind::Other => "denial",
         };
         let labels = [server, kind, &self.0.zones, ""];
         self.0.metrics.cache.hits.with_label_values(&labels).inc();
@@ -282,11 +243,11 @@ impl Cache {
         let Some(mut composed) = reply.clone().into_composed(&query.question) else {
             return Ok(reply);
         };
-        let kind = kind(&composed);
+        let kind = Kind::of(&query.question, &composed);
         let lowest = records(&mut composed).map(|record| record.ttl).min();
         let clamp = |bounds: &Bounds| bounds.clamp(lowest.unwrap_or(bounds.least));
         let ttl = match kind {
-            Kind::Success => clamp(&spec.success),
+            Kind::Success | Kind::Incomplete => clamp(&spec.success),
             Kind::Denial => clamp(&spec.denial),
             Kind::Failure | Kind::Referral | Kind::Other => OTHER_TTL,
         };
@@ -309,7 +270,7 @@ impl Cache {
         } = &*self.0;
         let qname = &query.question.qname;
         let (key, now) = (Key::of(query), Instant::now());
-        let entry = |ttl| Arc::new(Entry::new(reply.clone(), ttl, now));
+        let entry = |ttl| Arc::new(Entry::new(reply.clone(), (kind, ttl), now));
         let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
         match kind {
             Kind::Success | Kind::Referral if !spec.no_success.cover(qname) => {
@@ -326,7 +287,12 @@ impl Cache {
                 let seconds = u32::try_from(spec.servfail.as_secs()).unwrap_or(OTHER_TTL);
                 denial.insert(key, entry(seconds.max(1)));
             }
-            Kind::Success | Kind::Denial | Kind::Failure | Kind::Referral | Kind::Other => {}
+            Kind::Success
+            | Kind::Denial
+            | Kind::Failure
+            | Kind::Referral
+            | Kind::Incomplete
+            | Kind::Other => {}
         }
     }
 }

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::kind::Kind;
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::reply::Composed;
 use crate::name::Qname;
@@ -40,6 +41,7 @@ impl Key {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) reply: Composed,
+    pub(super) kind: Kind,
     pub(super) stored: Instant,
     /// For how long it is fresh, in seconds.
     pub(super) ttl: u32,
@@ -56,9 +58,10 @@ struct Asked {
 }
 
 impl Entry {
-    pub(super) fn new(reply: Composed, ttl: u32, now: Instant) -> Self {
+    pub(super) fn new(reply: Composed, (kind, ttl): (Kind, u32), now: Instant) -> Self {
         Self {
             reply,
+            kind,
             stored: now,
             ttl,
             asked: Mutex::new(Asked {
@@ -167,7 +170,8 @@ mod tests {
     }
 
     fn entry(ttl: u32, now: Instant) -> Arc<Entry> {
-        Arc::new(Entry::new(Composed::empty(ResponseCode::NoError), ttl, now))
+        let reply = Composed::empty(ResponseCode::NoError);
+        Arc::new(Entry::new(reply, (Kind::Referral, ttl), now))
     }
 
     #[tokio::test(start_paused = true)]
