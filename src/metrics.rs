@@ -1,5 +1,6 @@
 //! What is counted, under CoreDNS's names, labels and buckets, so that dashboards and alerts made for it work.
 
+pub use prometheus::Gauge;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
@@ -17,6 +18,8 @@ pub struct Metrics {
     pub cache: Cache,
     /// Of `forward`.
     pub upstreams: Upstreams,
+    /// Of `hosts`: names and addresses, by hostsfile.
+    pub hosts_entries: GaugeVec,
     /// Panics that cost one query each.
     pub panics: IntCounter,
     /// Reloads that failed.
@@ -151,6 +154,11 @@ impl Metrics {
             dns: Dns::new(&make)?,
             cache: Cache::new(&make)?,
             upstreams: Upstreams::new(&make)?,
+            hosts_entries: make.gauges(
+                "coredns_hosts_entries",
+                "Names and addresses of hosts files and of lines in the Corefile.",
+                &["hostsfile"],
+            )?,
             panics: make.counter(
                 "coredns_panics_total",
                 "Panics, each of which cost one query.",

@@ -72,3 +72,32 @@ impl fmt::Display for CorefileError {
 }
 
 impl std::error::Error for CorefileError {}
+
+/// Everything that is wrong with a Corefile, in the order of its lines: one error or more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorefileErrors(Vec<CorefileError>);
+
+impl CorefileErrors {
+    /// These errors, in any order; `None` where there is none.
+    #[must_use]
+    pub fn of(mut errors: Vec<CorefileError>) -> Option<Self> {
+        errors.sort_by(|a, b| (&a.file.name, a.at.start).cmp(&(&b.file.name, b.at.start)));
+        (!errors.is_empty()).then_some(Self(errors))
+    }
+
+    /// The errors.
+    pub fn iter(&self) -> impl Iterator<Item = &CorefileError> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for CorefileErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            write!(f, "{}{error}", if i == 0 { "" } else { "\n\n" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CorefileErrors {}

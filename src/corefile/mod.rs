@@ -8,7 +8,7 @@ mod keys;
 mod lexer;
 mod parser;
 
-pub use error::CorefileError;
+pub use error::{CorefileError, CorefileErrors};
 pub use headless_objects::go_duration;
 pub use keys::{Key, Scheme, origins_of};
 pub use lexer::Token;
@@ -31,6 +31,9 @@ pub trait Source {
 
 /// kubeadm's Corefile: what a cluster's CoreDNS runs with, and what `serve` runs with where no file says otherwise.
 pub const KUBEADM: &str = include_str!("../../config/Corefile");
+
+/// What an empty Corefile stands for, as in CoreDNS: a server that tells who asks.
+pub const EMPTY: &str = ". {\n    whoami\n    log\n}\n";
 
 #[cfg(test)]
 mod tests;

@@ -208,6 +208,7 @@ impl Parser<'_> {
             if name.is("{") {
                 return Err(name.error("a `{` without a name before it on the line", "a directive"));
             }
+            let name = self.filled(name);
             directives.push(self.directive(name)?);
         }
     }

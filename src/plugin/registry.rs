@@ -1,4 +1,4 @@
-//! Every CoreDNS plugin name and its fate: supported, accepted without effect, or refused.
+//! Every CoreDNS plugin name and its fate: supported, accepted without effect, or refused with what to do instead.
 
 use super::block::Block;
 use super::kit::{Directives, Registration};
@@ -7,30 +7,34 @@ use super::{
     k8s_external, kubernetes, loadbalance, local, log, loops, minimal, noted, nsid, prometheus,
     ready, reload, rewrite, template, timeouts, tls, transfer, whoami,
 };
-use crate::corefile::{CorefileError, Directive, ServerBlock, Source};
+use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
 enum Fate {
     Supported(Registration),
     /// Leaves answers as they are; why it has no effect.
     WithoutEffect(&'static str, &'static str),
-    /// Would change answers, which must not be ignored.
-    Refused(&'static str),
+    /// Must not be ignored; what to write instead.
+    Refused(&'static str, &'static str),
 }
 
 impl Fate {
     fn name(&self) -> &'static str {
         match self {
             Self::Supported(plugin) => plugin.name,
-            Self::WithoutEffect(name, _) | Self::Refused(name) => name,
+            Self::WithoutEffect(name, _) | Self::Refused(name, _) => name,
         }
     }
 }
 
-/// In the order of CoreDNS 1.14's chain.
+const ELSEWHERE: &str = "`forward` of its zones to a CoreDNS that has it";
+const NO_TRACES: &str = "no such line: `log` and `prometheus` tell what is asked";
+const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport's limits are";
+
+/// In the order of CoreDNS 1.15's chain.
 const PLUGINS: &[Fate] = &[
     Fate::WithoutEffect("root", "no plugin here reads zone files"),
     Fate::Supported(noted::METADATA),
-    Fate::Refused("geoip"),
+    Fate::Refused("geoip", "no such line: nothing here asks where a client is"),
     Fate::Supported(noted::CANCEL),
     Fate::Supported(tls::PLUGIN),
     Fate::Supported(timeouts::PLUGIN),
@@ -40,76 +44,80 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(bufsize::PLUGIN),
     Fate::Supported(bind::PLUGIN),
     Fate::Supported(noted::DEBUG),
-    Fate::Refused("trace"),
+    Fate::Refused("trace", NO_TRACES),
     Fate::Supported(ready::PLUGIN),
     Fate::Supported(health::PLUGIN),
-    Fate::Refused("pprof"),
+    Fate::Refused(
+        "pprof",
+        "no such line: `perf record -p PID` shows where time is spent",
+    ),
     Fate::Supported(noted::SHED),
     Fate::Supported(prometheus::PLUGIN),
     Fate::Supported(errors::PLUGIN),
     Fate::Supported(log::PLUGIN),
-    Fate::Refused("dnstap"),
+    Fate::Refused("dnstap", NO_TRACES),
     Fate::Supported(local::PLUGIN),
-    Fate::Refused("dns64"),
+    Fate::Refused("dns64", ELSEWHERE),
     Fate::Supported(any::PLUGIN),
     Fate::Supported(chaos::PLUGIN),
     Fate::Supported(loadbalance::PLUGIN),
-    Fate::Refused("tsig"),
+    Fate::Refused("tsig", ELSEWHERE),
     Fate::Supported(rewrite::PLUGIN),
     Fate::Supported(autopath::PLUGIN),
-    Fate::Refused("acl"),
+    Fate::Refused("acl", ELSEWHERE),
     Fate::Supported(cache::PLUGIN),
     Fate::Supported(header::PLUGIN),
-    Fate::Refused("dnssec"),
+    Fate::Refused("dnssec", "no such line, or a signing server in front"),
     Fate::Supported(minimal::PLUGIN),
     Fate::Supported(template::PLUGIN),
     Fate::Supported(transfer::PLUGIN),
     Fate::Supported(hosts::PLUGIN),
-    Fate::Refused("route53"),
-    Fate::Refused("azure"),
-    Fate::Refused("clouddns"),
+    Fate::Refused("route53", ELSEWHERE),
+    Fate::Refused("azure", ELSEWHERE),
+    Fate::Refused("clouddns", ELSEWHERE),
     Fate::Supported(k8s_external::PLUGIN),
     Fate::Supported(kubernetes::PLUGIN),
-    Fate::Refused("file"),
-    Fate::Refused("auto"),
-    Fate::Refused("secondary"),
-    Fate::Refused("etcd"),
+    Fate::Refused("file", ELSEWHERE),
+    Fate::Refused("auto", ELSEWHERE),
+    Fate::Refused("secondary", ELSEWHERE),
+    Fate::Refused("etcd", ELSEWHERE),
     Fate::Supported(loops::PLUGIN),
     Fate::Supported(forward::PLUGIN),
-    Fate::Refused("grpc"),
-    Fate::Refused("grpc_server"),
-    Fate::Refused("https"),
-    Fate::Refused("https3"),
-    Fate::Refused("quic"),
-    Fate::Refused("erratic"),
+    Fate::Refused("grpc", "`forward` with `tls://`"),
+    Fate::Refused("grpc_server", TRANSPORT),
+    Fate::Refused("https", TRANSPORT),
+    Fate::Refused("https3", TRANSPORT),
+    Fate::Refused("quic", TRANSPORT),
+    Fate::Refused("erratic", ELSEWHERE),
     Fate::Supported(whoami::PLUGIN),
-    Fate::Refused("on"),
-    Fate::Refused("sign"),
-    Fate::Refused("view"),
-    Fate::Refused("nomad"),
+    Fate::Refused("on", "no such line: what runs this program can run others"),
+    Fate::Refused("sign", "no such line, or a signing server in front"),
+    Fate::Refused("view", ELSEWHERE),
+    Fate::Refused("nomad", ELSEWHERE),
 ];
 
 /// Reads the plugins of every server block.
 ///
 /// # Errors
-/// A directive that is unknown, refused, repeated or wrong, with its place.
+/// Every directive that is unknown, refused, repeated or wrong, with its place.
 pub fn read_blocks(
     blocks: &[ServerBlock],
     source: &dyn Source,
-) -> Result<Vec<Block>, CorefileError> {
-    blocks
-        .iter()
-        .map(|block| read_block(block, source))
-        .collect()
+) -> Result<Vec<Block>, CorefileErrors> {
+    let mut errors = Vec::new();
+    let read = |block| read_block(block, source, &mut errors);
+    let read = blocks.iter().map(read).collect();
+    CorefileErrors::of(errors).map_or(Ok(read), Err)
 }
 
-fn read_block(read: &ServerBlock, source: &dyn Source) -> Result<Block, CorefileError> {
+/// Reads one block as far as it can be read.
+fn read_block(read: &ServerBlock, source: &dyn Source, errors: &mut Vec<CorefileError>) -> Block {
     let mut block = Block {
         keys: read.keys.clone(),
         ..Block::default()
     };
     for directive in &read.directives {
-        check(directive, &mut block)?;
+        errors.extend(check(directive, &mut block).err());
     }
     for fate in PLUGINS {
         let Fate::Supported(plugin) = fate else {
@@ -117,10 +125,10 @@ fn read_block(read: &ServerBlock, source: &dyn Source) -> Result<Block, Corefile
         };
         let named = Directives::named(plugin.name, &read.directives, &read.keys, source);
         if let Some(directives) = named {
-            (plugin.setup)(&directives, &mut block)?;
+            errors.extend((plugin.setup)(&directives, &mut block).err());
         }
     }
-    Ok(block)
+    block
 }
 
 /// Refuses what nobody can read, and notes what has no effect.
@@ -132,13 +140,10 @@ fn check(directive: &Directive, block: &mut Block) -> Result<(), CorefileError> 
             block.without_effect.push((name.text.clone(), *why));
             Ok(())
         }
-        Some(Fate::Refused(_)) => {
-            let problem = format!(
-                "the plugin `{}` is not supported, and leaving it out would change answers",
-                name.text
-            );
-            Err(name.error(problem, supported()))
-        }
+        Some(Fate::Refused(_, instead)) => Err(name.error(
+            format!("the plugin `{}` is not supported", name.text),
+            *instead,
+        )),
         None => Err(name.error(format!("unknown directive '{}'", name.text), supported())),
     }
 }

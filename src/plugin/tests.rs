@@ -5,7 +5,7 @@ use std::io;
 use futures::FutureExt;
 
 use super::*;
-use crate::corefile::{self, CorefileError, Source};
+use crate::corefile::{self, CorefileError, CorefileErrors, Source};
 use crate::message::question::{Question, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
@@ -65,9 +65,10 @@ impl Source for Files {
     }
 }
 
-fn blocks(directives: &str) -> Result<Vec<Block>, CorefileError> {
+fn blocks(directives: &str) -> Result<Vec<Block>, CorefileErrors> {
     let text = format!("cluster.local:53 {{\n{directives}\n}}");
-    read_blocks(&corefile::parse("Corefile", &text, &Files)?, &Files)
+    let blocks = corefile::parse("Corefile", &text, &Files).unwrap();
+    read_blocks(&blocks, &Files)
 }
 
 /// A block with these directives.
@@ -77,7 +78,9 @@ pub(super) fn block(directives: &str) -> Block {
 
 /// What is wrong with these directives.
 pub(super) fn error(directives: &str) -> String {
-    blocks(directives).unwrap_err().problem().to_owned()
+    let errors = blocks(directives).unwrap_err();
+    let problems: Vec<_> = errors.iter().map(CorefileError::problem).collect();
+    problems.join("; ")
 }
 
 /// What `parse` makes of a directive, which stands alone in its block.
@@ -125,10 +128,7 @@ fn kubeadm_s_corefile_is_accepted_and_all_of_it_has_effect() {
 fn no_directive_is_mistyped_and_ignored() {
     for (text, problem) in [
         ("forwrad . 192.0.2.1", "unknown directive 'forwrad'"),
-        (
-            "route53 a b",
-            "the plugin `route53` is not supported, and leaving it out would change answers",
-        ),
+        ("route53 a b", "the plugin `route53` is not supported"),
         (
             "kubernetes\nkubernetes",
             "`kubernetes` stands twice in this block",
@@ -144,6 +144,10 @@ fn no_directive_is_mistyped_and_ignored() {
             "the policy 'weighted' is not supported",
         ),
         ("errors file", "`errors` writes to the log only"),
+        (
+            "ready 8181\nroute53 a\nhealth {\n lameduck 5\n}\nforwrad",
+            "8181 has no port; the plugin `route53` is not supported; '5' is no duration; unknown directive 'forwrad'",
+        ),
     ] {
         assert_eq!(error(text), problem, "{text}");
     }

@@ -102,6 +102,20 @@ pub struct Program {
     started: CancellationToken,
 }
 
+/// The server blocks of a Corefile; what of it has no effect is said.
+fn read(setup: &Setup<'_>) -> anyhow::Result<Vec<Block>> {
+    let mut blocks = corefile::parse(setup.name, setup.text, setup.source)?;
+    if blocks.is_empty() {
+        warn!(file = %setup.name, "the Corefile is empty: `whoami` answers every question");
+        blocks = corefile::parse(setup.name, corefile::EMPTY, setup.source)?;
+    }
+    let blocks = read_blocks(&blocks, setup.source)?;
+    for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
+        info!(plugin = %name, "accepted without effect: {why}");
+    }
+    Ok(blocks)
+}
+
 /// A `kubernetes` stanza at work.
 struct Watched {
     watches: Watches,
@@ -115,12 +129,7 @@ impl Program {
     /// # Errors
     /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
     pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
-        let blocks = corefile::parse(setup.name, setup.text, setup.source)
-            .and_then(|blocks| read_blocks(&blocks, setup.source));
-        let blocks = blocks?;
-        for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
-            info!(plugin = %name, "accepted without effect: {why}");
-        }
+        let blocks = read(&setup)?;
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token("dns");

@@ -18,6 +18,7 @@ use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::record::{self, Record};
 use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::metrics::Gauge;
 use crate::name::Origins;
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -113,10 +114,14 @@ fn ttl(property: &Directive) -> Result<u32, CorefileError> {
 }
 
 impl Link for Spec {
-    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         let hosts = Hosts {
             spec: self.clone(),
-            table: Arc::default(),
+            table: Arc::new(Served {
+                table: RwLock::default(),
+                seen: RwLock::default(),
+                entries: parts.metrics.hosts_entries.with_label_values(&[&self.file]),
+            }),
             watching: OnceLock::new(),
         };
         let (seen, text) = (modified(&self.file), std::fs::read_to_string(&self.file));
@@ -141,10 +146,11 @@ fn modified(file: &str) -> Option<(SystemTime, u64)> {
 }
 
 /// What is served, and which state of the file it is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Served {
     table: RwLock<Arc<Table>>,
     seen: RwLock<Option<(SystemTime, u64)>>,
+    entries: Gauge,
 }
 
 /// The handler.
@@ -157,6 +163,8 @@ struct Hosts {
 impl Spec {
     fn publish(&self, served: &Served, text: &str) {
         let table = Table::read(&format!("{text}\n{}", self.inline));
+        let entries = u32::try_from(table.len()).unwrap_or(u32::MAX);
+        served.entries.set(entries.into());
         *served.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     }
 

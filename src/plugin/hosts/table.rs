@@ -53,6 +53,12 @@ impl Table {
         found.map(Vec::as_slice)
     }
 
+    /// How many pairs of name and address are here, and pairs of address and name.
+    pub(super) fn len(&self) -> usize {
+        let (addresses, names) = (self.addresses.values(), self.names.values());
+        addresses.map(Vec::len).sum::<usize>() + names.map(Vec::len).sum::<usize>()
+    }
+
     /// The names of an address.
     pub(super) fn names(&self, address: IpAddr) -> &[Name] {
         self.names.get(&address).map_or(&[], Vec::as_slice)
