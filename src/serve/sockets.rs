@@ -1,7 +1,7 @@
 //! Which sockets a Corefile asks for, and which server blocks answer on each.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme, Token};
@@ -227,6 +227,9 @@ pub(super) fn own_addresses(block: &Block, port: u16, bound: &[SocketAddr]) -> V
     bound.iter().filter(is_own).copied().collect()
 }
 
+/// In a container, Docker's own resolver: what is sent there is redirected, whoever listens on it.
+const DOCKER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+
 /// Refuses an upstream that is one of this server's own sockets: a query would never end. `local`: this machine's
 /// addresses.
 pub(super) fn check_upstreams(
@@ -235,7 +238,7 @@ pub(super) fn check_upstreams(
     local: &[IpAddr],
 ) -> Result<(), CorefileError> {
     for (upstream, token) in &block.upstreams {
-        let ours = |ip: IpAddr| ip.is_loopback() || local.contains(&ip);
+        let ours = |ip: IpAddr| ip != DOCKER && ip.is_loopback() || local.contains(&ip);
         let hit = |b: &&SocketAddr| {
             b.port() == upstream.port()
                 && (b.ip() == upstream.ip() || b.ip().is_unspecified() && ours(upstream.ip()))
@@ -280,7 +283,8 @@ mod tests {
 
     #[test]
     fn an_upstream_that_is_ourselves_is_refused() {
-        let read = parse("Corefile", ". {\nforward . 10.0.0.5\n}", &Files).unwrap();
+        let text = ". {\nforward . 10.0.0.5 127.0.0.11\n}";
+        let read = parse("Corefile", text, &Files).unwrap();
         let block = read_blocks(&read, &Files).unwrap().remove(0);
         let local = ["10.0.0.5".parse().unwrap()];
         let problem = |bound: &str, local: &[IpAddr]| {

@@ -92,14 +92,23 @@ impl Spec {
             "ttl" => self.ttl = ttl(property)?,
             "reload" => self.reload = duration(property.one_arg("a duration, or 0")?)?,
             address if address.parse::<std::net::IpAddr>().is_ok() => {
-                let names = property.args.iter().map(|name| name.text.as_str());
-                let words: Vec<&str> = std::iter::once(address).chain(names).collect();
-                self.inline += &(words.join(" ") + "\n");
+                self.inline += &(words(property) + "\n");
             }
+            // A variable that is not set: CoreDNS starts too.
+            "" => warn!(line = %words(property), "a line of `hosts` begins with no address"),
             _ => return Err(directive.unknown_property(property, PROPERTIES)),
         }
         Ok(())
     }
+}
+
+/// The words of a line, with a blank between them.
+fn words(line: &Directive) -> String {
+    let words = std::iter::once(&line.name).chain(&line.args);
+    words
+        .map(|word| word.text.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn ttl(property: &Directive) -> Result<u32, CorefileError> {
