@@ -18,6 +18,8 @@ pub struct Metrics {
     pub cache: Cache,
     /// Of `forward`.
     pub upstreams: Upstreams,
+    /// Of `template`.
+    pub template: Templates,
     /// Of `hosts`: names and addresses, by hostsfile.
     pub hosts_entries: GaugeVec,
     /// Panics that cost one query each.
@@ -73,6 +75,17 @@ pub struct Upstreams {
     pub all_down: IntCounter,
     /// Queries that came while `max_concurrent` others waited.
     pub rejected: IntCounter,
+}
+
+/// Of `template`; each has the labels server, zone, view, class, type.
+#[derive(Debug)]
+pub struct Templates {
+    /// Questions that a template's expression fits.
+    pub matches: IntCounterVec,
+    /// Templates that made no text, by section and template too.
+    pub failures: IntCounterVec,
+    /// Text that was no record, by section and template too.
+    pub bad_records: IntCounterVec,
 }
 
 /// Octets: CoreDNS's bounds.
@@ -154,6 +167,7 @@ impl Metrics {
             dns: Dns::new(&make)?,
             cache: Cache::new(&make)?,
             upstreams: Upstreams::new(&make)?,
+            template: Templates::new(&make)?,
             hosts_entries: make.gauges(
                 "coredns_hosts_entries",
                 "Names and addresses of hosts files and of lines in the Corefile.",
@@ -259,6 +273,29 @@ impl Upstreams {
             rejected: make.counter(
                 "coredns_forward_max_concurrent_rejects_total",
                 "Queries that came while max_concurrent others waited.",
+            )?,
+        })
+    }
+}
+
+impl Templates {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        const QUESTION: &[&str] = &["server", "zone", "view", "class", "type"];
+        let of_template = [QUESTION, &["section", "template"]].concat();
+        let counters = |name: &str, help| make.counters(name, help, &of_template);
+        Ok(Self {
+            matches: make.counters(
+                "coredns_template_matches_total",
+                "Questions that a template's expression fits.",
+                QUESTION,
+            )?,
+            failures: counters(
+                "coredns_template_template_failures_total",
+                "Templates that made no text.",
+            )?,
+            bad_records: counters(
+                "coredns_template_rr_failures_total",
+                "Text that was no record.",
             )?,
         })
     }

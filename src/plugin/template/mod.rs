@@ -4,6 +4,7 @@ mod render;
 mod spec;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -12,16 +13,19 @@ use regex::Regex;
 pub(super) use spec::PLUGIN;
 
 use self::render::Fields;
+use super::block::{Link, Parts};
 use super::{Handled, Next, Plugin};
+use crate::corefile::CorefileError;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
 use crate::message::record::{Record, named_in};
 use crate::message::reply::{Composed, Failure, ResponseCode, Said};
 use crate::message::text;
+use crate::metrics::Metrics;
 use crate::name::Origins;
 
-/// The handler.
+/// What the directive says.
 #[derive(Clone, Debug)]
-struct Template {
+struct Spec {
     /// `None`: any.
     qclass: Option<DNSClass>,
     qtype: Option<RecordType>,
@@ -36,24 +40,46 @@ struct Template {
     fallthrough: Option<Origins>,
 }
 
-impl Template {
-    /// Whether class, type and zone fit.
+impl Spec {
+    /// Whether class, type and zone fit; a question for ANY fits every template.
     fn fits(&self, question: &Question) -> bool {
-        self.qclass.is_none_or(|qclass| qclass == question.qclass)
-            && self.qtype.is_none_or(|qtype| qtype == question.qtype)
+        let any_class = question.qclass == DNSClass::ANY;
+        let any_type = question.qtype == RecordType::ANY;
+        self.qclass
+            .is_none_or(|qclass| any_class || qclass == question.qclass)
+            && self
+                .qtype
+                .is_none_or(|qtype| any_type || qtype == question.qtype)
             && self.origins.cover(&question.qname)
     }
+}
 
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(Template {
+            spec: self.clone(),
+            metrics: Arc::clone(&parts.metrics),
+        }))
+    }
+}
+
+/// The handler.
+struct Template {
+    spec: Spec,
+    metrics: Arc<Metrics>,
+}
+
+impl Template {
     /// The reply; `None`: no expression fits.
-    fn reply(&self, query: &Query) -> Option<Result<Composed, Failure>> {
+    fn reply(&self, query: &Query, server: &str) -> Option<Result<Composed, Failure>> {
         let question = &query.question;
         let name = question.qname.to_lowercase().to_string();
-        let found = self.matches.iter().find_map(|regex| {
+        let found = self.spec.matches.iter().find_map(|regex| {
             let captures = regex.captures(&name)?;
             Some((regex, captures))
         });
         let (regex, captures) = found?;
-        let zone = self.origins.of(&question.qname);
+        let zone = self.spec.origins.of(&question.qname);
         let fields = Fields {
             zone: zone.map_or(String::new(), |(zone, _)| {
                 zone.name.to_lowercase().to_string()
@@ -72,27 +98,41 @@ impl Template {
             captures,
             regex,
         };
-        Some(self.composed(&fields))
+        let labels = [server, &fields.zone, "", &fields.class, &fields.qtype];
+        let matches = &self.metrics.template.matches;
+        matches.with_label_values(&labels).inc();
+        Some(self.composed(&fields, &labels))
     }
 
-    fn composed(&self, fields: &Fields<'_>) -> Result<Composed, Failure> {
-        if self.rcode == ResponseCode::ServFail {
+    fn composed(&self, fields: &Fields<'_>, labels: &[&str; 5]) -> Result<Composed, Failure> {
+        let spec = &self.spec;
+        if spec.rcode == ResponseCode::ServFail {
             return Err(Failure::servfail("plugin/template: the file has it fail"));
         }
-        let section = |templates: &[String]| -> Result<Vec<Record>, Failure> {
+        let counters = &self.metrics.template;
+        let section = |name: &str, templates: &[String]| -> Result<Vec<Record>, Failure> {
             let read = |template: &String| {
-                let record = render::render(template, fields).and_then(|text| text::record(&text));
-                record.map_err(|error| Failure::servfail(format_args!("plugin/template: {error}")))
+                let (record, failures) = match render::render(template, fields) {
+                    Ok(text) => (text::record(&text), &counters.bad_records),
+                    Err(error) => (Err(error), &counters.failures),
+                };
+                record.map_err(|error| {
+                    let [server, zone, view, class, qtype] = *labels;
+                    let template = render::plain(template);
+                    let labels = [server, zone, view, class, qtype, name, &template];
+                    failures.with_label_values(&labels).inc();
+                    Failure::servfail(format_args!("plugin/template: {error}"))
+                })
             };
             templates.iter().map(read).collect()
         };
         Ok(Composed {
             authoritative: true,
-            answer: section(&self.answer)?,
-            authority: section(&self.authority)?,
-            additional: section(&self.additional)?,
-            error: self.error.clone(),
-            ..Composed::empty(self.rcode)
+            answer: section("answer", &spec.answer)?,
+            additional: section("additional", &spec.additional)?,
+            authority: section("authority", &spec.authority)?,
+            error: spec.error.clone(),
+            ..Composed::empty(spec.rcode)
         })
     }
 }
@@ -103,14 +143,15 @@ fn remote(ip: IpAddr) -> String {
 
 impl Plugin for Template {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        if !self.fits(&query.question) {
+        let spec = &self.spec;
+        if !spec.fits(&query.question) {
             return next.handle(query);
         }
-        match self.reply(query) {
+        match self.reply(query, next.server()) {
             Some(Ok(reply)) => complete(query, reply, next).boxed(),
             Some(Err(failure)) => futures::future::ready(Err(failure)).boxed(),
             None => {
-                let falls = self.fallthrough.as_ref();
+                let falls = spec.fallthrough.as_ref();
                 if falls.is_some_and(|origins| origins.cover(&query.question.qname)) {
                     return next.handle(query);
                 }

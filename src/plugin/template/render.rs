@@ -60,10 +60,55 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     template(text).map(drop)
 }
 
+/// How many actions a template may have, and how many parentheses an action: more than a record needs.
+const MAX_ACTIONS: usize = 200;
+const MAX_PARENTHESES: usize = 50;
+
+/// What stands between `{{` and `}}`; quotes and comments may hold either. The parser never ends where an action does not.
+fn actions(text: &str) -> Result<Vec<&str>, String> {
+    let (mut rest, mut actions) = (text, Vec::new());
+    while let Some((_, action)) = rest.split_once("{{") {
+        let end = end_of_action(action).ok_or("an action does not end")?;
+        actions.push(action[..end].trim());
+        rest = &action[end + 2..];
+    }
+    Ok(actions)
+}
+
+/// Where the `}}` stands that ends an action.
+fn end_of_action(action: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut octets = action.bytes().enumerate();
+    while let Some((at, octet)) = octets.next() {
+        match (quote, octet) {
+            (Some(b'"' | b'\''), b'\\') => {
+                octets.next();
+            }
+            (Some(open), octet) if open == octet => quote = None,
+            (None, b'"' | b'\'' | b'`') => quote = Some(octet),
+            (None, b'}') if action[at..].starts_with("}}") => return Some(at),
+            (Some(_) | None, _) => {}
+        }
+    }
+    None
+}
+
 fn template(text: &str) -> Result<Template, String> {
-    // The parser never ends where an action does not.
-    if text.matches("{{").count() != text.matches("}}").count() {
-        return Err("an action does not end".into());
+    let actions = actions(text)?;
+    if actions.len() > MAX_ACTIONS {
+        return Err(format!("it has more than {MAX_ACTIONS} actions"));
+    }
+    for action in actions {
+        // The parser and the rendering call themselves for each pair of parentheses, and for each template that is named.
+        if action.matches('(').count() > MAX_PARENTHESES {
+            return Err(format!(
+                "an action has more than {MAX_PARENTHESES} parentheses"
+            ));
+        }
+        let word = action.trim_start_matches('-').split_whitespace().next();
+        if let Some(word @ ("define" | "template" | "block")) = word {
+            return Err(format!("`{word}` is not supported"));
+        }
     }
     let mut template = Template::default();
     template.add_func("parseInt", parse_int);
@@ -75,6 +120,17 @@ fn template(text: &str) -> Result<Template, String> {
         .parse(text.as_str())
         .map_err(|error| error.to_string())?;
     Ok(template)
+}
+
+/// A template as Go writes one: no blanks at the ends of its actions.
+pub(super) fn plain(text: &str) -> String {
+    let mut parts = text.split("{{");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (action, rest) = part.split_once("}}").unwrap_or((part, ""));
+        plain += &format!("{{{{{}}}}}{rest}", action.trim());
+    }
+    plain
 }
 
 /// The text that a template makes of these fields.
@@ -126,6 +182,32 @@ fn slice(args: &[Value]) -> Result<Value, FuncError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_never_end_is_no_template() {
+        let deep = format!("{{{{{}.Name{}}}}}", "(".repeat(51), ")".repeat(51));
+        let nested = "{{if .Name}}".repeat(101) + &"{{end}}".repeat(101);
+        for (text, problem) in [
+            ("{{ .Name", "an action does not end"),
+            (r#"{{ "}}" "#, "an action does not end"),
+            (r#"{{ "\"}}" "#, "an action does not end"),
+            (&deep, "an action has more than 50 parentheses"),
+            (&nested, "it has more than 200 actions"),
+            (r#"{{ template "x" }}"#, "`template` is not supported"),
+            (r#"{{- define "x" }}{{ end }}"#, "`define` is not supported"),
+        ] {
+            assert_eq!(check(text), Err(problem.into()), "{text}");
+        }
+        assert_eq!(check(r#"{{ "}}" }} {{ .Name }}"#), Ok(()));
+    }
+
+    #[test]
+    fn a_template_is_counted_as_go_writes_it() {
+        assert_eq!(
+            plain("{{ .Name }} 1 IN A {{- .Zone -}} x"),
+            "{{.Name}} 1 IN A {{- .Zone -}} x"
+        );
+    }
 
     #[test]
     fn templates_say_what_go_s_say() {

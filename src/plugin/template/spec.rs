@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use super::{Said, Template, render};
+use super::{Said, Spec, render};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, RecordType};
 use crate::message::rcode_named;
@@ -26,12 +26,12 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Template, CorefileError> {
+fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, CorefileError> {
     const EXPECTED: &str = "a class, a type, and zones";
     let [qclass, qtype, zones @ ..] = &directive.args[..] else {
         return Err(directive.name.error("`template` needs arguments", EXPECTED));
     };
-    let mut template = Template {
+    let mut template = Spec {
         qclass: any(qclass, |text| text.parse::<DNSClass>().ok(), "class")?,
         qtype: any(qtype, |text| text.parse::<RecordType>().ok(), "type")?,
         origins: directives.origins(zones)?.into(),
@@ -73,7 +73,7 @@ fn any<T>(
     read(&text).map(Some).ok_or_else(problem)
 }
 
-impl Template {
+impl Spec {
     fn property(
         &mut self,
         directive: &Directive,
