@@ -117,7 +117,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("http_body_util", "crates/cluster/src src/api src/watch"),
     ("hyper", "crates/cluster/src src/admin/http"),
     ("hyper_util", "crates/cluster/src/listen src/admin/http"),
-    ("indexmap", "src/plugin/cache"),
+    ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",
         "crates/cluster/src crates/objects/src src/commands src/reconciler src/statefulset src/watch",

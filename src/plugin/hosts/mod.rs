@@ -133,7 +133,7 @@ impl Link for Spec {
             }),
             watching: OnceLock::new(),
         };
-        let (seen, text) = (modified(&self.file), std::fs::read_to_string(&self.file));
+        let (seen, text) = (modified(&self.file), read(&self.file));
         if let Err(error) = &text {
             warn!(file = %self.file, %error, "a hosts file cannot be read");
         }
@@ -146,6 +146,12 @@ impl Link for Spec {
             .unwrap_or_else(PoisonError::into_inner) = seen;
         Ok(Arc::new(hosts))
     }
+}
+
+/// The file's text; what of it is no UTF-8 is no name.
+fn read(file: &str) -> io::Result<String> {
+    let octets = std::fs::read(file)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
 }
 
 /// When the file was changed, and its size; `None` where it is not there.
@@ -184,7 +190,7 @@ impl Spec {
         if *seen == now {
             return;
         }
-        match std::fs::read_to_string(&self.file) {
+        match read(&self.file) {
             Ok(text) => self.publish(served, &text),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.publish(served, ""),
             Err(error) => warn!(file = %self.file, %error, "a hosts file cannot be read"),
@@ -226,7 +232,7 @@ impl Hosts {
         let ttl = self.spec.ttl;
         if question.qtype == RecordType::PTR {
             let address = qname.reverse_address().filter(|_| self.spec.reverse)?;
-            let names = table.names(address).iter();
+            let names = table.names(address);
             let ours = names.filter(|name| self.spec.origins.cover(&(*name).into()));
             let answer = ours.map(|name| record::pointer(owner.clone(), ttl, name.clone()));
             return positive(answer.collect()).filter(|reply| !reply.answer.is_empty());

@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use ahash::RandomState;
+use indexmap::IndexSet;
 
 use crate::name::{Name, absolute};
+
+type Addresses = IndexSet<IpAddr, RandomState>;
+type Names = IndexSet<Name, RandomState>;
 
 /// Names and addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Table {
     /// By name, in lower case, with its final dot; in the order of the file.
-    addresses: HashMap<String, Vec<IpAddr>, RandomState>,
-    names: HashMap<IpAddr, Vec<Name>, RandomState>,
+    addresses: HashMap<String, Addresses, RandomState>,
+    names: HashMap<IpAddr, Names, RandomState>,
 }
 
 impl Table {
@@ -36,38 +40,31 @@ impl Table {
             let name = name.to_lowercase();
             let key = name.to_string();
             if !key.starts_with("*.") {
-                push(self.names.entry(address).or_default(), name);
+                self.names.entry(address).or_default().insert(name);
             }
-            push(self.addresses.entry(key).or_default(), address);
+            self.addresses.entry(key).or_default().insert(address);
         }
     }
 
     /// The addresses of a name in lower case, also those of a `*` in place of its first label; `None`: nobody says
     /// anything of it.
-    pub(super) fn addresses(&self, name: &str) -> Option<&[IpAddr]> {
+    pub(super) fn addresses(&self, name: &str) -> Option<&Addresses> {
         let wildcard = || {
             let (_, parent) = name.split_once('.')?;
             self.addresses.get(&format!("*.{parent}"))
         };
-        let found = self.addresses.get(name).or_else(wildcard);
-        found.map(Vec::as_slice)
+        self.addresses.get(name).or_else(wildcard)
     }
 
     /// How many pairs of name and address are here, and pairs of address and name.
     pub(super) fn len(&self) -> usize {
         let (addresses, names) = (self.addresses.values(), self.names.values());
-        addresses.map(Vec::len).sum::<usize>() + names.map(Vec::len).sum::<usize>()
+        addresses.map(Addresses::len).sum::<usize>() + names.map(Names::len).sum::<usize>()
     }
 
     /// The names of an address.
-    pub(super) fn names(&self, address: IpAddr) -> &[Name] {
-        self.names.get(&address).map_or(&[], Vec::as_slice)
-    }
-}
-
-fn push<T: PartialEq>(list: &mut Vec<T>, item: T) {
-    if !list.contains(&item) {
-        list.push(item);
+    pub(super) fn names(&self, address: IpAddr) -> impl Iterator<Item = &Name> {
+        self.names.get(&address).into_iter().flatten()
     }
 }
 
@@ -103,7 +100,7 @@ mod tests {
             assert_eq!(addresses(name).as_deref(), wanted, "{name}");
         }
         let names = |ip: &str| {
-            let names = table.names(ip.parse().unwrap()).iter();
+            let names = table.names(ip.parse().unwrap());
             names.map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(names("10.0.0.1"), ["one.test.", "alias.test."]);
