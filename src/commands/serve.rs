@@ -135,7 +135,7 @@ async fn supervise(
         };
         let now = start.content();
         if now.is_none() && asked {
-            warn!("SIGUSR1: a Corefile from the standard input cannot be read again");
+            warn!("SIGUSR1: the Corefile cannot be read again, and the old one stays");
         }
         if now.is_none() || !asked && now == seen {
             continue;

@@ -1,6 +1,6 @@
 //! The Corefile: grammar and spans, no plugins. Files and environment come through a [`Source`].
 //!
-//! The grammar is CoreDNS 1.14's (Caddy v1): server blocks, directives with optional bodies, snippets, imports,
+//! The grammar is CoreDNS 1.15's (Caddy v1): server blocks, directives with optional bodies, snippets, imports,
 //! `{$NAME}` and `{%NAME%}`.
 
 mod error;

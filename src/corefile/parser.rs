@@ -100,6 +100,9 @@ impl Directive {
 /// How many imports a Corefile may have: enough for any, and an end to one that imports itself.
 const MAX_IMPORTS: usize = 10_000;
 
+/// How many blocks may stand in each other: more than any plugin's properties need.
+const MAX_DEPTH: usize = 16;
+
 /// Reads a Corefile. `name` is what errors call it, and where relative imports start.
 ///
 /// # Errors
@@ -115,6 +118,7 @@ pub fn parse(
         source,
         snippets: HashMap::new(),
         imports: 0,
+        depth: 0,
         last: None,
     };
     let mut blocks = Vec::new();
@@ -131,6 +135,8 @@ struct Parser<'s> {
     source: &'s dyn Source,
     snippets: HashMap<String, Vec<Token>>,
     imports: usize,
+    /// How many blocks are open.
+    depth: usize,
     /// The last token taken, for errors at the end of the file.
     last: Option<Token>,
 }
@@ -195,6 +201,13 @@ impl Parser<'_> {
 
     /// Directives up to the closing brace, or to the end of a file without braces.
     fn directives(&mut self, braces: bool) -> Result<Vec<Directive>, CorefileError> {
+        self.depth += 1;
+        let directives = self.directives_at_depth(braces);
+        self.depth -= 1;
+        directives
+    }
+
+    fn directives_at_depth(&mut self, braces: bool) -> Result<Vec<Directive>, CorefileError> {
         let mut directives = Vec::new();
         loop {
             while self.expand_import()? {}
@@ -217,6 +230,10 @@ impl Parser<'_> {
         let mut args = Vec::new();
         while let Some(token) = self.tokens.pop_front_if(|token| token.same_line(&name)) {
             self.last = Some(token.clone());
+            if token.is("{") && self.depth >= MAX_DEPTH {
+                let expected = format!("at most {MAX_DEPTH} blocks in each other");
+                return Err(token.error("this block is too deep", expected));
+            }
             if token.is("{") {
                 if let Some(extra) = self.tokens.front().filter(|t| t.same_line(&name)) {
                     return Err(

@@ -44,6 +44,7 @@ pub(super) async fn answer(
         let reply = async { router.answer(&query).await.encode(&query) };
         let reply = AssertUnwindSafe(reply).catch_unwind().await;
         reply.unwrap_or_else(|_| {
+            router.count_panic();
             error!(qname = %query.question.qname, qtype = %query.question.qtype, "panicked while answering");
             Messages::One(bare)
         })

@@ -69,13 +69,16 @@ impl<'q> From<&'q Query> for Envelope<'q> {
     }
 }
 
+/// The most that a datagram carries over IPv4, in octets: what the heads of IP (RFC 791) and UDP (RFC 768) leave of 65,535.
+const MAX_DATAGRAM: u16 = 65_507;
+
 /// The size that a reply may have, in octets.
 #[must_use]
 pub fn limit(transport: Transport, edns: Option<Edns>) -> u16 {
     match (transport, edns) {
         (Transport::Tcp, _) => u16::MAX,
         (Transport::Udp, None) => PLAIN_UDP_SIZE,
-        (Transport::Udp, Some(edns)) => edns.udp_size.max(PLAIN_UDP_SIZE),
+        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(PLAIN_UDP_SIZE, MAX_DATAGRAM),
     }
 }
 

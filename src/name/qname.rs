@@ -98,10 +98,10 @@ impl Qname {
         (0..self.len()).map(|i| self.label(i))
     }
 
-    /// Whether label `i` is this word, in any case; `word` is lower case.
+    /// Whether there is a label `i` and it is this word, in any case; `word` is lower case.
     #[must_use]
     pub fn is(&self, i: usize, word: &[u8]) -> bool {
-        self.lower(i) == word
+        i < self.len() && self.lower(i) == word
     }
 
     /// The same name in lower case.
@@ -219,6 +219,7 @@ mod tests {
         assert_eq!((name.lower(0), name.lower(1)), (&b"web"[..], &b"ns"[..]));
         assert_eq!(name.lower_wire(0, 2), b"\x03web\x02ns");
         assert_eq!((name.offset(1), name.offset(3)), (4, 11));
+        assert!(name.is(1, b"ns") && !name.is(0, b"ns") && !name.is(3, b"ns"));
         let root = Qname::read(b"\x00").unwrap();
         assert_eq!((root.is_empty(), root.typed()), (true, &b"\x00"[..]));
         assert_eq!(root, Qname::default());

@@ -29,12 +29,18 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     let mut words = directive.args.iter().map(|arg| arg.text.clone());
     let own = || format!("headless-dns-{}", env!("CARGO_PKG_VERSION"));
     let chaos = Chaos {
-        version: words.next().unwrap_or_else(own),
-        authors: words.collect(),
+        version: trimmed(words.next().unwrap_or_else(own)),
+        authors: words.map(trimmed).collect(),
     };
     block.any_class = true;
     block.links.push((PLUGIN.name, Box::new(chaos)));
     Ok(())
+}
+
+/// The first 255 octets, which is what a string of a TXT record takes (RFC 1035 section 3.3.14).
+fn trimmed(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(255));
+    text
 }
 
 impl Chaos {

@@ -1,5 +1,6 @@
 //! From a query to the chain of the server block it belongs to.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
@@ -50,6 +51,8 @@ pub struct Next<'a> {
     /// The place of the next plugin.
     at: usize,
     depth: usize,
+    /// How many questions the client's has become.
+    asked: &'a AtomicUsize,
 }
 
 /// The rest of a chain, for what goes on after the reply.
@@ -58,7 +61,11 @@ pub struct Detached {
     chain: Chain,
     at: usize,
     depth: usize,
+    asked: AtomicUsize,
 }
+
+/// How many questions a client's may become on its way: names of a search list, each with aliases.
+const MAX_ASKED: usize = 64;
 
 impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
@@ -93,7 +100,7 @@ impl Router {
 
     /// Answers a query. There is always a reply.
     pub async fn answer(&self, query: &Query) -> Reply {
-        match self.ask(query, 0).await {
+        match self.ask(query, 0, &AtomicUsize::new(0)).await {
             Ok(reply) => reply,
             Err(failure) => Reply::refusal(failure.rcode),
         }
@@ -103,6 +110,13 @@ impl Router {
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts
+    }
+
+    /// A panic, which has cost a query.
+    pub fn count_panic(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.panics.inc();
+        }
     }
 
     /// A query that no server block has.
@@ -118,7 +132,12 @@ impl Router {
         }
     }
 
-    fn ask<'a>(&'a self, query: &'a Query, depth: usize) -> BoxFuture<'a, Handled> {
+    fn ask<'a>(
+        &'a self,
+        query: &'a Query,
+        depth: usize,
+        asked: &'a AtomicUsize,
+    ) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         let refused = |why: &str| {
             self.count_dropped(query);
@@ -137,6 +156,7 @@ impl Router {
                 chain,
                 at: 0,
                 depth,
+                asked,
             }
             .handle(query),
             Some(_) | None => refused("no server block has this name"),
@@ -184,19 +204,21 @@ impl<'a> Next<'a> {
             chain: Arc::clone(self.chain),
             at: self.at,
             depth: self.depth,
+            asked: AtomicUsize::new(self.asked.load(Ordering::Relaxed)),
         })
     }
 
     /// Asks the whole server another question, as the same client: from the choice of the server block on.
     pub async fn ask(self, query: &Query, question: Question) -> Handled {
-        if self.depth >= MAX_ALIASES {
+        let too_many = || self.asked.fetch_add(1, Ordering::Relaxed) >= MAX_ASKED;
+        if self.depth >= MAX_ALIASES || too_many() {
             return Err(Failure::servfail("too many aliases"));
         }
         let query = Query {
             question,
             ..query.clone()
         };
-        self.router.ask(&query, self.depth + 1).await
+        self.router.ask(&query, self.depth + 1, self.asked).await
     }
 }
 
@@ -208,6 +230,7 @@ impl Detached {
             chain: &self.chain,
             at: self.at,
             depth: self.depth,
+            asked: &self.asked,
         };
         next.handle(&query).await
     }
@@ -275,5 +298,31 @@ mod tests {
             rcode(&query("example.org", RecordType::A)),
             ResponseCode::NoError
         );
+    }
+    /// Asks the whole server twice more.
+    struct Asks(AtomicUsize);
+
+    impl Plugin for Asks {
+        fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let twice = async move {
+                let _first = next.ask(query, query.question.clone()).await;
+                next.ask(query, query.question.clone()).await
+            };
+            twice.boxed()
+        }
+    }
+
+    #[test]
+    fn one_question_becomes_so_many_and_no_more() {
+        let asks = Arc::new(Asks(AtomicUsize::new(0)));
+        let chain = Arc::from([Arc::clone(&asks) as Arc<dyn Plugin>]);
+        let router = Router::new(vec![(Name::root(), chain)], false);
+        let query = query("example.org", RecordType::A);
+        assert_eq!(
+            futures::executor::block_on(router.answer(&query)).rcode(),
+            ResponseCode::ServFail
+        );
+        assert_eq!(asks.0.load(Ordering::Relaxed), 1 + MAX_ASKED);
     }
 }

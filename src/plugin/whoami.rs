@@ -27,7 +27,6 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
         directive.no_args()?;
         directive.no_body()
     })?;
-    block.any_class = true;
     block.links.push((PLUGIN.name, Box::new(Whoami)));
     Ok(())
 }

@@ -21,7 +21,6 @@ const FIELDS: &str = "name, type, class, edns0, ttl, rcode or cname";
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let rules: Result<Vec<Rule>, _> = directives.iter().map(read).collect();
     // A rule may turn any class into IN.
-    block.any_class = true;
     block
         .links
         .push((PLUGIN.name, Box::new(Rewrite::new(rules?))));
