@@ -25,7 +25,7 @@ struct Server {
     port: u16,
     corefile: PathBuf,
     log: std::io::Lines<BufReader<std::process::ChildStderr>>,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
 }
 
 /// A file that gives the name this address.
@@ -57,7 +57,7 @@ impl Server {
                     port,
                     corefile,
                     log,
-                    folder,
+                    _folder: folder,
                 };
             }
             child.wait().unwrap();
@@ -77,7 +77,13 @@ impl Server {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         kill(pid, Signal::SIGTERM).unwrap();
         assert!(self.child.wait().unwrap().success());
-        drop(self.folder);
+    }
+}
+
+/// A test that fails leaves no server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
     }
 }
 
