@@ -1,6 +1,7 @@
 //! DNS names as this project uses them: absolute, compared without case, echoed as typed (RFC 4343).
 
 mod origins;
+mod presentation;
 mod qname;
 
 use std::borrow::Borrow;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 pub use hickory_proto::rr::Name;
 pub use origins::{Origin, Origins};
+pub use presentation::{NoName, absolute};
 pub use qname::Qname;
 use smallvec::SmallVec;
 
@@ -79,16 +81,6 @@ impl fmt::Debug for ServiceKey {
 #[must_use]
 pub fn text(label: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(label)
-}
-
-/// Reads an absolute name from text; the final dot is optional.
-///
-/// # Errors
-/// A name that RFC 1035 section 2.3.4 does not allow (label over 63 octets, name over 255).
-pub fn absolute(name: &str) -> Result<Name, hickory_proto::ProtoError> {
-    let mut name = Name::from_ascii(name)?;
-    name.set_fqdn(true);
-    Ok(name)
 }
 
 /// `labels`, then `suffix`; `None` where the result is no name (RFC 1035 section 2.3.4).

@@ -95,6 +95,10 @@ pub fn origins_of(word: &str) -> Result<Vec<Name>, String> {
         let bits: u8 = bits.parse().map_err(|_| format!("{word} is no CIDR"))?;
         return reverse_zones(ip, bits).ok_or_else(|| format!("{word} is no CIDR"));
     }
+    // Names may have any octets, but these are slips of the pen: a stray brace, a format in the place of a zone.
+    if let Some(slip) = word.chars().find(|c| "{}()\"';,".contains(*c)) {
+        return Err(format!("{word} is no zone: it has a `{slip}`"));
+    }
     let zone = absolute(word).map_err(|error| format!("{word} is no zone: {error}"))?;
     Ok(vec![zone.to_lowercase()])
 }

@@ -3,9 +3,12 @@
 use hickory_proto::serialize::txt::Parser;
 
 use super::record::Record;
+use crate::name::{Name, absolute};
 
 /// The TTL of a record that says none, in seconds: that of Go's and BIND's tools.
 const TTL: u32 = 3600;
+
+const NONE: &str = "there is no record";
 
 /// Reads one record; names without a final dot are complete all the same.
 ///
@@ -16,16 +19,26 @@ pub fn record(text: &str) -> Result<Record, String> {
     if text.trim_start().starts_with('$') || text.contains('\n') {
         return Err("a record was expected, in one line".into());
     }
-    let zone = format!("$ORIGIN .\n$TTL {TTL}\n{text}\n");
-    let (_, sets) = Parser::new(zone, None, Some(crate::name::Name::root()))
+    // The owner is read here: for hickory-proto a label is text, and `\\DDD` octal.
+    let (owner, rest) = text.trim_start().split_once([' ', '\t']).ok_or(NONE)?;
+    let owner = match owner {
+        "@" => Name::root(),
+        owner if owner.starts_with(';') => return Err(NONE.into()),
+        owner => absolute(owner).map_err(|error| format!("'{owner}' is no name: {error}"))?,
+    };
+    let zone = format!("$ORIGIN .\n$TTL {TTL}\n. {rest}\n");
+    let (_, sets) = Parser::new(zone, None, Some(Name::root()))
         .parse()
         .map_err(|error| error.to_string())?;
     let mut records = sets
         .into_values()
         .flat_map(|set| set.records_without_rrsigs().cloned().collect::<Vec<_>>());
     match (records.next(), records.next()) {
-        (Some(record), None) => Ok(record),
-        (None, _) => Err("there is no record".into()),
+        (Some(mut record), None) => {
+            record.name = owner;
+            Ok(record)
+        }
+        (None, _) => Err(NONE.into()),
         (Some(_), Some(_)) => Err("there is more than one record".into()),
     }
 }
@@ -53,5 +66,7 @@ mod tests {
         }
         assert!(record("a.test. 60 IN A nowhere").is_err());
         assert!(record("").is_err());
+        let odd = record(r"-x\252.test. 60 IN A 10.0.0.1").unwrap();
+        assert_eq!(odd.name.iter().next(), Some(&b"-x\xfc"[..]));
     }
 }

@@ -5,7 +5,7 @@ use regex::Regex;
 use super::pattern::{Pattern, dotted};
 use crate::message::record::{Record, named_in};
 use crate::message::reply::{Composed, ResponseCode};
-use crate::name::{Name, absolute};
+use crate::name::{Name, Qname, absolute};
 
 /// What a rule does to the reply.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Map {
 
     /// What becomes of a name; `None`: it does not match, or what it would become is no name.
     pub(super) fn apply(&self, name: &Name) -> Option<Name> {
-        let text = dotted(&name.to_lowercase().to_string());
+        let text = dotted(&Qname::from(name).to_lowercase().to_string());
         absolute(&self.pattern.replace(&text, &self.to)?).ok()
     }
 }
