@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
-use super::HEADER;
 use super::question::{DNSClass, Edns, Query, Question, RecordType, Transport};
 use super::record::RData;
-use super::skim;
+use super::{HEADER, options, skim};
 use crate::name::Qname;
 
 /// What a packet turns out to be.
@@ -115,7 +114,7 @@ fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
             true,
         ) => {
             let length = usize::from(u16::from_be_bytes([rest[9], rest[10]]));
-            if options.len() != length || !are_whole(options) {
+            if options.len() != length || !options::are_whole(options) {
                 return None;
             }
             let edns = Edns {
@@ -136,17 +135,6 @@ fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
         options: options.to_vec(),
         serial: None,
     })
-}
-
-/// Whether every option is whole.
-fn are_whole(mut options: &[u8]) -> bool {
-    while let Some((&[_, _, l0, l1], rest)) = options.split_first_chunk::<4>() {
-        let Some(next) = rest.get(usize::from(u16::from_be_bytes([l0, l1]))..) else {
-            return false;
-        };
-        options = next;
-    }
-    options.is_empty()
 }
 
 /// A body of any kind; `None` where it cannot be read.

@@ -1,8 +1,8 @@
 //! A message read without being taken apart: where its records stand. What is not looked at stays as it came, to the
 //! octet.
 
-use super::HEADER;
 use super::question::{Edns, Query};
+use super::{HEADER, options};
 
 /// The type of an OPT record (RFC 6891 section 6.1.1).
 const OPT: u16 = 41;
@@ -100,10 +100,9 @@ pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
 /// Adds an option to a message's OPT record, where there is one.
 pub fn add_option(wire: &mut Vec<u8>, code: u16, data: &[u8]) {
     let opt = places(wire).and_then(|places| places.into_iter().find(|p| p.rtype == OPT));
-    let (Some(opt), Ok(length)) = (opt, u16::try_from(data.len())) else {
+    let (Some(opt), Some(option)) = (opt, options::written(code, data)) else {
         return;
     };
-    let option = [&code.to_be_bytes(), &length.to_be_bytes(), data].concat();
     let Ok(size) = u16::try_from(opt.end - opt.data + option.len()) else {
         return;
     };

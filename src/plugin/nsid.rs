@@ -8,6 +8,7 @@ use super::kit::{Directives, Registration, host_name};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::CorefileError;
+use crate::message::options::{self, NSID};
 use crate::message::question::{Edns, Query};
 use crate::message::skim;
 
@@ -15,9 +16,6 @@ pub(super) const PLUGIN: Registration = Registration {
     name: "nsid",
     setup,
 };
-
-/// The option's code (RFC 5001 section 2.1).
-const NSID: u16 = 3;
 
 /// `nsid [TEXT...]`; without text the host's name.
 #[derive(Clone, Debug)]
@@ -36,21 +34,11 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-/// Whether the options have an empty NSID, which asks for the server's.
-fn is_asked(mut options: &[u8]) -> bool {
-    while let [c0, c1, l0, l1, rest @ ..] = options {
-        let length = usize::from(u16::from_be_bytes([*l0, *l1]));
-        if u16::from_be_bytes([*c0, *c1]) == NSID {
-            return true;
-        }
-        options = rest.get(length..).unwrap_or_default();
-    }
-    false
-}
-
 impl Plugin for Nsid {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        let Some(edns) = query.edns.filter(|_| is_asked(&query.options)) else {
+        // An empty one asks for the server's.
+        let is_asked = || options::each(&query.options).any(|(code, _)| code == NSID);
+        let Some(edns) = query.edns.filter(|_| is_asked()) else {
             return next.handle(query);
         };
         async move {

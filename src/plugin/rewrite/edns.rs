@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::corefile::{CorefileError, Token};
+use crate::message::options::{self, NSID};
 use crate::message::question::{Edns, Query, Transport};
 
 /// What becomes of an option.
@@ -39,8 +40,7 @@ pub(super) struct Rule {
     data: Data,
 }
 
-/// Codes of the registry.
-const NSID: u16 = 3;
+/// The client's network (RFC 7871 section 6).
 const SUBNET: u16 = 8;
 
 /// The size of a request to which an OPT record is added: CoreDNS's.
@@ -91,7 +91,8 @@ impl Rule {
             udp_size: SIZE,
             dnssec_ok: false,
         });
-        let mut options = split(&query.options);
+        let all = options::each(&query.options);
+        let mut options: Vec<_> = all.map(|(code, data)| (code, data.to_vec())).collect();
         let there = options.iter().position(|(code, _)| *code == self.code);
         match (self.action, there) {
             (Action::Unset, _) => options.retain(|(code, _)| *code != self.code),
@@ -101,7 +102,8 @@ impl Rule {
                 options.push((self.code, self.octets(query)));
             }
         }
-        query.options = options.iter().flat_map(written).collect();
+        let written = |(code, data): &(u16, Vec<u8>)| options::written(*code, data);
+        query.options = options.iter().filter_map(written).flatten().collect();
     }
 
     fn octets(&self, query: &Query) -> Vec<u8> {
@@ -192,21 +194,4 @@ fn octets(hex: &str) -> Option<Vec<u8>> {
     }
     let pair = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).ok();
     (0..hex.len()).step_by(2).map(pair).collect()
-}
-
-/// Options by their codes.
-fn split(mut octets: &[u8]) -> Vec<(u16, Vec<u8>)> {
-    let mut options = Vec::new();
-    while let [c0, c1, l0, l1, rest @ ..] = octets {
-        let length = usize::from(u16::from_be_bytes([*l0, *l1])).min(rest.len());
-        let (data, next) = rest.split_at(length);
-        options.push((u16::from_be_bytes([*c0, *c1]), data.to_vec()));
-        octets = next;
-    }
-    options
-}
-
-fn written((code, data): &(u16, Vec<u8>)) -> Vec<u8> {
-    let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
-    [&code.to_be_bytes(), &length.to_be_bytes(), &data[..]].concat()
 }
