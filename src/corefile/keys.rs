@@ -90,10 +90,9 @@ pub fn origins_of(word: &str) -> Result<Vec<Name>, String> {
     if word.is_empty() {
         return Ok(vec![Name::root()]);
     }
-    if let Some((ip, bits)) = word.split_once('/') {
-        let ip: IpAddr = ip.parse().map_err(|_| format!("{word} is no CIDR"))?;
-        let bits: u8 = bits.parse().map_err(|_| format!("{word} is no CIDR"))?;
-        return reverse_zones(ip, bits).ok_or_else(|| format!("{word} is no CIDR"));
+    if word.contains('/') {
+        let zones = cidr(word).and_then(|(ip, bits)| reverse_zones(ip, bits));
+        return zones.ok_or_else(|| format!("{word} is no CIDR"));
     }
     // Names may have any octets, but these are slips of the pen: a stray brace, a format in the place of a zone.
     if let Some(slip) = word.chars().find(|c| "{}()\"';,".contains(*c)) {
@@ -103,15 +102,21 @@ pub fn origins_of(word: &str) -> Result<Vec<Name>, String> {
     Ok(vec![zone.to_lowercase()])
 }
 
+/// A network as `ADDRESS/BITS` (RFC 4632 section 3.1), the address with all its bits; `None` where it is none.
+#[must_use]
+pub fn cidr(word: &str) -> Option<(IpAddr, u8)> {
+    let (ip, bits) = word.split_once('/')?;
+    let (ip, bits): (IpAddr, u8) = (ip.parse().ok()?, bits.parse().ok()?);
+    let width = if ip.is_ipv4() { 32 } else { 128 };
+    (bits <= width).then_some((ip, bits))
+}
+
 /// The zones that hold exactly the addresses of a prefix: split at the next octet (IPv4) or nibble (IPv6).
 fn reverse_zones(ip: IpAddr, bits: u8) -> Option<Vec<Name>> {
     let (width, step, address) = match ip {
         IpAddr::V4(v4) => (32, 8, u128::from(u32::from(v4))),
         IpAddr::V6(v6) => (128, 4, u128::from(v6)),
     };
-    if bits > width {
-        return None;
-    }
     let whole = bits.div_ceil(step) * step;
     let labels_left_out = usize::from((width - whole) / step);
     let mask = |bits: u8| {

@@ -10,7 +10,7 @@ mod parser;
 
 pub use error::{CorefileError, CorefileErrors};
 pub use headless_objects::go_duration;
-pub use keys::{Key, Scheme, origins_of};
+pub use keys::{Key, Scheme, cidr, origins_of};
 pub use lexer::Token;
 pub use parser::{Directive, ServerBlock, parse};
 

@@ -71,6 +71,15 @@ impl Directive {
         Ok(&self.args)
     }
 
+    /// Refuses arguments and a body.
+    ///
+    /// # Errors
+    /// Where there is one.
+    pub fn bare(&self) -> Result<(), CorefileError> {
+        self.no_args()?;
+        self.no_body()
+    }
+
     /// Refuses a body.
     ///
     /// # Errors

@@ -20,9 +20,7 @@ const TTL: u32 = 8482;
 struct Any;
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_args()?;
-    directive.no_body()?;
+    directives.only_bare()?;
     block.links.push((PLUGIN.name, Box::new(Any)));
     Ok(())
 }

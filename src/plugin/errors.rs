@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{Level, debug, error, info, warn};
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, duration};
+use super::kit::{Directives, Registration, duration, expression};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;
@@ -62,14 +62,9 @@ fn consolidate(property: &Directive) -> Result<Consolidate, CorefileError> {
     let [every, like, options @ ..] = property.some_args(EXPECTED)? else {
         return Err(property.name.error("`consolidate` is not whole", EXPECTED));
     };
-    let no_expression = |error: regex::Error| {
-        let text = error.to_string();
-        let why = text.lines().last().unwrap_or_default().to_owned();
-        like.error(format!("'{}' is no expression: {why}", like.text), EXPECTED)
-    };
     let mut rule = Consolidate {
         every: duration(every)?,
-        like: Regex::new(&like.text).map_err(no_expression)?,
+        like: expression(like, EXPECTED)?,
         level: Level::ERROR,
         show_first: false,
     };

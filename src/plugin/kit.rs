@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use regex::Regex;
 use resolv_conf::{Config, ScopedIp};
 
 use super::block::Block;
@@ -65,6 +66,16 @@ impl<'a> Directives<'a> {
         })
     }
 
+    /// The only one, which has neither arguments nor properties.
+    ///
+    /// # Errors
+    /// Where there is another, or more of it.
+    pub fn only_bare(&self) -> Result<&'a Directive, CorefileError> {
+        let directive = self.only()?;
+        directive.bare()?;
+        Ok(directive)
+    }
+
     /// The origins that arguments name; those of the block where there are none.
     ///
     /// # Errors
@@ -125,6 +136,18 @@ pub fn duration(arg: &Token) -> Result<Duration, CorefileError> {
     go_duration(&arg.text).ok_or_else(|| {
         let problem = format!("'{}' is no duration", arg.text);
         arg.error(problem, "a duration such as `5s`")
+    })
+}
+
+/// A regular expression.
+///
+/// # Errors
+/// Where it is none.
+pub fn expression(arg: &Token, expected: &str) -> Result<Regex, CorefileError> {
+    Regex::new(&arg.text).map_err(|error| {
+        let text = error.to_string();
+        let why = text.lines().last().unwrap_or_default();
+        arg.error(format!("'{}' is no expression: {why}", arg.text), expected)
     })
 }
 

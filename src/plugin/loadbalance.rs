@@ -10,7 +10,7 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::{CorefileError, Directive};
+use crate::corefile::{CorefileError, Directive, cidr};
 use crate::message::question::Query;
 use crate::message::record::{Record, RecordType};
 use crate::message::reply::ResponseCode;
@@ -55,34 +55,28 @@ fn read(directive: &Directive) -> Result<Loadbalance, CorefileError> {
         }
         for arg in &property.args {
             let problem = || arg.error(format!("'{}' is no network", arg.text), "a CIDR");
-            prefer.push(Network::read(&arg.text).ok_or_else(problem)?);
+            let (address, bits) = cidr(&arg.text).ok_or_else(problem)?;
+            prefer.push(Network(address, bits));
         }
     }
     Ok(Loadbalance { prefer })
 }
 
-/// A network: an address and the length of its prefix.
+/// A network: an address and the length of its prefix, in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network(IpAddr, u32);
+struct Network(IpAddr, u8);
 
 impl Network {
-    fn read(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/')?;
-        let (address, bits) = (address.parse::<IpAddr>().ok()?, bits.parse().ok()?);
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        (bits <= most).then_some(Self(address, bits))
-    }
-
     fn has(self, address: IpAddr) -> bool {
         let Self(network, bits) = self;
         match (network, address) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
                 let differ = a.to_bits() ^ b.to_bits();
-                differ.checked_shr(32 - bits).unwrap_or(0) == 0
+                differ.checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0
             }
             (IpAddr::V6(a), IpAddr::V6(b)) => {
                 let differ = a.to_bits() ^ b.to_bits();
-                differ.checked_shr(128 - bits).unwrap_or(0) == 0
+                differ.checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }

@@ -18,9 +18,7 @@ pub(super) const PLUGIN: Registration = Registration {
 };
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_args()?;
-    directive.no_body()?;
+    let directive = directives.only_bare()?;
     let zone = directives.origins(&[])?.remove(0);
     // Nobody else asks for this name.
     let random = [(); 2].map(|()| rand::random::<u64>().to_string());

@@ -20,9 +20,7 @@ pub(super) const PLUGIN: Registration = Registration {
 struct Minimal;
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_args()?;
-    directive.no_body()?;
+    directives.only_bare()?;
     block.links.push((PLUGIN.name, Box::new(Minimal)));
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Plugins whose meaning has no equivalent here: what they say is read as CoreDNS reads it, and noted at start.
 
 use super::block::Block;
-use super::kit::{Directives, Registration, duration};
-use crate::corefile::{CorefileError, Token};
+use super::kit::{Registration, duration};
+use crate::corefile::Token;
 
 pub(super) const CANCEL: Registration = Registration {
     name: "cancel",
@@ -29,7 +29,7 @@ pub(super) const CANCEL: Registration = Registration {
 pub(super) const DEBUG: Registration = Registration {
     name: "debug",
     setup: |directives, block| {
-        bare(directives)?;
+        directives.only_bare()?;
         note(
             block,
             "debug",
@@ -84,12 +84,6 @@ pub(super) const SHED: Registration = Registration {
         Ok(())
     },
 };
-
-fn bare(directives: &Directives<'_>) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_args()?;
-    directive.no_body()
-}
 
 fn note(block: &mut Block, name: &str, why: &'static str) {
     block.without_effect.push((name.to_owned(), why));

@@ -11,7 +11,7 @@ use super::prometheus::Counted;
 use super::{Handled, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
-use crate::message::reply::{Failure, ResponseCode};
+use crate::message::reply::{Composed, Failure, ResponseCode};
 use crate::metrics::Metrics;
 use crate::name::{Name, Origin};
 use crate::zone::MAX_ALIASES;
@@ -208,17 +208,23 @@ impl<'a> Next<'a> {
         })
     }
 
-    /// Asks the whole server another question, as the same client: from the choice of the server block on.
-    pub async fn ask(self, query: &Query, question: Question) -> Handled {
+    /// Asks the whole server the same of another name, as the same client: from the choice of the server block on.
+    /// `None`: there is a reply which cannot be read.
+    pub async fn ask(self, query: &Query, name: Name) -> Result<Option<Composed>, Failure> {
         let too_many = || self.asked.fetch_add(1, Ordering::Relaxed) >= MAX_ASKED;
         if self.depth >= MAX_ALIASES || too_many() {
             return Err(Failure::servfail("too many aliases"));
         }
+        let question = Question {
+            qname: name.into(),
+            ..query.question.clone()
+        };
         let query = Query {
             question,
             ..query.clone()
         };
-        self.router.ask(&query, self.depth + 1, self.asked).await
+        let reply = self.router.ask(&query, self.depth + 1, self.asked).await?;
+        Ok(reply.into_composed(&query.question))
     }
 }
 
@@ -306,8 +312,10 @@ mod tests {
         fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
             self.0.fetch_add(1, Ordering::Relaxed);
             let twice = async move {
-                let _first = next.ask(query, query.question.clone()).await;
-                next.ask(query, query.question.clone()).await
+                let name = || query.question.qname.to_name(0);
+                let _first = next.ask(query, name()).await;
+                let second = next.ask(query, name()).await?;
+                Ok(second.unwrap().into())
             };
             twice.boxed()
         }

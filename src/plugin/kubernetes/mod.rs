@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 pub(super) use spec::PLUGIN;
 
 use super::{Handled, Next, Plugin};
-use crate::answer::{Reply, Words, ZoneReply, write};
-use crate::message::question::{Query, Question, RecordType};
+use crate::answer::{Words, ZoneReply, write};
+use crate::message::question::{Query, RecordType};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, Failure, ResponseCode};
 use crate::name::{Name, Origins};
@@ -91,18 +91,14 @@ async fn follow(
 ) -> Handled {
     let mut truncated = false;
     for target in targets {
-        let question = Question {
-            qname: target.into(),
-            ..query.question.clone()
-        };
-        let reply = match next.ask(query, question.clone()).await {
-            Ok(reply) => reply,
-            Err(failure) if failure.rcode == ResponseCode::Refused => Reply::refusal(failure.rcode),
+        match next.ask(query, target).await {
+            Ok(Some(reply)) => {
+                records.answer.extend(reply.answer);
+                truncated |= reply.truncated;
+            }
+            Ok(None) => {}
+            Err(failure) if failure.rcode == ResponseCode::Refused => {}
             Err(failure) => return Err(failure),
-        };
-        if let Some(reply) = reply.into_composed(&question) {
-            records.answer.extend(reply.answer);
-            truncated |= reply.truncated;
         }
     }
     Ok(Composed {

@@ -16,11 +16,10 @@ pub(super) use spec::PLUGIN;
 use self::pattern::{Pattern, dotted};
 use self::response::{Map, Response};
 use super::{Handled, Next, Plugin};
-use crate::answer::Reply;
-use crate::message::question::{DNSClass, Query, Question, RecordType};
+use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, Failure, ResponseCode};
-use crate::name::{Name, absolute};
+use crate::name::absolute;
 
 /// The handler.
 #[derive(Clone, Debug)]
@@ -204,14 +203,7 @@ async fn lead_elsewhere(
         return Ok(());
     };
     reply.answer.truncate(at + 1);
-    let question = Question {
-        qname: Name::clone(&name).into(),
-        ..query.question.clone()
-    };
-    let Ok(found) = next.ask(query, question.clone()).await else {
-        return Ok(());
-    };
-    if let Some(found) = Reply::into_composed(found, &question) {
+    if let Ok(Some(found)) = next.ask(query, name).await {
         reply.answer.extend(found.answer);
         if found.rcode == ResponseCode::NoError {
             reply.rcode = ResponseCode::NoError;

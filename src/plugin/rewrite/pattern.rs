@@ -3,6 +3,7 @@
 use regex::{Captures, Regex};
 
 use crate::corefile::{CorefileError, Token};
+use crate::plugin::kit::expression;
 
 /// A pattern of names.
 #[derive(Clone, Debug)]
@@ -45,7 +46,7 @@ impl Pattern {
             "prefix" => Self::Prefix(lower),
             "suffix" => Self::Suffix(dotted(&lower)),
             "substring" => Self::Substring(lower),
-            "regex" => Self::Regex(regex(from)?),
+            "regex" => Self::Regex(expression(from, "a regular expression")?),
             _ => Self::Exact(dotted(&lower)),
         })
     }
@@ -86,18 +87,6 @@ impl Pattern {
             Self::Regex(_) => return None,
         })
     }
-}
-
-/// An expression, as Go's RE2 has them.
-pub(super) fn regex(token: &Token) -> Result<Regex, CorefileError> {
-    Regex::new(&token.text).map_err(|error| {
-        let last = error.to_string();
-        let why = last.lines().last().unwrap_or_default().to_owned();
-        token.error(
-            format!("'{}' is no expression: {why}", token.text),
-            "a regular expression",
-        )
-    })
 }
 
 /// `{1}` and the like are the groups of an expression.

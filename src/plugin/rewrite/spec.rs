@@ -1,7 +1,7 @@
 //! The directive `rewrite [continue|stop] FIELD ...`.
 
 use super::edns;
-use super::pattern::{Pattern, regex};
+use super::pattern::Pattern;
 use super::response::{Map, Response};
 use super::{Field, NameRule, Rewrite, Rule};
 use crate::corefile::{CorefileError, Directive, Token};
@@ -9,7 +9,7 @@ use crate::message::question::{DNSClass, RecordType};
 use crate::message::rcode_named;
 use crate::message::reply::ResponseCode;
 use crate::plugin::block::Block;
-use crate::plugin::kit::{Directives, Registration};
+use crate::plugin::kit::{Directives, Registration, expression};
 
 pub(in crate::plugin) const PLUGIN: Registration = Registration {
     name: "rewrite",
@@ -119,7 +119,10 @@ fn name_rule(name: &Token, args: &[Token]) -> Result<NameRule, CorefileError> {
             }
             [kind, from, to, rest @ ..] if ["name", "value"].contains(&kind.text.as_str()) => {
                 rule.answers.push(Response::Names {
-                    map: Map::regex(regex(from)?, &to.text.to_lowercase()),
+                    map: Map::regex(
+                        expression(from, "a regular expression")?,
+                        &to.text.to_lowercase(),
+                    ),
                     owners: kind.text == "name",
                     values: kind.text == "value",
                 });

@@ -12,7 +12,7 @@ use regex::Regex;
 
 pub(super) use spec::PLUGIN;
 
-use self::render::Fields;
+use self::render::{Fields, Line};
 use super::block::{Link, Parts};
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
@@ -32,9 +32,9 @@ struct Spec {
     origins: Origins,
     /// Of the name in lower case; the first that fits gives the groups.
     matches: Vec<Regex>,
-    answer: Vec<String>,
-    authority: Vec<String>,
-    additional: Vec<String>,
+    answer: Vec<Arc<Line>>,
+    authority: Vec<Arc<Line>>,
+    additional: Vec<Arc<Line>>,
     rcode: ResponseCode,
     error: Option<Said>,
     fallthrough: Option<Origins>,
@@ -110,21 +110,28 @@ impl Template {
             return Err(Failure::servfail("plugin/template: the file has it fail"));
         }
         let counters = &self.metrics.template;
-        let section = |name: &str, templates: &[String]| -> Result<Vec<Record>, Failure> {
-            let read = |template: &String| {
-                let (record, failures) = match render::render(template, fields) {
+        let section = |name: &str, lines: &[Arc<Line>]| -> Result<Vec<Record>, Failure> {
+            let read = |line: &Arc<Line>| {
+                let (record, failures) = match line.render(fields) {
                     Ok(text) => (text::record(&text), &counters.bad_records),
                     Err(error) => (Err(error), &counters.failures),
                 };
                 record.map_err(|error| {
                     let [server, zone, view, class, qtype] = *labels;
-                    let template = render::plain(template);
-                    let labels = [server, zone, view, class, qtype, name, &template];
+                    let labels = [
+                        server,
+                        zone,
+                        view,
+                        class,
+                        qtype,
+                        name,
+                        line.as_go_writes_it(),
+                    ];
                     failures.with_label_values(&labels).inc();
                     Failure::servfail(format_args!("plugin/template: {error}"))
                 })
             };
-            templates.iter().map(read).collect()
+            lines.iter().map(read).collect()
         };
         Ok(Composed {
             authoritative: true,
@@ -171,17 +178,11 @@ async fn complete(query: &Query, mut reply: Composed, next: Next<'_>) -> Handled
         }
         _ => None,
     };
-    if let Some(target) = target {
-        let question = Question {
-            qname: target.into(),
-            ..query.question.clone()
-        };
-        if let Ok(found) = next.ask(query, question.clone()).await
-            && let Some(found) = found.into_composed(&question)
-        {
-            reply.is_live = found.is_live;
-            reply.answer.extend(found.answer);
-        }
+    if let Some(target) = target
+        && let Ok(Some(found)) = next.ask(query, target).await
+    {
+        reply.is_live = found.is_live;
+        reply.answer.extend(found.answer);
     }
     Ok(reply.into())
 }

@@ -1,6 +1,7 @@
 //! Go's templates, with what CoreDNS's have: fields of the question, groups of the expression, `parseInt`.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use gtmpl::{Context, FuncError, Template, Value};
 use regex::{Captures, Regex};
@@ -55,9 +56,45 @@ impl Fields<'_> {
     }
 }
 
-/// Refuses text that is no template.
-pub(super) fn check(text: &str) -> Result<(), String> {
-    template(text).map(drop)
+/// A template of one record.
+pub(super) struct Line {
+    template: Template,
+    /// As Go writes it: no blanks at the ends of its actions.
+    plain: String,
+}
+
+impl Line {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            template: template(text)?,
+            plain: plain(text),
+        })
+    }
+
+    pub(super) fn as_go_writes_it(&self) -> &str {
+        &self.plain
+    }
+
+    /// The text that the template makes of these fields.
+    ///
+    /// # Errors
+    /// An action that cannot be done with them.
+    pub(super) fn render(&self, fields: &Fields<'_>) -> Result<String, String> {
+        let rendered = self.template.render(&fields.context());
+        let rendered = rendered.map_err(|error| error.to_string())?;
+        // A field that is not there is nothing, as a missing group is in Go.
+        Ok(rendered.replace("<no value>", ""))
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.plain, f)
+    }
 }
 
 /// How many actions a template may have, and how many parentheses an action: more than a record needs.
@@ -122,8 +159,8 @@ fn template(text: &str) -> Result<Template, String> {
     Ok(template)
 }
 
-/// A template as Go writes one: no blanks at the ends of its actions.
-pub(super) fn plain(text: &str) -> String {
+/// Without blanks at the ends of actions.
+fn plain(text: &str) -> String {
     let mut parts = text.split("{{");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -131,14 +168,6 @@ pub(super) fn plain(text: &str) -> String {
         plain += &format!("{{{{{}}}}}{rest}", action.trim());
     }
     plain
-}
-
-/// The text that a template makes of these fields.
-pub(super) fn render(text: &str, fields: &Fields<'_>) -> Result<String, String> {
-    let rendered = template(text)?.render(&fields.context());
-    let rendered = rendered.map_err(|error| error.to_string())?;
-    // A field that is not there is nothing, as a missing group is in Go.
-    Ok(rendered.replace("<no value>", ""))
 }
 
 /// `parseInt TEXT BASE BITS` (Go's strconv.ParseInt).
@@ -196,9 +225,9 @@ mod tests {
             (r#"{{ template "x" }}"#, "`template` is not supported"),
             (r#"{{- define "x" }}{{ end }}"#, "`define` is not supported"),
         ] {
-            assert_eq!(check(text), Err(problem.into()), "{text}");
+            assert_eq!(Line::read(text).unwrap_err(), problem, "{text}");
         }
-        assert_eq!(check(r#"{{ "}}" }} {{ .Name }}"#), Ok(()));
+        assert!(Line::read(r#"{{ "}}" }} {{ .Name }}"#).is_ok());
     }
 
     #[test]
@@ -242,13 +271,20 @@ mod tests {
             ),
             ("[{{ .Meta `a/b` }}]", "[]"),
         ] {
-            assert_eq!(render(text, &fields).as_deref(), Ok(wanted), "{text}");
+            assert_eq!(
+                Line::read(text)
+                    .and_then(|line| line.render(&fields))
+                    .as_deref(),
+                Ok(wanted),
+                "{text}"
+            );
         }
-        assert!(render("{{ parseInt .Group.a 16 4 }}", &fields).is_err());
+        let small = Line::read("{{ parseInt .Group.a 16 4 }}").unwrap();
+        assert!(small.render(&fields).is_err());
         assert!(
-            check("{{ .Name ").is_err()
-                && check("{{ .Name").is_err()
-                && check("{{ nothing .Name }}").is_err()
+            Line::read("{{ .Name ").is_err()
+                && Line::read("{{ .Name").is_err()
+                && Line::read("{{ nothing .Name }}").is_err()
         );
     }
 }

@@ -1,14 +1,17 @@
 //! The directive `template CLASS TYPE [ZONES...] { ... }`.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
-use super::{Said, Spec, render};
+use super::render::Line;
+use super::{Said, Spec};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, RecordType};
 use crate::message::rcode_named;
 use crate::message::reply::ResponseCode;
 use crate::plugin::block::Block;
-use crate::plugin::kit::{Directives, Registration, fallthrough};
+use crate::plugin::kit::{Directives, Registration, expression, fallthrough};
 
 pub(in crate::plugin) const PLUGIN: Registration = Registration {
     name: "template",
@@ -82,7 +85,7 @@ impl Spec {
         match property.name.text.as_str() {
             "match" => {
                 for arg in property.some_args("an expression")? {
-                    self.matches.push(expression(arg)?);
+                    self.matches.push(expression(arg, "a regular expression")?);
                 }
             }
             "answer" => self.answer.extend(templates(property)?),
@@ -104,21 +107,10 @@ impl Spec {
     }
 }
 
-fn expression(arg: &Token) -> Result<Regex, CorefileError> {
-    Regex::new(&arg.text).map_err(|error| {
-        let text = error.to_string();
-        let why = text.lines().last().unwrap_or_default().to_owned();
-        arg.error(
-            format!("'{}' is no expression: {why}", arg.text),
-            "a regular expression",
-        )
-    })
-}
-
-fn templates(property: &Directive) -> Result<Vec<String>, CorefileError> {
+fn templates(property: &Directive) -> Result<Vec<Arc<Line>>, CorefileError> {
     const EXPECTED: &str = "a record as a template, in quotes";
-    let read = |arg: &Token| match render::check(&arg.text) {
-        Ok(()) => Ok(arg.text.clone()),
+    let read = |arg: &Token| match Line::read(&arg.text) {
+        Ok(line) => Ok(Arc::new(line)),
         Err(error) => Err(arg.error(format!("this is no template: {error}"), EXPECTED)),
     };
     property.some_args(EXPECTED)?.iter().map(read).collect()
