@@ -344,6 +344,22 @@ async fn the_same_answers_come_over_tls() {
     }
 }
 
+/// What an alias of this name is answered with, once the watch has delivered it.
+async fn answer_of_alias(server: &Server, target: &str) -> (ResponseCode, Vec<String>) {
+    let alias = format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: alias}}\nspec: {{type: ExternalName, externalName: {target}}}\n"
+    );
+    server.cluster.apply("alias.yaml", &alias).unwrap();
+    loop {
+        let name = "alias.default.svc.cluster.local.";
+        let reply = ask(server.address, name, RecordType::A).await;
+        let rcode = reply.metadata.response_code;
+        if rcode != ResponseCode::NXDomain {
+            return (rcode, data(&reply));
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_alias_whose_upstream_is_dead_is_servfail() {
     let dead = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -353,27 +369,24 @@ async fn an_alias_whose_upstream_is_dead_is_servfail() {
         ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n forward . {address}\n}}"
     ))
     .await;
-    let alias = "apiVersion: v1\nkind: Service\nmetadata: {name: alias}\nspec: {type: ExternalName, externalName: example.com}\n";
-    server.cluster.apply("alias.yaml", alias).unwrap();
-    let mut reply = ask(
-        server.address,
-        "alias.default.svc.cluster.local.",
-        RecordType::A,
-    )
+    let answer = answer_of_alias(&server, "example.com").await;
+    assert_eq!(answer, (ResponseCode::ServFail, vec![]));
+}
+
+#[tokio::test]
+async fn an_alias_into_a_cluster_that_has_not_told_its_names_is_servfail() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let server = server(&format!(
+        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n}}\n\
+         other.local:0 {{\n bind 127.0.0.1\n kubernetes other.local {{\n  endpoint http://{address}\n  startup_timeout 1ms\n }}\n}}"
+    ))
     .await;
-    // Until the watch has delivered the Service.
-    while reply.metadata.response_code == ResponseCode::NXDomain {
-        reply = ask(
-            server.address,
-            "alias.default.svc.cluster.local.",
-            RecordType::A,
-        )
-        .await;
-    }
-    assert_eq!(
-        (reply.metadata.response_code, data(&reply)),
-        (ResponseCode::ServFail, vec![])
-    );
+    let target = "redis-0.redis.default.svc.other.local";
+    let direct = ask(server.address, &format!("{target}."), RecordType::A).await;
+    assert_eq!(direct.metadata.response_code, ResponseCode::ServFail);
+    let answer = answer_of_alias(&server, target).await;
+    assert_eq!(answer, (ResponseCode::ServFail, vec![]));
 }
 
 #[tokio::test]

@@ -92,6 +92,10 @@ async fn follow(
     let mut truncated = false;
     for target in targets {
         match next.ask(query, target).await {
+            // Another cluster whose names have not come yet.
+            Ok(Some(reply)) if reply.is_live && reply.rcode == ResponseCode::ServFail => {
+                return Err(Failure::servfail("what an alias leads to is not known yet"));
+            }
             Ok(Some(reply)) => {
                 records.answer.extend(reply.answer);
                 truncated |= reply.truncated;
