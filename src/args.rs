@@ -8,6 +8,7 @@ use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
+use crate::logging::{self, Form};
 use crate::output::{self, Lines};
 use crate::process;
 
@@ -30,8 +31,18 @@ pub struct Args {
     /// Log lines as JSON.
     #[arg(long, global = true, env = "HEADLESS_DNS_LOG_JSON", value_parser = FalseyValueParser::new())]
     log_json: bool,
+    /// The form of all lines; CoreDNS's: `json` writes those of `log` and `errors` as JSON to standard output.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +64,7 @@ const ONE_DASH: &[&str] = &[
     "-quiet",
     "-version",
     "-kubeconfig",
+    "-log-format",
     "-help",
 ];
 
@@ -86,9 +98,9 @@ fn two_dashes(argument: OsString) -> OsString {
 /// How many words `word`'s option takes, if it is one that may come before the subcommand.
 fn general_option(word: &str) -> Option<usize> {
     match word {
-        "--log" => Some(2),
+        "--log" | "--log-format" => Some(2),
         "--log-json" => Some(1),
-        word if word.starts_with("--log=") => Some(1),
+        word if word.starts_with("--log=") || word.starts_with("--log-format=") => Some(1),
         _ => None,
     }
 }
@@ -116,8 +128,9 @@ pub fn main() -> ExitCode {
 impl Args {
     /// Does what they say; what goes wrong is the last word on standard error.
     fn run(self) -> ExitCode {
-        let (out, err) = (output::stdout(), output::stderr(self.log_json));
-        let outcome = self.begin(&out, &err);
+        let form = self.form();
+        let (out, err) = (output::stdout(), output::stderr(form != Form::Text));
+        let outcome = self.begin(&out, &err, form);
         let code = match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -131,8 +144,16 @@ impl Args {
         code
     }
 
-    fn begin(self, out: &Lines, err: &Lines) -> anyhow::Result<()> {
-        process::log(out, err, &self.log, self.log_json)?;
+    fn form(&self) -> Form {
+        match (self.log_format, self.log_json) {
+            (LogFormat::Json, _) => Form::CorednsJson,
+            (LogFormat::Text, true) => Form::Json,
+            (LogFormat::Text, false) => Form::Text,
+        }
+    }
+
+    fn begin(self, out: &Lines, err: &Lines, form: Form) -> anyhow::Result<()> {
+        logging::start(out, err, &self.log, form)?;
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let outcome = runtime.block_on(async {
             match self.command {
@@ -166,6 +187,10 @@ mod tests {
             ("x --log-json reconcile", "x --log-json reconcile"),
             ("x --log debug --log-json", "x --log debug --log-json serve"),
             ("x --log=debug -conf f", "x --log=debug serve --conf f"),
+            (
+                "x -log-format=json -conf f",
+                "x --log-format=json serve --conf f",
+            ),
         ] {
             assert_eq!(normalised(words(given)), words(wanted));
         }

@@ -34,7 +34,7 @@
 //! Imports point down only; `tests/layering/` holds them to it.
 //!
 //! ```text
-//! L3  main, args, commands, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
+//! L3  main, args, commands, logging, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, reconciler, listen, plugin, admin     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile        state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
@@ -73,6 +73,7 @@ pub mod watch;
 
 pub mod args;
 mod commands;
+mod logging;
 mod output;
 mod process;
 pub mod sandbox;

@@ -342,7 +342,7 @@ fn help_that_nobody_reads_ends() {
 fn the_log_is_json_where_the_environment_says_so() {
     let folder = Folder::new("json");
     // One line is logged, and then there is no such address here.
-    let text = ".:0 {\n bind 192.0.2.1\n metadata\n}\n";
+    let text = ".:0 {\n bind 192.0.2.1\n cancel\n}\n";
     let file = folder.file("Corefile", text);
     for (value, is_json) in [("1", true), ("true", true), ("0", false), ("", false)] {
         let output = Command::new(PROGRAM)

@@ -349,7 +349,7 @@ async fn replies(server: &Server, case: &Case, current: u32) -> Vec<Expect> {
     let transfer = matches!(case.qtype.as_str(), "AXFR" | "IXFR");
     if let Some(ip) = case.config.get("client_ip").and_then(Value::as_str) {
         let client = SocketAddr::new(ip.parse().unwrap(), 5353);
-        let wire = respond(&server.router, &packet, Transport::Tcp, client).await;
+        let wire = respond(&server.router, &packet, Transport::Tcp, client.into()).await;
         let messages: Vec<_> = wire
             .iter()
             .map(|wire| Message::from_vec(wire).unwrap())

@@ -1,6 +1,5 @@
 //! The one answer call: a packet in, a packet out, now or later.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use futures::future::BoxFuture;
 use tracing::error;
 
 use crate::answer::Messages;
-use crate::message::question::Transport;
+use crate::message::question::{Route, Transport};
 use crate::message::{self, Screened, screen};
 use crate::plugin::Router;
 
@@ -28,9 +27,9 @@ pub(super) async fn answer(
     router: &Arc<Router>,
     packet: &[u8],
     transport: Transport,
-    client: SocketAddr,
+    route: Route,
 ) -> Answered {
-    let screened = std::panic::catch_unwind(|| screen(packet, transport, client));
+    let screened = std::panic::catch_unwind(|| screen(packet, transport, route));
     let query = match screened.unwrap_or_else(|_| Screened::Error(message::servfail(packet))) {
         Screened::Ignore => return Answered::Nothing,
         Screened::Error(reply) => return Answered::Now(Messages::One(reply)),
@@ -61,9 +60,9 @@ pub async fn respond(
     router: &Arc<Router>,
     packet: &[u8],
     transport: Transport,
-    client: SocketAddr,
+    route: Route,
 ) -> Vec<Vec<u8>> {
-    match answer(router, packet, transport, client).await {
+    match answer(router, packet, transport, route).await {
         Answered::Nothing => Vec::new(),
         Answered::Now(wire) => wire.into_all(),
         Answered::Later(wire) => wire.await.into_all(),
@@ -93,10 +92,10 @@ mod tests {
     fn a_panic_costs_one_reply_which_is_servfail() {
         let chain = Arc::from([Arc::new(Breaks) as Arc<dyn Plugin>]);
         let router = Router::new(vec![(Name::root(), chain)], false);
-        let client = "127.0.0.1:53".parse().unwrap();
+        let client: std::net::SocketAddr = "127.0.0.1:53".parse().unwrap();
         let rcode = |id: u8| {
             let packet = [0, id, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'x', 0, 0, 1, 0, 1];
-            let reply = respond(&router, &packet, Transport::Udp, client);
+            let reply = respond(&router, &packet, Transport::Udp, client.into());
             let reply = futures::executor::block_on(reply).remove(0);
             (reply[..HEADER].to_vec(), reply.len())
         };

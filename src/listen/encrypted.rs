@@ -128,7 +128,14 @@ impl RequestHandler for Handler {
         request: &Request,
         mut response_handle: R,
     ) -> ResponseInfo {
-        let wire = match answer(&self.0, request.as_slice(), Transport::Tcp, request.src()).await {
+        let wire = match answer(
+            &self.0,
+            request.as_slice(),
+            Transport::Tcp,
+            request.src().into(),
+        )
+        .await
+        {
             Answered::Nothing => None,
             Answered::Now(wire) => Some(wire.into_first()),
             Answered::Later(wire) => Some(wire.await.into_first()),

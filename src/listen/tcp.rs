@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Answered, answer};
 use crate::answer::Messages;
-use crate::message::question::Transport;
+use crate::message::question::{Route, Transport};
 use crate::plugin::{Router, Timeouts};
 
 /// How long a connection may be silent: CoreDNS's.
@@ -94,6 +94,10 @@ async fn connection(
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let route = Route {
+        client,
+        server: stream.local_addr().ok(),
+    };
     let (reader, writer) = stream.into_split();
     let (replies, queue) = mpsc::channel(MAX_PIPELINED);
     let written = CancellationToken::new();
@@ -127,7 +131,7 @@ async fn connection(
         };
         is_new = false;
         left = left.map(|left| left - 1);
-        match answer(router, &packet, Transport::Tcp, client).await {
+        match answer(router, &packet, Transport::Tcp, route).await {
             Answered::Nothing => {}
             Answered::Now(reply) => send(&replies, reply).await,
             Answered::Later(reply) => {

@@ -1,7 +1,7 @@
 //! Datagrams. A reply leaves from the address that was asked, also where the socket is bound to every address.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::warn;
 
 use super::answer::{Answered, answer};
-use crate::message::question::Transport;
+use crate::message::question::{Route, Transport};
 use crate::plugin::Router;
 use crate::throttle::Throttle;
 
@@ -42,6 +42,20 @@ enum Local {
     V6(libc::in6_pktinfo),
 }
 
+impl Path {
+    /// Between whom the datagram went; `port`: the socket's.
+    fn route(&self, port: u16) -> Route {
+        let server = self.local.map(|local| match local {
+            Local::V4(info) => Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)).into(),
+            Local::V6(info) => IpAddr::from(info.ipi6_addr.s6_addr),
+        });
+        Route {
+            client: self.peer,
+            server: server.map(|ip| SocketAddr::new(ip, port)),
+        }
+    }
+}
+
 /// Asks the kernel for the destination address of each datagram.
 pub(super) fn want_destination(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
     match address {
@@ -61,6 +75,7 @@ pub(super) async fn serve(
     let socket = Arc::new(socket);
     let waiting = Arc::new(tokio::sync::Semaphore::new(MAX_WAITING));
     let (dropped, start) = (Throttle::new(1), Instant::now());
+    let port = socket.local_addr().map_or(0, |address| address.port());
     let mut buffer = [0; MAX_REQUEST];
     loop {
         let received = tokio::select! {
@@ -75,7 +90,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        match answer(&router, &buffer[..size], Transport::Udp, path.peer).await {
+        match answer(&router, &buffer[..size], Transport::Udp, path.route(port)).await {
             Answered::Nothing => {}
             Answered::Now(reply) => send(&socket, &reply.into_first(), path).await,
             Answered::Later(reply) => {

@@ -1,5 +1,6 @@
 //! Messages on the wire (RFC 1035 section 4): bytes to queries, replies to bytes.
 
+pub mod metadata;
 pub mod options;
 pub mod question;
 mod read;

@@ -1,10 +1,12 @@
 //! A question as it reaches a plugin: name, type and class (RFC 1035 section 4.1.2), and what the client said beside it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use hickory_proto::op::OpCode;
 pub use hickory_proto::rr::{DNSClass, RecordType};
 
+use super::metadata::Metadata;
 use crate::name::Qname;
 
 /// What is asked.
@@ -39,6 +41,24 @@ pub enum Transport {
     Tcp,
 }
 
+/// Between whom the question went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Who asks.
+    pub client: SocketAddr,
+    /// The address that was asked; `None` where the socket does not tell.
+    pub server: Option<SocketAddr>,
+}
+
+impl From<SocketAddr> for Route {
+    fn from(client: SocketAddr) -> Self {
+        Self {
+            client,
+            server: None,
+        }
+    }
+}
+
 /// The client's EDNS record (RFC 6891 section 6.1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Edns {
@@ -69,12 +89,14 @@ pub struct Query {
     pub options: Vec<u8>,
     /// Over what it came.
     pub transport: Transport,
-    /// Who asks.
-    pub client: SocketAddr,
+    /// From whom it came, and to whom.
+    pub route: Route,
     /// Size of the request, in octets.
     pub size: usize,
     /// The serial that the client has, where it asks what has changed since (RFC 1995 section 3).
     pub ixfr_serial: Option<u32>,
+    /// What plugins say of it for others; `None` where nobody collects that.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl Query {
@@ -91,9 +113,10 @@ impl Query {
             edns: None,
             options: Vec::new(),
             transport: Transport::Udp,
-            client,
+            route: client.into(),
             size: 0,
             ixfr_serial: None,
+            metadata: None,
         }
     }
 }

@@ -1,11 +1,9 @@
 //! Requests: the header first, and only what passes it is read. Nearly every request is one question, with or without a
 //! plain OPT record, and is read here; what is anything more goes to hickory-proto.
 
-use std::net::SocketAddr;
-
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
-use super::question::{DNSClass, Edns, Query, Question, RecordType, Transport};
+use super::question::{DNSClass, Edns, Query, Question, RecordType, Route, Transport};
 use super::record::RData;
 use super::{HEADER, options, skim};
 use crate::name::Qname;
@@ -36,7 +34,7 @@ const DO: u8 = 0x80;
 /// Fewer than 12 octets and QR=1 are ignored; an opcode other than QUERY and NOTIFY is NOTIMP; QDCOUNT other than 1
 /// (RFC 9619), sections that no query has, and a body that cannot be read are FORMERR.
 #[must_use]
-pub fn screen(packet: &[u8], transport: Transport, client: SocketAddr) -> Screened {
+pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
     if packet.len() < HEADER || packet[2] & QR != 0 {
         return Screened::Ignore;
     }
@@ -65,9 +63,10 @@ pub fn screen(packet: &[u8], transport: Transport, client: SocketAddr) -> Screen
         edns: body.edns.map(|(edns, _)| edns),
         options: body.options,
         transport,
-        client,
+        route,
         size: packet.len(),
         ixfr_serial: body.serial,
+        metadata: None,
     };
     if body.edns.is_some_and(|(_, version)| version != 0) {
         Screened::BadVersion(query)

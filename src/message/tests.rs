@@ -44,14 +44,14 @@ fn opt(version: u8) -> Vec<u8> {
 }
 
 fn query(packet: &[u8]) -> Query {
-    let Screened::Query(query) = screen(packet, Transport::Udp, CLIENT) else {
+    let Screened::Query(query) = screen(packet, Transport::Udp, CLIENT.into()) else {
         panic!("not taken as a query: {packet:?}");
     };
     query
 }
 
 fn error(packet: &[u8]) -> Option<Vec<u8>> {
-    match screen(packet, Transport::Udp, CLIENT) {
+    match screen(packet, Transport::Udp, CLIENT.into()) {
         Screened::Error(reply) => Some(reply),
         Screened::Ignore => None,
         Screened::BadVersion(query) | Screened::Query(query) => panic!("{query:?}"),
@@ -215,7 +215,8 @@ fn unknown_options_are_not_echoed_and_a_reason_goes_out_as_an_extended_error() {
 
 #[test]
 fn another_edns_version_is_badvers_and_keeps_do() {
-    let Screened::BadVersion(query) = screen(&request(&opt(1)), Transport::Udp, CLIENT) else {
+    let Screened::BadVersion(query) = screen(&request(&opt(1)), Transport::Udp, CLIENT.into())
+    else {
         panic!("version 1 was taken");
     };
     let message = Message::from_vec(&bad_version(&query)).unwrap();

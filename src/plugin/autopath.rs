@@ -123,7 +123,7 @@ impl Autopath {
         let Some(Cluster { zone, view }) = &self.cluster else {
             return Vec::new();
         };
-        let pods = zone.pods_at(query.client.ip().to_canonical());
+        let pods = zone.pods_at(query.route.client.ip().to_canonical());
         let origin = view.origins.of(&query.question.qname);
         let (Some((ns, _)), Some((origin, _))) = (pods.first(), origin) else {
             return Vec::new();

@@ -22,6 +22,7 @@ pub mod loadbalance;
 mod local;
 pub mod log;
 mod loops;
+mod metadata;
 mod minimal;
 mod noted;
 mod nsid;

@@ -62,17 +62,6 @@ pub(super) const MULTISOCKET: Registration = Registration {
     },
 };
 
-pub(super) const METADATA: Registration = Registration {
-    name: "metadata",
-    setup: |directives, block| {
-        let directive = directives.only()?;
-        directive.no_body()?;
-        directives.origins(&directive.args)?;
-        note(block, "metadata", "`log` has what it needs without it");
-        Ok(())
-    },
-};
-
 pub(super) const SHED: Registration = Registration {
     name: "shed",
     setup: |_, block| {

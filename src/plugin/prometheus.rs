@@ -74,7 +74,7 @@ const VIEW: &str = "";
 
 impl Counted<'_> {
     pub(super) fn request(&self, metrics: &Metrics, query: &Query) {
-        let family = match query.client.ip().to_canonical() {
+        let family = match query.route.client.ip().to_canonical() {
             IpAddr::V4(_) => "1",
             IpAddr::V6(_) => "2",
         };

@@ -4,8 +4,8 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, loops, minimal, noted, nsid, prometheus,
-    ready, reload, rewrite, template, timeouts, tls, transfer, whoami,
+    k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, noted, nsid,
+    prometheus, ready, reload, rewrite, template, timeouts, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -33,7 +33,7 @@ const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport
 /// In the order of CoreDNS 1.15's chain.
 const PLUGINS: &[Fate] = &[
     Fate::WithoutEffect("root", "no plugin here reads zone files"),
-    Fate::Supported(noted::METADATA),
+    Fate::Supported(metadata::PLUGIN),
     Fate::Refused("geoip", "no such line: nothing here asks where a client is"),
     Fate::Supported(noted::CANCEL),
     Fate::Supported(tls::PLUGIN),

@@ -120,7 +120,7 @@ impl Transfer {
         let allowed = rule
             .to
             .as_ref()
-            .is_none_or(|to| to.contains(&query.client.ip().to_canonical()));
+            .is_none_or(|to| to.contains(&query.route.client.ip().to_canonical()));
         if query.transport == Transport::Udp || !allowed {
             let why = "plugin/transfer: not over UDP, nor to this client";
             return Some(Err(Failure {

@@ -46,7 +46,8 @@ pub(crate) const MODULES: &[Module] = &[
     row(2, "listen", "answer message plugin throttle"),
     row(2, "watch", "api endpoint name store zone"),
     row(3, "output", ""),
-    row(3, "process", "output"),
+    row(3, "logging", "output"),
+    row(3, "process", ""),
     row(3, "signals", "process"),
     row(
         3,
@@ -63,7 +64,7 @@ pub(crate) const MODULES: &[Module] = &[
         "commands",
         "api apiserver corefile listen output plugin process reconciler sandbox serve signals store",
     ),
-    row(3, "args", "commands output process"),
+    row(3, "args", "commands logging output process"),
 ];
 
 /// What L0 and L1 may not name: waiting, clocks, sockets, chance.
@@ -87,7 +88,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("annotate_snippets", "src/corefile/error"),
     (
         "anyhow",
-        "src/args src/commands src/process src/sandbox src/serve",
+        "src/args src/commands src/logging src/sandbox src/serve",
     ),
     ("async_trait", "src/listen/encrypted"),
     ("axum", "src/admin"),
@@ -147,7 +148,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("serde", "crates/cluster/src src/api src/watch"),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/api src/reconciler src/sandbox src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/api src/logging src/reconciler src/sandbox src/statefulset src/watch",
     ),
     ("serde_path_to_error", "crates/cluster/src/types src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
@@ -169,8 +170,8 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("tower", "crates/cluster/src/server src/api src/watch"),
     (
         "tracing",
-        "crates/cluster/src src/admin src/api src/commands src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
+        "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/serve src/signals src/watch",
     ),
-    ("tracing_subscriber", "src/process"),
+    ("tracing_subscriber", "src/logging"),
     ("uuid", "crates/cluster/src/state"),
 ];

@@ -108,7 +108,7 @@ const TRIED: &[Tried] = &[
             "src/plugin/tried.rs names hickory_proto, whose room is src/name src/message src/listen/encrypted",
             "src/plugin/forward/tried.rs names hickory_server, whose room is src/listen/encrypted",
             "src/serve/tried.rs names headless_cluster, whose room is src/commands src/sandbox",
-            "src/listen/tried.rs names anyhow, whose room is src/args src/commands src/process src/sandbox src/serve",
+            "src/listen/tried.rs names anyhow, whose room is src/args src/commands src/logging src/sandbox src/serve",
             "crates/cluster/src/tried.rs names rcgen, whose room is crates/cluster/src/authority",
         ],
     },

@@ -141,6 +141,9 @@ impl Forward {
         let mut kept = None;
         for (tried, upstream) in order.iter().cycle().take(most).enumerate() {
             let start = Instant::now();
+            if let Some(metadata) = &query.metadata {
+                metadata.set("forward/upstream", upstream.peer.address.to_string());
+            }
             let asked = upstream.peer.ask(query, id, way).await;
             if let Ok(wire) = &asked {
                 let to = upstream.peer.address.to_string();

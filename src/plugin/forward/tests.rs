@@ -6,7 +6,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::*;
 use crate::fake_upstream::{self, Over};
-use crate::message::question::{Edns, RecordType, Transport};
+use crate::message::question::{Edns, RecordType, Route, Transport};
 use crate::message::record;
 use crate::message::reply::Composed;
 use crate::message::{Screened, encode, screen};
@@ -29,7 +29,11 @@ fn addresses(query: &Query, n: u8) -> Composed {
 }
 
 fn reply(packet: &[u8], transport: Transport, says: Says) -> Option<Vec<u8>> {
-    let Screened::Query(query) = screen(packet, transport, "127.0.0.1:1".parse().unwrap()) else {
+    let Screened::Query(query) = screen(
+        packet,
+        transport,
+        Route::from(SocketAddr::from(([127, 0, 0, 1], 1))),
+    ) else {
         panic!("the upstream was sent something odd");
     };
     says(&query).map(|composed| encode(&query, &composed))
@@ -229,7 +233,8 @@ async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
             let mut buffer = [0; 512];
             loop {
                 let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
-                let Screened::Query(query) = screen(&buffer[..size], Transport::Udp, peer) else {
+                let Screened::Query(query) = screen(&buffer[..size], Transport::Udp, peer.into())
+                else {
                     panic!("it was sent something odd");
                 };
                 if query.question.qtype == RecordType::A {

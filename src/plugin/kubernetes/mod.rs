@@ -1,5 +1,6 @@
 //! `kubernetes`: the cluster's names, from a zone that a watch keeps.
 
+mod metadata;
 mod spec;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+pub(super) use metadata::publish;
 pub(super) use spec::PLUGIN;
 
 use super::{Handled, Next, Plugin};

@@ -27,7 +27,11 @@ enum Data {
     Qtype,
     ClientIp,
     ClientPort,
+    ServerIp,
+    ServerPort,
     Protocol,
+    /// What another plugin says of the query, by its label.
+    Metadata(String),
     /// The client's network: so many bits, of IPv4 and of IPv6 (RFC 7871).
     Subnet(u8, u8),
 }
@@ -85,8 +89,11 @@ impl Rule {
         })
     }
 
-    /// Changes the options of a request.
+    /// Changes the options of a request; a value that nobody knows changes nothing.
     pub(super) fn apply(&self, query: &mut Query) {
+        let Some(data) = self.octets(query) else {
+            return;
+        };
         query.edns.get_or_insert(Edns {
             udp_size: SIZE,
             dnssec_ok: false,
@@ -96,25 +103,28 @@ impl Rule {
         let there = options.iter().position(|(code, _)| *code == self.code);
         match (self.action, there) {
             (Action::Unset, _) => options.retain(|(code, _)| *code != self.code),
-            (Action::Set | Action::Replace, Some(at)) => options[at].1 = self.octets(query),
+            (Action::Set | Action::Replace, Some(at)) => options[at].1 = data,
             (Action::Replace, None) => {}
             (Action::Set, None) | (Action::Append, _) => {
-                options.push((self.code, self.octets(query)));
+                options.push((self.code, data));
             }
         }
         let written = |(code, data): &(u16, Vec<u8>)| options::written(*code, data);
         query.options = options.iter().filter_map(written).flatten().collect();
     }
 
-    fn octets(&self, query: &Query) -> Vec<u8> {
-        let question = &query.question;
-        let client = query.client.ip().to_canonical();
-        match &self.data {
+    fn octets(&self, query: &Query) -> Option<Vec<u8>> {
+        let (question, route) = (&query.question, &query.route);
+        let client = route.client.ip().to_canonical();
+        Some(match &self.data {
             Data::Octets(octets) => octets.clone(),
             Data::Qname => question.qname.to_lowercase().to_string().into_bytes(),
             Data::Qtype => u16::from(question.qtype).to_be_bytes().to_vec(),
             Data::ClientIp => address(client),
-            Data::ClientPort => query.client.port().to_be_bytes().to_vec(),
+            Data::ClientPort => route.client.port().to_be_bytes().to_vec(),
+            Data::ServerIp => address(route.server?.ip().to_canonical()),
+            Data::ServerPort => route.server?.port().to_be_bytes().to_vec(),
+            Data::Metadata(label) => query.metadata.as_ref()?.get(label)?.into_bytes(),
             Data::Protocol => match query.transport {
                 Transport::Udp => b"udp".to_vec(),
                 Transport::Tcp => b"tcp".to_vec(),
@@ -123,7 +133,7 @@ impl Rule {
                 IpAddr::V4(_) => subnet(1, *v4, &address(client)),
                 IpAddr::V6(_) => subnet(2, *v6, &address(client)),
             },
-        }
+        })
     }
 }
 
@@ -168,8 +178,8 @@ fn bits(token: &Token, most: u8) -> Result<u8, CorefileError> {
 }
 
 fn value(token: &Token) -> Result<Data, CorefileError> {
-    const VALUES: &str =
-        "text, octets such as 0x0102, or {qname}, {qtype}, {client_ip}, {client_port}, {protocol}";
+    const VALUES: &str = "text, octets such as 0x0102, or {qname}, {qtype}, {client_ip}, {client_port}, \
+        {server_ip}, {server_port}, {protocol}, or a plugin's metadata such as {forward/upstream}";
     let text = token.text.as_str();
     if let Some(hex) = text.strip_prefix("0x") {
         let problem = || token.error(format!("'{text}' is no octets"), VALUES);
@@ -183,7 +193,13 @@ fn value(token: &Token) -> Result<Data, CorefileError> {
         "{qtype}" => Ok(Data::Qtype),
         "{client_ip}" => Ok(Data::ClientIp),
         "{client_port}" => Ok(Data::ClientPort),
+        "{server_ip}" => Ok(Data::ServerIp),
+        "{server_port}" => Ok(Data::ServerPort),
         "{protocol}" => Ok(Data::Protocol),
+        label if label.contains('/') => {
+            let label = label.trim_matches(['{', '}']);
+            Ok(Data::Metadata(label.to_owned()))
+        }
         other => Err(token.error(format!("{other} is not known here"), VALUES)),
     }
 }

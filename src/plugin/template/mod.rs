@@ -3,6 +3,7 @@
 mod render;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -91,9 +92,13 @@ impl Template {
             } else {
                 question.qtype.to_string()
             },
-            remote: remote(query.client.ip()),
+            remote: remote(query.route.client.ip()),
             typed: question.qname.to_string(),
             id: query.id,
+            metadata: match &query.metadata {
+                Some(metadata) => metadata.all(),
+                None => BTreeMap::new(),
+            },
             name: name.clone(),
             captures,
             regex,

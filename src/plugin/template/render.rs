@@ -1,6 +1,6 @@
 //! Go's templates, with what CoreDNS's have: fields of the question, groups of the expression, `parseInt`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use gtmpl::{Context, FuncError, Template, Value};
@@ -17,6 +17,8 @@ pub(super) struct Fields<'a> {
     /// As it was typed.
     pub(super) typed: String,
     pub(super) id: u16,
+    /// What other plugins say of the query, by label.
+    pub(super) metadata: BTreeMap<String, String>,
     pub(super) captures: Captures<'a>,
     pub(super) regex: &'a Regex,
 }
@@ -39,6 +41,10 @@ impl Fields<'_> {
                 groups.insert(name.to_owned(), Value::from(all[i]));
             }
         }
+        let metadata = self.metadata.iter();
+        let metadata: HashMap<String, Value> = metadata
+            .map(|(label, value)| (label.clone(), value.as_str().into()))
+            .collect();
         Context::from(map(vec![
             ("Name", self.name.as_str().into()),
             ("Zone", self.zone.as_str().into()),
@@ -52,6 +58,7 @@ impl Fields<'_> {
                 "Message",
                 map(vec![("Id", Value::from(i64::from(self.id)))]),
             ),
+            ("Metadata", metadata.into()),
         ]))
     }
 }
@@ -150,9 +157,9 @@ fn template(text: &str) -> Result<Template, String> {
     let mut template = Template::default();
     template.add_func("parseInt", parse_int);
     template.add_func("slice", slice);
-    template.add_func("meta", |_| Ok(Value::from("")));
-    // Metadata are a method in Go; here nobody publishes any.
-    let text = text.replace(".Meta ", "meta ");
+    template.add_func("meta", meta);
+    // A method in Go.
+    let text = text.replace(".Meta ", "meta $.Metadata ");
     template
         .parse(text.as_str())
         .map_err(|error| error.to_string())?;
@@ -191,6 +198,14 @@ fn parse_int(args: &[Value]) -> Result<Value, FuncError> {
         return Err(error());
     }
     Ok(Value::from(parsed))
+}
+
+/// `meta METADATA LABEL`: nothing where there is no such value, as in CoreDNS.
+fn meta(args: &[Value]) -> Result<Value, FuncError> {
+    let [Value::Map(values), Value::String(label)] = args else {
+        return Err(FuncError::Generic("Meta takes a label".into()));
+    };
+    Ok(values.get(label).cloned().unwrap_or_else(|| "".into()))
 }
 
 /// `slice TEXT FROM TO`, in octets, as in Go.
@@ -249,6 +264,7 @@ mod tests {
             remote: "10.0.0.9".into(),
             typed: "IP-7b-2.v.test.".into(),
             id: 77,
+            metadata: BTreeMap::from([("a/b".to_owned(), "c".to_owned())]),
             captures: regex.captures("ip-7b-2.v.test.").unwrap(),
             regex: &regex,
         };
@@ -269,7 +285,7 @@ mod tests {
                 "{{ .Question.Name }}|{{ .Message.Id }}|{{ .Remote }}",
                 "IP-7b-2.v.test.|77|10.0.0.9",
             ),
-            ("[{{ .Meta `a/b` }}]", "[]"),
+            ("[{{ .Meta `a/b` }}{{ .Meta `a/none` }}]", "[c]"),
         ] {
             assert_eq!(
                 Line::read(text)

@@ -1,0 +1,289 @@
+//! `log`: a line per query, in CoreDNS's formats.
+
+mod format;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tracing::info;
+
+use self::format::Format;
+use super::block::Block;
+use super::kit::{Directives, Registration, origins};
+use super::{Handled, Next, Plugin};
+use crate::answer::{Messages, Reply};
+use crate::corefile::{CorefileError, Directive};
+use crate::message::question::{DNSClass, Query, RecordType, Transport};
+use crate::message::reply::ResponseCode;
+use crate::message::{PLAIN_UDP_SIZE, rcode_name, skim};
+use crate::name::{Name, Origins, Qname};
+
+/// `log [NAMES...] [FORMAT] { class CLASS... }`.
+#[derive(Clone, Debug, PartialEq)]
+struct Rule {
+    names: Origins,
+    format: Format,
+    /// Empty: all.
+    classes: Vec<Class>,
+}
+
+/// What kind of reply a line is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Denial,
+    Error,
+    Success,
+}
+
+pub(super) const PLUGIN: Registration = Registration { name: "log", setup };
+
+/// The rules of a block, of which the first whose name fits decides.
+#[derive(Clone, Debug)]
+struct Log {
+    /// In the order of the file.
+    rules: Arc<[Rule]>,
+}
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let rules: Result<Arc<[Rule]>, _> = directives.iter().map(parse).collect();
+    let log = Log { rules: rules? };
+    block.links.push((PLUGIN.name, Box::new(log)));
+    Ok(())
+}
+
+fn parse(directive: &Directive) -> Result<Rule, CorefileError> {
+    let (mut args, mut format) = (&directive.args[..], Format::default());
+    if let Some((last, names)) = args.split_last()
+        && last.text.contains('{')
+    {
+        (args, format) = (names, Format::read(&last.text));
+    }
+    let names = if args.is_empty() {
+        vec![Name::root()].into()
+    } else {
+        origins(args)?.into()
+    };
+    let mut classes = Vec::new();
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "class" => classes.extend(parse_classes(property)?),
+            _ => return Err(directive.unknown_property(property, "class")),
+        }
+    }
+    Ok(Rule {
+        names,
+        format,
+        classes,
+    })
+}
+
+fn parse_classes(property: &Directive) -> Result<Vec<Class>, CorefileError> {
+    const EXPECTED: &str = "success, denial, error or all";
+    let mut classes = Vec::new();
+    for arg in property.some_args(EXPECTED)? {
+        match arg.text.as_str() {
+            "success" => classes.push(Class::Success),
+            "denial" => classes.push(Class::Denial),
+            "error" => classes.push(Class::Error),
+            "all" => classes.extend([Class::Success, Class::Denial, Class::Error]),
+            _ => return Err(arg.error(format!("unknown class '{}'", arg.text), EXPECTED)),
+        }
+    }
+    Ok(classes)
+}
+
+impl Plugin for Log {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        let fits = |rule: &&Rule| rule.names.cover(&query.question.qname);
+        let Some(rule) = self.rules.iter().find(fits) else {
+            return next.handle(query);
+        };
+        async move {
+            let start = tokio::time::Instant::now();
+            // Its size is known only as octets, and octets go out as they are.
+            let (wire, handled) = match next.handle(query).await {
+                Ok(reply) => match reply.encode(query) {
+                    Messages::One(wire) => (wire.clone(), Ok(Reply::Raw(wire))),
+                    Messages::Many(all) => (all.concat(), Ok(Reply::Transfer(all))),
+                },
+                Err(failure) => (refusal(query, failure.rcode), Err(failure)),
+            };
+            let facts = Facts {
+                query,
+                wire: &wire,
+                took: start.elapsed(),
+            };
+            rule.say(&facts);
+            handled
+        }
+        .boxed()
+    }
+}
+
+/// What the server will answer: as in CoreDNS, its size is that without an OPT record.
+fn refusal(query: &Query, rcode: ResponseCode) -> Vec<u8> {
+    let query = Query {
+        edns: None,
+        ..query.clone()
+    };
+    Reply::refusal(rcode).encode(&query).into_first()
+}
+
+impl Rule {
+    /// Writes the line, where it is asked for.
+    fn say(&self, facts: &Facts<'_>) {
+        let (class, kind) = kind(facts.wire);
+        if let Some(metadata) = &facts.query.metadata {
+            metadata.set("log/class", class.name());
+            metadata.set("log/type", kind);
+        }
+        if !self.classes.is_empty() && !self.classes.contains(&class) {
+            return;
+        }
+        info!(
+            target: "dns",
+            plugin = "log",
+            client_ip = %facts.client(),
+            client_port = facts.query.route.client.port(),
+            qname = %facts.qname(),
+            qtype = %facts.qtype(),
+            qclass = %facts.qclass(),
+            protocol = facts.transport(),
+            id = facts.query.id,
+            opcode = facts.opcode(),
+            request_size = facts.query.size,
+            dnssec_ok = facts.dnssec_ok(),
+            bufsize = facts.udp_size(),
+            rcode = rcode_name(facts.rcode()),
+            response_size = facts.wire.len(),
+            duration_seconds = facts.took.as_secs_f64(),
+            "{}",
+            self.format.line(facts)
+        );
+    }
+}
+
+impl Class {
+    /// Its name as metadata.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Denial => "denial",
+            Self::Error => "error",
+            Self::Success => "success",
+        }
+    }
+}
+
+/// What is known of a query when its reply is there.
+struct Facts<'a> {
+    query: &'a Query,
+    /// The reply.
+    wire: &'a [u8],
+    took: Duration,
+}
+
+impl Facts<'_> {
+    fn client(&self) -> IpAddr {
+        self.query.route.client.ip().to_canonical()
+    }
+
+    /// In lower case.
+    fn qname(&self) -> Qname {
+        self.query.question.qname.to_lowercase()
+    }
+
+    fn qtype(&self) -> RecordType {
+        self.query.question.qtype
+    }
+
+    fn qclass(&self) -> DNSClass {
+        self.query.question.qclass
+    }
+
+    fn transport(&self) -> &'static str {
+        match self.query.transport {
+            Transport::Udp => "udp",
+            Transport::Tcp => "tcp",
+        }
+    }
+
+    fn opcode(&self) -> u8 {
+        self.query.opcode.into()
+    }
+
+    fn dnssec_ok(&self) -> bool {
+        self.query.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+
+    /// What the client takes, in octets.
+    fn udp_size(&self) -> u16 {
+        let plain = match self.query.transport {
+            Transport::Udp => PLAIN_UDP_SIZE,
+            Transport::Tcp => u16::MAX,
+        };
+        self.query.edns.map_or(plain, |edns| edns.udp_size)
+    }
+
+    /// Without its upper bits.
+    fn rcode(&self) -> ResponseCode {
+        rcode(self.wire)
+    }
+}
+
+/// The response code of a message, without its upper bits.
+fn rcode(wire: &[u8]) -> ResponseCode {
+    ResponseCode::from(0, wire.get(3).copied().unwrap_or_default() & 0x0f)
+}
+
+/// What kind of reply it is, in CoreDNS's words; that is metadata too.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: every other code is alike"
+)]
+fn kind(wire: &[u8]) -> (Class, &'static str) {
+    let places = skim::places(wire).unwrap_or_default();
+    let has = |section, rtype: Option<u16>| {
+        let mut fits = places.iter().filter(|place| place.section == section);
+        fits.any(|place| rtype.is_none_or(|rtype| place.rtype == rtype))
+    };
+    let soa = u16::from(RecordType::SOA);
+    match rcode(wire) {
+        ResponseCode::NoError if has(0, None) => (Class::Success, "NOERROR"),
+        ResponseCode::NoError if has(1, Some(soa)) => (Class::Denial, "NODATA"),
+        ResponseCode::NoError if has(1, None) => (Class::Success, "DELEGATION"),
+        ResponseCode::NoError => (Class::Success, "NOERROR"),
+        ResponseCode::NXDomain => (Class::Denial, "NXDOMAIN"),
+        ResponseCode::ServFail | ResponseCode::NotImp => (Class::Error, "SERVERERROR"),
+        _ => (Class::Error, "OTHERERROR"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::tests::{error, read};
+
+    #[test]
+    fn names_format_and_classes_are_read() {
+        let spec = read(
+            "log example.org. \"{name} {rcode}\" {\n class denial error\n}",
+            |directives| parse(directives.only()?),
+        )
+        .unwrap();
+        assert_eq!(
+            spec.names,
+            vec![crate::name::absolute("example.org").unwrap()].into()
+        );
+        assert_eq!(
+            (spec.format, &spec.classes[..]),
+            (
+                Format::read("{name} {rcode}"),
+                &[Class::Denial, Class::Error][..]
+            )
+        );
+        assert_eq!(error("log {\n class nothing\n}"), "unknown class 'nothing'");
+    }
+}
