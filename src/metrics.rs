@@ -1,10 +1,10 @@
 //! What is counted, under CoreDNS's names, labels and buckets, so that dashboards and alerts made for it work.
 
-pub use prometheus::Gauge;
+pub use prometheus::IntCounterVec;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, Opts, Registry,
     TextEncoder, exponential_buckets,
 };
 
@@ -18,6 +18,10 @@ pub struct Metrics {
     pub cache: Cache,
     /// Of `forward`.
     pub upstreams: Upstreams,
+    /// Of `kubernetes`: how long a change takes from its cause to its answer, in seconds, by service_kind.
+    pub programming: HistogramVec,
+    /// Of `health`.
+    pub health: Health,
     /// Of `template`.
     pub template: Templates,
     /// Of `hosts`: names and addresses, by hostsfile.
@@ -69,12 +73,25 @@ pub struct Cache {
 pub struct Upstreams {
     /// How long upstreams take, in seconds: proxy_name, to, rcode.
     pub duration: HistogramVec,
+    /// Questions for which a connection was there: proxy_name, to, proto.
+    pub connections_kept: IntCounterVec,
+    /// Questions for which one was made: proxy_name, to, proto.
+    pub connections_made: IntCounterVec,
     /// Checks that failed: proxy_name, to.
     pub failures: IntCounterVec,
     /// Queries for which every upstream was down.
     pub all_down: IntCounter,
     /// Queries that came while `max_concurrent` others waited.
     pub rejected: IntCounter,
+}
+
+/// Of `health`, which asks itself.
+#[derive(Debug)]
+pub struct Health {
+    /// How long that takes, in seconds.
+    pub duration: Histogram,
+    /// How often there was no answer.
+    pub failures: IntCounter,
 }
 
 /// Of `template`; each has the labels server, zone, view, class, type.
@@ -97,6 +114,7 @@ const SERVER: &[&str] = &["server", "zone", "view"];
 const ZONES: &[&str] = &["server", "zones", "view"];
 const PROTO: &[&str] = &["server", "zone", "view", "proto"];
 const TYPED: &[&str] = &["server", "type", "zones", "view"];
+const CONNECTION: &[&str] = &["proxy_name", "to", "proto"];
 const UPSTREAM: &[&str] = &["proxy_name", "to"];
 
 /// Makes collectors, and keeps them.
@@ -131,7 +149,16 @@ impl Maker {
     }
 
     fn times(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
-        let buckets = exponential_buckets(0.000_25, 2.0, 16)?;
+        self.histograms(name, help, labels, exponential_buckets(0.000_25, 2.0, 16)?)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: Vec<f64>,
+    ) -> prometheus::Result<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(buckets);
         HistogramVec::new(opts, labels).map(|c| self.keep(c))
     }
@@ -167,6 +194,13 @@ impl Metrics {
             dns: Dns::new(&make)?,
             cache: Cache::new(&make)?,
             upstreams: Upstreams::new(&make)?,
+            programming: make.histograms(
+                "coredns_kubernetes_dns_programming_duration_seconds",
+                "How long a change takes from its cause to its answer.",
+                &["service_kind"],
+                exponential_buckets(0.001, 2.0, 20)?,
+            )?,
+            health: Health::new(&make)?,
             template: Templates::new(&make)?,
             hosts_entries: make.gauges(
                 "coredns_hosts_entries",
@@ -261,6 +295,16 @@ impl Upstreams {
                 "How long upstreams take.",
                 &["proxy_name", "to", "rcode"],
             )?,
+            connections_kept: make.counters(
+                "coredns_proxy_conn_cache_hits_total",
+                "Questions for which a connection to the upstream was there.",
+                CONNECTION,
+            )?,
+            connections_made: make.counters(
+                "coredns_proxy_conn_cache_misses_total",
+                "Questions for which a connection to the upstream was made; for each datagram it is.",
+                CONNECTION,
+            )?,
             failures: make.counters(
                 "coredns_proxy_healthcheck_failures_total",
                 "Checks of upstreams that failed.",
@@ -273,6 +317,23 @@ impl Upstreams {
             rejected: make.counter(
                 "coredns_forward_max_concurrent_rejects_total",
                 "Queries that came while max_concurrent others waited.",
+            )?,
+        })
+    }
+}
+
+impl Health {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        let opts = HistogramOpts::new(
+            "coredns_health_request_duration_seconds",
+            "How long the health check takes that the server makes of itself.",
+        );
+        let opts = opts.buckets(exponential_buckets(0.000_25, 10.0, 5)?);
+        Ok(Self {
+            duration: Histogram::with_opts(opts).map(|c| make.keep(c))?,
+            failures: make.counter(
+                "coredns_health_request_failures_total",
+                "Health checks of itself that failed.",
             )?,
         })
     }

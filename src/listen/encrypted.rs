@@ -11,8 +11,6 @@ use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -26,15 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where DNS over HTTPS is asked (RFC 8484 section 4.1.1's example, which everybody uses).
 const HTTP_PATH: &str = "/dns-query";
-
-/// A certificate that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use {file}: {problem}")]
-pub struct CertificateError {
-    /// Which of the files.
-    pub file: String,
-    problem: String,
-}
 
 /// Which protocol is spoken inside TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,29 +40,6 @@ pub(super) struct Encrypted {
     pub(super) listener: TcpListener,
     pub(super) inside: Inside,
     pub(super) tls: ServerConfig,
-}
-
-/// Reads a certificate chain and its key, both PEM.
-///
-/// # Errors
-/// Which file cannot be used, and why.
-pub fn certificate(certificate: &str, key: &str) -> Result<ServerConfig, CertificateError> {
-    let error = |file: &str, problem: String| CertificateError {
-        file: file.into(),
-        problem,
-    };
-    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect);
-    let chain: Vec<_> = chain.map_err(|e| error(certificate, e.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| error(key, e.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions =
-        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let built = versions.and_then(|builder| {
-        builder
-            .with_no_client_auth()
-            .with_single_cert(chain, private)
-    });
-    built.map_err(|e| error(certificate, e.to_string()))
 }
 
 /// Serves a socket until `shutdown`.

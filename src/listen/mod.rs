@@ -3,6 +3,7 @@
 //! Bind everything first, then serve; one shutdown signal ends it, after the queries at hand are answered.
 
 mod answer;
+mod certificate;
 mod encrypted;
 mod tcp;
 mod udp;
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use answer::respond;
-pub use encrypted::{CertificateError, Inside, certificate};
+pub use certificate::{CertificateError, certificate};
+pub use encrypted::Inside;
 
 use crate::plugin::Router;
 

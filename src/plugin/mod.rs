@@ -36,11 +36,14 @@ mod template;
 mod timeouts;
 pub mod tls;
 pub mod transfer;
+mod watched;
 mod whoami;
 
 use futures::future::BoxFuture;
 
-pub use block::{Block, Certificate, Cluster, Link, LoopProbe, Parts, Reload, Stanza, Timeouts};
+pub use block::{
+    Block, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza, Timeouts,
+};
 pub use registry::{names, read_blocks};
 pub use router::{Chain, Detached, Next, Router, Socket};
 

@@ -140,8 +140,8 @@ fn no_directive_is_mistyped_and_ignored() {
         ("health {\n lameduck 5\n}", "'5' is no duration"),
         ("ready 8181", "8181 has no port"),
         (
-            "loadbalance weighted x",
-            "the policy 'weighted' is not supported",
+            "loadbalance weighted",
+            "'weighted' is no policy, or has other arguments",
         ),
         ("errors file", "`errors` writes to the log only"),
         (

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tracing::info;
 
 use super::block::{Block, Cluster, Link, Parts};
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, transfer};
-use crate::corefile::{CorefileError, Directive, Token};
+use crate::corefile::{CorefileError, Directive};
 use crate::message::encode_transfer;
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::reply::{Failure, ResponseCode};
@@ -30,32 +31,31 @@ pub(super) const PLUGIN: Registration = Registration {
     setup,
 };
 
-/// The directives of a block.
+/// The directives of a block, in the order of the file.
 #[derive(Debug)]
-struct Spec {
-    token: Token,
-    /// In the order of the file.
-    rules: Vec<Rule>,
-}
+struct Spec(Vec<Rule>);
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let mut rules = Vec::new();
     for directive in directives.iter() {
         rules.push(parse(directives, directive)?);
     }
-    let token = directives.first.name.clone();
-    let link = Box::new(Spec { token, rules });
-    block.links.push((PLUGIN.name, link));
+    block.links.push((PLUGIN.name, Box::new(Spec(rules))));
     Ok(())
 }
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        let Cluster { zone, view } = parts.cluster(&self.token)?.clone();
+        let cluster = parts.cluster.clone();
+        if cluster.is_none() {
+            info!(
+                plugin = PLUGIN.name,
+                "accepted without effect: no plugin beside it has a zone to transfer"
+            );
+        }
         Ok(Arc::new(Transfer {
-            rules: self.rules.clone(),
-            shown: Shown::Kubernetes(view),
-            zone,
+            rules: self.0.clone(),
+            zone: cluster.map(|Cluster { zone, view }| (zone, Shown::Kubernetes(view))),
         }))
     }
 }
@@ -92,9 +92,8 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, Cor
 struct Transfer {
     /// In the order of the file.
     rules: Vec<Rule>,
-    /// Of the block's `kubernetes`.
-    shown: Shown,
-    zone: Arc<Zone>,
+    /// Of the block's `kubernetes`, where it has one.
+    zone: Option<(Arc<Zone>, Shown)>,
 }
 
 impl Plugin for Transfer {
@@ -116,7 +115,8 @@ impl Transfer {
         // As in CoreDNS a name below a zone is transferred as if it were one.
         let apex = question.qname.to_lowercase();
         let rule = self.rules.iter().find(|rule| rule.origins.cover(&apex))?;
-        let (zone, asked) = (&*self.zone, self.shown.place(&apex, question.qtype)?);
+        let (zone, shown) = self.zone.as_ref()?;
+        let asked = shown.place(&apex, question.qtype)?;
         let allowed = rule
             .to
             .as_ref()

@@ -1,12 +1,13 @@
 //! The probe of `loop`: a question to this server that nobody else asks. Where it comes back, there is a loop.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
+use super::sockets::reachable;
 use crate::message::encode_query;
 use crate::message::question::{Query, Question, RecordType};
 use crate::plugin::LoopProbe;
@@ -36,12 +37,7 @@ pub(super) async fn first(probes: Vec<(LoopProbe, SocketAddr)>) -> String {
 
 /// Asks until there is a reply. Returns where there is a loop, and what to say of it.
 async fn find(probe: LoopProbe, server: SocketAddr) -> Option<String> {
-    let ip = match server.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    let to = SocketAddr::new(ip, server.port());
+    let to = reachable(server);
     for _ in 0..TRIES {
         probe.seen.store(0, Ordering::Relaxed);
         if let Ok(end) = once(&probe, to).await {

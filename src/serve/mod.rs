@@ -3,6 +3,7 @@
 mod chain;
 pub mod files;
 mod loops;
+mod observed;
 mod sockets;
 
 use std::net::{IpAddr, SocketAddr};
@@ -92,6 +93,9 @@ pub struct Program {
     serving: Token,
     lines: Vec<String>,
     kept: Kept,
+    metrics: Arc<Metrics>,
+    /// Where its own health is asked for.
+    health: Vec<SocketAddr>,
     /// How often the file is looked at, and how much sooner or later that may be.
     reload: Option<Reload>,
     /// Questions that find loops, and whom to ask.
@@ -129,7 +133,10 @@ impl Program {
     /// # Errors
     /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
     pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
-        let blocks = read(&setup)?;
+        let mut blocks = read(&setup)?;
+        for (_, link) in blocks.iter_mut().flat_map(|block| &mut block.links) {
+            link.prepare().await?;
+        }
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token("dns");
@@ -162,21 +169,23 @@ impl Program {
             }
         }
         let mut binder = admin::Binder::taking_over(probes);
-        let admin = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
+        let (admin, health) = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
         let lameducks = blocks.iter().filter_map(|block| block.health.as_ref());
         let lameduck = lameducks.map(|health| health.lameduck).max();
         Ok(Self {
             kept: Kept {
                 dns: dns.keep(),
                 admin: binder.keep(),
-                metrics: Some(metrics),
+                metrics: Some(Arc::clone(&metrics)),
             },
+            metrics,
             reload: blocks.iter().find_map(|block| block.reload),
             loops,
             follows,
             started: CancellationToken::new(),
             dns,
             admin,
+            health,
             stanzas,
             lameduck: lameduck.unwrap_or_default(),
             readiness,
@@ -274,7 +283,7 @@ impl Program {
                 stanza.watches.synced(),
                 stanza.startup_timeout,
             ));
-            watching.spawn(keep(stanza));
+            watching.spawn(keep(stanza, Arc::clone(&self.metrics)));
         }
         tokio::select! {
             _all = synced.join_all() => {}
@@ -285,6 +294,10 @@ impl Program {
         drop(self.serving);
         probe(&mut tasks, admin.drain(..), &stop_admin);
         self.started.cancel();
+        let mut looking = JoinSet::new();
+        for address in self.health {
+            looking.spawn(observed::health(address, Arc::clone(&self.metrics)));
+        }
         let outcome = tokio::select! {
             said = loops::first(self.loops) => {
                 error!(target: "dns_fatal", "{said}");
@@ -339,13 +352,18 @@ fn probe(
 }
 
 /// Holds a stanza's watches, and its readiness until they are synced. Returns only when a watch has died.
-async fn keep(mut stanza: Watched) -> String {
+async fn keep(mut stanza: Watched, metrics: Arc<Metrics>) -> String {
     let synced = stanza.watches.synced();
     tokio::select! {
         ended = stanza.watches.ended() => return ended,
         () = synced => drop(stanza.ready),
     }
-    stanza.watches.ended().await
+    // What the first lists say was so before.
+    let changes = stanza.watches.changes();
+    tokio::select! {
+        ended = stanza.watches.ended() => ended,
+        () = observed::programming(changes, metrics) => String::new(),
+    }
 }
 
 /// The error for a task that has ended, though it should not: what it returned, or how it broke.
@@ -362,14 +380,15 @@ async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
     }
 }
 
-/// Binds the probes; an address that several blocks name is bound once.
+/// Binds the probes, and says where `/health` is; an address that several blocks name is bound once.
 async fn bind_probes(
     blocks: &[Block],
     readiness: &Readiness,
     metrics: &Arc<Metrics>,
     binder: &mut admin::Binder,
-) -> anyhow::Result<Vec<admin::Bound>> {
+) -> anyhow::Result<(Vec<admin::Bound>, Vec<SocketAddr>)> {
     let (mut bound, mut seen) = (Vec::new(), Vec::new());
+    let mut own = Vec::new();
     for block in blocks {
         if let Some(ready) = &block.ready
             && !seen.contains(&("ready", &ready.address))
@@ -387,9 +406,11 @@ async fn bind_probes(
         if let Some(health) = &block.health
             && !seen.contains(&("health", &health.address))
         {
-            bound.push(binder.health(&health.address).await?);
+            let socket = binder.health(&health.address).await?;
+            own.push(socket.address()?);
+            bound.push(socket);
             seen.push(("health", &health.address));
         }
     }
-    Ok(bound)
+    Ok((bound, own))
 }

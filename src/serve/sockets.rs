@@ -57,6 +57,12 @@ impl<'a> Listeners<'a> {
         chain: &Chain,
     ) -> Result<Vec<String>, CorefileError> {
         let bound = self.bound(block)?;
+        if let Some(spec) = &block.tls
+            && block.keys.iter().all(|key| key.scheme == Scheme::Dns)
+        {
+            // No transport needs it, but what is wrong is said.
+            read_certificate(spec)?;
+        }
         let mut lines = Vec::new();
         for key in &block.keys {
             let encrypted = encrypted(block, key)?;
@@ -130,7 +136,13 @@ impl<'a> Listeners<'a> {
         for bind in &block.bind {
             bound.extend(bind.addresses(self.interfaces)?);
         }
-        Ok(bound)
+        match (&block.bind[..], &bound[..]) {
+            ([first, ..], []) => Err(first.on[0].token.error(
+                "`except` leaves nothing of it",
+                "an address that is left to listen on",
+            )),
+            _ => Ok(bound),
+        }
     }
 
     /// The addresses by which others reach the block: those it is bound to, without loopback.
@@ -205,17 +217,30 @@ fn label(key: &Key, (address, port): Place) -> String {
 }
 
 fn read_certificate(spec: &Certificate) -> Result<rustls::ServerConfig, CorefileError> {
-    certificate(&spec.certificate.text, &spec.key.text).map_err(|error| {
-        let token = if error.file == spec.key.text {
-            &spec.key
-        } else {
-            &spec.certificate
-        };
+    certificate(spec).map_err(|error| {
+        let others = [
+            Some(&spec.key),
+            spec.authority.as_ref(),
+            spec.key_log.as_ref(),
+        ];
+        let mut others = others.into_iter().flatten();
+        let named = others.find(|token| token.text == error.file);
+        let token = named.unwrap_or(&spec.certificate);
         token.error(
             error.to_string(),
             "a PEM file of a certificate, and one of its key",
         )
     })
+}
+
+/// Where this machine reaches a socket of its own.
+pub(super) fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 /// Those of the bound addresses that serve the block.
@@ -237,7 +262,7 @@ pub(super) fn check_upstreams(
     bound: &[SocketAddr],
     local: &[IpAddr],
 ) -> Result<(), CorefileError> {
-    for (upstream, token) in &block.upstreams {
+    for (upstream, token) in block.upstreams() {
         let ours = |ip: IpAddr| ip != DOCKER && ip.is_loopback() || local.contains(&ip);
         let hit = |b: &&SocketAddr| {
             b.port() == upstream.port()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Object, Resource};
-use crate::endpoint::{Address, Kind, Slice};
+use crate::endpoint::{Address, Kind, Service, Slice};
 use crate::name::{Octets, ServiceKey, dashed, text};
 use crate::zone::{Scope, ServiceData};
 
@@ -61,6 +61,16 @@ impl Change {
             What::Service(change) => Some((change.scope, &change.key)),
             What::Pod { .. } => None,
         }
+    }
+
+    /// When the change began, in microseconds since 1970, and the Service that its slice belongs to; `None` where
+    /// nobody says.
+    #[must_use]
+    pub fn programmed(&self) -> Option<(i64, &Service)> {
+        let What::Service(change) = &self.what else {
+            return None;
+        };
+        Some((self.object.triggered?, change.after.as_ref()?.service()))
     }
 
     /// Every name that leads elsewhere than before, in order.

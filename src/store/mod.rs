@@ -63,12 +63,17 @@ pub struct Object {
     pub key: ObjectKey,
     /// Its `resourceVersion`; empty where nobody said.
     pub version: Box<str>,
+    /// Of a slice: when what it says began to be so, in microseconds since 1970, where its controller says that.
+    pub triggered: Option<i64>,
 }
 
 impl From<ObjectKey> for Object {
     fn from(key: ObjectKey) -> Self {
-        let version = "".into();
-        Self { key, version }
+        Self {
+            key,
+            version: "".into(),
+            triggered: None,
+        }
     }
 }
 

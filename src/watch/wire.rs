@@ -224,16 +224,29 @@ struct Metadata {
     labels: Option<BTreeMap<String, Text>>,
     /// Only whether there is one is asked for.
     deletion_timestamp: Option<IgnoredAny>,
+    annotations: Option<Annotations>,
 }
+
+/// The annotation that is read: the EndpointSlice controller's, of when a Service or Pod changed.
+#[derive(Deserialize)]
+struct Annotations {
+    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
+    triggered: Option<Text>,
+}
+
+pub(super) const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     let read = Metadata::deserialize(from)?;
     let labels = read.labels.into_iter().flatten();
+    let triggered = read.annotations.and_then(|read| read.triggered);
+    let triggered = triggered.map(|Text(time)| BTreeMap::from([(TRIGGERED.to_owned(), time)]));
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
         resource_version: read.resource_version,
         labels: Some(labels.map(|(key, Text(value))| (key, value)).collect()),
+        annotations: triggered,
         deletion_timestamp: read.deletion_timestamp.map(|_| Time(Timestamp::UNIX_EPOCH)),
         ..ObjectMeta::default()
     })
@@ -267,7 +280,13 @@ pub fn object_of(meta: &ObjectMeta) -> Object {
     Object {
         key: key_of(meta),
         version: meta.resource_version.as_deref().unwrap_or_default().into(),
+        triggered: triggered(meta),
     }
+}
+
+fn triggered(meta: &ObjectMeta) -> Option<i64> {
+    let time: Timestamp = meta.annotations.as_ref()?.get(TRIGGERED)?.parse().ok()?;
+    Some(time.as_microsecond())
 }
 
 /// The key of an object with this metadata.

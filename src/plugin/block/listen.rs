@@ -23,13 +23,35 @@ pub struct Place {
     pub token: Token,
 }
 
-/// `tls CERT KEY`.
+/// `tls CERT KEY [CA] { client_auth KIND; keylog FILE }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// The file of the certificate and its chain, PEM.
     pub certificate: Token,
     /// The file of its key, PEM.
     pub key: Token,
+    /// The file of the authorities that clients are trusted by, PEM; without it those of this machine.
+    pub authority: Option<Token>,
+    /// What is asked of clients.
+    pub clients: ClientAuth,
+    /// Where the secrets of connections are written to.
+    pub key_log: Option<Token>,
+}
+
+/// What is asked of the clients of an encrypted transport: Go's `tls.ClientAuthType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Nothing.
+    #[default]
+    NoCert,
+    /// A certificate, which may be missing, and is not verified.
+    Request,
+    /// A certificate, which is not verified.
+    Require,
+    /// A certificate, which may be missing.
+    VerifyIfGiven,
+    /// A certificate.
+    RequireAndVerify,
 }
 
 impl Bind {

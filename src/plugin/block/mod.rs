@@ -8,11 +8,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
 use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
 use crate::zone::{View, Zone};
-pub use listen::{Bind, Certificate, Place, Timeouts};
+pub use listen::{Bind, Certificate, ClientAuth, Place, Timeouts};
 pub use probes::{Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
 
@@ -41,16 +44,34 @@ pub struct Block {
     pub kubernetes: Option<Stanza>,
     /// A plugin takes questions of any class.
     pub any_class: bool,
-    /// Who is asked for names elsewhere, and where the file says so.
-    pub upstreams: Vec<(SocketAddr, Token)>,
     /// In the order of the chain, each with its plugin's name.
     pub links: Vec<(&'static str, Box<dyn Link>)>,
     /// Plugins that were accepted without effect, with the reason.
     pub without_effect: Vec<(String, &'static str)>,
 }
 
+impl Block {
+    /// Who is asked for names elsewhere, and where the file says so.
+    pub fn upstreams(&self) -> impl Iterator<Item = (SocketAddr, Token)> {
+        self.links.iter().flat_map(|(_, link)| link.upstreams())
+    }
+}
+
 /// A link of a chain before its server is there.
-pub trait Link: fmt::Debug {
+pub trait Link: fmt::Debug + Send + Sync {
+    /// Asks others for what is to be known before the handler is made.
+    ///
+    /// # Errors
+    /// What they do not say.
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), CorefileError>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    /// Who is asked for names elsewhere, and where the file says so.
+    fn upstreams(&self) -> Vec<(SocketAddr, Token)> {
+        Vec::new()
+    }
+
     /// Makes the handler.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! `forward`: names elsewhere, asked of upstreams.
 
 mod flights;
+mod host;
 mod peer;
 mod spec;
+mod target;
 mod tls;
 mod upstream;
 
@@ -18,9 +20,11 @@ use rand::seq::SliceRandom;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use host::Host;
 pub use peer::Limits;
 pub(super) use spec::PLUGIN;
-pub use spec::{Policy, Spec, Target};
+pub use spec::{Policy, Spec};
+pub use target::Target;
 pub use tls::{Files, Tls};
 pub use upstream::Check;
 
@@ -52,7 +56,7 @@ impl Forward {
     #[must_use]
     fn new(spec: Spec, encrypted: Vec<Option<Encrypted>>, metrics: &Arc<Metrics>) -> Self {
         let upstream = |(target, tls): (&Target, Option<Encrypted>)| {
-            let peer = Peer::new(target.address, tls, spec.limits);
+            let peer = Peer::new(target.address, tls, spec.limits, metrics);
             let check = spec.check.clone();
             Arc::new(Upstream::new(
                 peer,

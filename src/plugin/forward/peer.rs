@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
+use crate::metrics::{IntCounterVec, Metrics};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -65,6 +66,7 @@ pub(super) struct Peer {
     tls: Option<Encrypted>,
     limits: Limits,
     idle: Mutex<Vec<Connection>>,
+    metrics: Arc<Metrics>,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -78,13 +80,29 @@ struct Connection {
 }
 
 impl Peer {
-    pub(super) fn new(address: SocketAddr, tls: Option<Encrypted>, limits: Limits) -> Self {
+    pub(super) fn new(
+        address: SocketAddr,
+        tls: Option<Encrypted>,
+        limits: Limits,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         Self {
             address,
             tls,
             limits,
             idle: Mutex::default(),
+            metrics: Arc::clone(metrics),
         }
+    }
+
+    /// Counts a question by whether there was a connection for it.
+    fn count(&self, counter: &IntCounterVec, proto: &str) {
+        let to = self.address.to_string();
+        counter.with_label_values(&["forward", &to, proto]).inc();
+    }
+
+    fn proto(&self) -> &'static str {
+        if self.tls.is_some() { "tcp-tls" } else { "tcp" }
     }
 
     /// Asks, with this id; the reply is whole, unless it says otherwise.
@@ -94,6 +112,7 @@ impl Peer {
                 return self.over_connection(query, id).await;
             }
             let socket = self.udp_socket().await?;
+            self.count(&self.metrics.upstreams.connections_made, "udp");
             let named = |error| self.named(&socket, error);
             let reply = self.over_udp(&socket, query, id);
             let reply = tokio::time::timeout(self.limits.read_timeout, reply).await;
@@ -156,6 +175,7 @@ impl Peer {
         while let Some(mut connection) = self.take() {
             match connection.ask(query, id).await {
                 Ok(reply) => {
+                    self.count(&self.metrics.upstreams.connections_kept, self.proto());
                     self.put(connection);
                     return Ok(reply);
                 }
@@ -167,6 +187,7 @@ impl Peer {
         let mut connection = tokio::time::timeout(CONNECT, self.connect())
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        self.count(&self.metrics.upstreams.connections_made, self.proto());
         let reply = connection.ask(query, id).await?;
         self.put(connection);
         Ok(reply)

@@ -4,18 +4,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use resolv_conf::ScopedIp;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
-use super::Check;
 use super::peer::{Encrypted, Limits};
+use super::target::{DNS_PORT, Target, address};
 use super::tls::{self, Tls};
+use super::{Check, Host};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::{rcode_named, reply::ResponseCode};
 use crate::name::{Name, Origin, Origins, absolute};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
 use crate::plugin::forward::Forward;
-use crate::plugin::kit::{Directives, Registration, ResolvConf, duration, number, origins};
+use crate::plugin::kit::{Directives, Registration, duration, number, origins};
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +28,10 @@ pub struct Spec {
     pub except: Origins,
     /// Whom to ask.
     pub upstreams: Vec<Target>,
+    /// Whom else, by hostname, each with its place among the others; none once they are prepared.
+    pub hosts: Vec<(usize, Host)>,
+    /// Who knows the hosts' addresses; none: the machine's own resolver.
+    pub resolvers: Vec<SocketAddr>,
     /// In which order.
     pub policy: Policy,
     /// Ask over TCP even what came over UDP.
@@ -56,17 +62,6 @@ pub struct Spec {
     pub tls: Tls,
 }
 
-/// An upstream, as the file names it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Target {
-    /// Where it answers.
-    pub address: SocketAddr,
-    /// Over TLS: the name that its certificate must have, where the address says one.
-    pub encrypted: Option<Option<String>>,
-    /// Where the file says so.
-    pub token: Token,
-}
-
 /// The order of upstreams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
@@ -79,12 +74,9 @@ pub enum Policy {
     Sequential,
 }
 
-/// As many as CoreDNS takes.
-const MAX_UPSTREAMS: usize = 15;
-
 const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, max_connect_attempts, \
     max_idle_conns, expire, max_age, read_timeout, health_check, failover, next, next_on_nodata, \
-    failfast_all_unhealthy_upstreams, source_address, tls or tls_servername";
+    failfast_all_unhealthy_upstreams, resolver, source_address, tls or tls_servername";
 
 pub(in crate::plugin) const PLUGIN: Registration = Registration {
     name: "forward",
@@ -98,16 +90,31 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     while let Some(directive) = all.next() {
         let mut spec = parse(directives, directive)?;
         spec.is_followed = all.peek().is_some();
-        let addresses = spec.upstreams.iter();
-        block
-            .upstreams
-            .extend(addresses.map(|target| (target.address, target.token.clone())));
         block.links.push((PLUGIN.name, Box::new(spec)));
     }
     Ok(())
 }
 
 impl Link for Spec {
+    fn prepare(&mut self) -> BoxFuture<'_, Result<(), CorefileError>> {
+        async move {
+            // From the last, so that the places of those before stay.
+            while let Some((at, host)) = self.hosts.pop() {
+                let found = host.resolve(&self.resolvers, self.limits).await?;
+                self.upstreams.splice(at..at, found);
+            }
+            self.count()
+        }
+        .boxed()
+    }
+
+    fn upstreams(&self) -> Vec<(SocketAddr, Token)> {
+        let targets = self.upstreams.iter();
+        targets
+            .map(|target| (target.address, target.token.clone()))
+            .collect()
+    }
+
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         tls::check(&self.tls)?;
         let targets = self.upstreams.iter();
@@ -135,24 +142,18 @@ pub(super) fn parse(
     if froms.len() != 1 {
         return Err(from.error(format!("{} is several zones", from.text), "one zone"));
     }
-    let mut upstreams = Vec::new();
+    let mut spec = Spec::new(froms.remove(0).into());
     for token in to {
-        upstreams.extend(parse_upstream(directives, token)?);
+        spec.upstream(directives, token)?;
     }
-    if upstreams.is_empty() {
+    if spec.upstreams.is_empty() && spec.hosts.is_empty() {
         let last = to.last().unwrap_or(from);
         return Err(last.error(
             "there is no upstream",
             "addresses, or a resolv.conf with a nameserver",
         ));
     }
-    if let Some(target) = upstreams.get(MAX_UPSTREAMS) {
-        return Err(target.token.error(
-            "there are too many upstreams",
-            format!("at most {MAX_UPSTREAMS}"),
-        ));
-    }
-    let mut spec = Spec::new(froms.remove(0).into(), upstreams);
+    spec.count()?;
     for property in &directive.body {
         spec.property(directive, property)?;
     }
@@ -167,11 +168,13 @@ pub(super) fn parse(
 
 impl Spec {
     /// With CoreDNS's defaults.
-    fn new(from: Origin, upstreams: Vec<Target>) -> Self {
+    fn new(from: Origin) -> Self {
         Self {
             from,
             except: Origins::default(),
-            upstreams,
+            upstreams: Vec::new(),
+            hosts: Vec::new(),
+            resolvers: Vec::new(),
             policy: Policy::default(),
             force_tcp: false,
             prefer_udp: false,
@@ -230,6 +233,7 @@ impl Spec {
             "next" => self.next = rcodes(property)?,
             "next_on_nodata" => self.next_on_nodata = flag(property)?,
             "failfast_all_unhealthy_upstreams" => self.failfast = flag(property)?,
+            "resolver" => self.resolvers = resolvers(property)?,
             "source_address" => self.limits.source = Some(source(property)?),
             "tls" => self.tls.files = tls::files(property)?,
             "tls_servername" => {
@@ -260,6 +264,15 @@ fn policy(property: &Directive) -> Result<Policy, CorefileError> {
 
 fn one_duration(property: &Directive) -> Result<Duration, CorefileError> {
     duration(property.one_arg("a duration such as `5s`")?)
+}
+
+fn resolvers(property: &Directive) -> Result<Vec<SocketAddr>, CorefileError> {
+    const EXPECTED: &str = "addresses such as 192.0.2.1 or 192.0.2.1:5353";
+    let read = |arg: &Token| {
+        let problem = || arg.error(format!("'{}' is no address", arg.text), EXPECTED);
+        address(&arg.text, DNS_PORT).ok_or_else(problem)
+    };
+    property.some_args(EXPECTED)?.iter().map(read).collect()
 }
 
 fn source(property: &Directive) -> Result<IpAddr, CorefileError> {
@@ -310,67 +323,4 @@ fn rcodes(property: &Directive) -> Result<Vec<ResponseCode>, CorefileError> {
         rcode_named(&arg.text).ok_or_else(problem)
     };
     property.some_args(EXPECTED)?.iter().map(read).collect()
-}
-
-/// An address with or without port, or the nameservers of a file like resolv.conf.
-fn parse_upstream(
-    directives: &Directives<'_>,
-    token: &Token,
-) -> Result<Vec<Target>, CorefileError> {
-    let target = |address, encrypted| Target {
-        address,
-        encrypted,
-        token: token.clone(),
-    };
-    if let Some(text) = token.text.strip_prefix("tls://") {
-        let (text, name) = split_name(text);
-        let expected = "an address such as tls://192.0.2.1 or tls://192.0.2.1%dns.example";
-        let problem = || token.error(format!("{} has no address", token.text), expected);
-        let address = address(&text, DOT_PORT).ok_or_else(problem)?;
-        return Ok(vec![target(address, Some(name))]);
-    }
-    let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
-    if let Some((scheme, _)) = text.split_once("://") {
-        return Err(token.error(
-            format!("{scheme}:// is not supported"),
-            "an address to ask over UDP and TCP, or tls://ADDRESS",
-        ));
-    }
-    if let Some(address) = address(text, DNS_PORT) {
-        return Ok(vec![target(address, None)]);
-    }
-    let lines = directives.source.read("", text).map_err(|error| {
-        token.error(
-            format!("{text} is no address, and cannot be read as a file: {error}"),
-            "an address, or a file like /etc/resolv.conf",
-        )
-    })?;
-    let servers = ResolvConf::read(&lines).nameservers.into_iter();
-    let address = |server: ScopedIp| target(SocketAddr::new(server.into(), DNS_PORT), None);
-    Ok(servers.map(address).collect())
-}
-
-/// `ADDRESS%NAME:PORT` as address with port, and name.
-fn split_name(text: &str) -> (String, Option<String>) {
-    let Some((address, rest)) = text.split_once('%') else {
-        return (text.to_owned(), None);
-    };
-    let (name, port) = rest
-        .split_once(':')
-        .map_or((rest, ""), |(name, port)| (name, port));
-    if port.is_empty() {
-        (address.to_owned(), Some(name.to_owned()))
-    } else {
-        (format!("{address}:{port}"), Some(name.to_owned()))
-    }
-}
-
-const DNS_PORT: u16 = 53;
-
-const DOT_PORT: u16 = 853;
-
-fn address(text: &str, port: u16) -> Option<SocketAddr> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let ip = || Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, port));
-    text.parse().ok().or_else(ip)
 }

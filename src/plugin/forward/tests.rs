@@ -257,7 +257,7 @@ async fn a_question_that_comes_back_through_the_upstream_costs_one_query() {
 #[test]
 fn upstreams_come_from_addresses_and_resolv_conf() {
     let block = block("forward . 10.0.0.1 10.0.0.2:5353 ::1 [::1]:54 /etc/resolv.conf");
-    let all: Vec<_> = block.upstreams.iter().map(|(a, _)| a.to_string()).collect();
+    let all: Vec<_> = block.upstreams().map(|(a, _)| a.to_string()).collect();
     assert_eq!(
         all,
         [
@@ -271,20 +271,65 @@ fn upstreams_come_from_addresses_and_resolv_conf() {
     );
 }
 
+#[tokio::test]
+async fn a_host_is_all_of_its_addresses_in_its_place() {
+    let resolver = upstream(|query| {
+        let ip = if query.question.qtype == RecordType::A {
+            [192, 0, 2, 7].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
+        Some(Composed {
+            answer: vec![record::address(query.question.qname.to_name(0), 60, ip)],
+            ..Composed::empty(ResponseCode::NoError)
+        })
+    })
+    .await;
+    let text =
+        format!("forward . 10.0.0.1 tls://dns.example:54 10.0.0.2 {{\n resolver {resolver}\n}}");
+    let mut block = block(&text);
+    let link = &mut block.links[0].1;
+    link.prepare().await.unwrap();
+    let all: Vec<_> = link
+        .upstreams()
+        .iter()
+        .map(|(a, _)| a.to_string())
+        .collect();
+    assert_eq!(
+        all,
+        ["10.0.0.1:53", "192.0.2.7:54", "[::1]:54", "10.0.0.2:53"]
+    );
+}
+
+#[tokio::test]
+async fn a_host_without_address_is_an_error_of_the_file() {
+    let resolver = upstream(|_| Some(Composed::empty(ResponseCode::NXDomain))).await;
+    let text = format!("forward . dns.example {{\n resolver {resolver}\n}}");
+    let error = block(&text).links[0].1.prepare().await.unwrap_err();
+    assert_eq!(
+        error.problem(),
+        "no address of dns.example. can be found: it has none"
+    );
+}
+
 #[test]
 fn wrong_forwards_are_refused() {
     for (text, problem) in [
         ("forward .", "there is no upstream"),
         ("forward", "`forward` needs an argument"),
         (
-            "forward . nowhere",
-            "nowhere is no address, and cannot be read as a file: no such file",
+            "forward . /no/where",
+            "/no/where is no address and no host, and cannot be read as a file: no such file",
+        ),
+        (
+            "forward . 10.0.0",
+            "10.0.0 is no address and no host, and cannot be read as a file: no such file",
+        ),
+        (
+            "forward . 1.1.1.1 {\n resolver x.example\n}",
+            "'x.example' is no address",
         ),
         ("forward . quic://1.1.1.1", "quic:// is not supported"),
-        (
-            "forward . tls://x.example",
-            "tls://x.example has no address",
-        ),
         (
             "forward . 1.1.1.1 {\n failover NOPE\n}",
             "'NOPE' is no response code",

@@ -3,8 +3,8 @@
 mod table;
 
 use std::io;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,12 +13,12 @@ use tracing::warn;
 use self::table::Table;
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration, fallthrough};
+use super::watched::Watched;
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::record::{self, Record};
 use crate::message::reply::{Composed, Failure, ResponseCode};
-use crate::metrics::Gauge;
 use crate::name::Origins;
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -124,109 +124,39 @@ fn ttl(property: &Directive) -> Result<u32, CorefileError> {
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        let hosts = Hosts {
-            spec: self.clone(),
-            table: Arc::new(Served {
-                table: RwLock::default(),
-                seen: RwLock::default(),
-                entries: parts.metrics.hosts_entries.with_label_values(&[&self.file]),
-            }),
-            watching: OnceLock::new(),
+        let entries = parts.metrics.hosts_entries.with_label_values(&[&self.file]);
+        let (file, inline) = (self.file.clone(), self.inline.clone());
+        let table = move |text: &str| {
+            let table = Table::read(&format!("{text}\n{inline}"));
+            entries.set(u32::try_from(table.len()).unwrap_or(u32::MAX).into());
+            table
         };
-        let (seen, text) = (modified(&self.file), read(&self.file));
-        if let Err(error) = &text {
-            warn!(file = %self.file, %error, "a hosts file cannot be read");
-        }
-        hosts.spec.publish(&hosts.table, &text.unwrap_or_default());
-        // The first query begins to look at the file again.
-        *hosts
-            .table
-            .seen
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = seen;
-        Ok(Arc::new(hosts))
+        let none = table("");
+        let table = Watched::new(&self.file, self.reload, none, move |octets| match octets {
+            // What of it is no UTF-8 is no name.
+            Ok(octets) => Some(table(&String::from_utf8_lossy(&octets))),
+            Err(error) => {
+                warn!(%file, %error, "a hosts file cannot be read");
+                (error.kind() == io::ErrorKind::NotFound).then(|| table(""))
+            }
+        });
+        Ok(Arc::new(Hosts {
+            spec: self.clone(),
+            table,
+        }))
     }
-}
-
-/// The file's text; what of it is no UTF-8 is no name.
-fn read(file: &str) -> io::Result<String> {
-    let octets = std::fs::read(file)?;
-    Ok(String::from_utf8_lossy(&octets).into_owned())
-}
-
-/// When the file was changed, and its size; `None` where it is not there.
-fn modified(file: &str) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
-}
-
-/// What is served, and which state of the file it is.
-#[derive(Debug)]
-struct Served {
-    table: RwLock<Arc<Table>>,
-    seen: RwLock<Option<(SystemTime, u64)>>,
-    entries: Gauge,
 }
 
 /// The handler.
 struct Hosts {
     spec: Spec,
-    table: Arc<Served>,
-    watching: OnceLock<()>,
-}
-
-impl Spec {
-    fn publish(&self, served: &Served, text: &str) {
-        let table = Table::read(&format!("{text}\n{}", self.inline));
-        let entries = u32::try_from(table.len()).unwrap_or(u32::MAX);
-        served.entries.set(entries.into());
-        *served.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
-    }
-
-    /// Reads the file anew where it has changed.
-    fn look(&self, served: &Served) {
-        let now = modified(&self.file);
-        let mut seen = served.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if *seen == now {
-            return;
-        }
-        match read(&self.file) {
-            Ok(text) => self.publish(served, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.publish(served, ""),
-            Err(error) => warn!(file = %self.file, %error, "a hosts file cannot be read"),
-        }
-        *seen = now;
-    }
+    table: Watched<Table>,
 }
 
 impl Hosts {
-    /// Looks at the file again and again, on a thread where it may block, until the handler is dropped.
-    fn watch(&self) {
-        if self.spec.reload.is_zero() {
-            return;
-        }
-        self.watching.get_or_init(|| {
-            let (spec, served) = (self.spec.clone(), Arc::downgrade(&self.table));
-            tokio::spawn(async move {
-                loop {
-                    tokio::time::sleep(spec.reload).await;
-                    let Some(served) = served.upgrade() else {
-                        return;
-                    };
-                    let spec = spec.clone();
-                    let look = tokio::task::spawn_blocking(move || spec.look(&served));
-                    if look.await.is_err() {
-                        return;
-                    }
-                }
-            });
-        });
-    }
-
     /// The answer, where the table knows the name.
     fn answer(&self, question: &Question) -> Option<Composed> {
-        let lock = self.table.table.read();
-        let table = Arc::clone(&lock.unwrap_or_else(PoisonError::into_inner));
+        let table = self.table.get();
         let qname = &question.qname;
         let owner = qname.to_lowercase().to_name(0);
         let ttl = self.spec.ttl;
@@ -265,7 +195,6 @@ fn positive(answer: Vec<Record>) -> Option<Composed> {
 
 impl Plugin for Hosts {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        self.watch();
         let question = &query.question;
         let addresses = matches!(question.qtype, RecordType::A | RecordType::AAAA);
         let falls = |fallthrough: &Option<Origins>| {

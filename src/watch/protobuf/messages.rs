@@ -7,6 +7,8 @@ use bytes::Bytes;
 use prost::Message;
 use serde::{Serialize, Serializer};
 
+use super::super::wire::TRIGGERED;
+
 /// `meta.v1.WatchEvent`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WatchEvent {
@@ -56,8 +58,8 @@ struct Pair {
     value: Bytes,
 }
 
-/// The annotation by which a bookmark says that the initial list is complete: the only one that is read.
-const INITIAL_EVENTS_END: &[u8] = b"k8s.io/initial-events-end";
+/// The annotations that are read: by the first a bookmark says that the initial list is complete.
+const READ: [&str; 2] = ["k8s.io/initial-events-end", TRIGGERED];
 
 /// `meta.v1.Time`.
 #[derive(Clone, PartialEq, Message)]
@@ -326,7 +328,7 @@ fn map<S: Serializer>(pairs: &[Pair], to: S) -> Result<S::Ok, S::Error> {
 fn marks<S: Serializer>(annotations: &[Pair], to: S) -> Result<S::Ok, S::Error> {
     let read = annotations
         .iter()
-        .filter(|pair| pair.key == INITIAL_EVENTS_END);
+        .filter(|pair| READ.iter().any(|key| pair.key == key.as_bytes()));
     to.collect_map(read.map(|pair| (as_str(&pair.key), as_str(&pair.value))))
 }
 

@@ -1,0 +1,144 @@
+//! Upstreams as the file names them: addresses, hosts, files like resolv.conf.
+
+use std::net::{IpAddr, SocketAddr};
+
+use resolv_conf::ScopedIp;
+
+use super::{Host, Spec};
+use crate::corefile::{CorefileError, Token};
+use crate::name::{Name, absolute};
+use crate::plugin::kit::{Directives, ResolvConf};
+
+/// An upstream, as the file names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Where it answers.
+    pub address: SocketAddr,
+    /// Over TLS: the name that its certificate must have, where the address says one.
+    pub encrypted: Option<Option<String>>,
+    /// Where the file says so.
+    pub token: Token,
+}
+
+/// As many as CoreDNS takes.
+const MAX_UPSTREAMS: usize = 15;
+
+impl Spec {
+    /// Refuses more upstreams than may be, of which the first of several alike counts.
+    pub(super) fn count(&mut self) -> Result<(), CorefileError> {
+        let mut seen = Vec::new();
+        self.upstreams.retain(|target| {
+            let key = (target.address, target.encrypted.clone());
+            let is_new = !seen.contains(&key);
+            seen.push(key);
+            is_new
+        });
+        self.upstreams.get(MAX_UPSTREAMS).map_or(Ok(()), |target| {
+            let expected = format!("at most {MAX_UPSTREAMS}");
+            let problem = "there are too many upstreams";
+            Err(target.token.error(problem, expected))
+        })
+    }
+
+    /// An address or a hostname, with or without port, or the nameservers of a file like resolv.conf.
+    pub(super) fn upstream(
+        &mut self,
+        directives: &Directives<'_>,
+        token: &Token,
+    ) -> Result<(), CorefileError> {
+        let (text, encrypted, default) = match token.text.strip_prefix("tls://") {
+            Some(text) => {
+                let (text, name) = split_name(text);
+                (text, Some(name), DOT_PORT)
+            }
+            None => {
+                let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
+                (text.to_owned(), None, DNS_PORT)
+            }
+        };
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(token.error(
+                format!("{scheme}:// is not supported"),
+                "an address to ask over UDP and TCP, or tls://ADDRESS",
+            ));
+        }
+        let target = |address, encrypted| Target {
+            address,
+            encrypted,
+            token: token.clone(),
+        };
+        if let Some(address) = address(&text, default) {
+            self.upstreams.push(target(address, encrypted));
+            return Ok(());
+        }
+        let lines = match directives.source.read("", &text) {
+            Ok(lines) if encrypted.is_none() => lines,
+            read => {
+                let host = host(&text, default).ok_or_else(|| no_upstream(token, read.err()))?;
+                let (name, port) = host;
+                let host = Host {
+                    name,
+                    port,
+                    encrypted,
+                    token: token.clone(),
+                };
+                self.hosts.push((self.upstreams.len(), host));
+                return Ok(());
+            }
+        };
+        let servers = ResolvConf::read(&lines).nameservers.into_iter();
+        let address = |server: ScopedIp| target(SocketAddr::new(server.into(), DNS_PORT), None);
+        self.upstreams.extend(servers.map(address));
+        Ok(())
+    }
+}
+
+fn no_upstream(token: &Token, error: Option<std::io::Error>) -> CorefileError {
+    let why = error.map_or(String::new(), |error| {
+        format!(", and cannot be read as a file: {error}")
+    });
+    token.error(
+        format!("{} is no address and no host{why}", token.text),
+        "an address such as 192.0.2.1 or tls://192.0.2.1%dns.example, a host, or a file like /etc/resolv.conf",
+    )
+}
+
+/// A hostname and its port; `None`: it is none, and may be a path.
+fn host(text: &str, port: u16) -> Option<(Name, u16)> {
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, port.parse().ok()?),
+        None => (text, port),
+    };
+    let letters = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.".contains(&octet);
+    let is_host = !name.is_empty() && name.bytes().all(letters);
+    // All digits and dots is an address that is none.
+    let is_address = name
+        .bytes()
+        .all(|octet| octet.is_ascii_digit() || octet == b'.');
+    (is_host && !is_address).then(|| Some((absolute(name).ok()?, port)))?
+}
+
+/// `ADDRESS%NAME:PORT` as address with port, and name.
+fn split_name(text: &str) -> (String, Option<String>) {
+    let Some((address, rest)) = text.split_once('%') else {
+        return (text.to_owned(), None);
+    };
+    let (name, port) = rest
+        .split_once(':')
+        .map_or((rest, ""), |(name, port)| (name, port));
+    if port.is_empty() {
+        (address.to_owned(), Some(name.to_owned()))
+    } else {
+        (format!("{address}:{port}"), Some(name.to_owned()))
+    }
+}
+
+pub(super) const DNS_PORT: u16 = 53;
+
+const DOT_PORT: u16 = 853;
+
+pub(super) fn address(text: &str, port: u16) -> Option<SocketAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let ip = || Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, port));
+    text.parse().ok().or_else(ip)
+}
