@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
+use crate::commands::{check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
 use crate::logging::{self, Form};
 use crate::output::{self, Lines};
 use crate::process;
@@ -49,6 +49,8 @@ enum LogFormat {
 enum Command {
     /// Answer DNS from a cluster's state. Takes CoreDNS's arguments; without a subcommand this is what runs.
     Serve(Serve),
+    /// Say what `serve` would make of a Corefile: each directive's fate, all that is wrong, the rights it needs.
+    Check(Check),
     /// Look after every StatefulSet of a cluster that has no controller for them.
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
@@ -158,6 +160,7 @@ impl Args {
         let outcome = runtime.block_on(async {
             match self.command {
                 Command::Serve(args) => args.run(out).await,
+                Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,
             }

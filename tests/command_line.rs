@@ -61,6 +61,57 @@ fn a_corefile_that_is_wrong_is_shown_with_a_caret() {
 }
 
 #[test]
+fn check_says_what_serve_would_make_of_a_corefile() {
+    let folder = Folder::new("check");
+    let text =
+        "a.test:0 {\n    errors\n    debug\n    cache {\n        sucess 1\n    }\n    whoami\n}\n";
+    let file = folder.file("Corefile", text);
+    let output = |arguments: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        let output = command.args(["check", "-conf", &file]).args(arguments);
+        let output = output.output().unwrap();
+        let text = |octets| String::from_utf8(octets).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, said, wrong) = output(&[]);
+    let why = "accepted without effect: the log level comes from --log, and a panic never ends the program";
+    let wanted = format!(
+        "a.test:0\n  errors           supported  ({file}:2)\n  debug            {why}  ({file}:3)\n  \
+         cache            WRONG, see below  ({file}:4)\n  whoami           supported  ({file}:7)\n"
+    );
+    assert_eq!((code, said), (Some(1), wanted));
+    assert!(
+        wrong.starts_with("error: unknown property 'sucess' of `cache`"),
+        "{wrong}"
+    );
+    let (code, said, _) = output(&["--output", "json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said["errors"],
+        serde_json::json!([{
+            "problem": "unknown property 'sucess' of `cache`",
+            "expected": "success, denial, prefetch, serve_stale, serve_stale_policy, servfail, disable or keepttl",
+            "file": file, "line": 5, "column": 9,
+        }])
+    );
+    assert_eq!(
+        said["directives"][2],
+        serde_json::json!({
+            "block": "a.test:0", "name": "cache", "fate": "wrong", "why": null,
+            "file": file, "line": 4, "column": 5,
+        })
+    );
+    folder.file("Corefile", "a.test:0 {\n    whoami\n}\n");
+    let wanted = format!("a.test:0\n  whoami           supported  ({file}:2)\n");
+    assert_eq!(output(&[]), (Some(0), wanted, String::new()));
+}
+
+#[test]
 fn a_manifest_that_is_wrong_is_refused_with_its_line() {
     let folder = Folder::new("manifest");
     let file = folder.file(

@@ -7,6 +7,7 @@ mod kubeconfig;
 mod pace;
 mod readable;
 mod renewing;
+mod rights;
 mod utf8;
 mod watch_client;
 mod watching;
@@ -24,6 +25,7 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use readable::Unreadable;
+pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;
 pub use watching::{Event, watching};
 use workers::Workers;

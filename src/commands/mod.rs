@@ -1,5 +1,6 @@
 //! The commands: a file each, with its arguments and what it does.
 
+pub(crate) mod check;
 mod file;
 mod names;
 pub(crate) mod reconcile;

@@ -13,6 +13,18 @@ pub(super) struct File {
     pub(super) text: String,
 }
 
+impl File {
+    /// Line and column of an octet, both from 1; columns count characters.
+    pub(super) fn position(&self, at: usize) -> (usize, usize) {
+        let before = &self.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        (
+            before.matches('\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+}
+
 /// A Corefile that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorefileError {
@@ -40,12 +52,24 @@ impl CorefileError {
     /// The position: line and column, both from 1; columns count characters.
     #[must_use]
     pub fn position(&self) -> (usize, usize) {
-        let before = &self.file.text[..self.at.start];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (
-            before.matches('\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        self.file.position(self.at.start)
+    }
+
+    /// The file's name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file.name
+    }
+
+    /// Whether it stands from here on, in the same file, up to there.
+    pub(super) fn is_within(&self, file: &Arc<File>, at: &Range<usize>) -> bool {
+        self.file == *file && at.contains(&self.at.start)
+    }
+
+    /// What should stand there; empty where that goes without saying.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        &self.expected
     }
 
     /// What is wrong, in one line.

@@ -35,6 +35,12 @@ impl Token {
         !self.quoted && self.text == sign
     }
 
+    /// Its file, and where it stands there: line and column, both from 1.
+    #[must_use]
+    pub fn place(&self) -> (&str, (usize, usize)) {
+        (&self.file.name, self.file.position(self.at.start))
+    }
+
     /// The name of the file it is in.
     pub(super) fn file_name(&self) -> &str {
         &self.file.name

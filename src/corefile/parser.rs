@@ -28,6 +28,15 @@ pub struct Directive {
 }
 
 impl Directive {
+    /// Whether an error stands in it.
+    #[must_use]
+    pub fn has(&self, error: &CorefileError) -> bool {
+        let token = |token: &Token| error.is_within(&token.file, &token.at);
+        token(&self.name)
+            || self.args.iter().any(token)
+            || self.body.iter().any(|line| line.has(error))
+    }
+
     /// The only argument.
     ///
     /// # Errors

@@ -44,7 +44,7 @@ use futures::future::BoxFuture;
 pub use block::{
     Block, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza, Timeouts,
 };
-pub use registry::{names, read_blocks};
+pub use registry::{inspect, names, read_blocks};
 pub use router::{Chain, Detached, Next, Router, Socket};
 
 use crate::answer::Reply;

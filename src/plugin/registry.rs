@@ -104,10 +104,15 @@ pub fn read_blocks(
     blocks: &[ServerBlock],
     source: &dyn Source,
 ) -> Result<Vec<Block>, CorefileErrors> {
+    let (read, errors) = inspect(blocks, source);
+    CorefileErrors::of(errors).map_or(Ok(read), Err)
+}
+
+/// Reads the plugins of every server block as far as they can be read, and says everything that is wrong.
+pub fn inspect(blocks: &[ServerBlock], source: &dyn Source) -> (Vec<Block>, Vec<CorefileError>) {
     let mut errors = Vec::new();
     let read = |block| read_block(block, source, &mut errors);
-    let read = blocks.iter().map(read).collect();
-    CorefileErrors::of(errors).map_or(Ok(read), Err)
+    (blocks.iter().map(read).collect(), errors)
 }
 
 /// Reads one block as far as it can be read.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Ambient, Watched};
 use crate::admin::Readiness;
-use crate::api;
+use crate::api::{self, ApiError, Client};
 use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
 use crate::metrics::Metrics;
 use crate::plugin::Stanza;
-use crate::plugin::{Block, Chain, Cluster, Parts};
+use crate::plugin::{Block, Chain, Cluster, Parts, Plugin};
 use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
@@ -39,12 +39,19 @@ pub(super) async fn chain(
         });
         stanza = Some(started);
     }
-    let mut chain = Vec::new();
-    for (at, (_, link)) in block.links.iter().enumerate() {
-        parts.followed_by = block.links.get(at + 1).map_or("", |(name, _)| *name);
-        chain.push(link.build(&parts)?);
-    }
-    Ok((chain.into(), stanza))
+    let links = 0..block.links.len();
+    let chain: Result<Vec<_>, _> = links.map(|at| link(block, at, &mut parts)).collect();
+    Ok((chain?.into(), stanza))
+}
+
+/// The handler of a block's link.
+pub(super) fn link(
+    block: &Block,
+    at: usize,
+    parts: &mut Parts,
+) -> Result<Arc<dyn Plugin>, CorefileError> {
+    parts.followed_by = block.links.get(at + 1).map_or("", |(name, _)| *name);
+    block.links[at].1.build(parts)
 }
 
 async fn stanza(
@@ -52,16 +59,30 @@ async fn stanza(
     api: &Ambient,
     readiness: &Readiness,
 ) -> Result<Watched, CorefileError> {
-    let client = match (&spec.api, api) {
-        (ApiServer::Ambient, Ambient::Client(client)) => Ok(client.clone()),
-        (ApiServer::Ambient, Ambient::Server(server)) => api::connect(server).await,
-        (named, _) => api::connect(named).await,
-    };
-    let client = client.map_err(|error| {
+    let client = client(spec, api).await.map_err(|error| {
         let problem = whole(&error);
         spec.api_token.error(problem, "an API server to watch")
     })?;
-    let options = watch::Options {
+    let watches = Watches::start(&client, &options(spec));
+    Ok(Watched {
+        watches,
+        startup_timeout: spec.startup_timeout,
+        ready: readiness.token("kubernetes"),
+    })
+}
+
+/// A client of the API server that a stanza names, or of the one that all others have.
+pub(super) async fn client(spec: &Stanza, api: &Ambient) -> Result<Client, ApiError> {
+    match (&spec.api, api) {
+        (ApiServer::Ambient, Ambient::Client(client)) => Ok(client.clone()),
+        (ApiServer::Ambient, Ambient::Server(server)) => api::connect(server).await,
+        (named, _) => api::connect(named).await,
+    }
+}
+
+/// What a stanza watches.
+pub(super) fn options(spec: &Stanza) -> watch::Options {
+    watch::Options {
         labels: spec.labels.clone(),
         namespace_labels: spec.namespace_labels.clone(),
         slices: watch::wire::SliceOptions {
@@ -71,11 +92,5 @@ async fn stanza(
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,
         multicluster: !spec.view.multicluster.is_empty(),
-    };
-    let watches = Watches::start(&client, &options);
-    Ok(Watched {
-        watches,
-        startup_timeout: spec.startup_timeout,
-        ready: readiness.token("kubernetes"),
-    })
+    }
 }

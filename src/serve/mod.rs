@@ -1,6 +1,7 @@
 //! The server's life: bind everything, run, drain.
 
 mod chain;
+pub mod check;
 pub mod files;
 mod loops;
 mod observed;

@@ -26,6 +26,8 @@ struct Socket {
     counted: bool,
     timeouts: Timeouts,
     encrypted: Option<(Inside, Certificate)>,
+    /// The certificate, read.
+    tls: Option<rustls::ServerConfig>,
 }
 
 /// The sockets of a Corefile.
@@ -57,12 +59,8 @@ impl<'a> Listeners<'a> {
         chain: &Chain,
     ) -> Result<Vec<String>, CorefileError> {
         let bound = self.bound(block)?;
-        if let Some(spec) = &block.tls
-            && block.keys.iter().all(|key| key.scheme == Scheme::Dns)
-        {
-            // No transport needs it, but what is wrong is said.
-            read_certificate(spec)?;
-        }
+        // Where no transport needs it, what is wrong is said all the same.
+        let tls = block.tls.as_ref().map(read_certificate).transpose()?;
         let mut lines = Vec::new();
         for key in &block.keys {
             let encrypted = encrypted(block, key)?;
@@ -86,6 +84,7 @@ impl<'a> Listeners<'a> {
                     counted: false,
                     timeouts: Timeouts::default(),
                     encrypted: encrypted.clone(),
+                    tls: tls.clone(),
                 });
                 socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
                 socket.any_class |= block.any_class;
@@ -158,6 +157,21 @@ impl<'a> Listeners<'a> {
         Ok(local)
     }
 
+    /// Refuses an upstream that is one of these sockets, unless the block looks for loops by itself.
+    pub(super) fn check_upstreams(&self, block: &Block) -> Result<(), CorefileError> {
+        if block.probe.is_some() {
+            return Ok(());
+        }
+        let any = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let places = self.sockets.keys().flat_map(|(address, port)| {
+            let ips = address.map_or(any, |ip| [ip, ip]);
+            ips.map(|ip| SocketAddr::new(ip, *port))
+        });
+        let bound: Vec<_> = places.collect();
+        let local: Vec<_> = self.interfaces.iter().map(|(_, ip)| *ip).collect();
+        check_upstreams(block, &own_addresses(block, self.port, &bound), &local)
+    }
+
     /// Binds every socket.
     pub(super) fn bind(self, previous: listen::Kept) -> Result<Bound, CorefileError> {
         let mut bound = Bound::taking_over(previous);
@@ -169,11 +183,10 @@ impl<'a> Listeners<'a> {
                 metrics,
             };
             let router = Router::of(known, socket.blocks, socket.any_class);
-            let taken = match (address, socket.encrypted) {
+            let taken = match (address, socket.encrypted.zip(socket.tls)) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),
-                (ip, Some((inside, spec))) => {
-                    let tls = read_certificate(&spec)?;
+                (ip, Some(((inside, _), tls))) => {
                     let ip = ip.unwrap_or_else(|| Ipv6Addr::UNSPECIFIED.into());
                     bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))
                 }

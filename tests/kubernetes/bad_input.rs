@@ -101,11 +101,50 @@ async fn lines(programs: Programs) {
     );
 }
 
+/// What `check` says of the rights of a user: from the line on that says so.
+fn checked(plane: &ControlPlane, kubeconfig: &Path) -> String {
+    let corefile = plane.path("Corefile");
+    std::fs::write(&corefile, COREFILE).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_headless-dns"))
+        .arg("check")
+        .args([
+            Path::new("-conf"),
+            &corefile,
+            Path::new("--kubeconfig"),
+            kubeconfig,
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let rights = said.find("rights that").map_or("", |at| &said[at..]);
+    let wrong = String::from_utf8(output.stderr).unwrap();
+    format!("{rights}{wrong}[{}]", output.status.code().unwrap())
+}
+
+fn rights(said: &str) -> String {
+    let mut lines = "rights that `kubernetes` needs\n".to_owned();
+    for resource in ["namespaces", "services", "endpointslices"] {
+        for verb in ["list", "watch"] {
+            let right = format!("{verb} {resource}");
+            lines += &format!("  {right:24} {said}\n");
+        }
+    }
+    lines
+}
+
 async fn right(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
     let file = service_account(&plane, "headless-dns.yaml", "headless-dns");
+    let checked = || checked(&plane, &file);
+    let wanted = rights("granted") + "[0]";
+    assert_eq!(checked(), wanted);
     let role = "clusterrolebinding/headless-dns";
     assert!(plane.kubectl(&["delete", role]).status.success());
+    let refused = rights("NOT GRANTED") + "the API server does not grant 6 of the rights\n[1]";
+    eventually("the end of the rights", async || {
+        (checked() == refused).then_some(())
+    })
+    .await;
     let setup = Setup {
         name: "Corefile",
         text: COREFILE,
@@ -113,7 +152,7 @@ async fn right(programs: Programs) {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Server(ApiServer::Kubeconfig {
-            file,
+            file: file.clone(),
             context: None,
         }),
         previous: Kept::default(),

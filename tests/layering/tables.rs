@@ -143,12 +143,15 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "rustls",
         "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",
     ),
-    ("rustls_native_certs", "src/plugin/forward/tls"),
+    (
+        "rustls_native_certs",
+        "src/listen/certificate src/plugin/forward/tls",
+    ),
     ("secrecy", "src/api"),
     ("serde", "crates/cluster/src src/api src/watch"),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/api src/logging src/reconciler src/sandbox src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/api src/commands/check src/logging src/reconciler src/sandbox src/statefulset src/watch",
     ),
     ("serde_path_to_error", "crates/cluster/src/types src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

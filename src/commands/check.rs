@@ -1,0 +1,148 @@
+//! `check`: what `serve` would make of a Corefile.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{print, server};
+use crate::corefile::{CorefileError, CorefileErrors};
+use crate::listen::interface_addresses;
+use crate::output::Lines;
+use crate::serve::check::{self, Fate, Granted, Report, Verdict};
+use crate::serve::{Ambient, Kept, Setup, files};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Check {
+    /// The Corefile; `stdin` for the standard input. Without it ./Corefile, else kubeadm's.
+    #[arg(long, value_name = "FILE")]
+    conf: Option<String>,
+    /// The port of server blocks that name none.
+    #[arg(long = "dns.port", short = 'p', value_name = "N", default_value_t = 53)]
+    dns_port: u16,
+    /// The API server, where the Corefile names none.
+    #[arg(long, value_name = "PATH")]
+    kubeconfig: Option<PathBuf>,
+    /// How it is said.
+    #[arg(long, short, value_enum, default_value_t)]
+    output: Form,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Form {
+    #[default]
+    Text,
+    Json,
+}
+
+impl Check {
+    /// Says what there is to say. The error, where there is one, is what is wrong with the file or which rights are missing.
+    pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
+        let (name, text) = files::corefile(self.conf.as_deref())?;
+        let report = check::check(Setup {
+            name: &name,
+            text: &text,
+            source: &files::Files,
+            port: self.dns_port,
+            interfaces: interface_addresses().context("cannot list the interfaces")?,
+            api: Ambient::Server(server(self.kubeconfig)),
+            previous: Kept::default(),
+        })
+        .await;
+        match self.output {
+            Form::Text => print(out, text_of(&report)),
+            Form::Json => print(out, [json_of(&name, &report).to_string()]),
+        }
+        let refused = report
+            .rights
+            .iter()
+            .filter(|right| right.granted == Ok(false));
+        let refused = refused.count();
+        match CorefileErrors::of(report.errors) {
+            Some(errors) => Err(errors.into()),
+            None if refused > 0 => {
+                anyhow::bail!("the API server does not grant {refused} of the rights")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lines for a person; the errors come after them, each with its place.
+fn text_of(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut block = None;
+    for verdict in &report.directives {
+        if block != Some(&verdict.block) {
+            lines.push(verdict.block.clone());
+            block = Some(&verdict.block);
+        }
+        lines.push(line_of(verdict));
+    }
+    if let [Granted { granted: first, .. }, ..] = &report.rights[..] {
+        let alike = report.rights.iter().all(|right| right.granted == *first);
+        if let (true, Err(why)) = (alike, first) {
+            lines.push(format!(
+                "the rights that `kubernetes` needs are not known: {why}"
+            ));
+            return lines;
+        }
+        lines.push("rights that `kubernetes` needs".to_owned());
+    }
+    for Granted { right, granted } in &report.rights {
+        let object = format!("{} {}", right.verb, right.resource);
+        let said = match granted {
+            Ok(true) => "granted",
+            Ok(false) => "NOT GRANTED",
+            Err(why) => &format!("not known: {why}"),
+        };
+        lines.push(format!("  {object:24} {said}"));
+    }
+    lines
+}
+
+fn line_of(verdict: &Verdict) -> String {
+    let fate = match verdict.fate {
+        Fate::Supported => "supported",
+        Fate::WithoutEffect(why) => &format!("accepted without effect: {why}"),
+        Fate::Wrong => "WRONG, see below",
+    };
+    let (line, _) = verdict.position;
+    let place = format!("{}:{line}", verdict.file);
+    format!("  {:16} {fate}  ({place})", verdict.name)
+}
+
+fn json_of(name: &str, report: &Report) -> Value {
+    let directive = |verdict: &Verdict| {
+        let (fate, why) = match verdict.fate {
+            Fate::Supported => ("supported", None),
+            Fate::WithoutEffect(why) => ("without effect", Some(why)),
+            Fate::Wrong => ("wrong", None),
+        };
+        let (line, column) = verdict.position;
+        json!({
+            "block": verdict.block, "name": verdict.name, "fate": fate, "why": why,
+            "file": verdict.file, "line": line, "column": column,
+        })
+    };
+    let error = |error: &CorefileError| {
+        let (line, column) = error.position();
+        json!({
+            "problem": error.problem(), "expected": error.expected(),
+            "file": error.file(), "line": line, "column": column,
+        })
+    };
+    let right = |Granted { right, granted }: &Granted| {
+        json!({
+            "group": right.group, "resource": right.resource, "verb": right.verb,
+            "granted": granted.as_ref().ok(), "why": granted.as_ref().err(),
+        })
+    };
+    json!({
+        "corefile": name,
+        "directives": report.directives.iter().map(directive).collect::<Vec<_>>(),
+        "errors": report.errors.iter().map(error).collect::<Vec<_>>(),
+        "rights": report.rights.iter().map(right).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,190 @@
+//! A Corefile looked at without being served: each directive's fate, everything that is wrong, the rights that it needs.
+
+use std::sync::Arc;
+
+use super::chain::{client, link, options};
+use super::sockets::Listeners;
+use super::{Ambient, Setup};
+use crate::api::{self, Right};
+use crate::corefile::{self, CorefileError, CorefileErrors, Directive, ServerBlock};
+use crate::metrics::Metrics;
+use crate::plugin::{Block, Cluster, Parts, Stanza, inspect};
+use crate::process::whole;
+use crate::store::Resource;
+use crate::zone::Zone;
+
+/// What there is to say of a Corefile.
+pub struct Report {
+    /// Each directive of each block, in the order of the file.
+    pub directives: Vec<Verdict>,
+    /// Everything that is wrong.
+    pub errors: Vec<CorefileError>,
+    /// What each `kubernetes` needs, and whether it has it.
+    pub rights: Vec<Granted>,
+}
+
+/// What becomes of a directive.
+pub struct Verdict {
+    /// The keys of its block, as they stand in the file.
+    pub block: String,
+    /// The plugin.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// Line and column, both from 1.
+    pub position: (usize, usize),
+    /// What becomes of it.
+    pub fate: Fate,
+}
+
+/// What becomes of a directive.
+pub enum Fate {
+    /// It has its effect.
+    Supported,
+    /// It has none; why.
+    WithoutEffect(&'static str),
+    /// It is one of the errors, or has one inside.
+    Wrong,
+}
+
+/// A right, and what the API server says of it.
+pub struct Granted {
+    /// The right.
+    pub right: Right,
+    /// Whether it is granted; an error where nobody says.
+    pub granted: Result<bool, String>,
+}
+
+/// Looks at a Corefile as a server would that is to be started with it. No socket is bound and no zone watched; upstreams
+/// that the file names by hostname are not looked up.
+pub async fn check(setup: Setup<'_>) -> Report {
+    let read = match corefile::parse(setup.name, setup.text, setup.source) {
+        Ok(blocks) => blocks,
+        // What stands behind cannot be told apart.
+        Err(error) => {
+            return Report {
+                directives: Vec::new(),
+                errors: vec![error],
+                rights: Vec::new(),
+            };
+        }
+    };
+    let (blocks, mut errors) = inspect(&read, setup.source);
+    errors.extend(unservable(&blocks, &setup));
+    let errors = CorefileErrors::of(errors);
+    let errors: Vec<_> = errors
+        .iter()
+        .flat_map(CorefileErrors::iter)
+        .cloned()
+        .collect();
+    let verdicts = |(block, set): (&ServerBlock, &Block)| -> Vec<Verdict> {
+        let directives = block.directives.iter();
+        directives
+            .map(|directive| verdict(block, set, directive, &errors))
+            .collect()
+    };
+    let directives = read.iter().zip(&blocks).flat_map(verdicts).collect();
+    let mut rights = Vec::new();
+    for stanza in blocks.iter().filter_map(|block| block.kubernetes.as_ref()) {
+        rights.extend(granted(stanza, &setup.api).await);
+    }
+    Report {
+        directives,
+        errors,
+        rights,
+    }
+}
+
+/// What a server finds wrong when it puts its chains and sockets together.
+fn unservable(blocks: &[Block], setup: &Setup<'_>) -> Vec<CorefileError> {
+    let metrics = Arc::new(Metrics::default());
+    let mut listeners = Listeners::new(setup.port, &setup.interfaces, &metrics);
+    let mut errors = Vec::new();
+    for block in blocks {
+        let cluster = block.kubernetes.as_ref().map(|stanza| Cluster {
+            zone: Arc::new(Zone::default()),
+            view: Arc::new(stanza.view.clone()),
+        });
+        let mut parts = Parts {
+            cluster,
+            metrics: Arc::clone(&metrics),
+            ..Parts::default()
+        };
+        let mut chain = Vec::new();
+        for at in 0..block.links.len() {
+            match link(block, at, &mut parts) {
+                Ok(plugin) => chain.push(plugin),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(listeners.add(block, &chain.into()).err());
+        errors.extend(listeners.check_upstreams(block).err());
+    }
+    errors
+}
+
+fn verdict(
+    block: &ServerBlock,
+    set: &Block,
+    directive: &Directive,
+    errors: &[CorefileError],
+) -> Verdict {
+    let name = &directive.name;
+    let keys: Vec<_> = block
+        .keys
+        .iter()
+        .map(|key| key.token.text.as_str())
+        .collect();
+    let mut noted = set.without_effect.iter();
+    let fate = if errors.iter().any(|error| directive.has(error)) {
+        Fate::Wrong
+    } else {
+        let why = noted.find(|(noted, _)| *noted == name.text);
+        why.map_or(Fate::Supported, |(_, why)| Fate::WithoutEffect(why))
+    };
+    let (file, position) = name.place();
+    Verdict {
+        block: keys.join(" "),
+        name: name.text.clone(),
+        file: file.to_owned(),
+        position,
+        fate,
+    }
+}
+
+/// Asks the API server of a stanza for its rights.
+async fn granted(stanza: &Stanza, ambient: &Ambient) -> Vec<Granted> {
+    let needed: Vec<Right> = options(stanza)
+        .watches()
+        .into_iter()
+        .flat_map(rights)
+        .collect();
+    let client = client(stanza, ambient).await;
+    let mut answers = Vec::new();
+    for right in needed {
+        let granted = match &client {
+            Ok(client) => api::is_granted(client, right)
+                .await
+                .map_err(|error| api::explain(&error)),
+            Err(error) => Err(whole(error)),
+        };
+        answers.push(Granted { right, granted });
+    }
+    answers
+}
+
+/// What a watch does with its objects.
+fn rights(resource: Resource) -> [Right; 2] {
+    let (group, resource) = match resource {
+        Resource::Imports => ("multicluster.x-k8s.io", "serviceimports"),
+        Resource::Namespaces => ("", "namespaces"),
+        Resource::Pods => ("", "pods"),
+        Resource::Services => ("", "services"),
+        Resource::Slices | Resource::ImportSlices => ("discovery.k8s.io", "endpointslices"),
+    };
+    ["list", "watch"].map(|verb| Right {
+        group,
+        resource,
+        verb,
+    })
+}
