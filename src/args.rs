@@ -156,6 +156,7 @@ impl Args {
 
     fn begin(self, out: &Lines, err: &Lines, form: Form) -> anyhow::Result<()> {
         logging::start(out, err, &self.log, form)?;
+        process::raise_file_limit();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let outcome = runtime.block_on(async {
             match self.command {

@@ -30,6 +30,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Reloads that failed.
     pub reload_failed: IntCounter,
+    /// Connections that there was no room for.
+    pub turned_away: IntCounter,
 }
 
 /// Queries and replies.
@@ -214,6 +216,10 @@ impl Metrics {
             reload_failed: make.counter(
                 "coredns_reload_failed_total",
                 "Reloads that failed: the old configuration went on.",
+            )?,
+            turned_away: make.counter(
+                "headless_dns_connections_turned_away_total",
+                "TCP connections that there was no room for.",
             )?,
             registry: make.0,
         })

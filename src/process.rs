@@ -2,6 +2,10 @@
 
 use std::error::Error;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::listen;
+
 /// The error and what caused it, each said once.
 pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
@@ -14,6 +18,37 @@ pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Raises the limit of open files to what this process may have: a socket for each client and upstream is one.
+pub(crate) fn raise_file_limit() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return;
+    };
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        tracing::debug!(%error, soft, hard, "the limit of open files stays");
+    }
+}
+
+/// How many TCP connections there may be: by open files, and by memory.
+pub(crate) fn connections() -> usize {
+    let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    listen::connections(files, memory())
+}
+
+/// What memory this process may have, in octets: the machine's, or what its control group lets it (cgroups(7)).
+fn memory() -> u64 {
+    let groups = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let limit = |file: &&str| std::fs::read_to_string(file).ok()?.trim().parse().ok();
+    let group = groups.iter().find_map(limit);
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|total| total.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let machine = total.map_or(u64::MAX, |kib| kib << 10);
+    group.map_or(machine, |group: u64| group.min(machine))
 }
 
 /// What this process holds in memory, in KiB, where the system says so.

@@ -4,15 +4,20 @@
 mod support;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
-use headless_dns::corefile::CorefileError;
+use headless_dns::corefile::{self, CorefileError};
+use headless_dns::listen::Bound;
+use headless_dns::name::Name;
+use headless_dns::plugin::{Parts, Router, read_blocks};
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -275,11 +280,6 @@ async fn what_cannot_be_served_is_refused_with_its_line_and_column() {
             (3, 2),
         ),
         (
-            "a:0 {\n bind 127.0.0.1\n transfer {\n  to *\n }\n}",
-            "`transfer` needs `kubernetes` in the same server block",
-            (3, 2),
-        ),
-        (
             "a:0 {\n bind 127.0.0.1\n autopath @kubernetes\n}",
             "`autopath` needs `kubernetes` in the same server block",
             (3, 2),
@@ -300,6 +300,39 @@ async fn what_cannot_be_served_is_refused_with_its_line_and_column() {
         };
         let error: CorefileError = error.downcast().unwrap();
         assert_eq!((error.problem(), error.position()), (problem, place));
+    }
+}
+
+#[tokio::test]
+async fn a_block_with_addresses_of_its_own_stands_beside_one_without() {
+    let cluster = Cluster::start(Delays::default());
+    // Port 0 is another for each of them: a free one is found first.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let own = format!("a.test:{port} {{\n bind 127.0.0.2\n hosts {{\n  10.0.0.1 a.test\n }}\n}}\n");
+    let any = format!("b.test:{port} {{\n hosts {{\n  10.0.0.2 b.test\n }}\n}}\n");
+    for text in [[own.clone(), any.clone()].concat(), [any, own].concat()] {
+        let program = bind(&text, cluster.client()).await.unwrap();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(program.run(stop.clone()));
+        let mut seen = Vec::new();
+        for ip in ["127.0.0.1", "127.0.0.2"] {
+            for name in ["a.test.", "b.test."] {
+                let server = SocketAddr::new(ip.parse().unwrap(), port);
+                let packet = question(7, name, RecordType::A);
+                let over_udp = exchange(&udp(server).await, &packet).await;
+                let mut stream = TcpStream::connect(server).await.unwrap();
+                send(&mut stream, &packet).await;
+                let over_tcp = receive(&mut stream).await.unwrap();
+                let over_udp = Message::from_vec(&over_udp).unwrap();
+                assert_eq!(data(&over_udp), data(&over_tcp));
+                seen.push(data(&over_tcp).join(" "));
+            }
+        }
+        assert_eq!(seen, ["", "10.0.0.2", "10.0.0.1", ""]);
+        stop.cancel();
+        task.await.unwrap().unwrap();
     }
 }
 
@@ -467,5 +500,62 @@ async fn ready_only_when_every_stanza_is_synced_and_no_more_at_the_end() {
         }
         assert_eq!(ready(probe).await, 503, "said, not refused");
         task.await.unwrap().unwrap();
+    }
+}
+
+/// Sockets on which `whoami` answers, with room for so many connections.
+fn whoami(connections: usize) -> SocketAddr {
+    let blocks = corefile::parse("Corefile", ". {\n whoami\n}", &Files).unwrap();
+    let mut blocks = read_blocks(&blocks, &Files).unwrap();
+    let (_, link) = blocks.remove(0).links.remove(0);
+    let chain = Arc::from([link.build(&Parts::default()).unwrap()]);
+    let router = Router::new(vec![(Name::root(), chain)], false);
+    let mut bound = Bound::default();
+    let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
+    tokio::spawn(bound.run(CancellationToken::new(), connections));
+    address
+}
+
+#[tokio::test]
+async fn an_idle_connection_makes_room_and_one_with_a_question_does_not() {
+    let address = whoami(1);
+    let question = question(1, "x.", RecordType::A);
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    send(&mut idle, &question).await;
+    assert!(receive(&mut idle).await.is_some());
+    let mut busy = TcpStream::connect(address).await.unwrap();
+    send(&mut busy, &question).await;
+    assert!(receive(&mut busy).await.is_some(), "there is room for it");
+    assert!(receive(&mut idle).await.is_none(), "the idle one has gone");
+    // Half a question is one.
+    busy.write_all(&[0]).await.unwrap();
+    let mut refused = 0;
+    while refused == 0 {
+        // Until the half has come the connection is idle, and the next one takes its place.
+        let mut third = TcpStream::connect(address).await.unwrap();
+        let asked = third.write_all(&[&[0, 0x11], &question[..]].concat()).await;
+        let answered = asked.is_ok() && receive(&mut third).await.is_some();
+        if answered {
+            busy = third;
+            busy.write_all(&[0]).await.unwrap();
+        } else {
+            refused += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn questions_that_come_together_are_all_answered_in_their_order() {
+    let mut stream = TcpStream::connect(whoami(1)).await.unwrap();
+    let mut together = Vec::new();
+    for id in 0..300 {
+        let question = question(id, "x.", RecordType::A);
+        together.extend(u16::try_from(question.len()).unwrap().to_be_bytes());
+        together.extend(question);
+    }
+    stream.write_all(&together).await.unwrap();
+    for id in 0..300 {
+        let reply = receive(&mut stream).await.unwrap();
+        assert_eq!(reply.metadata.id, id);
     }
 }

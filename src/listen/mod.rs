@@ -5,6 +5,7 @@
 mod answer;
 mod certificate;
 mod encrypted;
+mod limits;
 mod tcp;
 mod udp;
 
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 pub use answer::respond;
 pub use certificate::{CertificateError, certificate};
 pub use encrypted::Inside;
+pub use limits::connections;
 
 use crate::plugin::Router;
 
@@ -88,6 +90,12 @@ impl Kept {
             .map(Self)
     }
 
+    fn has_port(&self, port: u16, kind: Type) -> bool {
+        self.0
+            .iter()
+            .any(|(at, is, _)| (at.port(), *is) == (port, kind))
+    }
+
     fn find(&self, address: SocketAddr, kind: Type) -> Option<&Socket> {
         let mut fits = self
             .0
@@ -117,7 +125,13 @@ impl Bound {
     fn socket(&mut self, address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
         let socket = match self.previous.find(address, kind) {
             Some(kept) => kept.try_clone()?,
-            None => socket(address, kind, only_v6)?,
+            None => {
+                let own = [&self.previous, &self.kept];
+                if !own.iter().any(|kept| kept.has_port(address.port(), kind)) {
+                    check_free(address, kind)?;
+                }
+                socket(address, kind, only_v6)?
+            }
         };
         self.kept.0.push((address, kind, socket.try_clone()?));
         Ok(socket)
@@ -227,22 +241,26 @@ impl Bound {
         plain.chain(encrypted).map(Arc::clone).collect()
     }
 
-    /// Serves until `shutdown`, then answers what is at hand, for at most five seconds.
+    /// Serves until `shutdown`, then answers what is at hand, for at most five seconds. `connections`: how many there may
+    /// be over TCP.
     ///
     /// # Errors
     /// A socket whose server has ended by itself, or broke.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServerEnded> {
+    pub async fn run(
+        self,
+        shutdown: CancellationToken,
+        connections: usize,
+    ) -> Result<(), ServerEnded> {
         let tasks = TaskTracker::new();
         let mut servers = Servers::default();
-        let limits = Arc::new(tcp::Limits::default());
+        let limits = limits::Limits::new(connections);
         for (listener, router) in self.listeners {
             let at = listener.address;
             let (work, stop) = (tasks.clone(), shutdown.clone());
             let udp = udp::serve(listener.udp, Arc::clone(&router), work, stop);
             servers.add(format!("{at} (udp)"), udp);
             let (work, stop) = (tasks.clone(), shutdown.clone());
-            let limits = Arc::clone(&limits);
-            let tcp = tcp::serve(listener.tcp, router, limits, work, stop);
+            let tcp = tcp::serve(listener.tcp, router, limits.clone(), work, stop);
             servers.add(format!("{at} (tcp)"), tcp);
         }
         for (socket, router) in self.encrypted {
@@ -300,6 +318,18 @@ impl Servers {
     }
 }
 
+/// An error where another program has the address: two that let others share theirs would share the queries.
+fn check_free(address: SocketAddr, kind: Type) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), kind, None::<Protocol>)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())
+}
+
 fn socket(address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, None::<Protocol>)?;
     if address.is_ipv6() {
@@ -312,6 +342,8 @@ fn socket(address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> 
     } else {
         socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     }
+    // One address may be bound beside all of them: its own block answers there.
+    socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     if kind == Type::STREAM {

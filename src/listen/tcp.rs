@@ -1,50 +1,44 @@
-//! Connections (RFC 7766): queries are answered as they come, each as soon as it can be.
+//! Connections (RFC 7766): the questions that are there are answered together, each that waits for somebody as soon as it
+//! can be.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::{Answered, answer};
+use super::limits::{Limits, Slot, UNIT};
 use crate::answer::Messages;
 use crate::message::question::{Route, Transport};
-use crate::plugin::{Router, Timeouts};
+use crate::plugin::Router;
+use crate::throttle::Throttle;
 
 /// How long a connection may be silent: CoreDNS's.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long a client may take to accept a reply before it is given up.
+/// How long a client may take to accept [`UNIT`] of its replies before it is given up.
 const WRITE: Duration = Duration::from_secs(5);
 
-/// Connections at a time; further ones are closed at once. Leaves room below the usual limit of 1,024 … 65,536 files.
-const MAX_CONNECTIONS: usize = 800;
+/// Queries of one connection that may wait for upstreams; the next is read when one of them is answered.
+const MAX_WAITING: usize = 128;
 
-/// Queries at a time on one connection; the next is read when one of them is answered.
-const MAX_PIPELINED: usize = 128;
+/// What is read at a time, in octets: some hundred questions.
+const READ: usize = 16 << 10;
+
+/// Replies are written when there are so many octets of them, or no question is left.
+const FLUSH: usize = UNIT;
 
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What all listeners share.
-pub(super) struct Limits {
-    connections: Arc<Semaphore>,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-        }
-    }
-}
 
 /// How long a new connection has for its question after the shutdown signal.
 const FIRST_QUESTION: Duration = Duration::from_secs(1);
@@ -53,10 +47,11 @@ const FIRST_QUESTION: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     listener: TcpListener,
     router: Arc<Router>,
-    limits: Arc<Limits>,
+    limits: Limits,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
+    let (turned_away, start) = (Throttle::new(1), Instant::now());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -72,77 +67,205 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(&limits.connections).try_acquire_owned() else {
-            debug!(%client, "too many connections; this one is closed");
+        let Some(slot) = limits.admit() else {
+            router.count_turned_away();
+            if let Some(before) = turned_away.pass(start.elapsed()) {
+                warn!(%client, before, "there are too many connections, none of them idle; one is turned away, and more before it");
+            }
             continue;
         };
         let (router, shutdown, inner) = (Arc::clone(&router), shutdown.clone(), tasks.clone());
+        let limits = limits.clone();
         tasks.spawn(async move {
-            if let Err(error) = connection(stream, client, &router, &inner, &shutdown).await {
+            let ended = match Connection::new(stream, client, router, inner) {
+                Ok(connection) => connection.run(slot, &limits, &shutdown).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = ended {
                 debug!(%client, %error, "connection ended");
             }
-            drop(slot);
         });
     }
 }
 
-async fn connection(
+/// A connection, and what is on its way through it.
+struct Connection {
     stream: TcpStream,
-    client: SocketAddr,
-    router: &Arc<Router>,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let route = Route {
-        client,
-        server: stream.local_addr().ok(),
-    };
-    let (reader, writer) = stream.into_split();
-    let (replies, queue) = mpsc::channel(MAX_PIPELINED);
-    let written = CancellationToken::new();
-    let gone = written.clone().drop_guard();
-    tasks.spawn(async move {
-        let _gone = gone;
-        if let Err(error) = write(writer, queue).await {
-            debug!(%client, %error, "the client does not take its replies");
-        }
-    });
-    let slots = Arc::new(Semaphore::new(MAX_PIPELINED));
-    let mut reader = BufReader::new(reader);
-    let mut is_new = true;
-    let Timeouts { idle, queries } = router.timeouts();
-    let (idle, mut left) = (idle.unwrap_or(IDLE), queries);
-    loop {
-        if left == Some(0) {
-            return Ok(());
-        }
-        let slot = Arc::clone(&slots)
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let packet = tokio::select! {
-            packet = tokio::time::timeout(idle, read(&mut reader)) => packet.map_err(|_| io::ErrorKind::TimedOut)??,
-            () = stopped(shutdown, is_new) => None,
-            () = written.cancelled() => None,
+    route: Route,
+    router: Arc<Router>,
+    tasks: TaskTracker,
+    /// What has been read and not answered.
+    incoming: BytesMut,
+    /// What has been answered and not written, each message with its length.
+    outgoing: Vec<u8>,
+    /// Replies that had to wait for somebody else.
+    later: (mpsc::Sender<Messages>, mpsc::Receiver<Messages>),
+    /// How many of them are under way.
+    waiting: usize,
+    /// How many questions it may still ask; `None`: any number.
+    left: Option<u32>,
+    /// No further question will be read.
+    ended: bool,
+}
+
+impl Connection {
+    fn new(
+        stream: TcpStream,
+        client: SocketAddr,
+        router: Arc<Router>,
+        tasks: TaskTracker,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        let route = Route {
+            client,
+            server: stream.local_addr().ok(),
         };
-        let Some(packet) = packet else {
-            return Ok(());
-        };
-        is_new = false;
-        left = left.map(|left| left - 1);
-        match answer(router, &packet, Transport::Tcp, route).await {
-            Answered::Nothing => {}
-            Answered::Now(reply) => send(&replies, reply).await,
-            Answered::Later(reply) => {
-                let replies = replies.clone();
-                tasks.spawn(async move {
-                    send(&replies, reply.await).await;
-                    drop(slot);
-                });
+        Ok(Self {
+            stream,
+            route,
+            left: router.timeouts().queries,
+            router,
+            tasks,
+            incoming: BytesMut::new(),
+            outgoing: Vec::new(),
+            later: mpsc::channel(MAX_WAITING),
+            waiting: 0,
+            ended: false,
+        })
+    }
+
+    /// Answers questions until the client goes, is silent for too long, or has to make room for another.
+    async fn run(
+        mut self,
+        mut slot: Slot,
+        limits: &Limits,
+        shutdown: &CancellationToken,
+    ) -> io::Result<()> {
+        let idle = self.router.timeouts().idle.unwrap_or(IDLE);
+        let mut is_new = true;
+        let mut until = Instant::now() + idle;
+        loop {
+            let answered = self.answer_all().await;
+            if answered {
+                is_new = false;
+                until = Instant::now() + idle;
             }
+            if !self.outgoing.is_empty() {
+                self.write(limits).await?;
+                continue;
+            }
+            if self.ended && self.waiting == 0 {
+                return self.stream.shutdown().await;
+            }
+            if self.waiting == 0 && self.incoming.is_empty() {
+                // An idle connection holds no buffers.
+                (self.incoming, self.outgoing) = (BytesMut::new(), Vec::new());
+                slot.rest();
+            }
+            let reads = !self.ended && self.waiting < MAX_WAITING;
+            tokio::select! {
+                reply = self.later.1.recv(), if self.waiting > 0 => {
+                    self.waiting -= 1;
+                    if let Some(reply) = reply {
+                        self.add(reply)?;
+                    }
+                }
+                readable = self.stream.readable(), if reads => {
+                    readable?;
+                    self.read()?;
+                }
+                () = stopped(shutdown, is_new), if !self.ended => self.ended = true,
+                () = slot.leave().cancelled() => return Ok(()),
+                () = tokio::time::sleep_until(until) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+            slot.work();
         }
     }
+
+    /// Answers the questions that are there whole, until there is enough to write. Whether there was one.
+    async fn answer_all(&mut self) -> bool {
+        let mut any = false;
+        while self.outgoing.len() < FLUSH && self.waiting < MAX_WAITING && self.left != Some(0) {
+            let Some(packet) = frame(&mut self.incoming) else {
+                break;
+            };
+            any = true;
+            self.left = self.left.map(|left| left - 1);
+            match answer(&self.router, &packet, Transport::Tcp, self.route).await {
+                Answered::Nothing => {}
+                Answered::Now(reply) => {
+                    if self.add(reply).is_err() {
+                        self.ended = true;
+                    }
+                }
+                Answered::Later(reply) => {
+                    let replies = self.later.0.clone();
+                    self.waiting += 1;
+                    self.tasks.spawn(async move {
+                        // A client that is gone gets none.
+                        let _gone = replies.send(reply.await).await;
+                    });
+                }
+            }
+        }
+        self.ended |= self.left == Some(0);
+        any
+    }
+
+    /// Puts a reply behind those that are to be written.
+    fn add(&mut self, reply: Messages) -> io::Result<()> {
+        for message in reply.into_all() {
+            let size = u16::try_from(message.len()).map_err(io::Error::other)?;
+            self.outgoing.extend(size.to_be_bytes());
+            self.outgoing.extend(message);
+        }
+        Ok(())
+    }
+
+    /// Reads what is there.
+    fn read(&mut self) -> io::Result<()> {
+        self.incoming.reserve(READ);
+        match self.stream.try_read_buf(&mut self.incoming) {
+            Ok(0) => self.ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Writes the replies. What the client does not take at once is kept for it as long as there is room for such.
+    async fn write(&mut self, limits: &Limits) -> io::Result<()> {
+        let written = match self.stream.try_write(&self.outgoing) {
+            Ok(written) => written,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        let rest = &self.outgoing[written..];
+        if !rest.is_empty() {
+            let _room = limits.keep(rest.len()).map_err(|_| {
+                io::Error::other("there is no room for replies that clients do not take")
+            })?;
+            for part in rest.chunks(UNIT) {
+                tokio::time::timeout(WRITE, self.stream.write_all(part))
+                    .await
+                    .map_err(|_| io::ErrorKind::TimedOut)??;
+            }
+        }
+        self.outgoing.clear();
+        Ok(())
+    }
+}
+
+/// Takes the next message, where it is there whole.
+fn frame(incoming: &mut BytesMut) -> Option<BytesMut> {
+    let (length, rest) = incoming.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_be_bytes(*length));
+    if rest.len() < length {
+        return None;
+    }
+    incoming.advance(2);
+    Some(incoming.split_to(length))
 }
 
 /// Waits until a connection is to end. One that has asked nothing yet is new, and its question is on its way.
@@ -151,42 +274,4 @@ async fn stopped(shutdown: &CancellationToken, is_new: bool) {
     if is_new {
         tokio::time::sleep(FIRST_QUESTION).await;
     }
-}
-
-/// Queues a reply; a client that is gone gets none.
-async fn send(replies: &mpsc::Sender<Vec<u8>>, reply: Messages) {
-    for message in reply.into_all() {
-        if replies.send(message).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The next message; `None` where the client has closed.
-async fn read(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u8>>> {
-    let size = match reader.read_u16().await {
-        Ok(size) => size,
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut packet = vec![0; usize::from(size)];
-    reader.read_exact(&mut packet).await?;
-    Ok(Some(packet))
-}
-
-/// Writes replies, all that wait in one go.
-async fn write(mut writer: OwnedWriteHalf, mut queue: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
-    let mut waiting = Vec::with_capacity(MAX_PIPELINED);
-    while queue.recv_many(&mut waiting, MAX_PIPELINED).await > 0 {
-        let mut out = Vec::new();
-        for reply in waiting.drain(..) {
-            let size = u16::try_from(reply.len()).map_err(io::Error::other)?;
-            out.extend(size.to_be_bytes());
-            out.extend(reply);
-        }
-        tokio::time::timeout(WRITE, writer.write_all(&out))
-            .await
-            .map_err(|_| io::ErrorKind::TimedOut)??;
-    }
-    writer.shutdown().await
 }

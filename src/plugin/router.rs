@@ -119,6 +119,13 @@ impl Router {
         }
     }
 
+    /// A connection that there was no room for.
+    pub fn count_turned_away(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.turned_away.inc();
+        }
+    }
+
     /// A query that no server block has.
     fn count_dropped(&self, query: &Query) {
         if let Some(metrics) = &self.metrics {

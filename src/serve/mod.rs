@@ -24,6 +24,7 @@ use crate::corefile::{self, Source};
 use crate::listen;
 use crate::metrics::Metrics;
 use crate::plugin::{Block, LoopProbe, Reload, Router, read_blocks};
+use crate::process;
 use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
@@ -291,7 +292,7 @@ impl Program {
             () = shutdown.cancelled() => {}
             Some(ended) = watching.join_next() => return Err(ended_by_itself(ended)),
         }
-        let mut dns = tokio::spawn(self.dns.run(stop_dns.clone()));
+        let mut dns = tokio::spawn(self.dns.run(stop_dns.clone(), process::connections()));
         drop(self.serving);
         probe(&mut tasks, admin.drain(..), &stop_admin);
         self.started.cancel();

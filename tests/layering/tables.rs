@@ -47,7 +47,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(2, "watch", "api endpoint name store zone"),
     row(3, "output", ""),
     row(3, "logging", "output"),
-    row(3, "process", ""),
+    row(3, "process", "listen"),
     row(3, "signals", "process"),
     row(
         3,
@@ -95,7 +95,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("base64", "crates/cluster/src"),
     (
         "bytes",
-        "crates/cluster/src crates/objects/src src/api src/watch",
+        "crates/cluster/src crates/objects/src src/api src/listen/tcp src/watch",
     ),
     ("clap", "src/args src/commands"),
     ("dashmap", "src/zone"),
@@ -129,7 +129,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "kube",
         "crates/cluster/src src/api src/reconciler src/watch",
     ),
-    ("nix", "src/commands src/listen src/plugin/kit src/signals"),
+    (
+        "nix",
+        "src/commands src/listen src/plugin/kit src/process src/signals",
+    ),
     ("prometheus", "src/metrics src/plugin/registry"),
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
@@ -173,7 +176,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("tower", "crates/cluster/src/server src/api src/watch"),
     (
         "tracing",
-        "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/serve src/signals src/watch",
+        "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
     ),
     ("tracing_subscriber", "src/logging"),
     ("uuid", "crates/cluster/src/state"),
