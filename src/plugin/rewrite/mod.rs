@@ -62,20 +62,17 @@ struct NameRule {
 impl NameRule {
     /// What becomes of the reply's names; `asked`: the name before, `made`: the one after.
     fn responses(&self, asked: &str, made: &str) -> Vec<Response> {
-        // As in CoreDNS a beginning or a part of a name is turned back in owners only.
-        let parts = matches!(self.pattern, Pattern::Prefix(_) | Pattern::Substring(_));
-        let turned = |map| Response::Names {
-            map,
-            owners: true,
-            values: !parts,
-        };
         let exact = matches!(self.pattern, Pattern::Exact(_));
         let mut responses = self.answers.clone();
         if self.auto || exact && self.answers.is_empty() {
-            let reversed = self.pattern.reversed(&self.to);
-            let (pattern, to) =
-                reversed.unwrap_or_else(|| (Pattern::Exact(made.to_owned()), asked.to_owned()));
-            responses.push(turned(Map { pattern, to }));
+            // The name that was made, and what is below it, is the one that was asked for.
+            let made = || (Pattern::Within(made.to_owned()), asked.to_owned());
+            let (pattern, to) = self.pattern.reversed(&self.to).unwrap_or_else(made);
+            responses.push(Response::Names {
+                map: Map { pattern, to },
+                owners: true,
+                values: true,
+            });
         }
         responses
     }

@@ -9,6 +9,8 @@ use crate::plugin::kit::expression;
 #[derive(Clone, Debug)]
 pub(super) enum Pattern {
     Exact(String),
+    /// A name, and those below it.
+    Within(String),
     Prefix(String),
     Suffix(String),
     Substring(String),
@@ -54,6 +56,7 @@ impl Pattern {
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Exact(from) => name == from,
+            Self::Within(_) => self.replace(name, "").is_some(),
             Self::Prefix(from) => name.starts_with(from.as_str()),
             Self::Suffix(from) => name.ends_with(from.as_str()),
             Self::Substring(from) => name.contains(from.as_str()),
@@ -65,6 +68,10 @@ impl Pattern {
     pub(super) fn replace(&self, name: &str, to: &str) -> Option<String> {
         match self {
             Self::Exact(from) => (name == from).then(|| to.to_owned()),
+            Self::Within(from) => {
+                let below = name.strip_suffix(from.as_str())?;
+                (below.is_empty() || below.ends_with('.')).then(|| format!("{below}{to}"))
+            }
             Self::Prefix(from) => Some(format!("{to}{}", name.strip_prefix(from.as_str())?)),
             Self::Suffix(from) => Some(format!("{}{to}", name.strip_suffix(from.as_str())?)),
             Self::Substring(from) => {
@@ -75,17 +82,17 @@ impl Pattern {
         }
     }
 
-    /// The pattern that finds what [`replace`](Self::replace) has made, and what makes of it what was there before;
-    /// `None` for an expression, which cannot be turned round.
+    /// The pattern that finds what [`replace`](Self::replace) has made of any name, and what makes of it what was there
+    /// before; `None` where that is different for each name.
     pub(super) fn reversed(&self, to: &str) -> Option<(Self, String)> {
-        let to = to.to_lowercase();
-        Some(match self {
-            Self::Exact(from) => (Self::Exact(dotted(&to)), from.clone()),
-            Self::Prefix(from) => (Self::Prefix(to), from.clone()),
-            Self::Suffix(from) => (Self::Suffix(dotted(&to)), from.clone()),
-            Self::Substring(from) => (Self::Substring(to), from.clone()),
-            Self::Regex(_) => return None,
-        })
+        match self {
+            Self::Suffix(from) => Some((Self::Suffix(dotted(&to.to_lowercase())), from.clone())),
+            Self::Exact(_)
+            | Self::Within(_)
+            | Self::Prefix(_)
+            | Self::Substring(_)
+            | Self::Regex(_) => None,
+        }
     }
 }
 
@@ -128,6 +135,18 @@ mod tests {
                 Pattern::Exact("a.test.".into()),
                 "b.test",
                 "x.a.test.",
+                None,
+            ),
+            (
+                Pattern::Within("a.test.".into()),
+                "b.test.",
+                "x.a.test.",
+                Some("x.b.test."),
+            ),
+            (
+                Pattern::Within("a.test.".into()),
+                "b.test.",
+                "xa.test.",
                 None,
             ),
             (
