@@ -368,7 +368,7 @@ async fn the_same_answers_come_over_tls() {
         .with_no_client_auth();
     let stream = TcpStream::connect(server.address).await.unwrap();
     let name = ServerName::try_from("dns.example").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let mut stream = connector.connect(name, stream).await.unwrap();
     for (qname, wanted) in [(WEB, vec!["10.96.0.50".to_owned()]), ("x.", vec![])] {
         send(&mut stream, &question(5, qname, RecordType::A)).await;
@@ -404,6 +404,37 @@ async fn an_alias_whose_upstream_is_dead_is_servfail() {
     .await;
     let answer = answer_of_alias(&server, "example.com").await;
     assert_eq!(answer, (ResponseCode::ServFail, vec![]));
+}
+
+#[tokio::test]
+async fn a_load_balancer_s_host_is_looked_up_for_its_srv() {
+    let server = server(
+        ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n k8s_external ext.test\n \
+         hosts {\n  10.9.9.9 lb.test\n  fd00::9 lb.test\n  fallthrough\n }\n}",
+    )
+    .await;
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: lb}\n\
+                   spec: {type: LoadBalancer, clusterIP: 10.96.0.60, ports: [{name: http, port: 80}]}\n";
+    server.cluster.apply("lb.yaml", service).unwrap();
+    let status = r#"{"status":{"loadBalancer":{"ingress":[{"hostname":"lb.test"}]}}}"#;
+    let patch = http::Request::patch("/api/v1/namespaces/default/services/lb/status")
+        .header("content-type", "application/merge-patch+json")
+        .body(status.into())
+        .unwrap();
+    server.cluster.client().request_text(patch).await.unwrap();
+    let mut reply = ask(server.address, "lb.default.ext.test.", RecordType::SRV).await;
+    while data(&reply).is_empty() {
+        reply = ask(server.address, "lb.default.ext.test.", RecordType::SRV).await;
+    }
+    assert_eq!(data(&reply), ["0 100 80 lb.test."]);
+    let glue: Vec<_> = reply.additionals.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        glue,
+        [
+            "lb.test. 3600 IN A 10.9.9.9",
+            "lb.test. 3600 IN AAAA fd00::9"
+        ]
+    );
 }
 
 #[tokio::test]

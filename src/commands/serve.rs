@@ -90,7 +90,7 @@ impl Serve {
             return None;
         }
         let (name, text) = files::corefile(self.conf.as_deref()).ok()?;
-        Some(match corefile::parse(&name, &text, &files::Files) {
+        Some(match corefile::parse(&name, &text, &files::Again) {
             Ok(blocks) => format!("{blocks:?}"),
             Err(_) => text,
         })

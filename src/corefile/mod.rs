@@ -22,8 +22,11 @@ pub trait Source {
     /// What the file system says.
     fn read(&self, from: &str, path: &str) -> std::io::Result<String>;
 
-    /// The files that match `pattern`, which has exactly one `*`, in order of their names.
+    /// The files that match `pattern`, in whose last part are a `*` or a `?` or both, in order of their names.
     fn glob(&self, from: &str, pattern: &str) -> Vec<String>;
+
+    /// A pattern that nothing matches: a wrong mount looks like no customisation.
+    fn unmatched(&self, _pattern: &str) {}
 
     /// An environment variable.
     fn env(&self, name: &str) -> Option<String>;

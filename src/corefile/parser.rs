@@ -25,6 +25,8 @@ pub struct Directive {
     pub args: Vec<Token>,
     /// The lines between its braces; empty without braces.
     pub body: Vec<Self>,
+    /// It has braces.
+    pub braced: bool,
 }
 
 impl Directive {
@@ -80,13 +82,18 @@ impl Directive {
         Ok(&self.args)
     }
 
-    /// Refuses arguments and a body.
+    /// Refuses arguments and braces.
     ///
     /// # Errors
     /// Where there is one.
     pub fn bare(&self) -> Result<(), CorefileError> {
         self.no_args()?;
-        self.no_body()
+        self.no_body()?;
+        if self.braced {
+            let problem = format!("`{}` takes no braces", self.name.text);
+            return Err(self.name.error(problem, "the name alone"));
+        }
+        Ok(())
     }
 
     /// Refuses a body.
@@ -259,7 +266,12 @@ impl Parser<'_> {
                     );
                 }
                 let body = self.directives(true)?;
-                return Ok(Directive { name, args, body });
+                return Ok(Directive {
+                    name,
+                    args,
+                    body,
+                    braced: true,
+                });
             }
             args.push(self.filled(token));
         }
@@ -267,6 +279,7 @@ impl Parser<'_> {
             name,
             args,
             body: Vec::new(),
+            braced: false,
         })
     }
 
@@ -327,11 +340,18 @@ impl Parser<'_> {
 
     fn imported(&self, what: &Token) -> Result<Vec<Token>, CorefileError> {
         let from = what.file_name();
-        let files = match what.text.matches('*').count() {
-            0 => vec![what.text.clone()],
-            1 => self.source.glob(from, &what.text),
-            _ => return Err(what.error("a pattern may have one `*`", "one `*` at most")),
+        let signs = ['*', '?'].map(|sign| what.text.matches(sign).count());
+        let files = match signs {
+            [0, 0] => vec![what.text.clone()],
+            [0 | 1, 0 | 1] => self.source.glob(from, &what.text),
+            _ => {
+                let problem = "a pattern may have one `*` and one `?`";
+                return Err(what.error(problem, "one of each at most"));
+            }
         };
+        if files.is_empty() {
+            self.source.unmatched(&what.text);
+        }
         let mut tokens = Vec::new();
         for file in files {
             let text = self.source.read(from, &file).map_err(|error| {

@@ -20,7 +20,7 @@ const TTL: u32 = 8482;
 struct Any;
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    directives.only_bare()?;
+    directives.all_bare()?;
     block.links.push((PLUGIN.name, Box::new(Any)));
     Ok(())
 }

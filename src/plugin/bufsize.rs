@@ -7,7 +7,7 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::CorefileError;
+use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Edns, Query};
 use crate::message::{UDP_SIZE, skim, truncate};
 
@@ -22,8 +22,8 @@ struct Bufsize(u16);
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     const EXPECTED: &str = "octets, from 512 to 4096";
-    let directive = directives.only()?;
-    directive.no_body()?;
+    directives.iter().try_for_each(Directive::no_body)?;
+    let directive = directives.last();
     let size = match &directive.args[..] {
         [] => UDP_SIZE,
         [arg] => {

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use super::block::Block;
 use super::kit::{Directives, Registration, host_name};
 use super::{Handled, Next, Plugin};
-use crate::corefile::CorefileError;
+use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
@@ -24,8 +24,8 @@ struct Chaos {
 }
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_body()?;
+    directives.iter().try_for_each(Directive::no_body)?;
+    let directive = directives.last();
     let mut words = directive.args.iter().map(|arg| arg.text.clone());
     let own = || format!("headless-dns-{}", env!("CARGO_PKG_VERSION"));
     let chaos = Chaos {

@@ -66,6 +66,21 @@ impl<'a> Directives<'a> {
         })
     }
 
+    /// The last of them, which counts; each has neither arguments nor braces.
+    ///
+    /// # Errors
+    /// Where one has.
+    pub fn all_bare(&self) -> Result<&'a Directive, CorefileError> {
+        self.iter().try_for_each(Directive::bare)?;
+        Ok(self.last())
+    }
+
+    /// The last of them.
+    #[must_use]
+    pub fn last(&self) -> &'a Directive {
+        self.more.last().copied().unwrap_or(self.first)
+    }
+
     /// The only one, which has neither arguments nor properties.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub(super) const PLUGIN: Registration = Registration {
 struct Minimal;
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    directives.only_bare()?;
+    directives.all_bare()?;
     block.links.push((PLUGIN.name, Box::new(Minimal)));
     Ok(())
 }

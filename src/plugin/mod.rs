@@ -31,6 +31,7 @@ pub mod ready;
 mod registry;
 mod reload;
 mod rewrite;
+mod root;
 mod router;
 mod template;
 mod timeouts;

@@ -29,7 +29,7 @@ pub(super) const CANCEL: Registration = Registration {
 pub(super) const DEBUG: Registration = Registration {
     name: "debug",
     setup: |directives, block| {
-        directives.only_bare()?;
+        directives.all_bare()?;
         note(
             block,
             "debug",

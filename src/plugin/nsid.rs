@@ -24,6 +24,9 @@ struct Nsid(String);
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let directive = directives.only()?;
     directive.no_body()?;
+    if directive.args.is_empty() {
+        directive.bare()?;
+    }
     let words: Vec<&str> = directive.args.iter().map(|arg| arg.text.as_str()).collect();
     let text = if words.is_empty() {
         host_name()

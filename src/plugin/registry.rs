@@ -1,18 +1,16 @@
-//! Every CoreDNS plugin name and its fate: supported, accepted without effect, or refused with what to do instead.
+//! Every CoreDNS plugin name and its fate: supported, or refused with what to do instead.
 
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
     k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, noted, nsid,
-    prometheus, ready, reload, rewrite, template, timeouts, tls, transfer, whoami,
+    prometheus, ready, reload, rewrite, root, template, timeouts, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
 enum Fate {
     Supported(Registration),
-    /// Leaves answers as they are; why it has no effect.
-    WithoutEffect(&'static str, &'static str),
     /// Must not be ignored; what to write instead.
     Refused(&'static str, &'static str),
 }
@@ -21,7 +19,7 @@ impl Fate {
     fn name(&self) -> &'static str {
         match self {
             Self::Supported(plugin) => plugin.name,
-            Self::WithoutEffect(name, _) | Self::Refused(name, _) => name,
+            Self::Refused(name, _) => name,
         }
     }
 }
@@ -32,7 +30,7 @@ const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport
 
 /// In the order of CoreDNS 1.15's chain.
 const PLUGINS: &[Fate] = &[
-    Fate::WithoutEffect("root", "no plugin here reads zone files"),
+    Fate::Supported(root::PLUGIN),
     Fate::Supported(metadata::PLUGIN),
     Fate::Refused("geoip", "no such line: nothing here asks where a client is"),
     Fate::Supported(noted::CANCEL),
@@ -122,7 +120,7 @@ fn read_block(read: &ServerBlock, source: &dyn Source, errors: &mut Vec<Corefile
         ..Block::default()
     };
     for directive in &read.directives {
-        errors.extend(check(directive, &mut block).err());
+        errors.extend(check(directive).err());
     }
     for fate in PLUGINS {
         let Fate::Supported(plugin) = fate else {
@@ -136,15 +134,11 @@ fn read_block(read: &ServerBlock, source: &dyn Source, errors: &mut Vec<Corefile
     block
 }
 
-/// Refuses what nobody can read, and notes what has no effect.
-fn check(directive: &Directive, block: &mut Block) -> Result<(), CorefileError> {
+/// Refuses what nobody can read.
+fn check(directive: &Directive) -> Result<(), CorefileError> {
     let name = &directive.name;
     match PLUGINS.iter().find(|fate| fate.name() == name.text) {
         Some(Fate::Supported(_)) => Ok(()),
-        Some(Fate::WithoutEffect(_, why)) => {
-            block.without_effect.push((name.text.clone(), *why));
-            Ok(())
-        }
         Some(Fate::Refused(_, instead)) => Err(name.error(
             format!("the plugin `{}` is not supported", name.text),
             *instead,

@@ -11,16 +11,24 @@ pub(super) const PLUGIN: Registration = Registration {
     setup,
 };
 
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
+    let mut timeouts = Timeouts::default();
+    for directive in directives.iter() {
+        read(directive, &mut timeouts)?;
+    }
+    block.timeouts = timeouts;
+    Ok(())
+}
+
+fn read(directive: &Directive, timeouts: &mut Timeouts) -> Result<(), CorefileError> {
     directive.no_args()?;
     if directive.body.is_empty() {
         let expected = "a block with read, write, idle or maxtcpqueries";
         return Err(directive.name.error("`timeouts` says nothing", expected));
     }
-    let mut timeouts = Timeouts::default();
     for property in &directive.body {
         match property.name.text.as_str() {
             // Replies are queued for the client and never waited for, and a question is read with the pause before it.
@@ -33,18 +41,17 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
             }
         }
     }
-    block.timeouts = timeouts;
     Ok(())
 }
 
 fn time(property: &Directive) -> Result<Duration, CorefileError> {
-    const EXPECTED: &str = "a duration up to 24h, or seconds";
+    const EXPECTED: &str = "a duration from 1s to 24h, or seconds";
     let arg = property.one_arg(EXPECTED)?;
     // A bare number is seconds.
     let seconds = arg.text.parse().map(Duration::from_secs);
     let time = seconds.or_else(|_| duration(arg))?;
-    if time > LONGEST {
-        return Err(arg.error("the time is too long", EXPECTED));
+    if !(SHORTEST..=LONGEST).contains(&time) {
+        return Err(arg.error("the time is too short or too long", EXPECTED));
     }
     Ok(time)
 }

@@ -7,11 +7,11 @@ use crate::corefile::{CorefileError, Directive};
 pub(super) const PLUGIN: Registration = Registration { name: "tls", setup };
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    block.tls = Some(parse(directives.only()?)?);
+    block.tls = Some(parse(directives.only()?, block)?);
     Ok(())
 }
 
-fn parse(directive: &Directive) -> Result<Certificate, CorefileError> {
+fn parse(directive: &Directive, block: &Block) -> Result<Certificate, CorefileError> {
     let (certificate, key, authority) = match &directive.args[..] {
         [certificate, key] => (certificate, key, None),
         [certificate, key, authority] => (certificate, key, Some(authority)),
@@ -21,16 +21,16 @@ fn parse(directive: &Directive) -> Result<Certificate, CorefileError> {
         }
     };
     let mut read = Certificate {
-        certificate: certificate.clone(),
-        key: key.clone(),
-        authority: authority.cloned(),
+        certificate: block.path(certificate),
+        key: block.path(key),
+        authority: authority.map(|file| block.path(file)),
         clients: ClientAuth::default(),
         key_log: None,
     };
     for property in &directive.body {
         match property.name.text.as_str() {
             "client_auth" => read.clients = clients(property)?,
-            "keylog" => read.key_log = Some(property.one_arg("a file")?.clone()),
+            "keylog" => read.key_log = Some(block.path(property.one_arg("a file")?)),
             _ => return Err(directive.unknown_property(property, "client_auth or keylog")),
         }
     }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
-use crate::corefile::{CorefileError, Directive};
+use crate::corefile::CorefileError;
 use crate::message::question::{Query, Transport};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
@@ -23,7 +23,7 @@ pub(super) const PLUGIN: Registration = Registration {
 struct Whoami;
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    directives.iter().try_for_each(Directive::bare)?;
+    directives.all_bare()?;
     block.links.push((PLUGIN.name, Box::new(Whoami)));
     Ok(())
 }

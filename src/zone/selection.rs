@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::view::{Asked, Shown, View};
 use crate::endpoint::{Address, Endpoint, External, Kind, Port, Slice};
 use crate::message::question::RecordType;
-use crate::name::Qname;
+use crate::name::{Name, Qname, absolute};
 
 /// Addresses of a Service with their ports, and names elsewhere.
 #[derive(Clone, Debug)]
@@ -88,6 +88,8 @@ impl Selection {
                 selection.source = Source::AnyTopology;
             }
             Below::Topology { .. } => {}
+            // One that has no address yet exists.
+            Below::Itself if selection.is_unallocated() => {}
             Below::Itself
             | Below::Endpoint
             | Below::BareEndpoint
@@ -99,6 +101,15 @@ impl Selection {
             }
         }
         Ok(selection)
+    }
+
+    /// Whether it is of a Service whose address the API server has not said.
+    fn is_unallocated(&self) -> bool {
+        let addresses = match &self.data.service().kind {
+            Kind::ClusterIp(ips) => ips.len(),
+            Kind::Headless | Kind::ExternalName(_) => return false,
+        };
+        addresses == 0 && self.source == Source::ClusterIps
     }
 
     /// The Service.
@@ -134,6 +145,25 @@ impl Selection {
                 self.data.has_names()
             }
         }
+    }
+
+    /// The hosts that SRV records lead to whose addresses are not the zone's, each once: names of load balancers.
+    #[must_use]
+    pub fn hosts(&self, name: &Qname) -> Vec<Name> {
+        let mut hosts: Vec<Name> = Vec::new();
+        if self.source != Source::Outside {
+            return hosts;
+        }
+        let _ended = self.each_target(name, |candidate| {
+            if let Value::Alias(alias) = candidate.value
+                && let Ok(host) = absolute(alias)
+                && !hosts.contains(&host)
+            {
+                hosts.push(host);
+            }
+            ControlFlow::Continue(())
+        });
+        hosts
     }
 
     /// Whether a record may come up twice.

@@ -6,6 +6,7 @@ mod stanza;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -24,6 +25,8 @@ pub use stanza::Stanza;
 pub struct Block {
     /// What it serves.
     pub keys: Vec<Key>,
+    /// The folder that relative paths start from; `None`: the one that the program was started in.
+    pub root: Option<PathBuf>,
     /// Addresses to listen on; none: every address.
     pub bind: Vec<Bind>,
     /// The certificate of encrypted transports.
@@ -51,6 +54,16 @@ pub struct Block {
 }
 
 impl Block {
+    /// A path of the file, from the block's root on.
+    #[must_use]
+    pub fn path(&self, path: &Token) -> Token {
+        let mut path = path.clone();
+        if let Some(root) = &self.root {
+            path.text = root.join(&path.text).to_string_lossy().into_owned();
+        }
+        path
+    }
+
     /// Who is asked for names elsewhere, and where the file says so.
     pub fn upstreams(&self) -> impl Iterator<Item = (SocketAddr, Token)> {
         self.links.iter().flat_map(|(_, link)| link.upstreams())

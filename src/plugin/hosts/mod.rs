@@ -50,7 +50,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     let directive = directives.only()?;
     let (file, zones) = match &directive.args[..] {
         [] => ("/etc/hosts".to_owned(), &[][..]),
-        [file, zones @ ..] => (file.text.clone(), zones),
+        [file, zones @ ..] => (block.path(file).text, zones),
     };
     let mut spec = Spec {
         file,

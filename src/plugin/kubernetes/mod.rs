@@ -13,11 +13,11 @@ pub(super) use spec::PLUGIN;
 
 use super::{Handled, Next, Plugin};
 use crate::answer::{Words, ZoneReply, write};
-use crate::message::question::{Query, RecordType};
+use crate::message::question::{Query, Question, RecordType};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, Failure, ResponseCode};
 use crate::name::{Name, Origins};
-use crate::zone::{Answer, Asked, Shown, Zone};
+use crate::zone::{Answer, Asked, Found, Shown, Zone};
 
 /// The handler of `kubernetes`, and of `k8s_external`.
 pub struct Kubernetes {
@@ -70,6 +70,14 @@ impl Kubernetes {
                 write(&answer, asked, self.zone.serial(), &mut records);
                 follow(query, next, records, targets.clone()).boxed()
             }
+            Answer::Found(Found::Service(selection))
+                if asked.qtype() == RecordType::SRV
+                    && !selection.hosts(asked.name()).is_empty() =>
+            {
+                let mut records = Records::new(asked.name());
+                write(&answer, asked, self.zone.serial(), &mut records);
+                glue(query, next, records, selection.hosts(asked.name())).boxed()
+            }
             Answer::Found(_) | Answer::Denied(_) => {
                 now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()))
             }
@@ -79,6 +87,26 @@ impl Kubernetes {
 
 fn now<'a>(handled: Handled) -> BoxFuture<'a, Handled> {
     futures::future::ready(handled).boxed()
+}
+
+/// Asks this server for the addresses of hosts that SRV records lead to; a host that has none is without, as in CoreDNS.
+async fn glue(query: &Query, next: Next<'_>, mut records: Records, hosts: Vec<Name>) -> Handled {
+    for host in hosts {
+        for qtype in [RecordType::A, RecordType::AAAA] {
+            let question = Question {
+                qtype,
+                ..query.question.clone()
+            };
+            let query = Query {
+                question,
+                ..query.clone()
+            };
+            if let Ok(Some(reply)) = next.ask(&query, host.clone()).await {
+                records.additional.extend(reply.answer);
+            }
+        }
+    }
+    Ok(Composed::authoritative(ResponseCode::NoError, records).into())
 }
 
 /// Asks this server for what aliases lead to, as the same client.

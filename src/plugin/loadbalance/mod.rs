@@ -48,20 +48,20 @@ pub(super) const PLUGIN: Registration = Registration {
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let mut spec = Spec::default();
     for directive in directives.iter() {
-        spec.read(directive)?;
+        spec.read(directive, block)?;
     }
     block.links.push((PLUGIN.name, Box::new(spec)));
     Ok(())
 }
 
 impl Spec {
-    fn read(&mut self, directive: &Directive) -> Result<(), CorefileError> {
+    fn read(&mut self, directive: &Directive, block: &Block) -> Result<(), CorefileError> {
         const EXPECTED: &str = "round_robin, `weighted` with a file, or nothing";
         self.weighted = match &directive.args[..] {
             [] => None,
             [policy] if policy.text == "round_robin" => None,
             [policy, file] if policy.text == "weighted" => Some(Weighted {
-                file: file.clone(),
+                file: block.path(file),
                 reload: RELOAD,
             }),
             [policy, ..] => {
