@@ -5,18 +5,21 @@ mod support;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
 use headless_dns::corefile::{self, CorefileError};
 use headless_dns::listen::Bound;
+use headless_dns::message::text;
 use headless_dns::name::Name;
 use headless_dns::plugin::{Parts, Router, read_blocks};
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Kept, Program, Setup};
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
+use support::upstream::upstream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinHandle;
@@ -33,6 +36,11 @@ struct Server {
 }
 
 async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
+    bind_after(Kept::default(), corefile, client).await
+}
+
+/// A server that follows another.
+async fn bind_after(previous: Kept, corefile: &str, client: Client) -> anyhow::Result<Program> {
     let setup = Setup {
         name: "Corefile",
         text: corefile,
@@ -40,7 +48,7 @@ async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Client(client),
-        previous: Kept::default(),
+        previous,
     };
     Program::bind(setup).await
 }
@@ -404,6 +412,43 @@ async fn an_alias_whose_upstream_is_dead_is_servfail() {
     .await;
     let answer = answer_of_alias(&server, "example.com").await;
     assert_eq!(answer, (ResponseCode::ServFail, vec![]));
+}
+
+#[tokio::test]
+async fn what_a_block_keeps_stays_where_a_reload_leaves_the_block_as_it_is() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let upstream = upstream(move |packet, _| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let mut message = Message::from_vec(packet).unwrap();
+        message.metadata.message_type = MessageType::Response;
+        let record = text::record("a.test. 600 IN A 192.0.2.1").unwrap();
+        message.answers.push(record);
+        Some(message.to_vec().unwrap())
+    })
+    .await;
+    let client = Cluster::start(Delays::default()).client();
+    let corefile = |cache: &str, more: &str| {
+        format!(".:0 {{\n bind 127.0.0.1\n {cache}\n forward . {upstream}\n}}\n{more}")
+    };
+    let other = "other.test:0 {\n bind 127.0.0.1\n whoami\n}";
+    let mut kept = Kept::default();
+    for (text, wanted) in [
+        (corefile("cache 300", ""), 1),
+        (corefile("cache 300", other), 1),
+        (corefile("cache 301", other), 2),
+    ] {
+        let mut program = bind_after(kept, &text, client.clone()).await.unwrap();
+        let address = program.addresses()[0];
+        kept = program.keep();
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(program.run(stop.clone()));
+        let reply = ask(address, "a.test.", RecordType::A).await;
+        assert_eq!(data(&reply), ["192.0.2.1"]);
+        assert_eq!(asked.load(Ordering::Relaxed), wanted, "{text}");
+        stop.cancel();
+        task.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -177,7 +177,7 @@ impl Reply {
                 None => message::encode(query, &Composed::empty(ResponseCode::ServFail)),
             },
             Self::Composed(composed) => message::encode(query, &composed),
-            Self::Raw(wire) => wire,
+            Self::Raw(wire) => message::truncate(query, wire),
             Self::Transfer(messages) => return Messages::Many(messages),
         })
     }

@@ -83,13 +83,16 @@ impl Serve {
         serve::Program::bind(setup).await
     }
 
-    /// What the file says now, with what it imports: the same for the same blocks in the same lines. `None`: it was read
-    /// from the standard input, and cannot be read again.
+    /// What the file says now, with what it imports: the same for the same blocks in the same lines; why there is none
+    /// where it has gone. `None`: it was read from the standard input, and cannot be read again.
     fn content(&self) -> Option<String> {
         if self.conf.as_deref() == Some("stdin") {
             return None;
         }
-        let (name, text) = files::corefile(self.conf.as_deref()).ok()?;
+        let (name, text) = match files::corefile(self.conf.as_deref()) {
+            Ok(read) => read,
+            Err(gone) => return Some(format!("{gone:#}")),
+        };
         Some(match corefile::parse(&name, &text, &files::Again) {
             Ok(blocks) => format!("{blocks:?}"),
             Err(_) => text,

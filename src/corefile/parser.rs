@@ -16,6 +16,19 @@ pub struct ServerBlock {
     pub directives: Vec<Directive>,
 }
 
+impl ServerBlock {
+    /// All that it says, wherever it stands: the same for the same words.
+    #[must_use]
+    pub fn said(&self) -> String {
+        let mut said = String::new();
+        for key in &self.keys {
+            said += &format!("{:?} ", key.token.text);
+        }
+        self.directives.iter().for_each(|line| line.say(&mut said));
+        said
+    }
+}
+
 /// A line of a block: a name, arguments, and for a plugin with properties a body of such lines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Directive {
@@ -30,6 +43,15 @@ pub struct Directive {
 }
 
 impl Directive {
+    fn say(&self, said: &mut String) {
+        *said += "{";
+        for word in std::iter::once(&self.name).chain(&self.args) {
+            *said += &format!("{:?} ", word.text);
+        }
+        self.body.iter().for_each(|line| line.say(said));
+        *said += "}";
+    }
+
     /// Whether an error stands in it.
     #[must_use]
     pub fn has(&self, error: &CorefileError) -> bool {

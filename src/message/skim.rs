@@ -27,7 +27,8 @@ pub struct Place {
     pub end: usize,
 }
 
-/// The records of a message; `None` where it is not whole.
+/// The records of a message; `None` where it is not whole, or has an OPT record elsewhere than in its additional section,
+/// or more than one (RFC 6891 section 6.1.1).
 #[must_use]
 pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
     let count = |at: usize| Some(u16::from_be_bytes([*wire.get(at)?, *wire.get(at + 1)?]));
@@ -55,7 +56,9 @@ pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
             });
         }
     }
-    Some(places)
+    let mut opts = places.iter().filter(|place| place.rtype == OPT);
+    let is_odd = opts.next().is_some_and(|opt| opt.section != 2) || opts.next().is_some();
+    (!is_odd).then_some(places)
 }
 
 /// Where the name ends that begins at `at`.
@@ -77,6 +80,10 @@ pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     let Some(places) = places(&wire) else {
         return wire;
     };
+    if let Some(last) = places.last() {
+        // What stands behind the last record is not the message's.
+        wire.truncate(last.end);
+    }
     let opt = places.iter().find(|place| place.rtype == OPT);
     match (opt, query.edns) {
         (None, None) => {}
@@ -124,6 +131,30 @@ fn count_additionals(wire: &mut [u8], change: fn(u16, u16) -> u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_one_opt_record_in_its_last_section_and_nothing_behind_it() {
+        let question = Question::new(absolute("a.test").unwrap(), RecordType::A);
+        let query = Query {
+            edns: Some(Edns {
+                udp_size: 1232,
+                dnssec_ok: false,
+            }),
+            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
+        };
+        let wire = encode(&query, &Composed::empty(ResponseCode::NoError));
+        assert_eq!(places(&wire).unwrap().len(), 1);
+        let mut trailed = wire.clone();
+        trailed.extend([1, 2, 3]);
+        assert_eq!(with_opt_for(&query, trailed), wire);
+        let mut elsewhere = wire.clone();
+        elsewhere.swap(7, 11);
+        assert_eq!(places(&elsewhere), None);
+        let mut two = wire.clone();
+        two.extend_from_within(wire.len() - 11..);
+        two[11] = 2;
+        assert_eq!(places(&two), None);
+    }
     use crate::message::encode;
     use crate::message::question::{Question, RecordType};
     use crate::message::record;

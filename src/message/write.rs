@@ -119,9 +119,11 @@ pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
     if wire.len() <= usize::from(limit(query.transport, query.edns)) {
         return wire;
     }
-    let Some(reply) = Composed::read(&wire) else {
-        return wire[..HEADER].to_vec();
+    let unreadable = || Composed {
+        truncated: true,
+        ..Composed::empty(ResponseCode::NoError)
     };
+    let reply = Composed::read(&wire).unwrap_or_else(unreadable);
     let mut cut = encode(query, &reply);
     // Flags are the upstream's, but for TC.
     cut[2..4].copy_from_slice(&[wire[2] | TC, wire[3]]);

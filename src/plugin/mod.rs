@@ -43,7 +43,8 @@ mod whoami;
 use futures::future::BoxFuture;
 
 pub use block::{
-    Block, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza, Timeouts,
+    Block, Carried, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza,
+    Timeouts,
 };
 pub use registry::{inspect, names, read_blocks};
 pub use router::{Chain, Detached, Next, Router, Socket};

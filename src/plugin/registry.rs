@@ -117,6 +117,7 @@ pub fn inspect(blocks: &[ServerBlock], source: &dyn Source) -> (Vec<Block>, Vec<
 fn read_block(read: &ServerBlock, source: &dyn Source, errors: &mut Vec<CorefileError>) -> Block {
     let mut block = Block {
         keys: read.keys.clone(),
+        said: read.said(),
         ..Block::default()
     };
     for directive in &read.directives {

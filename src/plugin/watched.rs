@@ -1,15 +1,14 @@
 //! A file that is read again where it changes.
 
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-/// What is made of a file, kept up to date from the first time that it is asked for.
+use tokio::runtime::Handle;
+
+/// What is made of a file, kept up to date.
 pub(super) struct Watched<T> {
-    /// How often the file is looked at; zero: never again.
-    every: Duration,
     file: Arc<File<T>>,
-    watching: OnceLock<()>,
 }
 
 struct File<T> {
@@ -27,7 +26,8 @@ type State = (SystemTime, u64);
 type Read<T> = Box<dyn Fn(io::Result<Vec<u8>>) -> Option<T> + Send + Sync>;
 
 impl<T: Send + Sync + 'static> Watched<T> {
-    /// Reads the file; `none`: what there is until it has been read.
+    /// Reads the file, and again every so often where it has changed; zero: never again. `none`: what there is until it
+    /// can be read.
     pub(super) fn new(
         path: &str,
         every: Duration,
@@ -41,27 +41,28 @@ impl<T: Send + Sync + 'static> Watched<T> {
             seen: Mutex::new(state(path)),
         };
         file.read_again();
-        Self {
-            every,
+        let watched = Self {
             file: Arc::new(file),
-            watching: OnceLock::new(),
+        };
+        // Where there is no runtime, nobody asks for long.
+        if !every.is_zero()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            watched.watch(every, &runtime);
         }
+        watched
     }
 
     /// What the file says.
     pub(super) fn get(&self) -> Arc<T> {
-        self.watching.get_or_init(|| self.watch());
         let value = self.file.value.read();
         Arc::clone(&value.unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the file again and again, on a thread where that may block, until this is dropped.
-    fn watch(&self) {
-        if self.every.is_zero() {
-            return;
-        }
-        let (every, file) = (self.every, Arc::downgrade(&self.file));
-        tokio::spawn(async move {
+    fn watch(&self, every: Duration, runtime: &Handle) {
+        let file = Arc::downgrade(&self.file);
+        runtime.spawn(async move {
             loop {
                 tokio::time::sleep(every).await;
                 let Some(file) = file.upgrade() else {

@@ -10,7 +10,7 @@ use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
 use crate::metrics::Metrics;
 use crate::plugin::Stanza;
-use crate::plugin::{Block, Chain, Cluster, Parts, Plugin};
+use crate::plugin::{Block, Carried, Chain, Cluster, Parts, Plugin};
 use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
@@ -21,11 +21,14 @@ pub(super) async fn chain(
     block: &Block,
     api: &Ambient,
     local: Vec<IpAddr>,
-    (readiness, metrics): (&Readiness, &Arc<Metrics>),
+    readiness: &Readiness,
+    (metrics, carried): (&Arc<Metrics>, &Arc<Carried>),
 ) -> Result<(Chain, Option<Watched>), CorefileError> {
     let mut stanza = None;
     let mut parts = Parts {
         metrics: Arc::clone(metrics),
+        carried: Arc::clone(carried),
+        said: block.said.clone(),
         ..Parts::default()
     };
     if let Some(spec) = &block.kubernetes {

@@ -20,10 +20,10 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Readiness, Token};
 use crate::api::Client;
 use crate::apiserver::ApiServer;
-use crate::corefile::{self, Source};
+use crate::corefile::{self, CorefileError, Source};
 use crate::listen;
 use crate::metrics::Metrics;
-use crate::plugin::{Block, LoopProbe, Reload, Router, read_blocks};
+use crate::plugin::{Block, Carried, LoopProbe, Reload, Router, read_blocks};
 use crate::process;
 use crate::store::Change;
 use crate::watch::Watches;
@@ -48,12 +48,13 @@ pub struct Setup<'a> {
     pub previous: Kept,
 }
 
-/// What one server hands to the next: sockets, which stay open between the two, and what was counted.
+/// What one server hands to the next: sockets, which stay open between the two, what was counted, and what is kept.
 #[derive(Default)]
 pub struct Kept {
     dns: listen::Kept,
     admin: admin::Kept,
     metrics: Option<Arc<Metrics>>,
+    carried: Arc<Carried>,
 }
 
 /// The API server of stanzas that name none.
@@ -74,6 +75,7 @@ impl Kept {
             dns: self.dns.try_clone()?,
             admin: self.admin.try_clone()?,
             metrics: self.metrics.clone(),
+            carried: Arc::clone(&self.carried),
         })
     }
 
@@ -146,7 +148,9 @@ impl Program {
             dns: sockets,
             admin: probes,
             metrics,
+            carried,
         } = setup.previous;
+        let carried = Arc::new(carried.next());
         let follows = metrics.is_some();
         let metrics = metrics.unwrap_or_default();
         let mut listeners = Listeners::new(setup.port, &interfaces, &metrics);
@@ -154,22 +158,13 @@ impl Program {
         for block in &blocks {
             let local = listeners.local_addresses(block)?;
             let (chain, stanza) =
-                chain::chain(block, &setup.api, local, (&readiness, &metrics)).await?;
+                chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
         let mut dns = listeners.bind(sockets)?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
-        let mut loops = Vec::new();
-        for block in &blocks {
-            let own = sockets::own_addresses(block, setup.port, &dns.addresses());
-            match (&block.probe, own.first()) {
-                // Started, it finds loops by itself, those through others too.
-                (Some(probe), Some(server)) => loops.push((probe.clone(), *server)),
-                (Some(_), None) => {}
-                (None, _) => sockets::check_upstreams(block, &own, &local)?,
-            }
-        }
+        let loops = loop_probes(&blocks, setup.port, &dns.addresses(), &local)?;
         let mut binder = admin::Binder::taking_over(probes);
         let (admin, health) = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
         let lameducks = blocks.iter().filter_map(|block| block.health.as_ref());
@@ -179,6 +174,7 @@ impl Program {
                 dns: dns.keep(),
                 admin: binder.keep(),
                 metrics: Some(Arc::clone(&metrics)),
+                carried,
             },
             metrics,
             reload: blocks.iter().find_map(|block| block.reload),
@@ -331,6 +327,26 @@ impl Program {
         while tasks.join_next().await.is_some() {}
         outcome
     }
+}
+
+/// The questions that find loops, and whom to ask; a block without one must not have an upstream that is this server.
+fn loop_probes(
+    blocks: &[Block],
+    port: u16,
+    bound: &[SocketAddr],
+    local: &[IpAddr],
+) -> Result<Vec<(LoopProbe, SocketAddr)>, CorefileError> {
+    let mut probes = Vec::new();
+    for block in blocks {
+        let own = sockets::own_addresses(block, port, bound);
+        match (&block.probe, own.first()) {
+            // Started, it finds loops by itself, those through others too.
+            (Some(probe), Some(server)) => probes.push((probe.clone(), *server)),
+            (Some(_), None) => {}
+            (None, _) => sockets::check_upstreams(block, &own, local)?,
+        }
+    }
+    Ok(probes)
 }
 
 /// The error for sockets that are served no more.

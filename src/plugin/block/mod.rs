@@ -1,5 +1,6 @@
 //! A server block, read: what its directives have set, and the links of its chain.
 
+mod carried;
 mod listen;
 mod probes;
 mod stanza;
@@ -16,6 +17,7 @@ use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
 use crate::zone::{View, Zone};
+pub use carried::Carried;
 pub use listen::{Bind, Certificate, ClientAuth, Place, Timeouts};
 pub use probes::{Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
@@ -25,6 +27,8 @@ pub use stanza::Stanza;
 pub struct Block {
     /// What it serves.
     pub keys: Vec<Key>,
+    /// All that the file says of it: the same for the same.
+    pub said: String,
     /// The folder that relative paths start from; `None`: the one that the program was started in.
     pub root: Option<PathBuf>,
     /// Addresses to listen on; none: every address.
@@ -106,6 +110,10 @@ pub struct Parts {
     pub cluster: Option<Cluster>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What comes from the configuration before.
+    pub carried: Arc<Carried>,
+    /// All that the file says of the block.
+    pub said: String,
     /// The plugin that comes after the one that is built; empty where none does.
     pub followed_by: &'static str,
 }

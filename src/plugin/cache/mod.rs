@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 pub(super) use spec::PLUGIN;
 
+use super::block::Parts;
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{Query, RecordType};
@@ -34,8 +35,8 @@ pub(super) struct Cache(Arc<Shared>);
 
 struct Shared {
     spec: Spec,
-    success: Store,
-    denial: Store,
+    success: Arc<Store>,
+    denial: Arc<Store>,
     metrics: Arc<Metrics>,
     /// A label: what the cache is for.
     zones: String,
@@ -66,14 +67,19 @@ enum Found {
 }
 
 impl Cache {
-    fn new(spec: Spec, metrics: Arc<Metrics>) -> Self {
+    fn new(spec: Spec, parts: &Parts) -> Self {
         let zone = |origin: &Origin| origin.name.to_lowercase().to_string();
         let zones: Vec<String> = spec.origins.iter().map(zone).collect();
+        // What a block without any change has kept stays.
+        let kept = |kind: &str, bounds: &Bounds| {
+            let (name, room) = (format!("cache {kind} {}", parts.said), bounds.room);
+            parts.carried.get(name, || Store::new(room))
+        };
         Self(Arc::new(Shared {
-            metrics,
+            metrics: Arc::clone(&parts.metrics),
             zones: zones.join(","),
-            success: Store::new(spec.success.room),
-            denial: Store::new(spec.denial.room),
+            success: kept("success", &spec.success),
+            denial: kept("denial", &spec.denial),
             spec,
         }))
     }

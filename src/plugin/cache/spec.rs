@@ -118,10 +118,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        Ok(Arc::new(Cache::new(
-            self.clone(),
-            Arc::clone(&parts.metrics),
-        )))
+        Ok(Arc::new(Cache::new(self.clone(), parts)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::LazyLock;
 
 use gtmpl::{Context, FuncError, Template, Value};
 use regex::{Captures, Regex};
@@ -137,12 +138,19 @@ fn end_of_action(action: &str) -> Option<usize> {
     None
 }
 
+static WIDE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"%[-+# 0]*[0-9.]*[0-9]{4}").expect("the expression is one"));
+
 fn template(text: &str) -> Result<Template, String> {
     let actions = actions(text)?;
     if actions.len() > MAX_ACTIONS {
         return Err(format!("it has more than {MAX_ACTIONS} actions"));
     }
     for action in actions {
+        // A field of that width would be made, and more than there is memory for.
+        if WIDE.is_match(action) {
+            return Err("a width of more than three digits in `printf`".to_owned());
+        }
         // The parser and the rendering call themselves for each pair of parentheses, and for each template that is named.
         if action.matches('(').count() > MAX_PARENTHESES {
             return Err(format!(
@@ -237,6 +245,10 @@ mod tests {
             (r#"{{ "\"}}" "#, "an action does not end"),
             (&deep, "an action has more than 50 parentheses"),
             (&nested, "it has more than 200 actions"),
+            (
+                r#"{{ printf "%999999999d" 1 }}"#,
+                "a width of more than three digits in `printf`",
+            ),
             (r#"{{ template "x" }}"#, "`template` is not supported"),
             (r#"{{- define "x" }}{{ end }}"#, "`define` is not supported"),
         ] {
