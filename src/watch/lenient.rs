@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Text; null is empty, as in Go. Bytes that are not UTF-8 arrive as a list of numbers (`protobuf::messages`).
@@ -60,4 +60,72 @@ pub(super) fn list<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
         .flatten()
         .map(Option::unwrap_or_default)
         .collect())
+}
+
+/// The value of one key of a map, where it is text and there is a map; the rest may be anything.
+pub(super) fn one_of<'de, D: Deserializer<'de>>(
+    from: D,
+    key: &'static str,
+) -> Result<Option<String>, D::Error> {
+    struct Read(&'static str);
+    impl<'de> Visitor<'de> for Read {
+        type Value = Option<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(Anything(name)) = map.next_key()? {
+                if name.as_deref() == Some(self.0) {
+                    let Anything(text) = map.next_value()?;
+                    found = text;
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            while all.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(None)
+        }
+
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+    from.deserialize_any(Read(key))
+}
+
+/// Text, or anything else, which counts for nothing.
+struct Anything(Option<String>);
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(from)?;
+        Ok(Self(value.as_str().map(str::to_owned)))
+    }
 }

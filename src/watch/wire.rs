@@ -12,7 +12,7 @@ use kube::api::ObjectMeta;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::lenient::{Text, empty, list};
+use super::lenient::{Text, empty, list, one_of};
 use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
 use crate::name::{MAX_LABEL, ServiceKey};
 use crate::store::{Fact, Object, ObjectKey};
@@ -224,23 +224,23 @@ struct Metadata {
     labels: Option<BTreeMap<String, Text>>,
     /// Only whether there is one is asked for.
     deletion_timestamp: Option<IgnoredAny>,
-    annotations: Option<Annotations>,
+    #[serde(default, deserialize_with = "annotation")]
+    annotations: Option<String>,
 }
 
 /// The annotation that is read: the EndpointSlice controller's, of when a Service or Pod changed.
-#[derive(Deserialize)]
-struct Annotations {
-    #[serde(rename = "endpoints.kubernetes.io/last-change-trigger-time")]
-    triggered: Option<Text>,
-}
-
 pub(super) const TRIGGERED: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
+/// The value of [`TRIGGERED`]; answers do not need it, so that annotations may be anything.
+fn annotation<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    one_of(from, TRIGGERED)
+}
 
 fn metadata<'de, D: Deserializer<'de>>(from: D) -> Result<ObjectMeta, D::Error> {
     let read = Metadata::deserialize(from)?;
     let labels = read.labels.into_iter().flatten();
-    let triggered = read.annotations.and_then(|read| read.triggered);
-    let triggered = triggered.map(|Text(time)| BTreeMap::from([(TRIGGERED.to_owned(), time)]));
+    let triggered = read.annotations;
+    let triggered = triggered.map(|time| BTreeMap::from([(TRIGGERED.to_owned(), time)]));
     Ok(ObjectMeta {
         name: read.name,
         namespace: read.namespace,
