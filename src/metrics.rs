@@ -2,6 +2,7 @@
 
 pub use prometheus::IntCounterVec;
 use prometheus::core::Collector;
+pub use prometheus::local::{LocalHistogram, LocalIntCounter as LocalCounter};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, Opts, Registry,

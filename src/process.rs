@@ -30,6 +30,11 @@ pub(crate) fn raise_file_limit() {
     }
 }
 
+/// The cores that this process may use: its affinity and its control group's quota are counted.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// How many TCP connections there may be: by open files, and by memory.
 pub(crate) fn connections() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);

@@ -114,6 +114,7 @@ impl Sandbox {
             port: options.dns.port(),
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Client(cluster.client()),
+            threads: None,
             previous: Kept::default(),
         };
         let program = Program::bind(setup).await.map_err(|error| {

@@ -239,6 +239,7 @@ async fn serve(case: &Case) -> Server {
         port: 0,
         interfaces: local,
         api: Ambient::Client(api.client()),
+        threads: None,
         previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();

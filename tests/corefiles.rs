@@ -193,6 +193,7 @@ async fn ask_all(corefile: &Path, outside: &Outside) {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Client(cluster.client()),
+        threads: None,
         previous: Kept::default(),
     };
     let program = Program::bind(setup).await;

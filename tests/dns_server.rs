@@ -48,6 +48,7 @@ async fn bind_after(previous: Kept, corefile: &str, client: Client) -> anyhow::R
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api: Ambient::Client(client),
+        threads: None,
         previous,
     };
     Program::bind(setup).await
@@ -586,7 +587,7 @@ fn whoami(connections: usize) -> SocketAddr {
     let (_, link) = blocks.remove(0).links.remove(0);
     let chain = Arc::from([link.build(&Parts::default()).unwrap()]);
     let router = Router::new(vec![(Name::root(), chain)], false);
-    let mut bound = Bound::default();
+    let mut bound = Bound::taking_over(headless_dns::listen::Kept::default(), 1);
     let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
     tokio::spawn(bound.run(CancellationToken::new(), connections));
     address

@@ -51,6 +51,7 @@ async fn server() -> (Vec<SocketAddr>, CancellationToken, Cluster) {
         port: 0,
         interfaces: vec![],
         api,
+        threads: None,
         previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();

@@ -20,7 +20,7 @@ use crate::name::{Octets, Qname, absolute};
 use crate::zone::{
     Answer, Asked, Candidate, FewLabels, Found, Piece, Pointer, Selection, Shown, Value, Zone,
 };
-pub use reply::{Messages, Reply, ZoneReply};
+pub use reply::{Messages, Pens, Reply, ZoneReply, put};
 pub use transfer::transfer;
 pub use words::Words;
 
@@ -52,9 +52,23 @@ pub fn compose(zone: &Zone, shown: &Shown, question: &Question) -> Option<Compos
     Some(ZoneReply::new(zone.lookup(&asked), shown, zone).compose(&asked))
 }
 
+/// Where a set of records begins, as a fraction of 2^32 of its length; `None`: at its beginning. A random one makes each
+/// record come first as often as any other, and each of a set that does not fit be sent.
+pub type Turn = Option<u32>;
+
 /// Writes the records of an answer. `serial`: the zone's.
-pub fn write(answer: &Answer, asked: &Asked<'_>, serial: u32, pen: &mut impl Sections) {
-    let writer = &mut Writer { asked, serial, pen };
+pub fn write(
+    answer: &Answer,
+    asked: &Asked<'_>,
+    (serial, turn): (u32, Turn),
+    pen: &mut impl Sections,
+) {
+    let writer = &mut Writer {
+        asked,
+        serial,
+        turn,
+        pen,
+    };
     // What does not fit is left out, and the pen knows.
     let _full = match answer {
         Answer::Found(found) => writer.found(found),
@@ -68,6 +82,7 @@ pub fn write(answer: &Answer, asked: &Asked<'_>, serial: u32, pen: &mut impl Sec
 struct Writer<'w, 'q, S> {
     asked: &'w Asked<'q>,
     serial: u32,
+    turn: Turn,
     pen: &'w mut S,
 }
 
@@ -155,13 +170,14 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             Found::Pieces(pieces) => self.pieces(owner, pieces),
             Found::Service(selection) => {
                 let v4 = self.asked.qtype() == RecordType::A;
-                let mut seen = Seen::new(selection);
-                selection.each_value(name, |value| match value {
-                    Value::Address(ip) if ip.is_ipv4() == v4 && seen.is_new(|| ip) => {
-                        self.address(owner, ip)
-                    }
-                    Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
-                })
+                let each = |take: &mut dyn FnMut(IpAddr) -> Flow| {
+                    let mut seen = Seen::new(selection);
+                    selection.each_value(name, |value| match value {
+                        Value::Address(ip) if ip.is_ipv4() == v4 && seen.is_new(|| ip) => take(ip),
+                        Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
+                    })
+                };
+                turned(self.turn, each, |ip| self.address(owner, ip))
             }
             // An alias leads to addresses only.
             Found::Authority
@@ -195,18 +211,20 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     }
 
     /// SRV, and the addresses of the targets.
-    fn services(&mut self, selection: &Selection) -> Flow {
+    fn services<'s>(&mut self, selection: &'s Selection) -> Flow {
         let name = self.asked.name();
         let weight = weight(selection.count(name));
         let (ttl, name_ttl) = (self.asked.ttl(), self.asked.name_ttl());
-        let mut seen = Seen::new(selection);
-        selection.each(name, |candidate| {
-            let Some(port) = candidate.port else {
-                return ControlFlow::Continue(());
-            };
-            if !seen.is_new(|| (Target::of(&candidate), port)) {
-                return ControlFlow::Continue(());
-            }
+        let each = |take: &mut dyn FnMut((Candidate<'s>, u16)) -> Flow| {
+            let mut seen = Seen::new(selection);
+            selection.each(name, |candidate| match candidate.port {
+                Some(port) if seen.is_new(|| (Target::of(&candidate), port)) => {
+                    take((candidate, port))
+                }
+                Some(_) | None => ControlFlow::Continue(()),
+            })
+        };
+        turned(self.turn, each, |(candidate, port)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Service {
                     weight,
@@ -218,14 +236,16 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                     .add(Section::Answer, Pieces::QUESTION, name_ttl, data)
             })
         })?;
-        let mut seen = Seen::new(selection);
-        selection.each_target(name, |candidate| {
-            let Value::Address(ip) = candidate.value else {
-                return ControlFlow::Continue(());
-            };
-            if !seen.is_new(|| (Target::of(&candidate), ip)) {
-                return ControlFlow::Continue(());
-            }
+        let each = |take: &mut dyn FnMut((Candidate<'s>, IpAddr)) -> Flow| {
+            let mut seen = Seen::new(selection);
+            selection.each_target(name, |candidate| match candidate.value {
+                Value::Address(ip) if seen.is_new(|| (Target::of(&candidate), ip)) => {
+                    take((candidate, ip))
+                }
+                Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
+            })
+        };
+        turned(self.turn, each, |(candidate, ip)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Address(ip);
                 writer.pen.add(Section::Additional, target, ttl, data)
@@ -311,6 +331,42 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         self.pen
             .add(Section::Answer, Pieces::QUESTION, self.asked.ttl(), data)
     }
+}
+
+/// Passes on what `each` goes through, from where `turn` says on, and then what is before that; until `take` has enough.
+fn turned<T>(
+    turn: Turn,
+    each: impl Fn(&mut dyn FnMut(T) -> Flow) -> Flow,
+    mut take: impl FnMut(T) -> Flow,
+) -> Flow {
+    let Some(turn) = turn else {
+        return each(&mut take);
+    };
+    let mut count = 0_u64;
+    let _all = each(&mut |_| {
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    let first = (u64::from(turn) * count) >> 32;
+    let mut at = 0;
+    each(&mut |item| {
+        at += 1;
+        if at > first {
+            take(item)
+        } else {
+            ControlFlow::Continue(())
+        }
+    })?;
+    let (mut at, mut full) = (0, ControlFlow::Continue(()));
+    let _before = each(&mut |item| {
+        at += 1;
+        if at > first {
+            return ControlFlow::Break(());
+        }
+        full = take(item);
+        full
+    });
+    full
 }
 
 /// The weight of one SRV record among so many: CoreDNS's, never 0.

@@ -1,11 +1,14 @@
 //! What a plugin answers.
 
-use super::{Words, rcode, write};
+use super::{Turn, Words, rcode, write};
+use std::fmt::Write;
+
 use crate::message;
+use crate::message::PLAIN_UDP_SIZE;
 use crate::message::question::{Query, Question};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, ResponseCode, Said};
-use crate::message::wire::{ExtendedError, Head};
+use crate::message::wire::{ExtendedError, Head, Offsets};
 use crate::zone::{Answer, Asked, Found, Shown, Zone};
 
 /// What a plugin answers. A plugin that asks the next one another question than its own has to compose the reply
@@ -28,6 +31,7 @@ pub struct ZoneReply {
     answer: Answer,
     shown: Shown,
     serial: u32,
+    turn: Turn,
 }
 
 /// A reply as octets: one message, or those of a transfer.
@@ -39,6 +43,42 @@ pub enum Messages {
     Many(Vec<Vec<u8>>),
 }
 
+/// What is needed to write a message, and can be used for the next one.
+#[derive(Debug, Default)]
+pub struct Pens {
+    offsets: Offsets,
+    words: String,
+}
+
+/// Writes what a zone found for a query as a message behind what stands in `out`.
+pub fn put(
+    answer: &Answer,
+    (query, asked): (&Query, &Asked<'_>),
+    manner: (u32, Turn),
+    pens: &mut Pens,
+    out: &mut Vec<u8>,
+) {
+    let Pens { offsets, words } = pens;
+    words.clear();
+    let said = query.edns.and_then(|_| Words::of(answer, asked));
+    let error = said.map(|said| {
+        // A text takes whatever is written to it.
+        let _ = write!(words, "{said}");
+        ExtendedError {
+            code: said.code(),
+            text: words,
+        }
+    });
+    message::append(out, offsets, query, error, |wire| {
+        write(answer, asked, manner, wire);
+        // Every answer from a zone of ours is authoritative.
+        Head {
+            authoritative: true,
+            ..Head::of(rcode(answer))
+        }
+    });
+}
+
 impl ZoneReply {
     /// What `zone` found.
     #[must_use]
@@ -47,14 +87,7 @@ impl ZoneReply {
             answer,
             shown: shown.clone(),
             serial: zone.serial(),
-        }
-    }
-
-    /// What the header says: every answer from a zone of ours is authoritative.
-    fn head(&self) -> Head {
-        Head {
-            authoritative: true,
-            ..Head::of(rcode(&self.answer))
+            turn: None,
         }
     }
 
@@ -62,7 +95,7 @@ impl ZoneReply {
     #[must_use]
     pub fn compose(&self, asked: &Asked<'_>) -> Composed {
         let mut records = Records::new(asked.name());
-        write(&self.answer, asked, self.serial, &mut records);
+        write(&self.answer, asked, (self.serial, self.turn), &mut records);
         let words = Words::of(&self.answer, asked);
         Composed {
             error: words.map(|words| Said {
@@ -74,18 +107,16 @@ impl ZoneReply {
     }
 
     fn encode(&self, query: &Query, asked: &Asked<'_>) -> Vec<u8> {
-        let words = query.edns.and_then(|_| Words::of(&self.answer, asked));
-        let text = words.as_ref().map(ToString::to_string);
-        let error = words
-            .zip(text.as_deref())
-            .map(|(words, text)| ExtendedError {
-                code: words.code(),
-                text,
-            });
-        message::message(query, error, |wire| {
-            write(&self.answer, asked, self.serial, wire);
-            self.head()
-        })
+        let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
+        let manner = (self.serial, self.turn);
+        put(
+            &self.answer,
+            (query, asked),
+            manner,
+            &mut Pens::default(),
+            &mut out,
+        );
+        out
     }
 
     /// The question that it answers, placed again.
@@ -140,17 +171,24 @@ impl Reply {
         }
     }
 
+    /// Has the records of a zone's set begin where `turn` says; whether that is enough for an order of their own.
+    pub fn turn(&mut self, turn: u32) -> bool {
+        let Self::Zone(reply) = self else {
+            return false;
+        };
+        let is_set = matches!(reply.answer, Answer::Found(Found::Service(_)));
+        reply.turn = is_set.then_some(turn);
+        is_set
+    }
+
     /// Whether it comes from a zone, whose records all have TTLs within these bounds, in seconds.
     #[must_use]
-    pub fn has_ttls_within(&self, (least, most): (u32, u32)) -> bool {
+    pub fn has_ttls_within(&self, bounds: (u32, u32)) -> bool {
         match self {
             Self::Zone(reply) => match &reply.answer {
                 // The one record with a TTL of its own.
                 Answer::Found(Found::Version) => false,
-                Answer::Found(_) | Answer::Denied(_) => {
-                    let mut ttls = reply.shown.ttls().into_iter();
-                    ttls.all(|ttl| (least..=most).contains(&ttl))
-                }
+                Answer::Found(_) | Answer::Denied(_) => reply.shown.has_ttls_within(bounds),
                 Answer::Leads { .. } | Answer::Unanswerable(_) => false,
             },
             Self::Composed(_) | Self::Raw(_) | Self::Transfer(_) => false,

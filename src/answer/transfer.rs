@@ -21,7 +21,13 @@ pub fn transfer(zone: &Zone, asked: &Asked<'_>) -> Vec<Record> {
     let serial = zone.serial();
     let pen = &mut records;
     // Records have no end of room.
-    let _full = Writer { asked, serial, pen }.zone(zone);
+    let _full = Writer {
+        asked,
+        serial,
+        turn: None,
+        pen,
+    }
+    .zone(zone);
     records.answer
 }
 

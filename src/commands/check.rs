@@ -47,6 +47,7 @@ impl Check {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig)),
+            threads: None,
             previous: Kept::default(),
         })
         .await;

@@ -27,6 +27,9 @@ pub(crate) struct Serve {
     /// The API server, where the Corefile names none.
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
+    /// How many threads answer datagrams at each address; without it what `multisocket` says, else one for each core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// A file to write the process id to.
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
@@ -78,6 +81,7 @@ impl Serve {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig.clone())),
+            threads: self.threads.map(usize::from),
             previous,
         };
         serve::Program::bind(setup).await

@@ -5,13 +5,13 @@
 mod answer;
 mod certificate;
 mod encrypted;
+mod lane;
 mod limits;
 mod tcp;
-mod udp;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,13 +56,15 @@ pub struct ServerEnded(String, String);
 /// The sockets of one address.
 struct Listener {
     address: SocketAddr,
-    udp: tokio::net::UdpSocket,
+    /// One for each lane.
+    udp: Vec<UdpSocket>,
     tcp: tokio::net::TcpListener,
 }
 
 /// Sockets that are bound and not served yet.
-#[derive(Default)]
 pub struct Bound {
+    /// How many threads answer datagrams at each address.
+    lanes: usize,
     listeners: Vec<(Listener, Arc<Router>)>,
     encrypted: Vec<(encrypted::Encrypted, Arc<Router>)>,
     /// Of the server that this one takes over from.
@@ -96,22 +98,27 @@ impl Kept {
             .any(|(at, is, _)| (at.port(), *is) == (port, kind))
     }
 
-    fn find(&self, address: SocketAddr, kind: Type) -> Option<&Socket> {
+    /// That of lane `lane`.
+    fn find(&self, address: SocketAddr, kind: Type, lane: usize) -> Option<&Socket> {
         let mut fits = self
             .0
             .iter()
             .filter(|(at, is, _)| (*at, *is) == (address, kind));
-        fits.next().map(|(.., socket)| socket)
+        fits.nth(lane).map(|(.., socket)| socket)
     }
 }
 
 impl Bound {
-    /// Takes over the sockets of another server, where it has the same.
+    /// Takes over the sockets of another server, where it has the same. `lanes`: how many threads answer datagrams at each
+    /// address.
     #[must_use]
-    pub fn taking_over(previous: Kept) -> Self {
+    pub fn taking_over(previous: Kept, lanes: usize) -> Self {
         Self {
+            lanes,
+            listeners: Vec::new(),
+            encrypted: Vec::new(),
             previous,
-            ..Self::default()
+            kept: Kept::default(),
         }
     }
 
@@ -122,8 +129,13 @@ impl Bound {
     }
 
     /// The other server's socket at this address, or a new one.
-    fn socket(&mut self, address: SocketAddr, kind: Type, only_v6: bool) -> io::Result<Socket> {
-        let socket = match self.previous.find(address, kind) {
+    fn socket(
+        &mut self,
+        address: SocketAddr,
+        (kind, lane): (Type, usize),
+        only_v6: bool,
+    ) -> io::Result<Socket> {
+        let socket = match self.previous.find(address, kind, lane) {
             Some(kept) => kept.try_clone()?,
             None => {
                 let own = [&self.previous, &self.kept];
@@ -154,20 +166,23 @@ impl Bound {
             }
         };
         let tcp = self
-            .socket(address, Type::STREAM, true)
+            .socket(address, (Type::STREAM, 0), true)
             .map_err(error(address, "tcp"))?;
         let bound = tcp
             .local_addr()
             .map_err(error(address, "tcp"))?
             .as_socket()
             .unwrap_or(address);
-        let udp = self
-            .socket(bound, Type::DGRAM, true)
-            .map_err(error(bound, "udp"))?;
-        udp::want_destination(&udp, bound).map_err(error(bound, "udp"))?;
+        let mut udp = Vec::new();
+        for lane in 0..self.lanes {
+            let socket = self.socket(bound, (Type::DGRAM, lane), true);
+            let socket = socket.map_err(error(bound, "udp"))?;
+            lane::prepare(&socket, bound).map_err(error(bound, "udp"))?;
+            udp.push(socket.into());
+        }
         let listener = Listener {
             address: bound,
-            udp: tokio::net::UdpSocket::from_std(udp.into()).map_err(error(bound, "udp"))?,
+            udp,
             tcp: tokio::net::TcpListener::from_std(tcp.into()).map_err(error(bound, "tcp"))?,
         };
         self.listeners.push((listener, router));
@@ -205,7 +220,9 @@ impl Bound {
             transport: "tls",
             source,
         };
-        let socket = self.socket(address, Type::STREAM, false).map_err(error)?;
+        let socket = self
+            .socket(address, (Type::STREAM, 0), false)
+            .map_err(error)?;
         let bound = socket
             .local_addr()
             .map_err(error)?
@@ -257,7 +274,7 @@ impl Bound {
         for (listener, router) in self.listeners {
             let at = listener.address;
             let (work, stop) = (tasks.clone(), shutdown.clone());
-            let udp = udp::serve(listener.udp, Arc::clone(&router), work, stop);
+            let udp = lane::serve(listener.udp, Arc::clone(&router), work, stop);
             servers.add(format!("{at} (udp)"), udp);
             let (work, stop) = (tasks.clone(), shutdown.clone());
             let tcp = tcp::serve(listener.tcp, router, limits.clone(), work, stop);

@@ -15,7 +15,7 @@ mod write;
 
 pub use read::{Received, Screened, receive, screen, servfail};
 pub use write::{
-    addressed, bad_version, encode, encode_query, encode_transfer, message, rcode_name,
+    addressed, append, bad_version, encode, encode_query, encode_transfer, message, rcode_name,
     rcode_named, truncate,
 };
 

@@ -21,11 +21,21 @@ pub fn message(
     fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
-    let mut offsets = Offsets::default();
-    let mut wire = Wire::begin(&mut out, &mut offsets, query.into(), error);
+    append(&mut out, &mut Offsets::default(), query, error, fill);
+    out
+}
+
+/// The same behind what stands in `out`; `offsets` are for this message, and may be of another before.
+pub fn append(
+    out: &mut Vec<u8>,
+    offsets: &mut Offsets,
+    query: &Query,
+    error: Option<ExtendedError<'_>>,
+    fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
+) {
+    let mut wire = Wire::begin(out, offsets, query.into(), error);
     let head = fill(&mut wire);
     wire.end(head);
-    out
 }
 
 /// The reply to `query`, as far as it fits.

@@ -12,6 +12,7 @@ use tracing::{Level, debug, error, info, warn};
 
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration, expression};
+use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;
@@ -183,6 +184,10 @@ fn say(level: Level, line: &str) {
 }
 
 impl Plugin for Errors {
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Clear)
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let handled = next.handle(query).await;

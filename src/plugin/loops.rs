@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 
 use super::block::{Block, LoopProbe};
 use super::kit::{Directives, Registration};
+use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
 use crate::message::question::{Query, RecordType};
@@ -58,6 +59,10 @@ struct Counts {
 }
 
 impl Plugin for Counts {
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Clear)
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         if question.qtype == RecordType::HINFO && question.qname == self.qname {

@@ -11,6 +11,7 @@ mod bufsize;
 mod cache;
 mod chaos;
 pub mod errors;
+pub mod express;
 pub mod forward;
 mod header;
 pub mod health;
@@ -24,8 +25,10 @@ pub mod log;
 mod loops;
 mod metadata;
 mod minimal;
+mod multisocket;
 mod noted;
 mod nsid;
+mod passage;
 mod prometheus;
 pub mod ready;
 mod registry;
@@ -46,6 +49,8 @@ pub use block::{
     Block, Carried, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza,
     Timeouts,
 };
+pub use express::{Express, way_to_zone};
+pub use passage::Passage;
 pub use registry::{inspect, names, read_blocks};
 pub use router::{Chain, Detached, Next, Router, Socket};
 
@@ -60,6 +65,11 @@ pub type Handled = Result<Reply, Failure>;
 pub trait Plugin: Send + Sync + 'static {
     /// Answers the query, or passes it on to `next`.
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled>;
+
+    /// What becomes of a question here that a zone behind this answers.
+    fn passage(&self) -> Passage<'_> {
+        Passage(passage::Way::Sees)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::block::Block;
 use super::kit::{Registration, duration};
-use crate::corefile::Token;
 
 pub(super) const CANCEL: Registration = Registration {
     name: "cancel",
@@ -35,29 +34,6 @@ pub(super) const DEBUG: Registration = Registration {
             "debug",
             "the log level comes from --log, and a panic never ends the program",
         );
-        Ok(())
-    },
-};
-
-pub(super) const MULTISOCKET: Registration = Registration {
-    name: "multisocket",
-    setup: |directives, block| {
-        const EXPECTED: &str = "a number from 1 to 1024";
-        let directive = directives.only()?;
-        directive.no_body()?;
-        let sockets = |arg: &Token| arg.text.parse::<u32>().ok();
-        match &directive.args[..] {
-            [] => {}
-            [arg] if sockets(arg).is_some_and(|n| (1..=1024).contains(&n)) => {}
-            [arg] => {
-                let problem = format!("'{}' is no number of sockets", arg.text);
-                return Err(arg.error(problem, EXPECTED));
-            }
-            [_, more, ..] => {
-                return Err(more.error("`multisocket` has one argument", EXPECTED));
-            }
-        }
-        note(block, "multisocket", "one socket feeds every core here");
         Ok(())
     },
 };

@@ -10,14 +10,16 @@ use tokio::time::Instant;
 
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, address};
+use super::passage::{Counts, Passage, Tally, Way};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Messages, Reply};
 use crate::corefile::CorefileError;
-use crate::message::question::{Query, Transport};
+use crate::message::question::{Query, RecordType, Transport};
 use crate::message::rcode_name;
 use crate::message::reply::ResponseCode;
-use crate::metrics::Metrics;
+use crate::metrics::{LocalCounter, LocalHistogram, Metrics};
 use crate::name::{Name, Origin};
+use crate::zone::Shown;
 
 /// Where CoreDNS has them.
 const DEFAULT_ADDRESS: &str = "localhost:9153";
@@ -143,6 +145,148 @@ fn known_type(query: &Query) -> String {
     }
 }
 
+/// What one lane counts of the questions that a zone answers.
+struct OfLane {
+    zones: Vec<(Origin, OfZone)>,
+}
+
+/// Of one zone.
+struct OfZone {
+    metrics: Arc<Metrics>,
+    server: Arc<str>,
+    zone: String,
+    plugin: &'static str,
+    /// By family and type.
+    requests: Vec<Vec<(RecordType, LocalCounter)>>,
+    /// By response code.
+    replies: Vec<(ResponseCode, LocalCounter)>,
+    dnssec: LocalCounter,
+    request_size: LocalHistogram,
+    reply_size: LocalHistogram,
+    duration: LocalHistogram,
+    /// Questions whose duration is not known yet.
+    pending: u32,
+}
+
+impl Tally for OfLane {
+    fn count(&mut self, query: &Query, rcode: ResponseCode, size: usize) {
+        let qname = &query.question.qname;
+        let covering = self.zones.iter_mut().filter(|(zone, _)| zone.covers(qname));
+        if let Some((_, counts)) = covering.max_by_key(|(zone, _)| zone.labels) {
+            counts.count(query, rcode, size);
+        }
+    }
+
+    fn settle(&mut self, took: Duration) {
+        let zones = self.zones.iter_mut().map(|(_, counts)| counts);
+        zones
+            .filter(|counts| counts.pending > 0)
+            .for_each(|counts| counts.settle(took));
+    }
+}
+
+impl OfZone {
+    fn count(&mut self, query: &Query, rcode: ResponseCode, size: usize) {
+        let octets = |size: usize| f64::from(u32::try_from(size).unwrap_or(u32::MAX));
+        let is_v6 = query.route.client.ip().to_canonical().is_ipv6();
+        let qtype = query.question.qtype;
+        let mut known = self.requests[usize::from(is_v6)].iter();
+        match known.position(|(known, _)| *known == qtype) {
+            Some(at) => self.requests[usize::from(is_v6)][at].1.inc(),
+            None => self.request_of(is_v6, query).inc(),
+        }
+        match self.replies.iter().position(|(known, _)| *known == rcode) {
+            Some(at) => self.replies[at].1.inc(),
+            None => self.reply_of(rcode).inc(),
+        }
+        if query.edns.is_some_and(|edns| edns.dnssec_ok) {
+            self.dnssec.inc();
+        }
+        self.request_size.observe(octets(query.size));
+        self.reply_size.observe(octets(size));
+        self.pending += 1;
+    }
+
+    /// The counter of a type that comes the first time.
+    fn request_of(&mut self, is_v6: bool, query: &Query) -> &LocalCounter {
+        let family = if is_v6 { "2" } else { "1" };
+        let labels = [
+            &*self.server,
+            &self.zone,
+            VIEW,
+            proto(query),
+            family,
+            &known_type(query),
+        ];
+        let counter = self.metrics.dns.requests.with_label_values(&labels).local();
+        let counters = &mut self.requests[usize::from(is_v6)];
+        counters.push((query.question.qtype, counter));
+        &counters[counters.len() - 1].1
+    }
+
+    /// The counter of a response code that comes the first time.
+    fn reply_of(&mut self, rcode: ResponseCode) -> &LocalCounter {
+        let labels = [
+            &*self.server,
+            &self.zone,
+            VIEW,
+            &rcode_name(rcode),
+            self.plugin,
+        ];
+        let counter = self
+            .metrics
+            .dns
+            .responses
+            .with_label_values(&labels)
+            .local();
+        self.replies.push((rcode, counter));
+        &self.replies[self.replies.len() - 1].1
+    }
+
+    fn settle(&mut self, took: Duration) {
+        for _ in 0..std::mem::take(&mut self.pending) {
+            self.duration.observe(took.as_secs_f64());
+        }
+        let requests = self.requests.iter().flatten().map(|(_, counter)| counter);
+        let replies = self.replies.iter().map(|(_, counter)| counter);
+        requests.chain(replies).for_each(LocalCounter::flush);
+        self.dnssec.flush();
+        for histogram in [&self.request_size, &self.reply_size, &self.duration] {
+            histogram.flush();
+        }
+    }
+}
+
+impl Counts for Prometheus {
+    fn leaves(&self, _: &Shown) -> bool {
+        true
+    }
+
+    fn tally(&self, server: &Arc<str>) -> Box<dyn Tally> {
+        let dns = &self.metrics.dns;
+        let counts = |(origin, zone): &(Origin, String)| {
+            let (labels, udp) = ([&**server, zone, VIEW], [&**server, zone, VIEW, "udp"]);
+            let counts = OfZone {
+                requests: vec![Vec::new(), Vec::new()],
+                replies: Vec::new(),
+                dnssec: dns.do_requests.with_label_values(&labels).local(),
+                request_size: dns.request_size.with_label_values(&udp).local(),
+                reply_size: dns.response_size.with_label_values(&udp).local(),
+                duration: dns.duration.with_label_values(&labels).local(),
+                pending: 0,
+                metrics: Arc::clone(&self.metrics),
+                server: Arc::clone(server),
+                zone: zone.clone(),
+                plugin: self.plugin,
+            };
+            (origin.clone(), counts)
+        };
+        Box::new(OfLane {
+            zones: self.zones.iter().map(counts).collect(),
+        })
+    }
+}
+
 impl Prometheus {
     /// The label of the longest zone that has the name.
     fn zone(&self, query: &Query) -> &str {
@@ -154,6 +298,10 @@ impl Prometheus {
 }
 
 impl Plugin for Prometheus {
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Counts(self))
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let (start, server) = (Instant::now(), next.server());

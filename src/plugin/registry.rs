@@ -4,8 +4,9 @@ use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, noted, nsid,
-    prometheus, ready, reload, rewrite, root, template, timeouts, tls, transfer, whoami,
+    k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, multisocket,
+    noted, nsid, prometheus, ready, reload, rewrite, root, template, timeouts, tls, transfer,
+    whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -36,7 +37,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(noted::CANCEL),
     Fate::Supported(tls::PLUGIN),
     Fate::Supported(timeouts::PLUGIN),
-    Fate::Supported(noted::MULTISOCKET),
+    Fate::Supported(multisocket::PLUGIN),
     Fate::Supported(reload::PLUGIN),
     Fate::Supported(nsid::PLUGIN),
     Fate::Supported(bufsize::PLUGIN),

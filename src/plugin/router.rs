@@ -173,14 +173,29 @@ impl Router {
     /// The block with the longest zone. DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1): as in
     /// CoreDNS the topmost block other than the root's gets it.
     fn chain_of(&self, question: &Question) -> Option<&Chain> {
-        let blocks = self.blocks.iter();
-        let covering = blocks.filter(|(zone, _)| zone.covers(&question.qname));
+        self.block_of(question).map(|block| &self.blocks[block].1)
+    }
+
+    /// The place of that block.
+    pub(super) fn block_of(&self, question: &Question) -> Option<usize> {
+        let blocks = self.blocks.iter().enumerate();
+        let covering = blocks.filter(|(_, (zone, _))| zone.covers(&question.qname));
         let found = if question.qtype == RecordType::DS {
-            covering.min_by_key(|(zone, _)| (zone.labels == 0, zone.labels))
+            covering.min_by_key(|(_, (zone, _))| (zone.labels == 0, zone.labels))
         } else {
-            covering.max_by_key(|(zone, _)| zone.labels)
+            covering.max_by_key(|(_, (zone, _))| zone.labels)
         };
-        found.map(|(_, chain)| chain)
+        found.map(|(block, _)| block)
+    }
+
+    /// The chains of the blocks, in their order.
+    pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
+        self.blocks.iter().map(|(_, chain)| chain)
+    }
+
+    /// What metrics call it.
+    pub(super) fn server(&self) -> &Arc<str> {
+        &self.server
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::block::{Block, Cluster, Link, Parts};
 use super::kit::{Directives, Registration};
+use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
 use crate::answer::{Reply, transfer};
 use crate::corefile::{CorefileError, Directive};
@@ -97,6 +98,10 @@ struct Transfer {
 }
 
 impl Plugin for Transfer {
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Clear)
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         match self.transfer(query) {
             Some(handled) => futures::future::ready(handled).boxed(),

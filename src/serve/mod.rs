@@ -44,6 +44,8 @@ pub struct Setup<'a> {
     pub interfaces: Vec<(String, IpAddr)>,
     /// The API server of stanzas that name none.
     pub api: Ambient,
+    /// How many threads answer datagrams at each address; `None`: what the file says, else one for each core.
+    pub threads: Option<usize>,
     /// What a server hands over that this one follows.
     pub previous: Kept,
 }
@@ -162,7 +164,7 @@ impl Program {
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
-        let mut dns = listeners.bind(sockets)?;
+        let mut dns = listeners.bind(sockets, lanes(setup.threads, &blocks))?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
         let loops = loop_probes(&blocks, setup.port, &dns.addresses(), &local)?;
         let mut binder = admin::Binder::taking_over(probes);
@@ -327,6 +329,12 @@ impl Program {
         while tasks.join_next().await.is_some() {}
         outcome
     }
+}
+
+/// How many threads answer datagrams at each address.
+fn lanes(threads: Option<usize>, blocks: &[Block]) -> usize {
+    let asked = blocks.iter().filter_map(|block| block.multisocket).max();
+    threads.or(asked).unwrap_or_else(process::cores)
 }
 
 /// The questions that find loops, and whom to ask; a block without one must not have an upstream that is this server.

@@ -173,8 +173,8 @@ impl<'a> Listeners<'a> {
     }
 
     /// Binds every socket.
-    pub(super) fn bind(self, previous: listen::Kept) -> Result<Bound, CorefileError> {
-        let mut bound = Bound::taking_over(previous);
+    pub(super) fn bind(self, previous: listen::Kept, lanes: usize) -> Result<Bound, CorefileError> {
+        let mut bound = Bound::taking_over(previous, lanes);
         for ((address, port), socket) in self.sockets {
             let metrics = socket.counted.then(|| Arc::clone(self.metrics));
             let known = plugin::Socket {

@@ -122,6 +122,13 @@ impl Shown {
         }
     }
 
+    /// Whether all records but that of `dns-version` have TTLs within these bounds, in seconds.
+    #[must_use]
+    pub fn has_ttls_within(&self, (least, most): (u32, u32)) -> bool {
+        let mut ttls = self.ttls().into_iter();
+        ttls.all(|ttl| (least..=most).contains(&ttl))
+    }
+
     /// The zones.
     #[must_use]
     pub fn origins(&self) -> &Origins {

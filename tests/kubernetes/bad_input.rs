@@ -155,6 +155,7 @@ async fn right(programs: Programs) {
             file: file.clone(),
             context: None,
         }),
+        threads: None,
         previous: Kept::default(),
     };
     let program = Program::bind(setup).await.unwrap();

@@ -137,7 +137,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",
-        "crates/cluster/src src/api src/commands src/plugin src/sandbox src/serve/loops",
+        "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/sandbox src/serve/loops",
     ),
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "src/plugin"),

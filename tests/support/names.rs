@@ -66,6 +66,7 @@ impl Names {
             port: 0,
             interfaces: headless_dns::listen::interface_addresses().unwrap(),
             api,
+            threads: None,
             previous: Kept::default(),
         };
         let program = Program::bind(setup).await.unwrap();

@@ -37,6 +37,8 @@ pub struct Block {
     pub tls: Option<Certificate>,
     /// What its connections may take.
     pub timeouts: Timeouts,
+    /// How many threads answer datagrams at each address.
+    pub multisocket: Option<usize>,
     /// Liveness over HTTP.
     pub health: Option<Health>,
     /// Readiness over HTTP.

@@ -15,13 +15,15 @@ use tokio::time::Instant;
 pub(super) use spec::PLUGIN;
 
 use super::block::Parts;
+use super::passage::{Counts, Passage, Tally, Way};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{Query, RecordType};
 use crate::message::record::Record;
 use crate::message::reply::{Composed, ResponseCode};
-use crate::metrics::Metrics;
-use crate::name::Origin;
+use crate::metrics::{LocalCounter, Metrics};
+use crate::name::{Origin, Origins};
+use crate::zone::Shown;
 use kind::Kind;
 use spec::{Bounds, Refresh, Spec, Stale};
 use store::{Entry, Key, Store};
@@ -40,6 +42,44 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// A label: what the cache is for.
     zones: String,
+}
+
+/// A zone's records are never kept, and have the TTLs that the cache lets through.
+impl Counts for Cache {
+    fn leaves(&self, shown: &Shown) -> bool {
+        shown.has_ttls_within(self.0.spec.bounds())
+    }
+
+    fn tally(&self, server: &Arc<str>) -> Box<dyn Tally> {
+        let labels = [&**server, &self.0.zones, ""];
+        let Shared { metrics, spec, .. } = &*self.0;
+        Box::new(OfLane {
+            origins: spec.origins.clone(),
+            requests: metrics.cache.requests.with_label_values(&labels).local(),
+            misses: metrics.cache.misses.with_label_values(&labels).local(),
+        })
+    }
+}
+
+/// The questions of one lane that a zone answers: to the cache they are misses.
+struct OfLane {
+    origins: Origins,
+    requests: LocalCounter,
+    misses: LocalCounter,
+}
+
+impl Tally for OfLane {
+    fn count(&mut self, query: &Query, _: ResponseCode, _: usize) {
+        if self.origins.cover(&query.question.qname) {
+            self.requests.inc();
+            self.misses.inc();
+        }
+    }
+
+    fn settle(&mut self, _: Duration) {
+        self.requests.flush();
+        self.misses.flush();
+    }
 }
 
 fn records(reply: &mut Composed) -> impl Iterator<Item = &mut Record> {
@@ -241,9 +281,7 @@ impl Cache {
     fn pass(&self, query: &Query, reply: Reply) -> Handled {
         let spec = &self.0.spec;
         let is_transfer = matches!(reply, Reply::Transfer(_));
-        let least = spec.success.least.max(spec.denial.least);
-        let most = spec.success.most.min(spec.denial.most);
-        if is_transfer || reply.has_ttls_within((least, most)) {
+        if is_transfer || reply.has_ttls_within(spec.bounds()) {
             return Ok(reply);
         }
         let Some(mut composed) = reply.clone().into_composed(&query.question) else {
@@ -326,6 +364,10 @@ fn again(query: &Query, entry: &Entry, ttl: u32) -> Reply {
 }
 
 impl Plugin for Cache {
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Counts(self))
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         let is_transfer = matches!(question.qtype, RecordType::AXFR | RecordType::IXFR);

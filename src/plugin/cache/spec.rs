@@ -123,6 +123,12 @@ impl Link for Spec {
 }
 
 impl Spec {
+    /// The TTLs, in seconds, that records of every kind may have.
+    pub(super) fn bounds(&self) -> (u32, u32) {
+        let least = self.success.least.max(self.denial.least);
+        (least, self.success.most.min(self.denial.most))
+    }
+
     fn property(
         &mut self,
         directives: &Directives<'_>,

@@ -11,8 +11,9 @@ use futures::future::BoxFuture;
 pub(super) use metadata::publish;
 pub(super) use spec::PLUGIN;
 
+use super::passage::{AtOnce, Passage, Way};
 use super::{Handled, Next, Plugin};
-use crate::answer::{Words, ZoneReply, write};
+use crate::answer::{Pens, Turn, Words, ZoneReply, put, rcode, write};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, Failure, ResponseCode};
@@ -39,6 +40,10 @@ impl Plugin for Kubernetes {
             None => next.handle(query),
         }
     }
+
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Answers(self))
+    }
 }
 
 impl Kubernetes {
@@ -55,32 +60,70 @@ impl Kubernetes {
             }));
         }
         let answer = self.zone.lookup(asked);
+        if self.is_whole(&answer, asked) {
+            return now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()));
+        }
         match &answer {
-            Answer::Denied(denied)
-                if denied.is_absent() && self.fallthrough.cover(asked.name()) =>
-            {
-                next.handle(query)
-            }
+            Answer::Denied(_) => next.handle(query),
             Answer::Unanswerable(_) => {
                 let words = Words::of(&answer, asked).map(|words| words.to_string());
                 now(Err(Failure::servfail(words.unwrap_or_default())))
             }
             Answer::Leads { targets, .. } => {
                 let mut records = Records::new(asked.name());
-                write(&answer, asked, self.zone.serial(), &mut records);
+                write(&answer, asked, (self.zone.serial(), None), &mut records);
                 follow(query, next, records, targets.clone()).boxed()
             }
-            Answer::Found(Found::Service(selection))
-                if asked.qtype() == RecordType::SRV
-                    && !selection.hosts(asked.name()).is_empty() =>
-            {
+            Answer::Found(_) => {
                 let mut records = Records::new(asked.name());
-                write(&answer, asked, self.zone.serial(), &mut records);
-                glue(query, next, records, selection.hosts(asked.name())).boxed()
+                write(&answer, asked, (self.zone.serial(), None), &mut records);
+                glue(query, next, records, hosts(&answer, asked)).boxed()
             }
-            Answer::Found(_) | Answer::Denied(_) => {
-                now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()))
-            }
+        }
+    }
+
+    /// Whether the answer is the reply, without anybody else being asked.
+    fn is_whole(&self, answer: &Answer, asked: &Asked<'_>) -> bool {
+        match answer {
+            Answer::Denied(denied) => !(denied.is_absent() && self.fallthrough.cover(asked.name())),
+            Answer::Found(_) => hosts(answer, asked).is_empty(),
+            Answer::Leads { .. } | Answer::Unanswerable(_) => false,
+        }
+    }
+}
+
+impl AtOnce for Kubernetes {
+    fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
+    fn at_once(
+        &self,
+        (query, asked): (&Query, &Asked<'_>),
+        turn: Turn,
+        pens: &mut Pens,
+        out: &mut Vec<u8>,
+    ) -> Option<ResponseCode> {
+        let answer = self.zone.lookup(asked);
+        // A cache may not let the TTL of `dns-version` through, and addresses behind aliases have an order of their own.
+        let is_odd = matches!(answer, Answer::Found(Found::Version | Found::Pieces(_)));
+        if is_odd || !self.is_whole(&answer, asked) {
+            return None;
+        }
+        let manner = (self.zone.serial(), turn);
+        put(&answer, (query, asked), manner, pens, out);
+        Some(rcode(&answer))
+    }
+}
+
+/// The hosts that SRV records of an external zone lead to.
+fn hosts(answer: &Answer, asked: &Asked<'_>) -> Vec<Name> {
+    match answer {
+        Answer::Found(Found::Service(selection)) if asked.qtype() == RecordType::SRV => {
+            selection.hosts(asked.name())
+        }
+        Answer::Found(_) | Answer::Leads { .. } | Answer::Denied(_) | Answer::Unanswerable(_) => {
+            Vec::new()
         }
     }
 }

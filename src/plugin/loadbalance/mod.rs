@@ -15,6 +15,7 @@ use tracing::{error, info};
 use self::weights::Weights;
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration};
+use super::passage::{Passage, Way};
 use super::watched::Watched;
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
@@ -172,6 +173,11 @@ impl Network {
 }
 
 impl Loadbalance {
+    /// Whether each order is as good as another.
+    fn turns(&self) -> bool {
+        self.weights.is_none() && self.prefer.is_empty()
+    }
+
     /// Puts records into the policy's order.
     fn order(&self, qtype: RecordType, records: &mut [Record]) {
         let Some(weights) = &self.weights else {
@@ -213,9 +219,20 @@ fn addressed(record: &Record) -> Option<IpAddr> {
 }
 
 impl Plugin for Loadbalance {
+    fn passage(&self) -> Passage<'_> {
+        if self.turns() {
+            Passage(Way::Turns)
+        } else {
+            Passage(Way::Sees)
+        }
+    }
+
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
-            let reply = next.handle(query).await?;
+            let mut reply = next.handle(query).await?;
+            if self.turns() && reply.turn(rand::random()) {
+                return Ok(reply);
+            }
             if !reply.has_an_order() {
                 return Ok(reply);
             }
