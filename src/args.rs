@@ -67,6 +67,7 @@ const ONE_DASH: &[&str] = &[
     "-version",
     "-kubeconfig",
     "-log-format",
+    "-output",
     "-help",
 ];
 
@@ -160,7 +161,7 @@ impl Args {
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let outcome = runtime.block_on(async {
             match self.command {
-                Command::Serve(args) => args.run(out).await,
+                Command::Serve(args) => args.run(out, form).await,
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,

@@ -1,6 +1,7 @@
 //! What an answer needs to know of Services, EndpointSlices and Pods: small values, stripped of everything else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::ControlFlow;
 
 use crate::name::{Octets, ServiceKey, dashed};
 
@@ -168,6 +169,35 @@ impl Slice {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.label_ends.is_empty()
+    }
+
+    /// Goes through the addresses of its ready endpoints, until `take` has enough; those that are names are left out.
+    pub fn each_ready_ip(
+        &self,
+        mut take: impl FnMut(IpAddr) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        let ready = |i: &usize| self.conditions[*i].ready;
+        match &self.addresses {
+            Addresses::V4(ips) => {
+                let mut all = (0..ips.len()).filter(ready);
+                all.try_for_each(|i| take(ips[i].into()))
+            }
+            Addresses::V6(ips) => {
+                let mut all = (0..ips.len()).filter(ready);
+                all.try_for_each(|i| take(ips[i].into()))
+            }
+            Addresses::Names(_) => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Whether its addresses are of IPv4; `None`: it has names.
+    #[must_use]
+    pub fn is_v4(&self) -> Option<bool> {
+        match self.addresses {
+            Addresses::V4(_) => Some(true),
+            Addresses::V6(_) => Some(false),
+            Addresses::Names(_) => None,
+        }
     }
 
     /// How many of them are ready.

@@ -406,3 +406,26 @@ fn the_log_is_json_where_the_environment_says_so() {
         assert_eq!(said.starts_with('{'), is_json, "{value}: {said}");
     }
 }
+
+#[test]
+fn a_server_may_have_as_many_files_as_the_system_lets_it() {
+    let folder = Folder::new("files");
+    let file = folder.file("Corefile", ".:0 {\n bind 127.0.0.1\n whoami\n}\n");
+    // prlimit becomes the program.
+    let mut server = Command::new("prlimit")
+        .args(["--nofile=300:4000", PROGRAM, "serve", "-conf", &file])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<_> = files.unwrap().split_whitespace().skip(3).collect();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(words, ["4000", "4000", "files"]);
+}

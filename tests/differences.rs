@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use support::corpus::{Expect, cases};
 
 const HEAD: &str = "\
-# Differences from CoreDNS 1.14.7
+# Differences from CoreDNS 1.15.0
 
 Made from the cases of `tests/corpus` that say `ours`; everywhere else the reply is CoreDNS's, and `cargo test --test conformance`
 holds it to that. To make this file anew: `UPDATE_DOCS=1 cargo test --test differences`.

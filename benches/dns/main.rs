@@ -14,6 +14,7 @@
 mod load;
 mod report;
 mod servers;
+mod within;
 mod world;
 
 use std::time::Duration;
@@ -55,15 +56,13 @@ fn main() {
     let world = World::new();
     let api = world.serve();
     let mut servers = vec![Server::echo(), Server::hickory()];
-    servers.push(Server::ours(
-        "headless-dns",
-        env!("CARGO_BIN_EXE_headless-dns"),
-        &api,
-    ));
-    for (name, path) in &others {
-        servers.push(Server::ours(name, path, &api));
-    }
+    servers.extend(ours(&others, &api));
     let mix = world.mix();
+    let (nanoseconds, share) = within::nanoseconds(&api, &mix);
+    println!(
+        "in process: {nanoseconds:.0} ns/query, {:.1} % answered at once\n",
+        share * 100.0
+    );
     for server in &servers {
         load::check(server, &world);
     }
@@ -74,4 +73,22 @@ fn main() {
         }
     }
     report::table(&servers, &figures);
+}
+
+/// Ours and the `others`, each with each Corefile.
+fn ours(others: &[(String, String)], api: &world::Api) -> Vec<Server> {
+    let own = (
+        "headless-dns".to_owned(),
+        env!("CARGO_BIN_EXE_headless-dns").to_owned(),
+    );
+    let corefiles = [
+        ("kubeadm's", servers::KUBEADM),
+        ("kubernetes", servers::ALONE),
+        ("rewrite", servers::REWRITE),
+    ];
+    let all = std::iter::once(&own).chain(others);
+    let each = |(name, path): &(String, String)| {
+        corefiles.map(|(what, text)| Server::ours(&format!("{name}, {what}"), path, text, api))
+    };
+    all.flat_map(each).collect()
 }

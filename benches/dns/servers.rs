@@ -58,6 +58,54 @@ impl Cpu {
     }
 }
 
+/// kubeadm's Corefile but for its ports.
+pub(crate) const KUBEADM: &str = ".:PORT {
+    bind 127.0.0.1
+    errors
+    health 127.0.0.1:0 {
+       lameduck 5s
+    }
+    ready 127.0.0.1:0
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       pods insecure
+       fallthrough in-addr.arpa ip6.arpa
+       ttl 30
+    }
+    prometheus 127.0.0.1:0
+    forward . 192.0.2.1 {
+       max_concurrent 1000
+    }
+    cache 30 {
+       disable success cluster.local
+       disable denial cluster.local
+    }
+    loop
+    reload
+    loadbalance
+}
+";
+
+/// `kubernetes` alone.
+pub(crate) const ALONE: &str = ".:PORT {
+    bind 127.0.0.1
+    errors
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       ttl 30
+    }
+}
+";
+
+/// A block that has to see each question.
+pub(crate) const REWRITE: &str = ".:PORT {
+    bind 127.0.0.1
+    errors
+    rewrite name never.example.org other.example.org
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+       ttl 30
+    }
+}
+";
+
 impl Server {
     /// What a socket costs here: each datagram is sent back.
     pub(crate) fn echo() -> Self {
@@ -92,14 +140,12 @@ impl Server {
         }
     }
 
-    /// `serve` of a binary of ours, with `kubernetes` and the probes alone.
-    pub(crate) fn ours(name: &str, path: &str, api: &Api) -> Self {
+    /// `serve` of a binary of ours, with this Corefile.
+    pub(crate) fn ours(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let corefile = folder.path().join("Corefile");
         let port = free_port();
-        let text = format!(
-            ".:{port} {{\n bind 127.0.0.1\n errors\n kubernetes cluster.local in-addr.arpa ip6.arpa {{\n ttl 30\n }}\n}}\n"
-        );
+        let text = corefile.replace("PORT", &port.to_string());
+        let corefile = folder.path().join("Corefile");
         std::fs::write(&corefile, text).unwrap();
         let child = pinned(path)
             .args(["serve", "-conf"])

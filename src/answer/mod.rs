@@ -177,7 +177,8 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                         Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
                     })
                 };
-                turned(self.turn, each, |ip| self.address(owner, ip))
+                let count = selection.addresses(v4);
+                turned((self.turn, count), each, |ip| self.address(owner, ip))
             }
             // An alias leads to addresses only.
             Found::Authority
@@ -224,7 +225,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Some(_) | None => ControlFlow::Continue(()),
             })
         };
-        turned(self.turn, each, |(candidate, port)| {
+        turned((self.turn, None), each, |(candidate, port)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Service {
                     weight,
@@ -245,7 +246,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
             })
         };
-        turned(self.turn, each, |(candidate, ip)| {
+        turned((self.turn, None), each, |(candidate, ip)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Address(ip);
                 writer.pen.add(Section::Additional, target, ttl, data)
@@ -334,20 +335,24 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
 }
 
 /// Passes on what `each` goes through, from where `turn` says on, and then what is before that; until `take` has enough.
+/// `count`: how many there are, where that is known.
 fn turned<T>(
-    turn: Turn,
+    (turn, count): (Turn, Option<usize>),
     each: impl Fn(&mut dyn FnMut(T) -> Flow) -> Flow,
     mut take: impl FnMut(T) -> Flow,
 ) -> Flow {
     let Some(turn) = turn else {
         return each(&mut take);
     };
-    let mut count = 0_u64;
-    let _all = each(&mut |_| {
-        count += 1;
-        ControlFlow::Continue(())
+    let count = count.unwrap_or_else(|| {
+        let mut count = 0;
+        let _all = each(&mut |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        count
     });
-    let first = (u64::from(turn) * count) >> 32;
+    let first = (u64::from(turn) * count as u64) >> 32;
     let mut at = 0;
     each(&mut |item| {
         at += 1;
@@ -401,7 +406,8 @@ impl<'a> Target<'a> {
 struct Seen<T> {
     looks: bool,
     few: SmallVec<[T; 4]>,
-    many: AHashSet<T>,
+    /// Made when it is needed: making one takes as long as a short answer.
+    many: Option<AHashSet<T>>,
 }
 
 /// Up to this many are searched one by one, without hashing.
@@ -412,7 +418,7 @@ impl<T: Eq + Hash> Seen<T> {
         Self {
             looks: selection.may_repeat(),
             few: SmallVec::new(),
-            many: AHashSet::new(),
+            many: None,
         }
     }
 
@@ -428,6 +434,6 @@ impl<T: Eq + Hash> Seen<T> {
             self.few.push(key);
             return true;
         }
-        self.many.insert(key)
+        self.many.get_or_insert_default().insert(key)
     }
 }

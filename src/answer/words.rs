@@ -49,30 +49,42 @@ impl<'w, 'q> Words<'w, 'q> {
     }
 }
 
+impl Words<'_, '_> {
+    /// The Service's name and namespace between these words.
+    fn service(&self, f: &mut fmt::Formatter<'_>, before: &str, after: &str) -> fmt::Result {
+        let (name, ns) = (self.label(2), self.label(1));
+        [before, &name, ".", &ns, after]
+            .iter()
+            .try_for_each(|part| f.write_str(part))
+    }
+}
+
 impl fmt::Display for Words<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ns = || self.label(1);
-        let service = || format!("{}.{}", self.label(2), self.label(1));
         match self.reason {
-            Reason::AliasWithoutData => write!(f, "the alias leads to no data"),
-            Reason::EmptyNonTerminal => write!(f, "the name has no records of its own"),
-            Reason::NoSuchNamespace => write!(f, "no namespace {}", ns()),
-            Reason::NoSuchService => write!(f, "no service {}", service()),
-            Reason::NoSuchEndpoint => write!(f, "no such endpoint of {}", service()),
-            Reason::NoSuchPort => write!(f, "no such port of {}", service()),
-            Reason::NoSuchPod => write!(f, "no such pod"),
+            Reason::AliasWithoutData => f.write_str("the alias leads to no data"),
+            Reason::EmptyNonTerminal => f.write_str("the name has no records of its own"),
+            Reason::NoSuchNamespace => {
+                f.write_str("no namespace ")?;
+                f.write_str(&self.label(1))
+            }
+            Reason::NoSuchService => self.service(f, "no service ", ""),
+            Reason::NoSuchEndpoint => self.service(f, "no such endpoint of ", ""),
+            Reason::NoSuchPort => self.service(f, "no such port of ", ""),
+            Reason::NoSuchPod => f.write_str("no such pod"),
             Reason::NoSuchAddress(ip) => write!(f, "nothing has address {ip}"),
             Reason::NotReady(endpoints) => {
-                write!(f, "{endpoints} endpoints of {}, none ready", service())
+                write!(f, "{endpoints}")?;
+                self.service(f, " endpoints of ", ", none ready")
             }
-            Reason::NoEndpoints => write!(f, "{} has no endpoints", service()),
-            Reason::NoExternalAddress => write!(f, "{} has no external address", service()),
-            Reason::OtherType => write!(f, "no records of this type"),
-            Reason::NotAClusterName => write!(f, "not a name that the cluster can have"),
+            Reason::NoEndpoints => self.service(f, "", " has no endpoints"),
+            Reason::NoExternalAddress => self.service(f, "", " has no external address"),
+            Reason::OtherType => f.write_str("no records of this type"),
+            Reason::NotAClusterName => f.write_str("not a name that the cluster can have"),
             Reason::BadExternalName => {
-                write!(f, "the external name of {} is not a DNS name", service())
+                self.service(f, "the external name of ", " is not a DNS name")
             }
-            Reason::NotSynced => write!(f, "not synced"),
+            Reason::NotSynced => f.write_str("not synced"),
         }
     }
 }

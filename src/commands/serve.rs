@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::{print, server};
 use crate::corefile;
 use crate::listen::interface_addresses;
+use crate::logging::Form;
 use crate::output::Lines;
 use crate::plugin::{self, Reload};
 use crate::serve::{self, Ambient, files};
@@ -42,7 +43,7 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, out: &Lines, form: Form) -> anyhow::Result<()> {
         if self.plugins {
             print(out, plugin::names());
             return Ok(());
@@ -56,10 +57,20 @@ impl Serve {
         };
         let program = program?;
         if !quiet {
-            print(out, program.lines());
-            print(out, [format!("headless-dns-{}", env!("CARGO_PKG_VERSION"))]);
+            let version = format!("headless-dns-{}", env!("CARGO_PKG_VERSION"));
+            let lines = program.lines().iter().chain([&version]);
+            if form == Form::CorednsJson {
+                lines.for_each(|line| info!(target: "dns", "{line}"));
+            } else {
+                print(out, lines);
+            }
         }
-        supervise(program, &start, &signals).await
+        let outcome = supervise(program, &start, &signals).await;
+        if let Some(path) = &start.pidfile {
+            // Somebody else may have taken it away.
+            let _gone = std::fs::remove_file(path);
+        }
+        outcome
     }
 
     /// The first server, with its sockets bound.
@@ -147,8 +158,10 @@ async fn supervise(
         if now.is_none() || !asked && now == seen {
             continue;
         }
+        // Who asks for what is there already wants it as new: what caches keep goes, as in CoreDNS.
+        let anew = asked && now == seen;
         seen = now;
-        match replace(&mut running, start, signals).await {
+        match replace(&mut running, start, signals, anew).await {
             Ok(()) => info!("the Corefile has been read again"),
             Err(why) => {
                 running.kept.count_failure();
@@ -167,13 +180,17 @@ async fn look_again(reload: Option<Reload>) {
     tokio::time::sleep(every.saturating_sub(jitter)).await;
 }
 
-/// Has another server take over.
+/// Has another server take over; `anew`: without what caches keep.
 async fn replace(
     running: &mut Running,
     start: &Arc<Serve>,
     signals: &Signals,
+    anew: bool,
 ) -> anyhow::Result<()> {
-    let (previous, next) = (running.kept.try_clone()?, Arc::clone(start));
+    let (mut previous, next) = (running.kept.try_clone()?, Arc::clone(start));
+    if anew {
+        previous.forget();
+    }
     let bind = move || async move { next.bind(previous).await };
     let Some(program) = unless_stopped(&signals.stop, bind).await? else {
         return Ok(());

@@ -52,11 +52,18 @@ pub fn certificate(spec: &Certificate) -> Result<ServerConfig, CertificateError>
             .with_client_cert_verifier(clients)
             .with_single_cert(chain, private)
     });
-    let mut config = built.map_err(|error| CertificateError::new(file, &error))?;
+    built.map_err(|error| CertificateError::new(file, &error))
+}
+
+/// Has the secrets of connections written to the file that a `tls` directive names for that.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn log_keys(spec: &Certificate, config: &mut ServerConfig) -> Result<(), CertificateError> {
     if let Some(path) = &spec.key_log {
         config.key_log = Arc::new(Keys::new(&path.text)?);
     }
-    Ok(config)
+    Ok(())
 }
 
 fn certificates(file: &str) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

@@ -17,6 +17,7 @@ use tracing::{debug, error, warn};
 
 use super::answer::{Answered, answer};
 use crate::message::question::Transport;
+use crate::message::servfail;
 use crate::plugin::Router;
 
 /// How long a handshake, and silence on a connection, may take.
@@ -106,7 +107,10 @@ impl RequestHandler for Handler {
             Answered::Now(wire) => Some(wire.into_first()),
             Answered::Later(wire) => Some(wire.await.into_first()),
         };
-        let Some(message) = wire.and_then(|wire| Message::from_vec(&wire).ok()) else {
+        // A reply that hickory-proto cannot read cannot be sent by hickory-server.
+        let servfail = || Message::from_vec(&servfail(request.as_slice()));
+        let message = wire.and_then(|wire| Message::from_vec(&wire).or_else(|_| servfail()).ok());
+        let Some(message) = message else {
             return ResponseInfo::from(Header {
                 metadata: request.metadata,
                 counts: HeaderCounts::default(),

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use answer::respond;
-pub use certificate::{CertificateError, certificate};
+pub use certificate::{CertificateError, certificate, log_keys};
 pub use encrypted::Inside;
 pub use limits::connections;
 
@@ -268,6 +268,8 @@ impl Bound {
         shutdown: CancellationToken,
         connections: usize,
     ) -> Result<(), ServerEnded> {
+        // What the server before had and this one has not is served no more.
+        drop((self.previous, self.kept));
         let tasks = TaskTracker::new();
         let mut servers = Servers::default();
         let limits = limits::Limits::new(connections);

@@ -152,14 +152,19 @@ impl Connection {
             }
             if !self.outgoing.is_empty() {
                 self.write(limits).await?;
+                // Others have their turn.
+                tokio::task::yield_now().await;
                 continue;
             }
             if self.ended && self.waiting == 0 {
                 return self.stream.shutdown().await;
             }
-            if self.waiting == 0 && self.incoming.is_empty() {
-                // An idle connection holds no buffers.
-                (self.incoming, self.outgoing) = (BytesMut::new(), Vec::new());
+            if self.waiting == 0 {
+                // One that waits for a question, or for the rest of one, holds no more than that.
+                self.outgoing = Vec::new();
+                if self.incoming.is_empty() {
+                    self.incoming = BytesMut::new();
+                }
                 slot.rest();
             }
             let reads = !self.ended && self.waiting < MAX_WAITING;

@@ -13,10 +13,10 @@ pub mod text;
 pub mod wire;
 mod write;
 
-pub use read::{Received, Screened, receive, screen, servfail};
+pub use read::{Received, Screened, read_plain, receive, screen, servfail};
 pub use write::{
     addressed, append, bad_version, encode, encode_query, encode_transfer, message, rcode_name,
-    rcode_named, truncate,
+    rcode_named, truncate, type_name,
 };
 
 /// Octets of a header.

@@ -75,6 +75,83 @@ pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
     }
 }
 
+/// Reads a plain query over UDP into this one, whose room is used again: one question, no flags but RD, AD and CD, and
+/// nothing else but an OPT record of version 0. `false`: the packet is anything else, and what was read of it counts for
+/// nothing.
+pub fn read_plain(query: &mut Query, packet: &[u8], route: Route) -> bool {
+    let Some((header, body)) = packet.split_first_chunk::<HEADER>() else {
+        return false;
+    };
+    let [i0, i1, high, low, 0, 1, 0, 0, 0, 0, 0, opts @ 0..=1] = *header else {
+        return false;
+    };
+    if high & !RD != 0 || low & !(AD | CD) != 0 || !query.question.qname.read_again(body) {
+        return false;
+    }
+    let Some((kind, rest)) = body[query.question.qname.typed().len()..].split_first_chunk::<4>()
+    else {
+        return false;
+    };
+    let Some(opt) = opt(rest, opts == 1) else {
+        return false;
+    };
+    if opt.is_some_and(|(_, version, _)| version != 0) {
+        return false;
+    }
+    let [qtype, qclass] = [[kind[0], kind[1]], [kind[2], kind[3]]].map(u16::from_be_bytes);
+    query.question.qtype = RecordType::from(qtype);
+    query.question.qclass = DNSClass::from(qclass);
+    query.id = u16::from_be_bytes([i0, i1]);
+    query.recursion_desired = high & RD != 0;
+    query.checking_disabled = low & CD != 0;
+    query.authentic_data = low & AD != 0;
+    query.edns = opt.map(|(edns, ..)| edns);
+    query.options.clear();
+    query
+        .options
+        .extend_from_slice(opt.map_or(&[], |(.., options)| options));
+    query.route = route;
+    query.size = packet.len();
+    true
+}
+
+/// An OPT record, where there is to be one: what it says, its version and its options. `None`: it is more than that, or
+/// less.
+fn opt(rest: &[u8], is_there: bool) -> Option<Option<(Edns, u8, &[u8])>> {
+    match (rest, is_there) {
+        ([], false) => Some(None),
+        // The root, OPT, size, upper bits of a response code, version, flags, length (RFC 6891 section 6.1.2).
+        (
+            &[
+                0,
+                0,
+                41,
+                s0,
+                s1,
+                _,
+                version,
+                flags,
+                _,
+                l0,
+                l1,
+                ref options @ ..,
+            ],
+            true,
+        ) => {
+            let length = usize::from(u16::from_be_bytes([l0, l1]));
+            if options.len() != length || !options::are_whole(options) {
+                return None;
+            }
+            let edns = Edns {
+                udp_size: u16::from_be_bytes([s0, s1]),
+                dnssec_ok: flags & DO != 0,
+            };
+            Some(Some((edns, version, options)))
+        }
+        _ => None,
+    }
+}
+
 /// What follows the header.
 #[derive(Debug, PartialEq)]
 struct Body {
@@ -92,37 +169,10 @@ fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
     let qname = Qname::read(body)?;
     let (kind, rest) = body[qname.typed().len()..].split_first_chunk::<4>()?;
     let [qtype, qclass] = [[kind[0], kind[1]], [kind[2], kind[3]]].map(u16::from_be_bytes);
-    let (edns, options) = match (rest, with_opt) {
-        ([], false) => (None, &[][..]),
-        // The root, OPT, size, upper bits of a response code, version, flags, length (RFC 6891 section 6.1.2).
-        (
-            &[
-                0,
-                0,
-                41,
-                s0,
-                s1,
-                _,
-                version,
-                flags,
-                _,
-                _,
-                _,
-                ref options @ ..,
-            ],
-            true,
-        ) => {
-            let length = usize::from(u16::from_be_bytes([rest[9], rest[10]]));
-            if options.len() != length || !options::are_whole(options) {
-                return None;
-            }
-            let edns = Edns {
-                udp_size: u16::from_be_bytes([s0, s1]),
-                dnssec_ok: flags & DO != 0,
-            };
-            (Some((edns, version)), options)
-        }
-        _ => return None,
+    let opt = opt(rest, with_opt)?;
+    let (edns, options) = match opt {
+        Some((edns, version, options)) => (Some((edns, version)), options),
+        None => (None, &[][..]),
     };
     Some(Body {
         question: Question {

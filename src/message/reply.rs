@@ -93,8 +93,10 @@ impl Composed {
     #[must_use]
     pub fn read(wire: &[u8]) -> Option<Self> {
         let message = Message::from_vec(wire).ok()?;
+        // The upper bits of a response code are in the OPT record (RFC 6891 section 6.1.3).
+        let high = message.edns.as_ref().map_or(0, |edns| edns.rcode_high());
         Some(Self {
-            rcode: message.metadata.response_code,
+            rcode: ResponseCode::from(high, wire.get(3)? & 0x0f),
             authoritative: message.metadata.authoritative,
             recursion_available: message.metadata.recursion_available,
             recursion_desired: Some(message.metadata.recursion_desired),

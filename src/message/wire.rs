@@ -13,6 +13,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 use super::question::{Edns, Query, Question, Transport};
 use super::sections::{Data, Pieces, Right, Section, Sections};
 use super::{HEADER, PLAIN_UDP_SIZE};
+use crate::name::MAX_NAME;
 pub use compress::Offsets;
 use compress::{Ending, Labels};
 
@@ -29,6 +30,12 @@ const DO: u16 = 0x8000;
 
 /// Octets of an OPT record without options: root, type, class, TTL, length (RFC 6891 section 6.1.2).
 const OPT: usize = 11;
+
+/// Where the question's name stands, to which a record's owner points (RFC 1035 section 4.1.4).
+const POINTER_TO_QUESTION: [u8; 2] = [0xc0, 12];
+
+/// Octets of a record whose owner is such a pointer, before its data.
+const OWN_HEAD: usize = 12;
 
 /// EDNS option of an extended error (RFC 8914 section 2).
 const EXTENDED_ERROR: u16 = 15;
@@ -232,7 +239,41 @@ impl<'b, 'q> Wire<'b, 'q> {
         self.data(section, head, data)
     }
 
+    /// Adds an address of the question's own name: nearly every record of nearly every reply is one.
+    fn own_address(&mut self, section: Section, ttl: u32, ip: IpAddr) -> ControlFlow<()> {
+        let mut record = [0; OWN_HEAD + 16];
+        let (rtype, length) = match ip {
+            IpAddr::V4(ip) => {
+                record[OWN_HEAD..OWN_HEAD + 4].copy_from_slice(&ip.octets());
+                (RecordType::A, 4)
+            }
+            IpAddr::V6(ip) => {
+                record[OWN_HEAD..].copy_from_slice(&ip.octets());
+                (RecordType::AAAA, 16)
+            }
+        };
+        record[..2].copy_from_slice(&POINTER_TO_QUESTION);
+        record[2..4].copy_from_slice(&u16::from(rtype).to_be_bytes());
+        record[4..6].copy_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        record[6..10].copy_from_slice(&ttl.to_be_bytes());
+        record[11] = length;
+        let record = &record[..OWN_HEAD + usize::from(length)];
+        self.full |= self.out.len() + record.len() > self.end;
+        if self.full {
+            return ControlFlow::Break(());
+        }
+        self.out.extend_from_slice(record);
+        self.counts[section as usize] += 1;
+        ControlFlow::Continue(())
+    }
+
     fn data(&mut self, section: Section, head: RecordHead<'_>, data: Data<'_>) -> ControlFlow<()> {
+        if let (Data::Address(ip), [], Right::Question(0), DNSClass::IN) =
+            (data, head.owner.left, head.owner.right, head.class)
+            && !self.envelope.question.qname.is_empty()
+        {
+            return self.own_address(section, head.ttl, ip);
+        }
         let rtype = data.record_type();
         self.record(section, head, rtype, |wire| match data {
             Data::Address(IpAddr::V4(v4)) => wire.octets(&v4.octets()),
@@ -256,8 +297,7 @@ impl<'b, 'q> Wire<'b, 'q> {
                 rname,
                 numbers,
             } => {
-                let named =
-                    wire.name(mname, Naming::Compressed) && wire.name(rname, Naming::Compressed);
+                let named = wire.end_name(mname) && wire.end_name(rname);
                 numbers.iter().for_each(|number| {
                     wire.octets(&number.to_be_bytes());
                 });
@@ -306,9 +346,33 @@ impl<'b, 'q> Wire<'b, 'q> {
         }
     }
 
+    /// Writes a name of which nobody looks for its parts again: an SOA is a message's last record, or its only one.
+    fn end_name(&mut self, name: Pieces<'_>) -> bool {
+        let question = &self.envelope.question.qname;
+        let Right::Question(skipped) = name.right else {
+            return self.name(name, Naming::Compressed);
+        };
+        let labels: usize = name.left.iter().map(|label| label.len() + 1).sum();
+        if labels + question.typed().len() - question.offset(skipped) > MAX_NAME {
+            return false;
+        }
+        for label in name.left {
+            // Labels of a zone's own names are short.
+            self.out.push(u8::try_from(label.len()).unwrap_or_default());
+            self.out.extend_from_slice(label);
+        }
+        compress::end_of_question(self.out, skipped, question);
+        true
+    }
+
     /// Writes a name; `false`: no message can hold it.
     fn name(&mut self, name: Pieces<'_>, naming: Naming) -> bool {
         let question = &self.envelope.question.qname;
+        if let ([], Right::Question(skipped), Naming::Compressed) = (name.left, name.right, naming)
+        {
+            compress::end_of_question(self.out, skipped, question);
+            return true;
+        }
         let mut labels = Labels::from_slice(name.left);
         let rest = match name.right {
             Right::Question(skipped) => skipped,

@@ -24,31 +24,42 @@ impl Qname {
     /// Reads the name that `wire` begins with; `None` where that is none, or is compressed.
     #[must_use]
     pub fn read(wire: &[u8]) -> Option<Self> {
-        let mut starts = SmallVec::new();
+        let mut name = Self {
+            typed: Octets::new(),
+            lower: Octets::new(),
+            starts: SmallVec::new(),
+        };
+        name.read_again(wire).then_some(name)
+    }
+
+    /// The same into this name, which is none where `wire` does not begin with one (`false`).
+    pub fn read_again(&mut self, wire: &[u8]) -> bool {
+        self.starts.clear();
         let mut at = 0;
         loop {
-            starts.push(u8::try_from(at).ok()?);
-            let length = usize::from(*wire.get(at)?);
-            if length > MAX_LABEL {
-                return None;
-            }
+            let (Ok(start), Some(length)) = (u8::try_from(at), wire.get(at)) else {
+                return false;
+            };
+            let length = usize::from(*length);
+            self.starts.push(start);
             at += 1 + length;
-            if at > MAX_NAME {
-                return None;
+            if length > MAX_LABEL || at > MAX_NAME {
+                return false;
             }
             if length == 0 {
                 break;
             }
         }
-        let typed = Octets::from_slice(wire.get(..at)?);
-        let mut lower = typed.clone();
+        let Some(typed) = wire.get(..at) else {
+            return false;
+        };
+        for copy in [&mut self.typed, &mut self.lower] {
+            copy.clear();
+            copy.extend_from_slice(typed);
+        }
         // Lengths are below any letter.
-        lower.make_ascii_lowercase();
-        Some(Self {
-            typed,
-            lower,
-            starts,
-        })
+        self.lower.make_ascii_lowercase();
+        true
     }
 
     /// How many labels it has, without the root's.

@@ -16,6 +16,7 @@ use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::Query;
+use crate::message::type_name;
 use crate::throttle::Throttle;
 
 /// Lines a second: what a client asks for must not fill a disk.
@@ -191,11 +192,14 @@ impl Plugin for Errors {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let handled = next.handle(query).await;
-            if let Err(failure) = &handled {
+            // Some refuse without a word, as in CoreDNS.
+            if let Err(failure) = &handled
+                && !failure.why.is_empty()
+            {
                 let (question, why) = (&query.question, failure.to_string());
                 let rcode = u16::from(failure.rcode);
                 let qname = question.qname.to_lowercase();
-                let line = format!("{rcode} {qname} {}: {why}", question.qtype);
+                let line = format!("{rcode} {qname} {}: {why}", type_name(question.qtype));
                 let rule = self
                     .rules
                     .iter()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chain::{client, link, options};
 use super::sockets::Listeners;
 use super::{Ambient, Setup};
-use crate::api::{self, Right};
+use crate::api::{self, ApiError, Right};
 use crate::corefile::{self, CorefileError, CorefileErrors, Directive, ServerBlock};
 use crate::metrics::Metrics;
 use crate::plugin::{Block, Cluster, Parts, Stanza, inspect};
@@ -55,8 +55,8 @@ pub struct Granted {
     pub granted: Result<bool, String>,
 }
 
-/// Looks at a Corefile as a server would that is to be started with it. No socket is bound and no zone watched; upstreams
-/// that the file names by hostname are not looked up.
+/// Looks at a Corefile as a server would that is to be started with it. No socket is bound, no zone watched, and no host
+/// looked up that the file names as an upstream.
 pub async fn check(setup: Setup<'_>) -> Report {
     let read = match corefile::parse(setup.name, setup.text, setup.source) {
         Ok(blocks) => blocks,
@@ -71,6 +71,11 @@ pub async fn check(setup: Setup<'_>) -> Report {
     };
     let (blocks, mut errors) = inspect(&read, setup.source);
     errors.extend(unservable(&blocks, &setup));
+    let stanzas = || blocks.iter().filter_map(|block| block.kubernetes.as_ref());
+    for stanza in stanzas() {
+        errors.extend(unreachable(stanza, &setup.api).await);
+    }
+    let stanzas = stanzas();
     let errors = CorefileErrors::of(errors);
     let errors: Vec<_> = errors
         .iter()
@@ -85,7 +90,7 @@ pub async fn check(setup: Setup<'_>) -> Report {
     };
     let directives = read.iter().zip(&blocks).flat_map(verdicts).collect();
     let mut rights = Vec::new();
-    for stanza in blocks.iter().filter_map(|block| block.kubernetes.as_ref()) {
+    for stanza in stanzas {
         rights.extend(granted(stanza, &setup.api).await);
     }
     Report {
@@ -150,6 +155,17 @@ fn verdict(
         position,
         fate,
     }
+}
+
+/// What is wrong with how a stanza, or the command line, names an API server. That none is named is not wrong: the file
+/// may be meant for a cluster.
+async fn unreachable(stanza: &Stanza, ambient: &Ambient) -> Option<CorefileError> {
+    let error = client(stanza, ambient).await.err()?;
+    let is_named = !matches!(error, ApiError::Ambient { .. });
+    is_named.then(|| {
+        let problem = whole(&error);
+        stanza.api_token.error(problem, "an API server to watch")
+    })
 }
 
 /// Asks the API server of a stanza for its rights.

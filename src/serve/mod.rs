@@ -81,6 +81,11 @@ impl Kept {
         })
     }
 
+    /// Hands over no more than sockets and counters.
+    pub fn forget(&mut self) {
+        self.carried = Arc::default();
+    }
+
     /// Counts a server that was to take over and could not.
     pub fn count_failure(&self) {
         if let Some(metrics) = &self.metrics {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::corefile::{CorefileError, Key, Scheme, Token};
-use crate::listen::{self, Bound, Inside, certificate};
+use crate::listen::{self, Bound, CertificateError, Inside, certificate, log_keys};
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::plugin::{self, Block, Certificate, Chain, Router, Timeouts};
@@ -186,7 +186,8 @@ impl<'a> Listeners<'a> {
             let taken = match (address, socket.encrypted.zip(socket.tls)) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),
-                (ip, Some(((inside, _), tls))) => {
+                (ip, Some(((inside, spec), mut tls))) => {
+                    log_keys(&spec, &mut tls).map_err(|error| at(&spec, &error))?;
                     let ip = ip.unwrap_or_else(|| Ipv6Addr::UNSPECIFIED.into());
                     bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))
                 }
@@ -230,20 +231,21 @@ fn label(key: &Key, (address, port): Place) -> String {
 }
 
 fn read_certificate(spec: &Certificate) -> Result<rustls::ServerConfig, CorefileError> {
-    certificate(spec).map_err(|error| {
-        let others = [
-            Some(&spec.key),
-            spec.authority.as_ref(),
-            spec.key_log.as_ref(),
-        ];
-        let mut others = others.into_iter().flatten();
-        let named = others.find(|token| token.text == error.file);
-        let token = named.unwrap_or(&spec.certificate);
-        token.error(
-            error.to_string(),
-            "a PEM file of a certificate, and one of its key",
-        )
-    })
+    certificate(spec).map_err(|error| at(spec, &error))
+}
+
+/// The error at the token of the file that it is about.
+fn at(spec: &Certificate, error: &CertificateError) -> CorefileError {
+    let others = [
+        Some(&spec.key),
+        spec.authority.as_ref(),
+        spec.key_log.as_ref(),
+    ];
+    let mut others = others.into_iter().flatten();
+    let named = others.find(|token| token.text == error.file);
+    let token = named.unwrap_or(&spec.certificate);
+    let expected = "a PEM file of a certificate, and one of its key";
+    token.error(error.to_string(), expected)
 }
 
 /// Where this machine reaches a socket of its own.

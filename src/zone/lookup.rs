@@ -84,7 +84,7 @@ impl Zone {
         };
         match Selection::new(asked, data, svc, below) {
             Err(reason) => self.absent(reason),
-            Ok(selection) if selection.is_empty(name) => no_data(Reason::EmptyNonTerminal),
+            Ok(selection) if selection.is_empty() => no_data(Reason::EmptyNonTerminal),
             Ok(selection) => self.selected(asked, selection, chain),
         }
     }

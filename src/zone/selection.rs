@@ -21,6 +21,8 @@ pub struct Selection {
     below: Below,
     /// Where in the question's name the Service's label is.
     svc: usize,
+    /// There are no values.
+    empty: bool,
 }
 
 /// Where the values come from.
@@ -82,10 +84,13 @@ impl Selection {
             source,
             below,
             svc,
+            empty: false,
         };
+        selection.empty = selection.first(asked.name).is_none();
         match below {
-            Below::Topology { prefer: true } if selection.is_empty(asked.name) => {
+            Below::Topology { prefer: true } if selection.empty => {
                 selection.source = Source::AnyTopology;
+                selection.empty = selection.first(asked.name).is_none();
             }
             Below::Topology { .. } => {}
             // One that has no address yet exists.
@@ -95,7 +100,7 @@ impl Selection {
             | Below::BareEndpoint
             | Below::Port
             | Below::InCluster => {
-                if selection.is_empty(asked.name) {
+                if selection.empty {
                     return Err(selection.absence(asked.name));
                 }
             }
@@ -131,8 +136,8 @@ impl Selection {
 
     /// Whether there are no values.
     #[must_use]
-    pub fn is_empty(&self, name: &Qname) -> bool {
-        self.first(name).is_none()
+    pub fn is_empty(&self) -> bool {
+        self.empty
     }
 
     /// Whether some of the values may be aliases.
@@ -213,9 +218,28 @@ impl Selection {
         count
     }
 
+    /// How many different addresses of this family there are, where that is known without looking at each.
+    #[must_use]
+    pub fn addresses(&self, v4: bool) -> Option<usize> {
+        if (self.source, self.below) != (Source::Endpoints, Below::Itself) || self.may_repeat() {
+            return None;
+        }
+        let slices = self
+            .data
+            .slices()
+            .iter()
+            .filter(|slice| slice.is_v4() == Some(v4));
+        Some(slices.map(|slice| slice.ready()).sum())
+    }
+
     /// Whether it gives a record of this type: A, AAAA or SRV.
     #[must_use]
     pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
+        if let Some(count) = self.addresses(qtype == RecordType::A)
+            && qtype != RecordType::SRV
+        {
+            return count > 0;
+        }
         let mut gives = false;
         let mut look = |found: bool| {
             gives = found;
@@ -328,6 +352,11 @@ impl Selection {
         mut take: impl FnMut(Value<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self.source {
+            // Whole sets, which most questions are about, need not be looked at endpoint by endpoint.
+            Source::Endpoints if self.below == Below::Itself && !self.data.has_names() => {
+                let mut slices = self.data.slices().iter();
+                slices.try_for_each(|slice| slice.each_ready_ip(|ip| take(Value::Address(ip))))
+            }
             Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
                 self.each_endpoint(name, |_, endpoint| take(endpoint.into()))
             }

@@ -43,7 +43,7 @@ pub(crate) const MODULES: &[Module] = &[
         "plugin",
         "answer apiserver corefile message metrics name throttle zone",
     ),
-    row(2, "listen", "answer message plugin throttle"),
+    row(2, "listen", "answer message name plugin throttle"),
     row(2, "watch", "api endpoint name store zone"),
     row(3, "output", ""),
     row(3, "logging", "output"),
@@ -62,7 +62,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "commands",
-        "api apiserver corefile listen output plugin process reconciler sandbox serve signals store",
+        "api apiserver corefile listen logging output plugin process reconciler sandbox serve signals store",
     ),
     row(3, "args", "commands logging output process"),
 ];

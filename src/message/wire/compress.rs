@@ -74,6 +74,16 @@ impl<'a> Ending<'a> {
     }
 }
 
+/// Writes the question's name without so many labels at its left.
+pub(super) fn end_of_question(out: &mut Vec<u8>, skipped: usize, question: &Qname) {
+    if skipped == question.len() {
+        out.push(0);
+    } else {
+        let place = super::HEADER + question.offset(skipped);
+        write_pointer(out, u16::try_from(place).unwrap_or_default());
+    }
+}
+
 impl Offsets {
     /// Forgets the message before.
     pub(super) fn clear(&mut self) {
@@ -111,12 +121,7 @@ impl Offsets {
             }
             self.label(out, start, *hash, name.labels[i]);
         }
-        if name.rest == question.len() {
-            out.push(0);
-        } else {
-            let place = super::HEADER + question.offset(name.rest);
-            write_pointer(out, u16::try_from(place).unwrap_or_default());
-        }
+        end_of_question(out, name.rest, question);
     }
 
     /// Writes a name whole, for data in which pointers are not allowed (RFC 3597 section 4). It may be pointed at.

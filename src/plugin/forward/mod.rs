@@ -203,6 +203,8 @@ fn words(address: SocketAddr, error: &io::Error) -> String {
         error.to_string()
     } else if error.kind() == io::ErrorKind::TimedOut {
         format!("read {address}: i/o timeout")
+    } else if error.kind() == io::ErrorKind::ConnectionRefused {
+        format!("dial tcp {address}: connect: connection refused")
     } else {
         format!("plugin/forward: no answer from {address}: {error}")
     }

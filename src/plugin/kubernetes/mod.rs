@@ -4,6 +4,7 @@ mod metadata;
 mod spec;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -132,22 +133,35 @@ fn now<'a>(handled: Handled) -> BoxFuture<'a, Handled> {
     futures::future::ready(handled).boxed()
 }
 
+/// How long a reply waits for the addresses of hosts that it names.
+const GLUE: Duration = Duration::from_secs(2);
+
 /// Asks this server for the addresses of hosts that SRV records lead to; a host that has none is without, as in CoreDNS.
 async fn glue(query: &Query, next: Next<'_>, mut records: Records, hosts: Vec<Name>) -> Handled {
-    for host in hosts {
-        for qtype in [RecordType::A, RecordType::AAAA] {
-            let question = Question {
-                qtype,
-                ..query.question.clone()
-            };
-            let query = Query {
-                question,
-                ..query.clone()
-            };
-            if let Ok(Some(reply)) = next.ask(&query, host.clone()).await {
-                records.additional.extend(reply.answer);
-            }
-        }
+    let addresses = |host: Name, qtype| async move {
+        let question = Question {
+            qtype,
+            ..query.question.clone()
+        };
+        let query = Query {
+            question,
+            ..query.clone()
+        };
+        let reply = next.ask(&query, host).await;
+        reply
+            .ok()
+            .flatten()
+            .map_or(Vec::new(), |reply| reply.answer)
+    };
+    let both = |host: Name| {
+        let v4 = addresses(host.clone(), RecordType::A);
+        futures::future::join(v4, addresses(host, RecordType::AAAA))
+    };
+    let all = futures::future::join_all(hosts.into_iter().map(both));
+    // The reply does not need them: it does not wait as long as its client does.
+    if let Ok(found) = tokio::time::timeout(GLUE, all).await {
+        let found = found.into_iter().flat_map(|(v4, v6)| [v4, v6]);
+        records.additional.extend(found.flatten());
     }
     Ok(Composed::authoritative(ResponseCode::NoError, records).into())
 }

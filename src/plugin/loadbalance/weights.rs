@@ -34,13 +34,13 @@ impl Weights {
                     }
                     Ok(_) | Err(_) => return wrong("a name, or an address with its weight"),
                 },
-                ([address, weight], Some(name)) => match (address.parse(), weight.parse()) {
-                    (Ok(address), Ok(weight)) => {
+                ([address, weight], Some(name)) => match (address.parse(), number(weight)) {
+                    (Ok(address), Some(weight)) => {
                         let of_name = weights.0.entry(name.clone()).or_default();
                         // The first of several counts.
                         of_name.entry(address).or_insert(weight);
                     }
-                    (Ok(_), Err(_)) => return wrong("an address with a weight from 1 to 255"),
+                    (Ok(_), None) => return wrong("an address with a weight from 1 to 255"),
                     (Err(_), _) => return wrong("an address with its weight"),
                 },
                 ([_, _], None) => return wrong("below a name"),
@@ -56,6 +56,12 @@ impl Weights {
         let weight = self.0.get(&name).and_then(|of_name| of_name.get(&address));
         weight.map_or(1, |weight| weight.get().into())
     }
+}
+
+/// Digits alone.
+fn number(text: &str) -> Option<NonZeroU8> {
+    let digits = text.bytes().all(|octet| octet.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -93,6 +99,10 @@ mod tests {
             (
                 "a.test\nx 3",
                 "line 2: 'x 3' is not an address with its weight".to_owned(),
+            ),
+            (
+                "a.test\n10.0.0.1 +4",
+                "line 2: '10.0.0.1 +4' is not an address with a weight from 1 to 255".to_owned(),
             ),
             ("a b c", format!("line 1: 'a b c' is not {name}")),
         ] {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Facts;
-use crate::message::rcode_name;
+use crate::message::{rcode_name, type_name};
 
 const COMMON: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}"#;
 
@@ -28,7 +28,9 @@ type Field = fn(&Facts<'_>, &mut String) -> std::fmt::Result;
 
 /// The fields that are known: CoreDNS's.
 const FIELDS: &[(&str, Field)] = &[
-    ("{type}", |facts, line| write!(line, "{}", facts.qtype())),
+    ("{type}", |facts, line| {
+        line.write_str(&type_name(facts.qtype()))
+    }),
     ("{name}", |facts, line| write!(line, "{}", facts.qname())),
     ("{class}", |facts, line| write!(line, "{}", facts.qclass())),
     ("{proto}", |facts, line| {

@@ -18,7 +18,7 @@ use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{DNSClass, Query, RecordType, Transport};
 use crate::message::reply::ResponseCode;
-use crate::message::{PLAIN_UDP_SIZE, rcode_name, skim};
+use crate::message::{PLAIN_UDP_SIZE, rcode_name, skim, type_name};
 use crate::name::{Name, Origins, Qname};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
@@ -149,7 +149,7 @@ impl Rule {
             client_ip = %facts.client(),
             client_port = facts.query.route.client.port(),
             qname = %facts.qname(),
-            qtype = %facts.qtype(),
+            qtype = type_name(facts.qtype()),
             qclass = %facts.qclass(),
             protocol = facts.transport(),
             id = facts.query.id,
@@ -220,11 +220,12 @@ impl Facts<'_> {
 
     /// What the client takes, in octets.
     fn udp_size(&self) -> u16 {
-        let plain = match self.query.transport {
-            Transport::Udp => PLAIN_UDP_SIZE,
-            Transport::Tcp => u16::MAX,
-        };
-        self.query.edns.map_or(plain, |edns| edns.udp_size)
+        match (self.query.transport, self.query.edns) {
+            (Transport::Udp, None) => PLAIN_UDP_SIZE,
+            (Transport::Udp, Some(edns)) => edns.udp_size,
+            // As in CoreDNS what is said of datagrams does not matter.
+            (Transport::Tcp, _) => u16::MAX,
+        }
     }
 
     /// Without its upper bits.

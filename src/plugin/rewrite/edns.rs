@@ -89,10 +89,10 @@ impl Rule {
         })
     }
 
-    /// Changes the options of a request; a value that nobody knows changes nothing.
-    pub(super) fn apply(&self, query: &mut Query) {
+    /// Changes the options of a request. `false`: it needs a value that nobody knows, and changes nothing.
+    pub(super) fn apply(&self, query: &mut Query) -> bool {
         let Some(data) = self.octets(query) else {
-            return;
+            return false;
         };
         query.edns.get_or_insert(Edns {
             udp_size: SIZE,
@@ -111,6 +111,7 @@ impl Rule {
         }
         let written = |(code, data): &(u16, Vec<u8>)| options::written(*code, data);
         query.options = options.iter().filter_map(written).flatten().collect();
+        true
     }
 
     fn octets(&self, query: &Query) -> Option<Vec<u8>> {
@@ -118,13 +119,16 @@ impl Rule {
         let client = route.client.ip().to_canonical();
         Some(match &self.data {
             Data::Octets(octets) => octets.clone(),
-            Data::Qname => question.qname.to_lowercase().to_string().into_bytes(),
+            Data::Qname => question.qname.to_string().into_bytes(),
             Data::Qtype => u16::from(question.qtype).to_be_bytes().to_vec(),
             Data::ClientIp => address(client),
             Data::ClientPort => route.client.port().to_be_bytes().to_vec(),
             Data::ServerIp => address(route.server?.ip().to_canonical()),
             Data::ServerPort => route.server?.port().to_be_bytes().to_vec(),
-            Data::Metadata(label) => query.metadata.as_ref()?.get(label)?.into_bytes(),
+            Data::Metadata(label) => {
+                let value = query.metadata.as_ref()?.get(label)?;
+                Some(value).filter(|value| !value.is_empty())?.into_bytes()
+            }
             Data::Protocol => match query.transport {
                 Transport::Udp => b"udp".to_vec(),
                 Transport::Tcp => b"tcp".to_vec(),
@@ -196,12 +200,17 @@ fn value(token: &Token) -> Result<Data, CorefileError> {
         "{server_ip}" => Ok(Data::ServerIp),
         "{server_port}" => Ok(Data::ServerPort),
         "{protocol}" => Ok(Data::Protocol),
-        label if label.contains('/') => {
-            let label = label.trim_matches(['{', '}']);
-            Ok(Data::Metadata(label.to_owned()))
+        label if is_label(label.trim_matches(['{', '}'])) => {
+            Ok(Data::Metadata(label.trim_matches(['{', '}']).to_owned()))
         }
         other => Err(token.error(format!("{other} is not known here"), VALUES)),
     }
+}
+
+/// Whether it is a plugin's name, a slash, and something.
+fn is_label(text: &str) -> bool {
+    let parts = text.split_once('/');
+    parts.is_some_and(|(plugin, rest)| !plugin.is_empty() && !rest.is_empty())
 }
 
 fn octets(hex: &str) -> Option<Vec<u8>> {

@@ -121,7 +121,7 @@ impl Field {
             Self::Type(from, to) if question.qtype == *from => question.qtype = *to,
             Self::Class(from, to) if question.qclass == *from => question.qclass = *to,
             Self::Type(..) | Self::Class(..) => return Ok(false),
-            Self::Edns(rule) => rule.apply(query),
+            Self::Edns(rule) => return Ok(rule.apply(query)),
             Self::Reply(pattern, response) => {
                 if !pattern.matches(&name) {
                     return Ok(false);
