@@ -31,6 +31,10 @@ deny:
 sandbox *ARGS:
     cargo run --release -- sandbox {{ARGS}}
 
+# CPU per query beside an echo, hickory-server and CoreDNS: `just bench --coredns PATH`
+bench *ARGS:
+    cargo bench --bench dns -- {{ARGS}}
+
 # First sync and relist of a large cluster, beside CoreDNS: `just first-sync --coredns PATH`
 first-sync *ARGS:
     cargo bench --bench first_sync -- {{ARGS}}

@@ -1,5 +1,5 @@
 //! CPU per answered query over UDP, saturated, one core: ours beside an echo that does no DNS and a plain hickory-server
-//! over the same names. `cargo bench --bench dns -- [--rounds N] [--server NAME=PATH]...`
+//! over the same names. `cargo bench --bench dns -- [--rounds N] [--coredns PATH] [--server NAME=PATH]...`
 //!
 //! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
 //! figures belong to the machine: ratios within one run are what counts.
@@ -39,24 +39,34 @@ fn main() {
     {
         return servers::run(role);
     }
-    let (mut rounds, mut others) = (5, Vec::new());
+    let (mut rounds, mut others, mut coredns) = (5, Vec::new(), None);
     while !arguments.is_empty() {
         let option = arguments.remove(0);
         assert!(!arguments.is_empty(), "{option} wants a value");
         let value = arguments.remove(0);
         match option.as_str() {
             "--rounds" => rounds = value.parse().expect("a number of rounds"),
+            "--coredns" => coredns = Some(value),
             "--server" => {
                 let (name, path) = value.split_once('=').expect("--server NAME=PATH");
                 others.push((name.to_owned(), path.to_owned()));
             }
-            other => panic!("unknown argument {other:?}: expected --rounds N, --server NAME=PATH"),
+            other => panic!(
+                "unknown argument {other:?}: expected --rounds N, --coredns PATH, --server NAME=PATH"
+            ),
         }
     }
     let world = World::new();
     let api = world.serve();
     let mut servers = vec![Server::echo(), Server::hickory()];
     servers.extend(ours(&others, &api));
+    servers.extend(coredns.iter().flat_map(|path| {
+        [
+            ("kubeadm's", servers::KUBEADM),
+            ("kubernetes", servers::ALONE),
+        ]
+        .map(|(what, text)| Server::coredns(&format!("CoreDNS, {what}"), path, text, &api))
+    }));
     let mix = world.mix();
     let (nanoseconds, share) = within::nanoseconds(&api, &mix);
     println!(

@@ -140,18 +140,32 @@ impl Server {
         }
     }
 
+    /// CoreDNS, with this Corefile.
+    pub(crate) fn coredns(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
+        let kubeconfig = format!("ttl 30\n       kubeconfig {}", api.kubeconfig.display());
+        let corefile = corefile.replace("ttl 30", &kubeconfig);
+        Self::of_corefile(name, pinned(path), &corefile)
+    }
+
     /// `serve` of a binary of ours, with this Corefile.
     pub(crate) fn ours(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
+        let mut command = pinned(path);
+        command
+            .arg("serve")
+            .arg("--kubeconfig")
+            .arg(&api.kubeconfig);
+        Self::of_corefile(name, command, corefile)
+    }
+
+    fn of_corefile(name: &str, mut command: Command, corefile: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let text = corefile.replace("PORT", &port.to_string());
         let corefile = folder.path().join("Corefile");
         std::fs::write(&corefile, text).unwrap();
-        let child = pinned(path)
-            .args(["serve", "-conf"])
+        let child = command
+            .arg("-conf")
             .arg(&corefile)
-            .arg("--kubeconfig")
-            .arg(&api.kubeconfig)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

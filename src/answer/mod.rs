@@ -225,7 +225,8 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Some(_) | None => ControlFlow::Continue(()),
             })
         };
-        turned((self.turn, None), each, |(candidate, port)| {
+        let (pairs, targets) = selection.services(name).unzip();
+        turned((self.turn, pairs), each, |(candidate, port)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Service {
                     weight,
@@ -246,7 +247,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
             })
         };
-        turned((self.turn, None), each, |(candidate, ip)| {
+        turned((self.turn, targets), each, |(candidate, ip)| {
             self.target(selection, &candidate, |writer, target| {
                 let data = Data::Address(ip);
                 writer.pen.add(Section::Additional, target, ttl, data)

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use tracing::info;
+
 use super::{Ambient, Watched};
 use crate::admin::Readiness;
 use crate::api::{self, ApiError, Client};
@@ -10,7 +12,7 @@ use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
 use crate::metrics::Metrics;
 use crate::plugin::Stanza;
-use crate::plugin::{Block, Carried, Chain, Cluster, Parts, Plugin};
+use crate::plugin::{Block, Carried, Chain, Cluster, Parts, Plugin, way_to_zone};
 use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
@@ -44,7 +46,17 @@ pub(super) async fn chain(
     }
     let links = 0..block.links.len();
     let chain: Result<Vec<_>, _> = links.map(|at| link(block, at, &mut parts)).collect();
-    Ok((chain?.into(), stanza))
+    let chain: Chain = chain?.into();
+    let zone = &block.keys[0].token.text;
+    match way_to_zone(&chain) {
+        Some(Ok(_)) => info!(%zone, "what the cluster's zone answers is answered at once"),
+        Some(Err(at)) => {
+            let plugin = block.links[at].0;
+            info!(%zone, %plugin, "each question takes the chain of plugins, as one has to see it");
+        }
+        None => {}
+    }
+    Ok((chain, stanza))
 }
 
 /// The handler of a block's link.

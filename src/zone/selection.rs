@@ -232,6 +232,24 @@ impl Selection {
         Some(slices.map(|slice| slice.ready()).sum())
     }
 
+    /// How many different pairs of an endpoint and a port with a number there are, and how many endpoints with such a port,
+    /// where that is known without looking at each.
+    #[must_use]
+    pub fn services(&self, name: &Qname) -> Option<(usize, usize)> {
+        let is_plain = self.source == Source::Endpoints && !self.data.has_names();
+        if !is_plain || !matches!(self.below, Below::Itself | Below::Port) || self.may_repeat() {
+            return None;
+        }
+        let mut counts = (0, 0);
+        for slice in self.data.slices() {
+            let numbered = self.matching(&slice.ports, name);
+            let numbered = numbered.filter(|port| port.number.is_some()).count();
+            counts.0 += slice.ready() * numbered;
+            counts.1 += slice.ready() * usize::from(numbered > 0);
+        }
+        Some(counts)
+    }
+
     /// Whether it gives a record of this type: A, AAAA or SRV.
     #[must_use]
     pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
