@@ -1,11 +1,14 @@
 //! A message read without being taken apart: where its records stand. What is not looked at stays as it came, to the
 //! octet.
 
-use super::question::{Edns, Query};
+use std::ops::Range;
+
+use super::question::{Edns, Query, RecordType};
 use super::{HEADER, options};
+use crate::name::MAX_NAME;
 
 /// The type of an OPT record (RFC 6891 section 6.1.1).
-const OPT: u16 = 41;
+pub(super) const OPT: u16 = 41;
 
 /// DNSSEC OK, in the third octet of an OPT record's TTL (RFC 3225 section 3).
 const DO: u8 = 0x80;
@@ -73,6 +76,72 @@ fn after_name(wire: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// Octets of a message with all of its names written out, which is the size that CoreDNS speaks of; without its OPT record
+/// where `opt` says so. `None` where it is not whole.
+#[must_use]
+pub fn size_without_compression(wire: &[u8], opt: bool) -> Option<usize> {
+    let number = |at: usize| Some(u16::from_be_bytes([*wire.get(at)?, *wire.get(at + 1)?]));
+    let (mut at, mut size) = (HEADER, HEADER);
+    for _ in 0..number(4)? {
+        size += name_len(wire, at)? + 4;
+        at = after_name(wire, at)? + 4;
+    }
+    let records = [6, 8, 10].into_iter().map(number);
+    let records: usize = records
+        .map(|count| count.map(usize::from))
+        .sum::<Option<_>>()?;
+    for _ in 0..records {
+        let fixed = after_name(wire, at)?;
+        let (rtype, data) = (number(fixed)?, fixed + 10);
+        let end = data + usize::from(number(fixed + 8)?);
+        if rtype != OPT || opt {
+            size += name_len(wire, at)? + 10 + data_len(wire, rtype, data..end)?;
+        }
+        at = end;
+    }
+    Some(size)
+}
+
+/// Octets of a record's data with their names written out: those of RFC 1035, and of SRV and DNAME.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a foreign enum: the data of every other type have no such names"
+)]
+fn data_len(wire: &[u8], rtype: u16, data: Range<usize>) -> Option<usize> {
+    match RecordType::from(rtype) {
+        RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => {
+            name_len(wire, data.start)
+        }
+        RecordType::MX => Some(2 + name_len(wire, data.start + 2)?),
+        RecordType::SRV => Some(6 + name_len(wire, data.start + 6)?),
+        RecordType::SOA => {
+            let second = after_name(wire, data.start)?;
+            Some(name_len(wire, data.start)? + name_len(wire, second)? + 20)
+        }
+        _ => Some(data.len()),
+    }
+}
+
+/// Octets of a name that is written out.
+fn name_len(wire: &[u8], mut at: usize) -> Option<usize> {
+    let mut size = 0;
+    // Each step is a label or a pointer; a name has no more of either.
+    for _ in 0..2 * MAX_NAME {
+        match *wire.get(at)? {
+            0 => return Some(size + 1),
+            high if high >= 0xc0 => {
+                at = usize::from(u16::from_be_bytes([high & 0x3f, *wire.get(at + 1)?]));
+            }
+            length if length < 0x40 => {
+                at += usize::from(length) + 1;
+                size += usize::from(length) + 1;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// Gives an upstream's message the OPT record that its client is due: none where the client has none, else one with the
 /// client's size and DO; the options stay (RFC 6891 section 6.1.1).
 #[must_use]
@@ -131,6 +200,34 @@ fn count_additionals(wire: &mut [u8], change: fn(u16, u16) -> u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_size_is_that_of_names_written_out() {
+        let question = Question::new(absolute("a.test").unwrap(), RecordType::MX);
+        let query = Query {
+            edns: Some(Edns {
+                udp_size: 1232,
+                dnssec_ok: false,
+            }),
+            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
+        };
+        let owner = || absolute("a.test").unwrap();
+        let reply = Composed {
+            answer: vec![
+                record::cname(owner(), 5, absolute("b.a.test").unwrap()),
+                record::service(owner(), 5, 80, absolute("c.a.test").unwrap()),
+                record::address(owner(), 5, [10, 0, 0, 1].into()),
+            ],
+            authority: vec![record::authority(owner(), 5, owner(), owner())],
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        let wire = encode(&query, &reply);
+        // The question; then owner, ten octets and data of each record.
+        let wanted = 12 + 12 + (18 + 10) + (18 + 6 + 10) + (18 + 4) + (18 + 8 + 8 + 20);
+        assert_eq!(size_without_compression(&wire, false), Some(wanted));
+        assert_eq!(size_without_compression(&wire, true), Some(wanted + 11));
+        assert_eq!(size_without_compression(&wire[..40], false), None);
+    }
 
     #[test]
     fn a_message_has_one_opt_record_in_its_last_section_and_nothing_behind_it() {

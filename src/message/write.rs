@@ -9,7 +9,7 @@ use super::sections::Section;
 use super::wire::{
     AD, CD, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt, write_question,
 };
-use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE, skim};
 
 /// TC, in the first octet of a header's flags (RFC 1035 section 4.1.1).
 const TC: u8 = 0x02;
@@ -123,20 +123,57 @@ pub fn addressed(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     wire
 }
 
-/// Cuts a whole message of an upstream to what the client takes; one that fits is left as it is.
+/// Messages up to so many octets are written anew with their names compressed, after which they may fit; reading larger ones
+/// takes longer than that is worth.
+const WORTH_READING: usize = 4096;
+
+/// Cuts a whole message to what the client takes: as many records as fit, its OPT record always, and TC; one that fits is
+/// left as it is.
 #[must_use]
 pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
-    if wire.len() <= usize::from(limit(query.transport, query.edns)) {
+    let limit = usize::from(limit(query.transport, query.edns));
+    if wire.len() <= limit {
         return wire;
     }
-    let unreadable = || Composed {
-        truncated: true,
-        ..Composed::empty(ResponseCode::NoError)
+    let Some(places) = skim::places(&wire) else {
+        let reply = Composed {
+            truncated: true,
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        return encode(query, &reply);
     };
-    let reply = Composed::read(&wire).unwrap_or_else(unreadable);
-    let mut cut = encode(query, &reply);
-    // Flags are the upstream's, but for TC.
-    cut[2..4].copy_from_slice(&[wire[2] | TC, wire[3]]);
+    if wire.len() <= WORTH_READING
+        && let Some(reply) = Composed::read(&wire)
+    {
+        let mut again = encode(query, &reply);
+        // Flags are the upstream's; TC is said where records had to go.
+        let high = wire[2] | again[2] & TC;
+        again[2..4].copy_from_slice(&[high, wire[3]]);
+        return again;
+    }
+    let (opts, records): (Vec<_>, Vec<_>) = places
+        .into_iter()
+        .partition(|place| place.rtype == skim::OPT);
+    let opt = opts.first().map(|opt| wire[opt.start..opt.end].to_vec());
+    let opt = opt.unwrap_or_default();
+    let fits = |place: &&skim::Place| place.end + opt.len() <= limit;
+    let kept: Vec<_> = records.iter().take_while(fits).collect();
+    let first = records.first().map_or(wire.len(), |place| place.start);
+    // Names point back only: what stands before the cut is whole.
+    let end = kept.last().map_or(first, |place| place.end);
+    let mut counts = [0_u16; 3];
+    kept.iter().for_each(|place| counts[place.section] += 1);
+    counts[2] += u16::from(!opts.is_empty());
+    let is_behind = opts.first().is_some_and(|opt| opt.start >= end);
+    let mut cut = wire;
+    cut.truncate(end);
+    if is_behind {
+        cut.extend(opt);
+    }
+    cut[2] |= TC;
+    for (place, count) in cut[6..HEADER].chunks_exact_mut(2).zip(counts) {
+        place.copy_from_slice(&count.to_be_bytes());
+    }
     cut
 }
 

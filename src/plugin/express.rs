@@ -10,6 +10,7 @@ use super::{Chain, Plugin, Router};
 use crate::answer::{Pens, Turn};
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::reply::ResponseCode;
+use crate::message::skim;
 use crate::name::Qname;
 
 /// Where the zones of a chain stand, if questions reach them at once: the place of the last of them; else that of the
@@ -106,7 +107,9 @@ impl Express {
         let Some(rcode) = answered(block, query, turn, &mut self.pens, out) else {
             return false;
         };
-        let size = out.len() - start;
+        let wire = &out[start..];
+        let size = || skim::size_without_compression(wire, false).unwrap_or(wire.len());
+        let size = if block.tallies.is_empty() { 0 } else { size() };
         let tallies = block.tallies.iter_mut();
         tallies.for_each(|tally| tally.count(query, rcode, size));
         true

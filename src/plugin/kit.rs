@@ -6,7 +6,10 @@ use regex::Regex;
 use resolv_conf::{Config, ScopedIp};
 
 use super::block::Block;
+use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, origins_of};
+use crate::message::question::{Query, Transport};
+use crate::message::skim;
 use crate::name::{Name, Origins, absolute};
 
 /// A plugin's row: each brings its own.
@@ -196,6 +199,42 @@ pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileE
             format!("{} has no port", arg.text),
             "an address such as `:8080` or `127.0.0.1:8080`",
         )),
+    }
+}
+
+/// A reply whose size is known.
+pub(super) struct Sized {
+    /// The reply.
+    pub(super) reply: Reply,
+    /// Its octets; those of the first message of a transfer.
+    pub(super) first: Vec<u8>,
+    /// Octets as CoreDNS counts them: names written out, before anything is cut for the client, and without the OPT
+    /// record that is not an upstream's.
+    pub(super) size: usize,
+}
+
+/// Writes a reply whole: what it says is known as octets only, and octets go out as they are, as far as they fit.
+pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
+    let is_upstreams = matches!(reply, Reply::Raw(_));
+    let whole = Query {
+        transport: Transport::Tcp,
+        ..query.clone()
+    };
+    let size = |wire: &[u8]| {
+        let size = skim::size_without_compression(wire, is_upstreams);
+        size.unwrap_or(wire.len())
+    };
+    match reply.encode(&whole) {
+        Messages::One(wire) => Sized {
+            size: size(&wire),
+            first: wire.clone(),
+            reply: Reply::Raw(wire),
+        },
+        Messages::Many(all) => Sized {
+            size: all.iter().map(|wire| size(wire)).sum(),
+            first: all.first().cloned().unwrap_or_default(),
+            reply: Reply::Transfer(all),
+        },
     }
 }
 

@@ -9,10 +9,9 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, address};
+use super::kit::{Directives, Registration, Sized, address, sized};
 use super::passage::{Counts, Passage, Tally, Way};
 use super::{Handled, Next, Plugin};
-use crate::answer::{Messages, Reply};
 use crate::corefile::CorefileError;
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::rcode_name;
@@ -320,12 +319,8 @@ impl Plugin for Prometheus {
                 }
             };
             let rcode = reply.rcode();
-            // Its size is known only as octets, and octets go out as they are.
-            let (octets, reply) = match reply.encode(query) {
-                Messages::One(wire) => (wire.len(), Reply::Raw(wire)),
-                Messages::Many(all) => (all.iter().map(Vec::len).sum(), Reply::Transfer(all)),
-            };
-            let sent = Some((octets, start.elapsed()));
+            let Sized { reply, size, .. } = sized(reply, query);
+            let sent = Some((size, start.elapsed()));
             counted(self.plugin).reply(&self.metrics, query, rcode, sent);
             Ok(reply)
         }

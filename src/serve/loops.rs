@@ -19,7 +19,7 @@ const TRIES: u32 = 30;
 const TRY: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether the question has come back.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What is said of the first loop that is found; never returns where there is none.
 pub(super) async fn first(probes: Vec<(LoopProbe, SocketAddr)>) -> String {

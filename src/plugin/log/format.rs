@@ -58,9 +58,7 @@ const FIELDS: &[(&str, Field)] = &[
     ("{rcode}", |facts, line| {
         line.write_str(&rcode_name(facts.rcode()))
     }),
-    ("{rsize}", |facts, line| {
-        write!(line, "{}", facts.wire.len())
-    }),
+    ("{rsize}", |facts, line| write!(line, "{}", facts.size)),
     ("{duration}", |facts, line| {
         write!(line, "{}s", facts.took.as_secs_f64())
     }),
@@ -171,6 +169,7 @@ mod tests {
         let facts = Facts {
             query: &query,
             wire: &encode(&query, &reply),
+            size: 49,
             took: Duration::from_micros(1500),
         };
         let common = r#"127.0.0.1:5353 - 7 "A IN redis.default.svc.cluster.local. udp 0 false 512" NXDOMAIN qr,aa,rd 49 0.0015s"#;

@@ -12,9 +12,9 @@ use tracing::info;
 
 use self::format::Format;
 use super::block::Block;
-use super::kit::{Directives, Registration, origins};
+use super::kit::{Directives, Registration, Sized, origins, sized};
 use super::{Handled, Next, Plugin};
-use crate::answer::{Messages, Reply};
+use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{DNSClass, Query, RecordType, Transport};
 use crate::message::reply::ResponseCode;
@@ -103,17 +103,21 @@ impl Plugin for Log {
         };
         async move {
             let start = tokio::time::Instant::now();
-            // Its size is known only as octets, and octets go out as they are.
-            let (wire, handled) = match next.handle(query).await {
-                Ok(reply) => match reply.encode(query) {
-                    Messages::One(wire) => (wire.clone(), Ok(Reply::Raw(wire))),
-                    Messages::Many(all) => (all.concat(), Ok(Reply::Transfer(all))),
-                },
-                Err(failure) => (refusal(query, failure.rcode), Err(failure)),
+            let (wire, size, handled) = match next.handle(query).await {
+                Ok(reply) => {
+                    let Sized { reply, first, size } = sized(reply, query);
+                    (first, size, Ok(reply))
+                }
+                Err(failure) => {
+                    let wire = refusal(query, failure.rcode);
+                    let size = wire.len();
+                    (wire, size, Err(failure))
+                }
             };
             let facts = Facts {
                 query,
                 wire: &wire,
+                size,
                 took: start.elapsed(),
             };
             rule.say(&facts);
@@ -158,7 +162,7 @@ impl Rule {
             dnssec_ok = facts.dnssec_ok(),
             bufsize = facts.udp_size(),
             rcode = rcode_name(facts.rcode()),
-            response_size = facts.wire.len(),
+            response_size = facts.size,
             duration_seconds = facts.took.as_secs_f64(),
             "{}",
             self.format.line(facts)
@@ -180,8 +184,10 @@ impl Class {
 /// What is known of a query when its reply is there.
 struct Facts<'a> {
     query: &'a Query,
-    /// The reply.
+    /// The reply, or the first message of a transfer.
     wire: &'a [u8],
+    /// Octets of the reply, as CoreDNS counts them.
+    size: usize,
     took: Duration,
 }
 
