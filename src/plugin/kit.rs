@@ -10,6 +10,7 @@ use crate::answer::{Messages, Reply};
 use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, origins_of};
 use crate::message::question::{Query, Transport};
 use crate::message::skim;
+use crate::message::wire::limit;
 use crate::name::{Name, Origins, absolute};
 
 /// A plugin's row: each brings its own.
@@ -213,7 +214,8 @@ pub(super) struct Sized {
     pub(super) size: usize,
 }
 
-/// Writes a reply whole: what it says is known as octets only, and octets go out as they are, as far as they fit.
+/// Writes a reply whole, which tells its size. It is passed on as octets where the client takes them all; a longer one
+/// stays what it was, and is cut as it is where nobody asks for sizes.
 pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
     let is_upstreams = matches!(reply, Reply::Raw(_));
     let whole = Query {
@@ -224,12 +226,15 @@ pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
         let size = skim::size_without_compression(wire, is_upstreams);
         size.unwrap_or(wire.len())
     };
-    match reply.encode(&whole) {
-        Messages::One(wire) => Sized {
-            size: size(&wire),
-            first: wire.clone(),
-            reply: Reply::Raw(wire),
-        },
+    match reply.clone().encode(&whole) {
+        Messages::One(wire) => {
+            let fits = wire.len() <= usize::from(limit(query.transport, query.edns));
+            Sized {
+                size: size(&wire),
+                first: wire.clone(),
+                reply: if fits { Reply::Raw(wire) } else { reply },
+            }
+        }
         Messages::Many(all) => Sized {
             size: all.iter().map(|wire| size(wire)).sum(),
             first: all.first().cloned().unwrap_or_default(),
