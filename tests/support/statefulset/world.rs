@@ -372,7 +372,7 @@ impl World {
         self.log();
     }
 
-    /// Makes a Pod not Ready, or Ready again, and waits until the status counts it so.
+    /// Makes a Pod not Ready, or Ready again, and waits until the status counts it so, or the Pod is gone for it.
     pub async fn ready(&mut self, pod: &str, ready: bool) {
         let value = if ready { Value::Null } else { "false".into() };
         self.patch("Pod", pod, asks("ready", value)).await;
@@ -385,7 +385,9 @@ impl World {
             let said = world.set()["status"]["readyReplicas"]
                 .as_u64()
                 .unwrap_or_default();
-            is_ready(world.pod(pod)) == ready && said == counted
+            // A controller that waited for this Pod may have deleted it by now.
+            let pod = world.object("Pod", pod);
+            pod.is_none_or(|pod| is_ready(pod) == ready) && said == counted
         })
         .await;
     }
