@@ -13,7 +13,7 @@ use headless_cluster::Cluster;
 use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Program, Setup};
 use headless_dns::zone::Scope;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
@@ -22,6 +22,7 @@ use serde_json::Value;
 use support::api::{FakeApi, Fate};
 use support::corpus::{Case, Expect, cases, rcode_of, rcode_text, row, strings};
 use support::dns::{exchange, question, receive, send, udp};
+use support::names::setup;
 use support::upstream;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -232,15 +233,11 @@ async fn serve(case: &Case) -> Server {
         .map(|ip| ("lo".to_owned(), ip.parse().unwrap()))
         .collect();
     let search = case.list("host_search").join(" ");
+    let text = corefile(case, upstream_of(case).await);
     let setup = Setup {
-        name: "Corefile",
-        text: &corefile(case, upstream_of(case).await),
         source: &ResolvConf(format!("nameserver 127.0.0.1\nsearch {search}\n")),
-        port: 0,
         interfaces: local,
-        api: Ambient::Client(api.client()),
-        threads: None,
-        previous: Kept::default(),
+        ..setup(&text, Ambient::Client(api.client()))
     };
     let program = Program::bind(setup).await.unwrap();
     let (zone, router) = (

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::message::text;
-use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Program, Setup};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::{Name, Record, RecordType};
 use support::dns::{ask, question, receive, send};
+use support::names::setup;
 use support::upstream::{Over, upstream};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -188,13 +188,7 @@ async fn ask_all(corefile: &Path, outside: &Outside) {
     let name = folder.path().join("Corefile");
     let setup = Setup {
         name: name.to_str().unwrap(),
-        text: &text,
-        source: &Files,
-        port: 0,
-        interfaces: headless_dns::listen::interface_addresses().unwrap(),
-        api: Ambient::Client(cluster.client()),
-        threads: None,
-        previous: Kept::default(),
+        ..setup(&text, Ambient::Client(cluster.client()))
     };
     let program = Program::bind(setup).await;
     let program = program.unwrap_or_else(|error| panic!("{}: {error}", corefile.display()));

@@ -19,6 +19,7 @@ use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
+use support::names::setup;
 use support::upstream::upstream;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -42,14 +43,8 @@ async fn bind(corefile: &str, client: Client) -> anyhow::Result<Program> {
 /// A server that follows another.
 async fn bind_after(previous: Kept, corefile: &str, client: Client) -> anyhow::Result<Program> {
     let setup = Setup {
-        name: "Corefile",
-        text: corefile,
-        source: &Files,
-        port: 0,
-        interfaces: headless_dns::listen::interface_addresses().unwrap(),
-        api: Ambient::Client(client),
-        threads: None,
         previous,
+        ..setup(corefile, Ambient::Client(client))
     };
     Program::bind(setup).await
 }

@@ -12,13 +12,13 @@ use headless_dns::message::question::{Query, Question, RecordType, Route, Transp
 use headless_dns::message::read_plain;
 use headless_dns::name::Name;
 use headless_dns::plugin::{Express, Router};
-use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Program, Setup};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use support::dns::question;
+use support::names::setup;
 use tokio_util::sync::CancellationToken;
 
 /// Pairs of replies; `PAIRS=10000000 cargo test --release --test lanes` is the long form.
@@ -117,14 +117,8 @@ fn objects() -> Vec<Value> {
 async fn router(corefile: &str) -> Arc<Router> {
     let cluster = Cluster::holding(&objects());
     let setup = Setup {
-        name: "Corefile",
-        text: corefile,
-        source: &Files,
-        port: 0,
-        interfaces: headless_dns::listen::interface_addresses().unwrap(),
-        api: Ambient::Client(cluster.client()),
         threads: Some(1),
-        previous: Kept::default(),
+        ..setup(corefile, Ambient::Client(cluster.client()))
     };
     let program = Program::bind(setup).await.unwrap();
     let (router, started) = (program.routers().remove(0), program.started());

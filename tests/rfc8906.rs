@@ -7,11 +7,11 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 
 use headless_cluster::{Cluster, Delays};
-use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Program, Setup};
 use hickory_proto::op::{Message, MessageType, OpCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{exchange, question, udp};
+use support::names::setup;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_util::sync::CancellationToken;
@@ -45,14 +45,8 @@ async fn server() -> (Vec<SocketAddr>, CancellationToken, Cluster) {
     let cluster = Cluster::start(Delays::default());
     let api = Ambient::Client(cluster.client());
     let setup = Setup {
-        name: "Corefile",
-        text: &text,
-        source: &Files,
-        port: 0,
         interfaces: vec![],
-        api,
-        threads: None,
-        previous: Kept::default(),
+        ..setup(&text, api)
     };
     let program = Program::bind(setup).await.unwrap();
     let mut addresses = Vec::new();

@@ -200,16 +200,30 @@ fn count_additionals(wire: &mut [u8], change: fn(u16, u16) -> u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::encode;
+    use crate::message::question::{Question, RecordType};
+    use crate::message::record;
+    use crate::message::reply::{Composed, ResponseCode};
+    use crate::name::absolute;
+
+    const EDNS: Edns = Edns {
+        udp_size: 1232,
+        dnssec_ok: false,
+    };
+
+    fn query(edns: Option<Edns>) -> Query {
+        let question = Question::new(absolute("x.example").unwrap(), RecordType::A);
+        Query {
+            edns,
+            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
+        }
+    }
 
     #[test]
     fn a_size_is_that_of_names_written_out() {
-        let question = Question::new(absolute("a.test").unwrap(), RecordType::MX);
         let query = Query {
-            edns: Some(Edns {
-                udp_size: 1232,
-                dnssec_ok: false,
-            }),
-            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
+            question: Question::new(absolute("a.test").unwrap(), RecordType::MX),
+            ..query(Some(EDNS))
         };
         let owner = || absolute("a.test").unwrap();
         let reply = Composed {
@@ -231,14 +245,7 @@ mod tests {
 
     #[test]
     fn a_message_has_one_opt_record_in_its_last_section_and_nothing_behind_it() {
-        let question = Question::new(absolute("a.test").unwrap(), RecordType::A);
-        let query = Query {
-            edns: Some(Edns {
-                udp_size: 1232,
-                dnssec_ok: false,
-            }),
-            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
-        };
+        let query = query(Some(EDNS));
         let wire = encode(&query, &Composed::empty(ResponseCode::NoError));
         assert_eq!(places(&wire).unwrap().len(), 1);
         let mut trailed = wire.clone();
@@ -252,19 +259,6 @@ mod tests {
         two[11] = 2;
         assert_eq!(places(&two), None);
     }
-    use crate::message::encode;
-    use crate::message::question::{Question, RecordType};
-    use crate::message::record;
-    use crate::message::reply::{Composed, ResponseCode};
-    use crate::name::absolute;
-
-    fn query(edns: Option<Edns>) -> Query {
-        let question = Question::new(absolute("x.example").unwrap(), RecordType::A);
-        Query {
-            edns,
-            ..Query::plain(question, "127.0.0.1:1".parse().unwrap())
-        }
-    }
 
     #[test]
     fn a_message_has_the_opt_record_that_its_client_is_due_and_is_else_as_it_was() {
@@ -277,7 +271,7 @@ mod tests {
             udp_size,
             dnssec_ok,
         };
-        let all = [None, Some(edns(1232, false)), Some(edns(4096, true))];
+        let all = [None, Some(EDNS), Some(edns(4096, true))];
         for from in all {
             for to in all {
                 let wire = with_opt_for(&query(to), encode(&query(from), &reply));

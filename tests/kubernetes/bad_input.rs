@@ -7,8 +7,7 @@ use std::process::{Command, Stdio};
 use futures::FutureExt;
 use headless_cluster::authority::Authority;
 use headless_dns::apiserver::ApiServer;
-use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Program};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::names::service_account;
 use crate::support::control_plane::{ControlPlane, Options, Programs, write_kubeconfig};
-use crate::support::names::eventually;
+use crate::support::names::{eventually, setup};
 use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -145,19 +144,11 @@ async fn right(programs: Programs) {
         (checked() == refused).then_some(())
     })
     .await;
-    let setup = Setup {
-        name: "Corefile",
-        text: COREFILE,
-        source: &Files,
-        port: 0,
-        interfaces: headless_dns::listen::interface_addresses().unwrap(),
-        api: Ambient::Server(ApiServer::Kubeconfig {
-            file: file.clone(),
-            context: None,
-        }),
-        threads: None,
-        previous: Kept::default(),
+    let api = ApiServer::Kubeconfig {
+        file: file.clone(),
+        context: None,
     };
+    let setup = setup(COREFILE, Ambient::Server(api));
     let program = Program::bind(setup).await.unwrap();
     let probe = program.probes().unwrap()[0];
     let stop = CancellationToken::new();

@@ -45,6 +45,20 @@ pub struct Names {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
+/// What a server is made from that reads this Corefile and watches this API server.
+pub fn setup(text: &str, api: Ambient) -> Setup<'_> {
+    Setup {
+        name: "Corefile",
+        text,
+        source: &Files,
+        port: 0,
+        interfaces: headless_dns::listen::interface_addresses().unwrap(),
+        api,
+        threads: None,
+        previous: Kept::default(),
+    }
+}
+
 impl Names {
     /// Serves the cluster of a kubeconfig.
     pub async fn serve(kubeconfig: &Path) -> Self {
@@ -59,17 +73,7 @@ impl Names {
     /// Serves a cluster.
     pub async fn of(api: Ambient) -> Self {
         let text = ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local in-addr.arpa ip6.arpa\n}\n";
-        let setup = Setup {
-            name: "Corefile",
-            text,
-            source: &Files,
-            port: 0,
-            interfaces: headless_dns::listen::interface_addresses().unwrap(),
-            api,
-            threads: None,
-            previous: Kept::default(),
-        };
-        let program = Program::bind(setup).await.unwrap();
+        let program = Program::bind(setup(text, api)).await.unwrap();
         let (server, zone) = (program.addresses()[0], program.zones().remove(0));
         let stop = CancellationToken::new();
         let task = tokio::spawn(program.run(stop.clone()));
