@@ -309,7 +309,7 @@ impl Upstreams {
             )?,
             connections_made: make.counters(
                 "coredns_proxy_conn_cache_misses_total",
-                "Questions for which a connection to the upstream was made; for each datagram it is.",
+                "Questions for which a connection to the upstream was made.",
                 CONNECTION,
             )?,
             failures: make.counters(

@@ -1,8 +1,10 @@
 //! `forward`: names elsewhere, asked of upstreams.
 
+mod datagrams;
 mod flights;
 mod host;
 mod peer;
+mod pool;
 mod spec;
 mod target;
 mod tls;

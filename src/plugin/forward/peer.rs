@@ -1,31 +1,25 @@
-//! One upstream on the network: a question over UDP, over TCP or over TLS, and the connections that are kept for the next.
+//! One upstream on the network: a question over UDP, over TCP or over TLS, and the sockets that are kept for the next.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpSocket, UdpSocket};
-use tokio::time::Instant;
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
+use super::datagrams::Datagrams;
+use super::pool::{Kept, Pool};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
-use crate::metrics::{IntCounterVec, Metrics};
+use crate::metrics::Metrics;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// The largest datagram that is read: as large as any.
-const MAX_DATAGRAM: usize = 65_535;
-
 const TC: u8 = 0x02;
-
-/// How long an answer is waited for before the datagram is sent again. Other clients that ask the same question wait
-/// for this one, so it must not be lost with one datagram.
-const AGAIN: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(700)];
 
 /// What connections to an upstream may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +30,7 @@ pub struct Limits {
     pub expire: Duration,
     /// How long any connection is kept; zero: as long as it is used.
     pub max_age: Duration,
-    /// How many connections without a question are kept; 0: all.
+    /// How many connections without a question are kept; 0: as many as are good.
     pub max_idle: usize,
     /// The address to ask from.
     pub source: Option<IpAddr>,
@@ -65,7 +59,8 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
     tls: Option<Encrypted>,
     limits: Limits,
-    idle: Mutex<Vec<Connection>>,
+    datagrams: Pool<Datagrams>,
+    connections: Pool<Connection>,
     metrics: Arc<Metrics>,
 }
 
@@ -73,11 +68,8 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-struct Connection {
-    stream: Box<dyn Stream>,
-    made: Instant,
-    used: Instant,
-}
+/// A connection of either kind.
+struct Connection(Box<dyn Stream>);
 
 impl Peer {
     pub(super) fn new(
@@ -90,13 +82,20 @@ impl Peer {
             address,
             tls,
             limits,
-            idle: Mutex::default(),
+            datagrams: Pool::default(),
+            connections: Pool::default(),
             metrics: Arc::clone(metrics),
         }
     }
 
-    /// Counts a question by whether there was a connection for it.
-    fn count(&self, counter: &IntCounterVec, proto: &str) {
+    /// Counts a question by whether there was a socket for it.
+    fn count(&self, was_kept: bool, proto: &str) {
+        let upstreams = &self.metrics.upstreams;
+        let counter = if was_kept {
+            &upstreams.connections_kept
+        } else {
+            &upstreams.connections_made
+        };
         let to = self.address.to_string();
         counter.with_label_values(&["forward", &to, proto]).inc();
     }
@@ -111,13 +110,7 @@ impl Peer {
             if self.tls.is_some() || way == Way::Tcp {
                 return self.over_connection(query, id).await;
             }
-            let socket = self.udp_socket().await?;
-            self.count(&self.metrics.upstreams.connections_made, "udp");
-            let named = |error| self.named(&socket, error);
-            let reply = self.over_udp(&socket, query, id);
-            let reply = tokio::time::timeout(self.limits.read_timeout, reply).await;
-            let reply = reply.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            let reply = reply.map_err(named)?;
+            let reply = self.over_udp(query, id).await?;
             if way == Way::Udp || reply[2] & TC == 0 {
                 return Ok(reply);
             }
@@ -125,58 +118,46 @@ impl Peer {
             Ok(self.over_connection(query, id).await.unwrap_or(reply))
         };
         // A connection has as long again.
-        tokio::time::timeout(2 * self.limits.read_timeout, exchange)
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        in_time(2 * self.limits.read_timeout, exchange).await
     }
 
-    /// A socket for one question, for which the kernel picks a random port (RFC 5452 section 9).
-    async fn udp_socket(&self) -> io::Result<UdpSocket> {
-        let any = if self.address.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
-        } else {
-            Ipv6Addr::UNSPECIFIED.into()
-        };
-        let from = SocketAddr::new(self.limits.source.unwrap_or(any), 0);
-        let socket = UdpSocket::bind(from).await?;
-        socket.connect(self.address).await?;
-        Ok(socket)
-    }
-
-    /// Go's words for an error.
-    fn named(&self, socket: &UdpSocket, error: io::Error) -> io::Error {
-        let what = if error.kind() == io::ErrorKind::TimedOut {
-            "i/o timeout"
-        } else if error.kind() == io::ErrorKind::ConnectionRefused {
-            "read: connection refused"
-        } else {
-            return error;
-        };
-        let Ok(from) = socket.local_addr() else {
-            return error;
-        };
-        io::Error::other(format!("read udp {from}->{}: {what}", self.address))
-    }
-
-    async fn over_udp(&self, socket: &UdpSocket, query: &Query, id: u16) -> io::Result<Vec<u8>> {
-        let request = encode_query(id, query);
-        socket.send(&request).await?;
-        for wait in AGAIN {
-            if let Ok(reply) = tokio::time::timeout(wait, datagram(socket, id, query)).await {
-                return reply;
+    /// Whether it answers, asked with a socket of its own.
+    pub(super) async fn probe(&self, query: &Query, way: Way) -> bool {
+        let id = rand::random();
+        let exchange = async {
+            if self.tls.is_some() || way == Way::Tcp {
+                self.connect().await?.ask(query, id).await
+            } else {
+                let mut socket = Datagrams::connect(self.address, self.limits.source).await?;
+                socket.ask(query, id).await
             }
-            socket.send(&request).await?;
+        };
+        in_time(self.limits.read_timeout, exchange).await.is_ok()
+    }
+
+    /// Over a socket that is there, or over a new one.
+    async fn over_udp(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+        let kept = self.datagrams.take(&self.limits);
+        self.count(kept.is_some(), "udp");
+        let mut kept = match kept {
+            Some(kept) => kept,
+            None => Kept::new(Datagrams::connect(self.address, self.limits.source).await?),
+        };
+        let reply = in_time(self.limits.read_timeout, kept.socket.ask(query, id)).await;
+        let reply = reply.map_err(|error| kept.socket.named(error, self.address))?;
+        if kept.socket.is_reusable() {
+            self.datagrams.put(kept, &self.limits);
         }
-        datagram(socket, id, query).await
+        Ok(reply)
     }
 
     /// Over a connection that is there, or over a new one.
     async fn over_connection(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
-        while let Some(mut connection) = self.take() {
-            match connection.ask(query, id).await {
+        while let Some(mut kept) = self.connections.take(&self.limits) {
+            match kept.socket.ask(query, id).await {
                 Ok(reply) => {
-                    self.count(&self.metrics.upstreams.connections_kept, self.proto());
-                    self.put(connection);
+                    self.count(true, self.proto());
+                    self.connections.put(kept, &self.limits);
                     return Ok(reply);
                 }
                 // The upstream may have closed it meanwhile.
@@ -184,12 +165,10 @@ impl Peer {
                 Err(error) => return Err(error),
             }
         }
-        let mut connection = tokio::time::timeout(CONNECT, self.connect())
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        self.count(&self.metrics.upstreams.connections_made, self.proto());
-        let reply = connection.ask(query, id).await?;
-        self.put(connection);
+        let mut kept = Kept::new(in_time(CONNECT, self.connect()).await?);
+        self.count(false, self.proto());
+        let reply = kept.socket.ask(query, id).await?;
+        self.connections.put(kept, &self.limits);
         Ok(reply)
     }
 
@@ -204,41 +183,19 @@ impl Peer {
         }
         let tcp = socket.connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
+        Ok(Connection(match &self.tls {
             None => Box::new(tcp),
             Some(Encrypted { connector, name }) => {
                 Box::new(connector.connect(name.clone(), tcp).await?)
             }
-        };
-        let now = Instant::now();
-        Ok(Connection {
-            stream,
-            made: now,
-            used: now,
-        })
+        }))
     }
+}
 
-    /// The connection that was used last, where one is young enough.
-    fn take(&self) -> Option<Connection> {
-        let now = Instant::now();
-        let Limits {
-            expire, max_age, ..
-        } = self.limits;
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|kept| {
-            now.duration_since(kept.used) < expire
-                && (max_age.is_zero() || now.duration_since(kept.made) < max_age)
-        });
-        idle.pop()
-    }
-
-    fn put(&self, mut connection: Connection) {
-        connection.used = Instant::now();
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.limits.max_idle == 0 || idle.len() < self.limits.max_idle {
-            idle.push(connection);
-        }
-    }
+/// What comes of it, or that it took too long.
+async fn in_time<T>(time: Duration, it: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let ended = tokio::time::timeout(time, it).await;
+    ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn is_closed(error: &io::Error) -> bool {
@@ -254,29 +211,13 @@ impl Connection {
         let request = encode_query(id, query);
         let length = u16::try_from(request.len()).map_err(io::Error::other)?;
         let framed = [&length.to_be_bytes()[..], &request].concat();
-        self.stream.write_all(&framed).await?;
-        let mut reply = vec![0; usize::from(self.stream.read_u16().await?)];
-        self.stream.read_exact(&mut reply).await?;
+        self.0.write_all(&framed).await?;
+        let mut reply = vec![0; usize::from(self.0.read_u16().await?)];
+        self.0.read_exact(&mut reply).await?;
         match receive(&reply, id, &query.question) {
             Received::Reply => Ok(reply),
             Received::Unusable => Err(wrong()),
             Received::Other => Err(io::Error::other("the reply cannot be read")),
-        }
-    }
-}
-
-/// The reply to this datagram. Anything else is somebody's guess, or late: the reply may still come.
-async fn datagram(socket: &UdpSocket, id: u16, query: &Query) -> io::Result<Vec<u8>> {
-    let mut buffer = vec![0; MAX_DATAGRAM];
-    loop {
-        let size = socket.recv(&mut buffer).await?;
-        match receive(&buffer[..size], id, &query.question) {
-            Received::Reply => {
-                buffer.truncate(size);
-                return Ok(buffer);
-            }
-            Received::Unusable => return Err(wrong()),
-            Received::Other => {}
         }
     }
 }
@@ -286,7 +227,7 @@ async fn datagram(socket: &UdpSocket, id: u16, query: &Query) -> io::Result<Vec<
 #[error("the reply is to another question")]
 struct WrongQuestion;
 
-fn wrong() -> io::Error {
+pub(super) fn wrong() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, WrongQuestion)
 }
 

@@ -204,7 +204,7 @@ async fn a_datagram_that_is_lost_is_sent_again() {
     let upstream = tokio::spawn(async move {
         let mut buffer = [0; 512];
         let mut sent = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..2 {
             let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
             sent.push((buffer[..size].to_vec(), peer));
         }
@@ -218,7 +218,34 @@ async fn a_datagram_that_is_lost_is_sent_again() {
         (ResponseCode::NoError, 1, false)
     );
     let sent = upstream.await.unwrap();
-    assert_eq!(sent, vec![sent[0].clone(); 3]);
+    assert_eq!(sent, vec![sent[0].clone(); 2]);
+}
+
+/// The ports from which so many questions come, one after the other.
+async fn ports_of(questions: u32) -> BTreeSet<u16> {
+    let (socket, router) = socket().await;
+    let upstream = tokio::spawn(async move {
+        let (mut buffer, mut ports) = ([0; 512], BTreeSet::new());
+        for _ in 0..questions {
+            let (size, peer) = socket.recv_from(&mut buffer).await.unwrap();
+            let reply = reply(&buffer[..size], Transport::Udp, |q| Some(addresses(q, 1)));
+            socket.send_to(&reply.unwrap(), peer).await.unwrap();
+            ports.insert(peer.port());
+        }
+        ports
+    });
+    for _ in 0..questions {
+        let reply = ask(&router, &query("example.com", RecordType::A)).await;
+        assert_eq!(reply, (ResponseCode::NoError, 1, false));
+    }
+    upstream.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_socket_is_kept_for_the_next_question_but_not_for_ever() {
+    let one = datagrams::QUESTIONS;
+    assert_eq!(ports_of(one).await.len(), 1);
+    assert_eq!(ports_of(one + 1).await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -75,12 +75,7 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
     tokio::spawn(async move {
         while let Some(upstream) = weak.upgrade() {
             let address = upstream.peer.address;
-            if upstream
-                .peer
-                .ask(&query, rand::random(), upstream.way)
-                .await
-                .is_ok()
-            {
+            if upstream.peer.probe(&query, upstream.way).await {
                 if upstream.is_down() {
                     info!(upstream = %address, "the upstream answers again");
                 }

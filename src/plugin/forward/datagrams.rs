@@ -1,0 +1,95 @@
+//! A question to an upstream over UDP.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+
+use super::peer::wrong;
+use crate::message::question::Query;
+use crate::message::{Received, encode_query, receive};
+
+/// The largest datagram that is read: as large as any.
+const MAX_DATAGRAM: usize = 65_535;
+
+/// How long an answer is waited for before the datagram is sent again: longer than most names take that the upstream has to
+/// look for itself, and shorter than a client waits. Other clients that ask the same question wait for this one, so it must
+/// not be lost with one datagram.
+const AGAIN: Duration = Duration::from_millis(1200);
+
+/// How many questions a socket has: whoever has found its port out is not to have it for long (RFC 5452 section 9).
+pub(super) const QUESTIONS: u32 = 16;
+
+/// A socket, whose port the kernel has picked at random.
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    buffer: Vec<u8>,
+    asked: u32,
+    /// A datagram was sent more than once: another reply to it may come.
+    repeated: bool,
+}
+
+impl Datagrams {
+    pub(super) async fn connect(to: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
+        let any = if to.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        let socket = UdpSocket::bind(SocketAddr::new(source.unwrap_or(any), 0)).await?;
+        socket.connect(to).await?;
+        Ok(Self {
+            socket,
+            buffer: vec![0; MAX_DATAGRAM],
+            asked: 0,
+            repeated: false,
+        })
+    }
+
+    /// Whether it may have another question.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.asked < QUESTIONS && !self.repeated
+    }
+
+    /// Asks, until there is a reply.
+    pub(super) async fn ask(&mut self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+        let request = encode_query(id, query);
+        self.asked += 1;
+        self.socket.send(&request).await?;
+        if let Ok(reply) = tokio::time::timeout(AGAIN, self.reply(query, id)).await {
+            return reply;
+        }
+        self.repeated = true;
+        self.socket.send(&request).await?;
+        self.reply(query, id).await
+    }
+
+    /// The reply. Anything else is somebody's guess, or late: the reply may still come.
+    async fn reply(&mut self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+        loop {
+            let size = self.socket.recv(&mut self.buffer).await?;
+            let reply = &self.buffer[..size];
+            match receive(reply, id, &query.question) {
+                Received::Reply => return Ok(reply.to_vec()),
+                Received::Unusable => return Err(wrong()),
+                Received::Other => {}
+            }
+        }
+    }
+
+    /// The same error in Go's words.
+    pub(super) fn named(&self, error: io::Error, to: SocketAddr) -> io::Error {
+        let what = if error.kind() == io::ErrorKind::TimedOut {
+            "i/o timeout"
+        } else if error.kind() == io::ErrorKind::ConnectionRefused {
+            "read: connection refused"
+        } else {
+            return error;
+        };
+        let Ok(from) = self.socket.local_addr() else {
+            return error;
+        };
+        io::Error::other(format!("read udp {from}->{to}: {what}"))
+    }
+}
