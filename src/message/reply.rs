@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hickory_proto::op::Message;
 pub use hickory_proto::op::ResponseCode;
 
+use super::question::{Edns, Question};
 use super::records::Records;
 use super::wire::{ExtendedError, Head};
 use crate::message::record::Record;
@@ -33,6 +34,10 @@ pub struct Composed {
     pub additional: Vec<Record>,
     /// Why there is no answer.
     pub error: Option<Said>,
+    /// The question that the message repeats, where it is not the request's.
+    pub question: Option<Question>,
+    /// What its OPT record says, where that is not what the request's does.
+    pub edns: Option<Edns>,
     /// It comes from a zone that changes at any time: nobody keeps it.
     pub is_live: bool,
 }
@@ -72,6 +77,8 @@ impl Composed {
             authority: Vec::new(),
             additional: Vec::new(),
             error: None,
+            question: None,
+            edns: None,
             is_live: false,
         }
     }
@@ -106,6 +113,8 @@ impl Composed {
             authority: message.authorities,
             additional: message.additionals,
             error: None,
+            question: None,
+            edns: None,
             is_live: false,
         })
     }

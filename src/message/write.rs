@@ -7,7 +7,8 @@ use super::record::Record;
 use super::reply::{Composed, Said};
 use super::sections::Section;
 use super::wire::{
-    AD, CD, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt, write_question,
+    AD, CD, Envelope, ExtendedError, Head, Offsets, RD, Wire, limit, write_header, write_opt,
+    write_question,
 };
 use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE, skim};
 
@@ -15,8 +16,8 @@ use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE, skim};
 const TC: u8 = 0x02;
 
 /// The reply to `query` that `fill` writes; `error`: what its OPT record says, where it has one.
-pub fn message(
-    query: &Query,
+pub fn message<'q>(
+    query: impl Into<Envelope<'q>>,
     error: Option<ExtendedError<'_>>,
     fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
 ) -> Vec<u8> {
@@ -26,10 +27,10 @@ pub fn message(
 }
 
 /// The same behind what stands in `out`; `offsets` are for this message, and may be of another before.
-pub fn append(
+pub fn append<'q>(
     out: &mut Vec<u8>,
     offsets: &mut Offsets,
-    query: &Query,
+    query: impl Into<Envelope<'q>>,
     error: Option<ExtendedError<'_>>,
     fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
 ) {
@@ -41,7 +42,10 @@ pub fn append(
 /// The reply to `query`, as far as it fits.
 #[must_use]
 pub fn encode(query: &Query, reply: &Composed) -> Vec<u8> {
-    message(query, reply.error.as_ref().map(Said::borrow), |wire| {
+    let mut envelope = Envelope::from(query);
+    envelope.question = reply.question.as_ref().unwrap_or(envelope.question);
+    envelope.edns = reply.edns.or(envelope.edns);
+    message(envelope, reply.error.as_ref().map(Said::borrow), |wire| {
         let sections = [
             (Section::Answer, &reply.answer),
             (Section::Authority, &reply.authority),

@@ -359,6 +359,7 @@ fn again(query: &Query, entry: &Entry, ttl: u32) -> Reply {
     let mut reply = entry.reply.clone();
     set_ttl(&mut reply, ttl);
     reply.recursion_desired = None;
+    (reply.question, reply.edns) = (None, None);
     reply.authentic_data &= knows_ad(query);
     reply.into()
 }

@@ -1,5 +1,4 @@
-//! `rewrite`: another question for the plugins behind it, and another reply for the client, whose question comes back
-//! as it was typed.
+//! `rewrite`: another question for the plugins behind it, and another reply for the client.
 
 mod edns;
 mod pattern;
@@ -78,6 +77,16 @@ impl NameRule {
     }
 }
 
+/// A question after the rules.
+struct Rewritten {
+    query: Query,
+    /// What the rules do to its reply, in the order in which that is to be done.
+    responses: Vec<Response>,
+    /// The reply repeats the question as it was asked. As in CoreDNS it does not where only rules that continue fit, and
+    /// none is about the reply.
+    is_restored: bool,
+}
+
 impl Rewrite {
     fn new(rules: Vec<Rule>) -> Self {
         Self {
@@ -85,17 +94,24 @@ impl Rewrite {
         }
     }
 
-    /// The question after the rules, and what they do to its reply, in the order in which that is to be done.
-    fn rewritten(&self, query: &Query) -> Result<(Query, Vec<Response>), Failure> {
+    /// What the rules make of the question.
+    fn rewritten(&self, query: &Query) -> Result<Rewritten, Failure> {
         let (mut query, mut responses) = (query.clone(), Vec::new());
+        let mut stopped = false;
         for rule in &*self.rules {
             let fits = rule.field.apply(&mut query, &mut responses)?;
-            if fits && !rule.continues {
+            stopped = fits && !rule.continues;
+            if stopped {
                 break;
             }
         }
+        let is_restored = stopped || !responses.is_empty();
         responses.reverse();
-        Ok((query, responses))
+        Ok(Rewritten {
+            query,
+            responses,
+            is_restored,
+        })
     }
 }
 
@@ -140,7 +156,11 @@ impl Field {
 impl Plugin for Rewrite {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
-            let (rewritten, responses) = self.rewritten(query)?;
+            let Rewritten {
+                query: rewritten,
+                responses,
+                is_restored,
+            } = self.rewritten(query)?;
             let reply = match next.handle(&rewritten).await {
                 Ok(reply) => reply,
                 Err(failure) => return Err(recoded(failure, &responses)),
@@ -157,6 +177,7 @@ impl Plugin for Rewrite {
                     lead_elsewhere(&mut composed, map, (query, next)).await?;
                 }
             }
+            composed.question = (!is_restored).then_some(rewritten.question);
             Ok(composed.into())
         }
         .boxed()

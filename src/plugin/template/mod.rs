@@ -17,12 +17,15 @@ use self::render::{Fields, Line};
 use super::block::{Link, Parts};
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
-use crate::message::question::{DNSClass, Query, Question, RecordType};
+use crate::message::question::{DNSClass, Edns, Query, Question, RecordType};
 use crate::message::record::{Record, named_in};
 use crate::message::reply::{Composed, Failure, ResponseCode, Said};
 use crate::message::text;
 use crate::metrics::Metrics;
 use crate::name::Origins;
+
+/// What a reply says that it takes, in octets, where the client does not say it: CoreDNS's number.
+const UDP_SIZE: u16 = 4096;
 
 /// What the directive says.
 #[derive(Clone, Debug)]
@@ -106,10 +109,15 @@ impl Template {
         let labels = [server, &fields.zone, "", &fields.class, &fields.qtype];
         let matches = &self.metrics.template.matches;
         matches.with_label_values(&labels).inc();
-        Some(self.composed(&fields, &labels))
+        Some(self.composed(query, &fields, &labels))
     }
 
-    fn composed(&self, fields: &Fields<'_>, labels: &[&str; 5]) -> Result<Composed, Failure> {
+    fn composed(
+        &self,
+        query: &Query,
+        fields: &Fields<'_>,
+        labels: &[&str; 5],
+    ) -> Result<Composed, Failure> {
         let spec = &self.spec;
         if spec.rcode == ResponseCode::ServFail {
             return Err(Failure::servfail("plugin/template: the file has it fail"));
@@ -144,8 +152,17 @@ impl Template {
             additional: section("additional", &spec.additional)?,
             authority: section("authority", &spec.authority)?,
             error: spec.error.clone(),
+            edns: spec.error.as_ref().map(|_| opt(query)),
             ..Composed::empty(spec.rcode)
         })
+    }
+}
+
+/// The OPT record that carries an extended error: as in CoreDNS it has DO set, and is there for clients without EDNS too.
+fn opt(query: &Query) -> Edns {
+    Edns {
+        udp_size: query.edns.map_or(UDP_SIZE, |edns| edns.udp_size),
+        dnssec_ok: true,
     }
 }
 
