@@ -15,7 +15,7 @@ use super::block::Block;
 use super::kit::{Directives, Registration, Sized, origins, sized};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::{CorefileError, Directive};
+use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, Query, RecordType, Transport};
 use crate::message::reply::ResponseCode;
 use crate::message::{PLAIN_UDP_SIZE, rcode_name, skim, type_name};
@@ -48,23 +48,28 @@ struct Log {
 }
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let rules: Result<Arc<[Rule]>, _> = directives.iter().map(parse).collect();
+    let rules: Result<Arc<[Rule]>, _> = directives.iter().map(|it| parse(it, block)).collect();
     let log = Log { rules: rules? };
     block.links.push((PLUGIN.name, Box::new(log)));
     Ok(())
 }
 
-fn parse(directive: &Directive) -> Result<Rule, CorefileError> {
-    let (mut args, mut format) = (&directive.args[..], Format::default());
-    if let Some((last, names)) = args.split_last()
-        && last.text.contains('{')
-    {
-        (args, format) = (names, Format::read(&last.text));
+fn parse(directive: &Directive, block: &mut Block) -> Result<Rule, CorefileError> {
+    let (mut names, mut format) = (directive.args.clone(), Format::default());
+    let is_format = |arg: &Token| arg.text.contains('{');
+    if let Some(last) = names.pop_if(|last| is_format(last)) {
+        format = Format::read(&last.text);
     }
-    let names = if args.is_empty() {
+    let strays = names.extract_if(.., |arg| is_format(arg)).count();
+    if strays > 0 {
+        let why =
+            "a format that is not the last argument is a name to CoreDNS, which nobody asks for";
+        block.without_effect.push((PLUGIN.name.into(), why));
+    }
+    let names = if names.is_empty() && strays == 0 {
         vec![Name::root()].into()
     } else {
-        origins(args)?.into()
+        origins(&names)?.into()
     };
     let mut classes = Vec::new();
     for property in &directive.body {
@@ -277,7 +282,7 @@ mod tests {
     fn names_format_and_classes_are_read() {
         let spec = read(
             "log example.org. \"{name} {rcode}\" {\n class denial error\n}",
-            |directives| parse(directives.only()?),
+            |directives| parse(directives.only()?, &mut Block::default()),
         )
         .unwrap();
         assert_eq!(
