@@ -8,8 +8,9 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, Error, KeyLog, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -53,6 +54,27 @@ pub fn certificate(spec: &Certificate) -> Result<ServerConfig, CertificateError>
             .with_single_cert(chain, private)
     });
     built.map_err(|error| CertificateError::new(file, &error))
+}
+
+/// The other side of every handshake: none comes about.
+#[must_use]
+pub fn no_certificate() -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has suites for both versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Nobody))
+}
+
+/// Who has no certificate for any name.
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesServerCert for Nobody {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 /// Has the secrets of connections written to the file that a `tls` directive names for that.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use answer::respond;
-pub use certificate::{CertificateError, certificate, log_keys};
+pub use certificate::{CertificateError, certificate, log_keys, no_certificate};
 pub use encrypted::Inside;
 pub use limits::connections;
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use tracing::warn;
+
 use crate::corefile::{CorefileError, Key, Scheme, Token};
-use crate::listen::{self, Bound, CertificateError, Inside, certificate, log_keys};
+use crate::listen::{self, Bound, CertificateError, Inside, certificate, log_keys, no_certificate};
 use crate::metrics::Metrics;
 use crate::name::Name;
 use crate::plugin::{self, Block, Certificate, Chain, Router, Timeouts};
@@ -25,7 +27,8 @@ struct Socket {
     /// A block has its queries counted.
     counted: bool,
     timeouts: Timeouts,
-    encrypted: Option<(Inside, Certificate)>,
+    /// What is spoken inside TLS, and with which certificate; without one every handshake fails.
+    encrypted: Option<(Inside, Option<Certificate>)>,
     /// The certificate, read.
     tls: Option<rustls::ServerConfig>,
 }
@@ -103,7 +106,7 @@ impl<'a> Listeners<'a> {
         &self,
         key: &Key,
         at: Place,
-        encrypted: Option<&(Inside, Certificate)>,
+        encrypted: Option<&(Inside, Option<Certificate>)>,
     ) -> Result<(), CorefileError> {
         let overlaps = |other: &Place| {
             other.1 == at.1 && at.1 != 0 && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
@@ -183,11 +186,14 @@ impl<'a> Listeners<'a> {
                 metrics,
             };
             let router = Router::of(known, socket.blocks, socket.any_class);
-            let taken = match (address, socket.encrypted.zip(socket.tls)) {
+            let taken = match (address, socket.encrypted) {
                 (Some(ip), None) => bound.bind(SocketAddr::new(ip, port), router),
                 (None, None) => bound.bind_any(port, router),
-                (ip, Some(((inside, spec), mut tls))) => {
-                    log_keys(&spec, &mut tls).map_err(|error| at(&spec, &error))?;
+                (ip, Some((inside, spec))) => {
+                    let mut tls = socket.tls.unwrap_or_else(no_certificate);
+                    if let Some(spec) = &spec {
+                        log_keys(spec, &mut tls).map_err(|error| at(spec, &error))?;
+                    }
                     let ip = ip.unwrap_or_else(|| Ipv6Addr::UNSPECIFIED.into());
                     bound.bind_encrypted(SocketAddr::new(ip, port), router, (inside, tls))
                 }
@@ -293,7 +299,10 @@ pub(super) fn check_upstreams(
 }
 
 /// How a key's transport is encrypted, where it is.
-fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, Certificate)>, CorefileError> {
+fn encrypted(
+    block: &Block,
+    key: &Key,
+) -> Result<Option<(Inside, Option<Certificate>)>, CorefileError> {
     let inside = match key.scheme {
         Scheme::Dns => return Ok(None),
         Scheme::Tls => Inside::Dns,
@@ -305,12 +314,17 @@ fn encrypted(block: &Block, key: &Key) -> Result<Option<(Inside, Certificate)>, 
             ));
         }
     };
-    match &block.tls {
-        Some(spec) => Ok(Some((inside, spec.clone()))),
-        None => Err(key.token.error(
+    match (&block.tls, inside) {
+        (None, Inside::Http) => Err(key.token.error(
             "this transport needs a certificate",
             "`tls CERT KEY` in the block",
         )),
+        (None, Inside::Dns) => {
+            // CoreDNS starts, and so do the file's other blocks.
+            warn!(key = %key.token.text, "without `tls CERT KEY` in its block no client can connect");
+            Ok(Some((inside, None)))
+        }
+        (spec, _) => Ok(Some((inside, spec.clone()))),
     }
 }
 
