@@ -72,6 +72,18 @@ pub struct BindError {
 pub struct Bound {
     listener: TcpListener,
     router: Router,
+    kind: Kind,
+}
+
+/// What a probe is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Whether the process lives.
+    Health,
+    /// Whether it is to be asked.
+    Ready,
+    /// What it has counted.
+    Metrics,
 }
 
 /// Sockets of probes by what the file calls them, for a server that takes over from another.
@@ -124,7 +136,7 @@ impl Binder {
     /// Where the address cannot be had.
     pub async fn health(&mut self, address: &str) -> Result<Bound, BindError> {
         let router = Router::new().route("/health", get(|| async { "OK" }));
-        self.bind(address, router).await
+        self.bind(address, router, Kind::Health).await
     }
 
     /// Binds `/ready`: 200 `OK`, or 503 with the names of who is not ready.
@@ -135,7 +147,7 @@ impl Binder {
         let router = Router::new()
             .route("/ready", get(ready))
             .with_state(readiness);
-        self.bind(address, router).await
+        self.bind(address, router, Kind::Ready).await
     }
 
     /// Binds `/metrics`: what `text` says at the time.
@@ -153,11 +165,16 @@ impl Binder {
             let text = text();
             async move { (kind, text) }
         });
-        self.bind(address, Router::new().route("/metrics", page))
-            .await
+        let router = Router::new().route("/metrics", page);
+        self.bind(address, router, Kind::Metrics).await
     }
 
-    async fn bind(&mut self, address: &str, router: Router) -> Result<Bound, BindError> {
+    async fn bind(
+        &mut self,
+        address: &str,
+        router: Router,
+        kind: Kind,
+    ) -> Result<Bound, BindError> {
         let error = |source| BindError {
             address: address.into(),
             source,
@@ -172,7 +189,11 @@ impl Binder {
         let listener = TcpListener::from_std(listener).map_err(error)?;
         let missing = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
         let router = router.fallback(missing);
-        Ok(Bound { listener, router })
+        Ok(Bound {
+            listener,
+            router,
+            kind,
+        })
     }
 }
 
@@ -194,6 +215,12 @@ async fn listen(address: &str) -> io::Result<std::net::TcpListener> {
 }
 
 impl Bound {
+    /// What it is asked.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The address that is bound.
     ///
     /// # Errors

@@ -148,6 +148,11 @@ async fn supervise(
     loop {
         let asked = tokio::select! {
             ended = &mut running.task => return ended?,
+            () = signals.stop.cancelled() => {
+                // A socket that is kept too would not close.
+                drop(running.kept);
+                return running.task.await?;
+            }
             () = signals.reload.notified() => true,
             () = look_again(running.reload) => false,
         };

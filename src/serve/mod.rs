@@ -100,7 +100,6 @@ pub struct Program {
     admin: Vec<admin::Bound>,
     stanzas: Vec<Watched>,
     lameduck: Duration,
-    readiness: Readiness,
     serving: Token,
     lines: Vec<String>,
     kept: Kept,
@@ -193,7 +192,6 @@ impl Program {
             health,
             stanzas,
             lameduck: lameduck.unwrap_or_default(),
-            readiness,
             serving,
             lines,
         })
@@ -259,7 +257,8 @@ impl Program {
         self.started.clone()
     }
 
-    /// Serves until `shutdown`. Then the server goes on as a lame duck, drains, ends the watches, and last the probes.
+    /// Serves until `shutdown`. Then the server goes on as a lame duck, whose `/ready` is closed; it drains, ends the
+    /// watches, and last the other probes.
     ///
     /// # Errors
     /// A task that ended though nobody asked it to.
@@ -276,11 +275,13 @@ impl Program {
         shutdown: CancellationToken,
         taken_over: CancellationToken,
     ) -> anyhow::Result<()> {
-        let (stop_dns, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+        // A socket that is kept too would not close.
+        drop(self.kept);
+        let (stop_dns, stops) = (CancellationToken::new(), Stops::new());
         let mut tasks = JoinSet::new();
         let mut admin = self.admin;
         if !self.follows {
-            probe(&mut tasks, admin.drain(..), &stop_admin);
+            probe(&mut tasks, admin.drain(..), &stops);
         }
         let (mut watching, mut synced) = (JoinSet::new(), JoinSet::new());
         for stanza in self.stanzas {
@@ -297,7 +298,7 @@ impl Program {
         }
         let mut dns = tokio::spawn(self.dns.run(stop_dns.clone(), process::connections()));
         drop(self.serving);
-        probe(&mut tasks, admin.drain(..), &stop_admin);
+        probe(&mut tasks, admin.drain(..), &stops);
         self.started.cancel();
         let mut looking = JoinSet::new();
         for address in self.health {
@@ -314,14 +315,13 @@ impl Program {
             Some(ended) = tasks.join_next() => Err(ended_by_itself(ended.map(|()| "a probe's server stopped".into()))),
             ended = &mut dns => Err(stopped(ended)),
         };
-        let mut _leaving = None;
-        if taken_over.is_cancelled() {
-            // The other server's probes have the say now.
-            stop_admin.cancel();
+        // Where another server has taken over, its probes have the say.
+        let ending = if taken_over.is_cancelled() {
+            &stops.all
         } else {
-            // From here on probes hear that this server is leaving, though it still answers.
-            _leaving = Some(self.readiness.token("shutdown"));
-        }
+            &stops.ready
+        };
+        ending.cancel();
         if outcome.is_ok() {
             let lame = self.lameduck * u32::from(!taken_over.is_cancelled());
             tokio::time::sleep(lame).await;
@@ -330,7 +330,7 @@ impl Program {
                 .context("the DNS server broke while it drained")??;
         }
         drop(watching);
-        stop_admin.cancel();
+        stops.all.cancel();
         while tasks.join_next().await.is_some() {}
         outcome
     }
@@ -371,14 +371,35 @@ fn stopped(ended: Result<Result<(), listen::ServerEnded>, JoinError>) -> anyhow:
     }
 }
 
-/// Serves probes until `stop`.
-fn probe(
-    tasks: &mut JoinSet<()>,
-    bound: impl Iterator<Item = admin::Bound>,
-    stop: &CancellationToken,
-) {
+/// When probes end.
+struct Stops {
+    all: CancellationToken,
+    /// Those that say whether this server is to be asked end as soon as it is not.
+    ready: CancellationToken,
+}
+
+impl Stops {
+    fn new() -> Self {
+        let all = CancellationToken::new();
+        Self {
+            ready: all.child_token(),
+            all,
+        }
+    }
+
+    fn of(&self, kind: admin::Kind) -> CancellationToken {
+        match kind {
+            admin::Kind::Ready => self.ready.clone(),
+            admin::Kind::Health | admin::Kind::Metrics => self.all.clone(),
+        }
+    }
+}
+
+/// Serves probes until they are to end.
+fn probe(tasks: &mut JoinSet<()>, bound: impl Iterator<Item = admin::Bound>, stops: &Stops) {
     for bound in bound {
-        tasks.spawn(bound.run(stop.clone()));
+        let stop = stops.of(bound.kind());
+        tasks.spawn(bound.run(stop));
     }
 }
 
