@@ -1,8 +1,9 @@
-//! The table of differences from CoreDNS in `docs/differences.md` is what the corpus says, no more and no less.
+//! The tables of differences from CoreDNS in `docs/differences.md` are what the two corpora say, no more and no less.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test")]
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use support::corpus::{Expect, cases};
@@ -27,6 +28,31 @@ The rules behind them:
 |---|---|---|---|
 ";
 
+const PLUGINS: &str = "
+## Plugins
+
+Made from `tests/plugin-corpus/differences.txt`; in every other case of that corpus replies, log lines, metrics and what is refused
+are CoreDNS's. `tests/plugin-corpus/check BINARY` holds a server to it. Cases of plugins that are not supported yet are left out:
+`docs/plugins.md` names those.
+
+| headless-dns | cases |
+|---|---|
+";
+
+/// What is different on purpose, each reason with its cases.
+fn of_plugins() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let listed = include_str!("plugin-corpus/differences.txt");
+    let mut reasons: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for line in listed.lines().filter(|line| !line.starts_with('#')) {
+        if let Some((case, reason)) = line.split_once(' ')
+            && !reason.ends_with("not supported yet")
+        {
+            reasons.entry(reason).or_default().push(case);
+        }
+    }
+    reasons
+}
+
 fn short(expect: &Expect) -> String {
     let data: Vec<_> = expect
         .answer
@@ -41,7 +67,7 @@ fn short(expect: &Expect) -> String {
 }
 
 #[test]
-fn the_documented_differences_are_those_of_the_corpus() {
+fn the_documented_differences_are_those_of_the_corpora() {
     let mut table = HEAD.to_owned();
     for case in cases() {
         let Some(ours) = &case.ours else {
@@ -62,6 +88,10 @@ fn the_documented_differences_are_those_of_the_corpus() {
             short(&ours.expect)
         )
         .unwrap();
+    }
+    table.push_str(PLUGINS);
+    for (reason, cases) in of_plugins() {
+        writeln!(table, "| {reason} | `{}` |", cases.join("`, `")).unwrap();
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differences.md");
     #[expect(clippy::disallowed_methods, reason = "how the file is made anew")]
