@@ -67,3 +67,39 @@ pub(crate) fn own_status(field: &str) -> Option<String> {
     let value = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(value.trim().to_owned())
 }
+
+/// How much address space this process may have, in octets.
+pub(crate) fn most_memory() -> u64 {
+    getrlimit(Resource::RLIMIT_AS).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// The octets that the network of this process has received and sent (`IpExt` of proc_pid_net(5)); 0 where the system does
+/// not say it.
+pub(crate) fn network_octets() -> (u64, u64) {
+    let said = std::fs::read_to_string("/proc/self/net/netstat").unwrap_or_default();
+    octets_in(&said).unwrap_or_default()
+}
+
+/// A line of names, and below it a line of numbers.
+fn octets_in(netstat: &str) -> Option<(u64, u64)> {
+    let mut lines = netstat.lines().filter(|line| line.starts_with("IpExt:"));
+    let (names, numbers) = (lines.next()?, lines.next()?);
+    let value = |wanted: &str| {
+        let at = names.split(' ').position(|name| name == wanted)?;
+        numbers.split(' ').nth(at)?.parse().ok()
+    };
+    Some((value("InOctets")?, value("OutOctets")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn octets_are_found_by_name() {
+        let said =
+            "TcpExt: A B\nTcpExt: 1 2\nIpExt: InNoRoutes InOctets OutOctets X\nIpExt: 0 7 9 3\n";
+        assert_eq!(octets_in(said), Some((7, 9)));
+        assert_eq!(octets_in("IpExt: InOctets\nIpExt: 1\n"), None);
+    }
+}

@@ -1,6 +1,8 @@
 //! The Corefiles that Kubernetes distributions run with: each loads as it is, and answers what its users ask.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+#[path = "corefiles/scrape.rs"]
+mod scrape;
 mod support;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,9 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corefiles");
 
 /// The servers outside, by the address that Corefiles know them by: where they are here.
 type Outside = BTreeMap<String, SocketAddr>;
+
+/// A name for which every server outside fails.
+const BROKEN: &str = "broken.example.";
 
 /// Starts the servers of `upstreams.txt`.
 async fn outside() -> Outside {
@@ -62,9 +67,11 @@ fn reply(packet: &[u8], records: &[Record]) -> Vec<u8> {
     let below = |record: &Record| query.name().zone_of(&record.name);
     message.metadata.message_type = MessageType::Response;
     message.metadata.recursion_available = true;
-    if !records.iter().any(below) {
-        message.metadata.response_code = ResponseCode::NXDomain;
-    }
+    message.metadata.response_code = match () {
+        () if *query.name() == Name::from_ascii(BROKEN).unwrap() => ResponseCode::ServFail,
+        () if records.iter().any(below) => ResponseCode::NoError,
+        () => ResponseCode::NXDomain,
+    };
     let fits = own
         .into_iter()
         .filter(|record| record.record_type() == query.query_type());

@@ -69,17 +69,38 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server that owes an answer may be silent; longer than a watch lasts, which the server ends.
 const SILENCE: Duration = Duration::from_secs(35);
 
+/// A request that has been answered, or has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent<'a> {
+    /// The HTTP method.
+    pub method: &'a str,
+    /// The server, as its URL names it: host, and port where it has one.
+    pub host: &'a str,
+    /// The status code; `None`: there was no answer.
+    pub code: Option<u16>,
+}
+
+/// Who is told of every request.
+pub type Listener = Arc<dyn Fn(Sent<'_>) + Send + Sync>;
+
 /// Makes a client, which reads its credentials again when the server refuses them.
 ///
 /// # Errors
 /// Where the configuration cannot be used; that the server does not answer is no error here.
-pub async fn connect(server: &ApiServer) -> Result<Client, ApiError> {
+pub async fn connect(server: &ApiServer, listener: Option<Listener>) -> Result<Client, ApiError> {
     let workers = Arc::new(Workers::start().map_err(ApiError::Workers)?);
-    let (renewing, ns) = renewing::Renewing::start(server.clone(), workers).await?;
+    let (renewing, ns) = renewing::Renewing::start(server.clone(), workers, listener).await?;
     Ok(Client::new(renewing, ns))
 }
 
-async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
+/// A client, and the host that it talks to.
+#[derive(Clone)]
+struct Made {
+    client: Client,
+    host: Arc<str>,
+}
+
+async fn connect_once(server: &ApiServer) -> Result<Made, ApiError> {
     let mut config = match server {
         ApiServer::Ambient => ambient().await?,
         ApiServer::Kubeconfig { file, context } => from_file(file, context.clone()).await?,
@@ -111,7 +132,10 @@ async fn connect_once(server: &ApiServer) -> Result<Client, ApiError> {
     config.reset_reader_on_write = true;
     // Watches and reconciles have their own back-off; kube's retries below it would take minutes.
     config.default_retry = false;
-    Client::try_from(config).map_err(ApiError::Client)
+    let host = config.cluster_url.authority().map_or("", |it| it.as_str());
+    let host = host.into();
+    let client = Client::try_from(config).map_err(ApiError::Client)?;
+    Ok(Made { client, host })
 }
 
 /// A token's file may end in a line feed, as client-go reads it; kube does not.

@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use http::{Request, Response, StatusCode};
-use kube::Client;
 use kube::client::Body;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::workers::{Workers, broken};
-use super::{ApiError, connect_once};
+use super::{ApiError, Listener, Made, Sent, connect_once};
 use crate::apiserver::ApiServer;
 
 /// How long a request may take until its answer begins: what the client allows, and what a credential plugin takes.
@@ -46,6 +45,7 @@ pub(super) struct Renewing {
     server: ApiServer,
     workers: Arc<Workers>,
     current: Arc<Mutex<Current>>,
+    listener: Option<Listener>,
     /// Whoever renews.
     gate: Arc<tokio::sync::Mutex<()>>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Renewing {
 #[derive(Default)]
 struct Current {
     /// `None`: none could be made yet.
-    client: Option<Client>,
+    client: Option<Made>,
     /// How many clients there were before it.
     number: u64,
     /// How many renewals hang.
@@ -64,7 +64,7 @@ struct Current {
     said: Option<Instant>,
 }
 
-type Made = Result<Client, ApiError>;
+type Outcome = Result<Made, ApiError>;
 
 impl Renewing {
     /// Makes the first client, and returns its namespace too. Where credentials do not come in time, requests wait for
@@ -72,17 +72,19 @@ impl Renewing {
     pub(super) async fn start(
         server: ApiServer,
         workers: Arc<Workers>,
+        listener: Option<Listener>,
     ) -> Result<(Self, String), ApiError> {
         let renewing = Self {
             server,
             workers,
             current: Arc::default(),
+            listener,
             gate: Arc::default(),
         };
         match renewing.make(START).await {
-            Some(Ok(client)) => {
-                let ns = client.default_namespace().to_owned();
-                renewing.lock().client = Some(client);
+            Some(Ok(made)) => {
+                let ns = made.client.default_namespace().to_owned();
+                renewing.lock().client = Some(made);
                 Ok((renewing, ns))
             }
             Some(Err(error)) => Err(error),
@@ -97,7 +99,7 @@ impl Renewing {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn current(&self) -> (Option<Client>, u64) {
+    fn current(&self) -> (Option<Made>, u64) {
         let current = self.lock();
         (current.client.clone(), current.number)
     }
@@ -127,15 +129,26 @@ impl Renewing {
 
     async fn send_with(
         &self,
-        client: Option<Client>,
+        made: Option<Made>,
         request: Request<Body>,
     ) -> Result<Response<Body>, kube::Error> {
-        let Some(client) = client else {
+        let Some(Made { client, host }) = made else {
             return Err(kube::Error::Service(NoCredentials.into()));
         };
+        let method = request.method().clone();
         let sent = async move { client.send(request).await };
         let sent = self.workers.run(HEAD, sent).await;
-        sent.map_err(|error| kube::Error::Service(error.into()))?
+        let answer = sent
+            .map_err(|error| kube::Error::Service(error.into()))
+            .flatten();
+        if let Some(listener) = &self.listener {
+            listener(Sent {
+                method: method.as_str(),
+                host: &host,
+                code: answer.as_ref().ok().map(|answer| answer.status().as_u16()),
+            });
+        }
+        answer
     }
 
     /// Replaces the client of that number; where no new client can be made, the old one stays.
@@ -152,7 +165,7 @@ impl Renewing {
     }
 
     /// Makes a client; `None`: that hangs, and its outcome is taken when it comes.
-    async fn make(&self, most: Duration) -> Option<Made> {
+    async fn make(&self, most: Duration) -> Option<Outcome> {
         let server = self.server.clone();
         let making = self
             .workers
@@ -161,7 +174,7 @@ impl Renewing {
             Ok(making) => making,
             Err(error) => return Some(Err(ApiError::Workers(error))),
         };
-        let whole = |made: Result<Made, JoinError>| match made {
+        let whole = |made: Result<Outcome, JoinError>| match made {
             Ok(made) => made,
             Err(error) => Err(ApiError::Workers(broken(error))),
         };
@@ -183,12 +196,12 @@ impl Renewing {
         None
     }
 
-    fn take(&self, made: Made) {
+    fn take(&self, made: Outcome) {
         let (now, mut current) = (Instant::now(), self.lock());
         match made {
-            Ok(client) => {
+            Ok(made) => {
                 debug!("credentials read again");
-                current.client = Some(client);
+                current.client = Some(made);
                 current.number += 1;
                 current.next = None;
                 current.said = None;

@@ -50,7 +50,7 @@ impl Reconcile {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let stop = stop_signal(Program::Server)?;
         let server = server(self.kubeconfig);
-        let connect = async move || api::connect(&server).await;
+        let connect = async move || api::connect(&server, None).await;
         let Some(client) = unless_stopped(&stop, connect).await? else {
             return Ok(());
         };

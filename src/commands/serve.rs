@@ -166,7 +166,11 @@ async fn supervise(
         // Who asks for what is there already wants it as new: what caches keep goes, as in CoreDNS.
         let anew = asked && now == seen;
         seen = now;
-        match replace(&mut running, start, signals, anew).await {
+        let replaced = replace(&mut running, start, signals, anew).await;
+        running
+            .kept
+            .show_content(seen.as_deref().unwrap_or_default());
+        match replaced {
             Ok(()) => info!("the Corefile has been read again"),
             Err(why) => {
                 running.kept.count_failure();

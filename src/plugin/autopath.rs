@@ -12,6 +12,7 @@ use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{Query, Question};
 use crate::message::record;
 use crate::message::reply::{Composed, ResponseCode};
+use crate::metrics::Metrics;
 use crate::name::{Name, Origin, Origins, join};
 
 /// `autopath [ZONES...] RESOLV-CONF|@kubernetes`.
@@ -62,6 +63,7 @@ impl Link for Spec {
             origins,
             search,
             cluster,
+            metrics: Arc::clone(&parts.metrics),
         }))
     }
 }
@@ -105,6 +107,7 @@ struct Autopath {
     search: Search,
     /// The block's cluster, where search lists come from it.
     cluster: Option<Cluster>,
+    metrics: Arc<Metrics>,
 }
 
 impl Plugin for Autopath {
@@ -172,6 +175,8 @@ impl Autopath {
                 Ok(reply) => {
                     let reply = answer_as_asked(query, reply.into_composed(&asked.question));
                     if reply.rcode != ResponseCode::NXDomain {
+                        let counter = &self.metrics.autopath;
+                        counter.with_label_values(&[next.server()]).inc();
                         return Ok(reply.into());
                     }
                     denied = denied.or(Some(reply));

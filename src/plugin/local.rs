@@ -1,18 +1,20 @@
 //! `local`: names and addresses of this machine alone, which must not be asked of anybody else (RFC 6303, RFC 6761).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::block::Block;
+use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::record::{self, Record};
 use crate::message::reply::{Composed, ResponseCode};
-use crate::name::{Name, Origins, absolute};
+use crate::metrics::Metrics;
+use crate::name::{Name, Origins, Qname, absolute};
 
 pub(super) const PLUGIN: Registration = Registration {
     name: "local",
@@ -25,8 +27,9 @@ const TTL: u32 = 604_800;
 /// What is answered here besides `localhost`.
 const ZONES: [&str; 3] = ["127.in-addr.arpa", "0.in-addr.arpa", "255.in-addr.arpa"];
 
+/// What the directive says.
 #[derive(Clone, Debug)]
-struct Local {
+struct Spec {
     localhost: Origins,
     reverse: Origins,
     /// `localhost.` followed by anything is answered too: it comes from a search list.
@@ -37,7 +40,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     let directive = directives.only()?;
     directive.no_args()?;
     let reverse: Vec<Name> = ZONES.iter().map(|zone| named(zone)).collect();
-    let local = Local {
+    let local = Spec {
         localhost: vec![named("localhost")].into(),
         reverse: reverse.into(),
         prefix: prefix(directive)?,
@@ -62,15 +65,35 @@ fn prefix(directive: &Directive) -> Result<bool, CorefileError> {
     Ok(prefix)
 }
 
-impl Local {
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        Ok(Arc::new(Local {
+            spec: self.clone(),
+            metrics: Arc::clone(&parts.metrics),
+        }))
+    }
+}
+
+/// The handler.
+struct Local {
+    spec: Spec,
+    metrics: Arc<Metrics>,
+}
+
+impl Spec {
     fn answer(&self, question: &Question) -> Option<Composed> {
         let qname = &question.qname;
         let owner = qname.to_name(0);
         if let Some((zone, _)) = self.reverse.of(qname) {
             return Some(reverse(owner, &zone.name, question.qtype));
         }
-        let is_local = self.localhost.cover(qname) || self.prefix && qname.is(0, b"localhost");
-        is_local.then(|| localhost(owner, question.qtype))
+        self.is_localhost(qname)
+            .then(|| localhost(owner, question.qtype))
+    }
+
+    /// Whether the name is `localhost`, or that with something before it or behind it.
+    fn is_localhost(&self, qname: &Qname) -> bool {
+        self.localhost.cover(qname) || self.prefix && qname.is(0, b"localhost")
     }
 }
 
@@ -129,7 +152,11 @@ fn soa(zone: Name) -> Record {
 
 impl Plugin for Local {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        match self.answer(&query.question) {
+        let qname = &query.question.qname;
+        if self.spec.is_localhost(qname) && qname.len() > 1 {
+            self.metrics.localhost.inc();
+        }
+        match self.spec.answer(&query.question) {
             Some(reply) => futures::future::ready(Ok(reply.into())).boxed(),
             None => next.handle(query),
         }

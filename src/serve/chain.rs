@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::{Ambient, Watched};
 use crate::admin::Readiness;
-use crate::api::{self, ApiError, Client};
+use crate::api::{self, ApiError, Client, Listener};
 use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
 use crate::metrics::Metrics;
@@ -34,7 +34,7 @@ pub(super) async fn chain(
         ..Parts::default()
     };
     if let Some(spec) = &block.kubernetes {
-        let started = self::stanza(spec, api, readiness).await?;
+        let started = self::stanza(spec, api, readiness, metrics).await?;
         parts.cluster = Some(Cluster {
             zone: Arc::clone(&started.watches.zone),
             view: Arc::new(View {
@@ -73,11 +73,14 @@ async fn stanza(
     spec: &Stanza,
     api: &Ambient,
     readiness: &Readiness,
+    metrics: &Arc<Metrics>,
 ) -> Result<Watched, CorefileError> {
-    let client = client(spec, api).await.map_err(|error| {
-        let problem = whole(&error);
-        spec.api_token.error(problem, "an API server to watch")
-    })?;
+    let client = client(spec, api, Some(counting(metrics)))
+        .await
+        .map_err(|error| {
+            let problem = whole(&error);
+            spec.api_token.error(problem, "an API server to watch")
+        })?;
     let watches = Watches::start(&client, &options(spec));
     Ok(Watched {
         watches,
@@ -87,12 +90,27 @@ async fn stanza(
 }
 
 /// A client of the API server that a stanza names, or of the one that all others have.
-pub(super) async fn client(spec: &Stanza, api: &Ambient) -> Result<Client, ApiError> {
+pub(super) async fn client(
+    spec: &Stanza,
+    api: &Ambient,
+    listener: Option<Listener>,
+) -> Result<Client, ApiError> {
     match (&spec.api, api) {
         (ApiServer::Ambient, Ambient::Client(client)) => Ok(client.clone()),
-        (ApiServer::Ambient, Ambient::Server(server)) => api::connect(server).await,
-        (named, _) => api::connect(named).await,
+        (ApiServer::Ambient, Ambient::Server(server)) => api::connect(server, listener).await,
+        (named, _) => api::connect(named, listener).await,
     }
+}
+
+/// Counts requests to API servers, under client-go's labels.
+fn counting(metrics: &Arc<Metrics>) -> Listener {
+    let requests = metrics.api_requests.clone();
+    Arc::new(move |sent| {
+        let code = sent.code.map(|code| code.to_string());
+        let code = code.unwrap_or_else(|| "<error>".to_owned());
+        let labels = [code.as_str(), sent.method, sent.host];
+        requests.with_label_values(&labels).inc();
+    })
 }
 
 /// What a stanza watches.

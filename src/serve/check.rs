@@ -160,7 +160,7 @@ fn verdict(
 /// What is wrong with how a stanza, or the command line, names an API server. That none is named is not wrong: the file
 /// may be meant for a cluster.
 async fn unreachable(stanza: &Stanza, ambient: &Ambient) -> Option<CorefileError> {
-    let error = client(stanza, ambient).await.err()?;
+    let error = client(stanza, ambient, None).await.err()?;
     let is_named = !matches!(error, ApiError::Ambient { .. });
     is_named.then(|| {
         let problem = whole(&error);
@@ -175,7 +175,7 @@ async fn granted(stanza: &Stanza, ambient: &Ambient) -> Vec<Granted> {
         .into_iter()
         .flat_map(rights)
         .collect();
-    let client = client(stanza, ambient).await;
+    let client = client(stanza, ambient, None).await;
     let mut answers = Vec::new();
     for right in needed {
         let granted = match &client {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use ring::digest;
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -86,10 +87,22 @@ impl Kept {
         self.carried = Arc::default();
     }
 
+    /// Shows a hash of what was read last.
+    pub fn show_content(&self, content: &str) {
+        if let Some(metrics) = &self.metrics {
+            let hash = digest::digest(&digest::SHA512, content.as_bytes());
+            let octets = hash.as_ref().iter();
+            let value: String = octets.map(|octet| format!("{octet:02x}")).collect();
+            metrics.reload.version.reset();
+            let labels = ["sha512", value.as_str()];
+            metrics.reload.version.with_label_values(&labels).set(1.0);
+        }
+    }
+
     /// Counts a server that was to take over and could not.
     pub fn count_failure(&self) {
         if let Some(metrics) = &self.metrics {
-            metrics.reload_failed.inc();
+            metrics.reload.failed.inc();
         }
     }
 }
@@ -452,7 +465,11 @@ async fn bind_probes(
             && !seen.contains(&("metrics", address))
         {
             let metrics = Arc::clone(metrics);
-            bound.push(binder.metrics(address, move || metrics.text()).await?);
+            let text = move || {
+                observed::process(&metrics.process);
+                metrics.text()
+            };
+            bound.push(binder.metrics(address, text).await?);
             seen.push(("metrics", address));
         }
         if let Some(health) = &block.health

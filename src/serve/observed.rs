@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::sockets::reachable;
 use crate::endpoint::{Kind, Service};
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{Health, Metrics, Process};
+use crate::process;
 use crate::store::Change;
 
 /// Notes how long each change of a slice took from its cause until it is answered, as long as there are changes.
@@ -53,6 +55,22 @@ fn seconds_since(micros: i64) -> f64 {
         .unwrap_or_default();
     let since = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
     now.saturating_sub(since).as_secs_f64()
+}
+
+/// Notes what the system says of this process.
+pub(super) fn process(noted: &Process) {
+    let (received, sent) = process::network_octets();
+    for (counter, now) in [(&noted.received, received), (&noted.sent, sent)] {
+        counter.inc_by(now.saturating_sub(counter.get()));
+    }
+    #[expect(clippy::cast_precision_loss, reason = "as client_golang shows it")]
+    noted.most_memory.set(process::most_memory() as f64);
+    if let Ok(runtime) = Handle::try_current() {
+        let tasks = runtime.metrics().num_alive_tasks();
+        noted
+            .tasks
+            .set(u32::try_from(tasks).unwrap_or(u32::MAX).into());
+    }
 }
 
 /// How often the server's health is looked at, and how long that may take: CoreDNS's.

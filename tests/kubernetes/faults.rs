@@ -326,7 +326,7 @@ async fn too_many_requests(programs: Programs) {
         file: world.plane.path("serve.kubeconfig"),
         context: None,
     };
-    let busy = FakeApi::before_server(&api::connect(&server).await.unwrap());
+    let busy = FakeApi::before_server(&api::connect(&server, None).await.unwrap());
     let names = Names::of(Ambient::Client(busy.client())).await;
     let stable = ["10.0.0.1".to_owned()];
     names.until(STABLE, RecordType::A, &stable).await;

@@ -249,7 +249,7 @@ async fn compare(programs: Programs) {
     let embedded = Asked {
         programs: &programs,
         kubeconfig: &file,
-        client: api::connect(&embedded).await.unwrap(),
+        client: api::connect(&embedded, None).await.unwrap(),
     };
     let real = Asked {
         programs: &programs,

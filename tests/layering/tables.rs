@@ -142,6 +142,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "src/plugin"),
     ("resolv_conf", "src/plugin"),
+    ("ring", "src/serve"),
     (
         "rustls",
         "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",

@@ -181,12 +181,11 @@ impl ControlPlane {
         authority::write(&authority, folder.path());
         let etcd = start_etcd(programs, &ports, folder.path());
         let kubeconfig = write_admin(&authority, ports[2].number, folder.path());
-        let client = api::connect(&ApiServer::Kubeconfig {
+        let server = ApiServer::Kubeconfig {
             file: kubeconfig,
             context: None,
-        })
-        .await
-        .unwrap();
+        };
+        let client = api::connect(&server, None).await.unwrap();
         let mut plane = Self {
             programs: programs.clone(),
             options,
@@ -303,7 +302,7 @@ impl ControlPlane {
     /// Has etcd forget all history: watches from before get 410.
     pub async fn compact(&self) {
         let url = format!("http://127.0.0.1:{}", self.ports[0].number);
-        let etcd = api::connect(&ApiServer::Endpoint { url, tls: None })
+        let etcd = api::connect(&ApiServer::Endpoint { url, tls: None }, None)
             .await
             .unwrap();
         let call = async |path: &str, body: serde_json::Value| {

@@ -31,6 +31,10 @@ use store::{Entry, Key, Store};
 /// The TTL of replies that are of no kind, and of failures.
 const OTHER_TTL: u32 = 5;
 
+/// What metrics call the two kinds of replies that are kept.
+const SUCCESS: &str = "success";
+const DENIAL: &str = "denial";
+
 /// The handler. What is fetched after the reply shares it.
 #[derive(Clone)]
 pub(super) struct Cache(Arc<Shared>);
@@ -151,7 +155,7 @@ impl Cache {
             },
             Found::Nothing => {
                 let handled = next.handle(&upstream(query)).await;
-                let passed = self.pass(query, handled?);
+                let passed = self.pass(query, handled?, &server);
                 self.show_entries(&server);
                 passed
             }
@@ -166,7 +170,7 @@ impl Cache {
         (stale, timeout): (Stale, Option<Duration>),
         next: Next<'_>,
     ) -> Handled {
-        let (cache, asked) = (self.clone(), query.clone());
+        let (cache, asked, server) = (self.clone(), query.clone(), Arc::clone(next.server()));
         let Some(next) = next.detached() else {
             return Ok(again(query, entry, stale.ttl));
         };
@@ -175,7 +179,8 @@ impl Cache {
             let reply = next.handle(upstream(&asked)).await.ok()?;
             let rcode = reply.rcode();
             let came = matches!(rcode, ResponseCode::NoError | ResponseCode::NXDomain);
-            came.then(|| cache.pass(&asked, reply)).and_then(Result::ok)
+            came.then(|| cache.pass(&asked, reply, &server))
+                .and_then(Result::ok)
         });
         let in_time = match timeout {
             Some(timeout) => tokio::time::timeout(timeout, asking).await.ok(),
@@ -202,15 +207,15 @@ impl Cache {
 
     fn count_hit(&self, entry: &Entry, server: &str) {
         let kind = match entry.kind {
-            Kind::Success | Kind::Referral => "success",
-            Kind::Denial | Kind::Failure | Kind::Incomplete | Kind::Other => "denial",
+            Kind::Success | Kind::Referral => SUCCESS,
+            Kind::Denial | Kind::Failure | Kind::Incomplete | Kind::Other => DENIAL,
         };
         let labels = [server, kind, &self.0.zones, ""];
         self.0.metrics.cache.hits.with_label_values(&labels).inc();
     }
 
     fn show_entries(&self, server: &str) {
-        for (kind, store) in [("success", &self.0.success), ("denial", &self.0.denial)] {
+        for (kind, store) in [(SUCCESS, &self.0.success), (DENIAL, &self.0.denial)] {
             let labels = [server, kind, &self.0.zones, ""];
             let gauge = self.0.metrics.cache.entries.with_label_values(&labels);
             gauge.set(f64::from(u32::try_from(store.len()).unwrap_or(u32::MAX)));
@@ -262,6 +267,7 @@ impl Cache {
 
     /// Fetches a reply anew, after its client has had the old one.
     fn refresh(&self, query: &Query, entry: &Arc<Entry>, next: Next<'_>) {
+        let server = Arc::clone(next.server());
         let Some(next) = next.detached().filter(|_| entry.begin_refresh()) else {
             return;
         };
@@ -271,20 +277,22 @@ impl Cache {
                 && reply.rcode() != ResponseCode::ServFail
             {
                 // The client has its reply.
-                let _passed = cache.pass(&query, reply);
+                let _passed = cache.pass(&query, reply, &server);
             }
             entry.end_refresh();
         });
     }
 
     /// Keeps a reply where it may be kept; what is passed on has the TTL that its kind may have.
-    fn pass(&self, query: &Query, reply: Reply) -> Handled {
+    fn pass(&self, query: &Query, reply: Reply, server: &str) -> Handled {
         let spec = &self.0.spec;
         let is_transfer = matches!(reply, Reply::Transfer(_));
         if is_transfer || reply.has_ttls_within(spec.bounds()) {
             return Ok(reply);
         }
         let Some(mut composed) = reply.clone().into_composed(&query.question) else {
+            let labels = [server, &self.0.zones, ""];
+            self.0.metrics.cache.drops.with_label_values(&labels).inc();
             return Ok(reply);
         };
         let kind = Kind::of(&query.question, &composed);
@@ -299,13 +307,13 @@ impl Cache {
             set_ttl(&mut composed, ttl);
         }
         if !composed.is_live {
-            self.keep(query, &composed, (kind, ttl));
+            self.keep(query, &composed, (kind, ttl), server);
         }
         composed.authentic_data &= knows_ad(query);
         Ok(composed.into())
     }
 
-    fn keep(&self, query: &Query, reply: &Composed, (kind, ttl): (Kind, u32)) {
+    fn keep(&self, query: &Query, reply: &Composed, (kind, ttl): (Kind, u32), server: &str) {
         let Shared {
             spec,
             success,
@@ -316,27 +324,37 @@ impl Cache {
         let (key, now) = (Key::of(query), Instant::now());
         let entry = |ttl| Arc::new(Entry::new(reply.clone(), (kind, ttl), now));
         let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
-        match kind {
+        let evicted = match kind {
             Kind::Success | Kind::Referral if !spec.no_success.cover(qname) => {
                 denial.remove(&key);
-                success.insert(key, entry(ttl));
+                success.insert(key, entry(ttl)).then_some(SUCCESS)
             }
             Kind::Denial if !spec.no_denial.cover(qname) => {
                 if !prefers_old {
                     success.remove(&key);
                 }
-                denial.insert(key, entry(ttl));
+                denial.insert(key, entry(ttl)).then_some(DENIAL)
             }
             Kind::Failure if !spec.servfail.is_zero() && !spec.no_denial.cover(qname) => {
                 let seconds = u32::try_from(spec.servfail.as_secs()).unwrap_or(OTHER_TTL);
-                denial.insert(key, entry(seconds.max(1)));
+                let entry = entry(seconds.max(1));
+                denial.insert(key, entry).then_some(DENIAL)
             }
             Kind::Success
             | Kind::Denial
             | Kind::Failure
             | Kind::Referral
             | Kind::Incomplete
-            | Kind::Other => {}
+            | Kind::Other => None,
+        };
+        if let Some(kind) = evicted {
+            let labels = [server, kind, &self.0.zones, ""];
+            self.0
+                .metrics
+                .cache
+                .evictions
+                .with_label_values(&labels)
+                .inc();
         }
     }
 }

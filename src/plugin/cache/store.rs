@@ -138,16 +138,18 @@ impl Store {
         self.lock().get(key).cloned()
     }
 
-    /// Keeps an entry; where there is no room, any other goes.
-    pub(super) fn insert(&self, key: Key, entry: Arc<Entry>) {
+    /// Keeps an entry; where there is no room, any other goes, which is said.
+    pub(super) fn insert(&self, key: Key, entry: Arc<Entry>) -> bool {
         let mut entries = self.lock();
-        if entries.len() >= self.room && !entries.contains_key(&key) {
+        let is_full = entries.len() >= self.room && !entries.contains_key(&key);
+        if is_full {
             let any = rand::rng().random_range(0..entries.len().max(1));
             entries.swap_remove_index(any);
         }
         if self.room > 0 {
             entries.insert(key, entry);
         }
+        is_full
     }
 
     pub(super) fn len(&self) -> usize {
@@ -177,9 +179,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_there_is_no_room_another_goes_and_a_name_is_one_in_any_case() {
         let (store, now) = (Store::new(2), Instant::now());
-        for qname in ["a.test", "B.test", "b.TEST", "c.test"] {
-            store.insert(key(qname), entry(5, now));
-        }
+        let names = ["a.test", "B.test", "b.TEST", "c.test"];
+        let evicted = names.map(|qname| store.insert(key(qname), entry(5, now)));
+        assert_eq!(evicted, [false, false, false, true]);
         assert!(store.get(&key("C.test")).is_some());
         let others = ["a.test", "b.test"].map(|qname| store.get(&key(qname)).is_some());
         assert_eq!(others.iter().filter(|there| **there).count(), 1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-use super::peer::wrong;
+use super::error::wrong;
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
 

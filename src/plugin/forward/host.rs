@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Target;
-use super::peer::{Limits, Peer, Way};
+use super::peer::{Peer, Way};
+use super::pool::Limits;
 use crate::corefile::{CorefileError, Token};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::reply::Composed;

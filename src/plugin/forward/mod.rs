@@ -1,6 +1,7 @@
 //! `forward`: names elsewhere, asked of upstreams.
 
 mod datagrams;
+mod error;
 mod flights;
 mod host;
 mod peer;
@@ -11,7 +12,6 @@ mod tls;
 mod upstream;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use host::Host;
-pub use peer::Limits;
+pub use pool::Limits;
 pub(super) use spec::PLUGIN;
 pub use spec::{Policy, Spec};
 pub use target::Target;
@@ -168,7 +168,7 @@ impl Forward {
                 Ok(wire) => return Some(wire),
                 Err(error) => {
                     *last = failure(upstream, &error);
-                    if peer::is_wrong(&error) {
+                    if error::is_wrong(&error) {
                         return None;
                     }
                     upstream::check_until_up(upstream);
@@ -187,7 +187,7 @@ impl Forward {
 
 /// What `errors` says of an upstream; a reply to another question is FORMERR for the client, as in CoreDNS.
 fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
-    let rcode = if peer::is_wrong(error) {
+    let rcode = if error::is_wrong(error) {
         ResponseCode::FormErr
     } else {
         ResponseCode::ServFail
@@ -195,20 +195,7 @@ fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
     let address = upstream.peer.address;
     Failure {
         rcode,
-        why: words(address, error).into(),
-    }
-}
-
-/// Go's words where it has some for the error, as people's parsers know them.
-fn words(address: SocketAddr, error: &io::Error) -> String {
-    if error.kind() == io::ErrorKind::Other {
-        error.to_string()
-    } else if error.kind() == io::ErrorKind::TimedOut {
-        format!("read {address}: i/o timeout")
-    } else if error.kind() == io::ErrorKind::ConnectionRefused {
-        format!("dial tcp {address}: connect: connection refused")
-    } else {
-        format!("plugin/forward: no answer from {address}: {error}")
+        why: error::words(address, error).into(),
     }
 }
 

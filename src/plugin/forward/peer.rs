@@ -1,7 +1,7 @@
 //! One upstream on the network: a question over UDP, over TCP or over TLS, and the sockets that are kept for the next.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 use super::datagrams::Datagrams;
-use super::pool::{Kept, Pool};
+use super::error::{is_closed, wrong};
+use super::pool::{Kept, Limits, Pool};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
 use crate::metrics::Metrics;
@@ -20,21 +21,6 @@ use crate::metrics::Metrics;
 const CONNECT: Duration = Duration::from_secs(2);
 
 const TC: u8 = 0x02;
-
-/// What connections to an upstream may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// How long one question may wait for its answer.
-    pub read_timeout: Duration,
-    /// How long a connection without a question is kept.
-    pub expire: Duration,
-    /// How long any connection is kept; zero: as long as it is used.
-    pub max_age: Duration,
-    /// How many connections without a question are kept; 0: as many as are good.
-    pub max_idle: usize,
-    /// The address to ask from.
-    pub source: Option<IpAddr>,
-}
 
 /// TLS with an upstream: what it is trusted by, and the name that its certificate must have.
 #[derive(Clone)]
@@ -198,14 +184,6 @@ async fn in_time<T>(time: Duration, it: impl Future<Output = io::Result<T>>) -> 
     ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-fn is_closed(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-    matches!(
-        error.kind(),
-        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
-    )
-}
-
 impl Connection {
     async fn ask(&mut self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
         let request = encode_query(id, query);
@@ -220,20 +198,4 @@ impl Connection {
             Received::Other => Err(io::Error::other("the reply cannot be read")),
         }
     }
-}
-
-/// A reply with our id that is to another question, or to none: whoever asked gets FORMERR.
-#[derive(Debug, thiserror::Error)]
-#[error("the reply is to another question")]
-struct WrongQuestion;
-
-pub(super) fn wrong() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, WrongQuestion)
-}
-
-/// Whether the reply was to another question.
-pub(super) fn is_wrong(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|error| error.is::<WrongQuestion>())
 }

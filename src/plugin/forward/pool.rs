@@ -1,13 +1,28 @@
 //! Sockets to an upstream that wait for the next question.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::peer::Limits;
-
 /// How many are kept where the file does not say it: enough for whoever asks much, and far from all that a process may open.
 const MOST: usize = 256;
+
+/// What connections to an upstream may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How long one question may wait for its answer.
+    pub read_timeout: Duration,
+    /// How long a connection without a question is kept.
+    pub expire: Duration,
+    /// How long any connection is kept; zero: as long as it is used.
+    pub max_age: Duration,
+    /// How many connections without a question are kept; 0: as many as are good.
+    pub max_idle: usize,
+    /// The address to ask from.
+    pub source: Option<IpAddr>,
+}
 
 /// Those of one kind.
 pub(super) struct Pool<T>(Mutex<Vec<Kept<T>>>);

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::peer::{Encrypted, Limits};
+use super::peer::Encrypted;
+use super::pool::Limits;
 use super::target::{DNS_PORT, Target, address};
 use super::tls::{self, Tls};
 use super::{Check, Host};

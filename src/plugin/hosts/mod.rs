@@ -4,7 +4,7 @@ mod table;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -124,7 +124,8 @@ fn ttl(property: &Directive) -> Result<u32, CorefileError> {
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        let entries = parts.metrics.hosts_entries.with_label_values(&[&self.file]);
+        let entries = parts.metrics.hosts.entries.with_label_values(&[&self.file]);
+        let changed = parts.metrics.hosts.changed.clone();
         let (file, inline) = (self.file.clone(), self.inline.clone());
         let table = move |text: &str| {
             let table = Table::read(&format!("{text}\n{inline}"));
@@ -134,7 +135,10 @@ impl Link for Spec {
         let none = table("");
         let table = Watched::new(&self.file, self.reload, none, move |octets| match octets {
             // What of it is no UTF-8 is no name.
-            Ok(octets) => Some(table(&String::from_utf8_lossy(&octets))),
+            Ok(octets) => {
+                changed.set(last_change(&file));
+                Some(table(&String::from_utf8_lossy(&octets)))
+            }
             Err(error) => {
                 warn!(%file, %error, "a hosts file cannot be read");
                 (error.kind() == io::ErrorKind::NotFound).then(|| table(""))
@@ -145,6 +149,16 @@ impl Link for Spec {
             table,
         }))
     }
+}
+
+/// When a file was changed last, in seconds since 1970; 0 where it is gone.
+fn last_change(file: &str) -> f64 {
+    let changed = std::fs::metadata(file).and_then(|of_file| of_file.modified());
+    let since = changed.map(|at| {
+        at.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+    });
+    since.unwrap_or_default().as_secs_f64()
 }
 
 /// The handler.

@@ -1,13 +1,16 @@
 //! What is counted, under CoreDNS's names, labels and buckets, so that dashboards and alerts made for it work.
 
+mod maker;
+
 pub use prometheus::IntCounterVec;
-use prometheus::core::Collector;
 pub use prometheus::local::{LocalHistogram, LocalIntCounter as LocalCounter};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, Opts, Registry,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, Opts, Registry,
     TextEncoder, exponential_buckets,
 };
+
+use maker::Maker;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -21,16 +24,24 @@ pub struct Metrics {
     pub upstreams: Upstreams,
     /// Of `kubernetes`: how long a change takes from its cause to its answer, in seconds, by service_kind.
     pub programming: HistogramVec,
+    /// Of `kubernetes`: requests to API servers, by code, method and host.
+    pub api_requests: IntCounterVec,
     /// Of `health`.
     pub health: Health,
     /// Of `template`.
     pub template: Templates,
-    /// Of `hosts`: names and addresses, by hostsfile.
-    pub hosts_entries: GaugeVec,
+    /// Of `hosts`.
+    pub hosts: Hosts,
+    /// Of `local`: questions for names that begin or end with `localhost`.
+    pub localhost: IntCounter,
+    /// What is known of this process.
+    pub process: Process,
+    /// Of `autopath`: questions that it has answered itself, by server.
+    pub autopath: IntCounterVec,
     /// Panics that cost one query each.
     pub panics: IntCounter,
-    /// Reloads that failed.
-    pub reload_failed: IntCounter,
+    /// Of `reload`.
+    pub reload: Reload,
     /// Connections that there was no room for.
     pub turned_away: IntCounter,
 }
@@ -69,6 +80,10 @@ pub struct Cache {
     pub prefetches: IntCounterVec,
     /// Replies that were not fresh any more.
     pub stale: IntCounterVec,
+    /// Replies that are not kept, as they cannot be read.
+    pub drops: IntCounterVec,
+    /// Replies that had to go for others, by type too.
+    pub evictions: IntCounterVec,
 }
 
 /// Of `forward`.
@@ -86,6 +101,37 @@ pub struct Upstreams {
     pub all_down: IntCounter,
     /// Queries that came while `max_concurrent` others waited.
     pub rejected: IntCounter,
+}
+
+/// Of `hosts`.
+#[derive(Debug)]
+pub struct Hosts {
+    /// Names and addresses, by hostsfile.
+    pub entries: GaugeVec,
+    /// When the file was changed that was read last, in seconds since 1970.
+    pub changed: Gauge,
+}
+
+/// Of `reload`.
+#[derive(Debug)]
+pub struct Reload {
+    /// Reloads that failed.
+    pub failed: IntCounter,
+    /// What the last one has read: the kind of a hash, and its value.
+    pub version: GaugeVec,
+}
+
+/// What is known of this process, as far as `prometheus` does not ask for it itself.
+#[derive(Debug)]
+pub struct Process {
+    /// Octets that its network has received.
+    pub received: IntCounter,
+    /// Octets that its network has sent.
+    pub sent: IntCounter,
+    /// How much address space it may have, in octets.
+    pub most_memory: Gauge,
+    /// Tasks at work.
+    pub tasks: Gauge,
 }
 
 /// Of `health`, which asks itself.
@@ -108,69 +154,11 @@ pub struct Templates {
     pub bad_records: IntCounterVec,
 }
 
-/// Octets: CoreDNS's bounds.
-const SIZES: &[f64] = &[
-    0.0, 100.0, 200.0, 300.0, 400.0, 511.0, 1023.0, 2047.0, 4095.0, 8291.0, 16e3, 32e3, 48e3, 64e3,
-];
-
 const SERVER: &[&str] = &["server", "zone", "view"];
 const ZONES: &[&str] = &["server", "zones", "view"];
-const PROTO: &[&str] = &["server", "zone", "view", "proto"];
 const TYPED: &[&str] = &["server", "type", "zones", "view"];
 const CONNECTION: &[&str] = &["proxy_name", "to", "proto"];
 const UPSTREAM: &[&str] = &["proxy_name", "to"];
-
-/// Makes collectors, and keeps them.
-struct Maker(Registry);
-
-impl Maker {
-    /// Registers a collector. Two of one name would be an error in this file: then the second is not shown.
-    fn keep<C: Collector + Clone + 'static>(&self, collector: C) -> C {
-        self.own(collector.clone());
-        collector
-    }
-
-    fn own(&self, collector: impl Collector + 'static) {
-        let _known = self.0.register(Box::new(collector));
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
-        IntCounterVec::new(Opts::new(name, help), labels).map(|c| self.keep(c))
-    }
-
-    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        IntCounter::new(name, help).map(|c| self.keep(c))
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        GaugeVec::new(Opts::new(name, help), labels).map(|c| self.keep(c))
-    }
-
-    fn times(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
-        self.histograms(name, help, labels, exponential_buckets(0.000_25, 2.0, 16)?)
-    }
-
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: Vec<f64>,
-    ) -> prometheus::Result<HistogramVec> {
-        let opts = HistogramOpts::new(name, help).buckets(buckets);
-        HistogramVec::new(opts, labels).map(|c| self.keep(c))
-    }
-
-    fn sizes(&self, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
-        let opts = HistogramOpts::new(name, help).buckets(SIZES.to_vec());
-        HistogramVec::new(opts, PROTO).map(|c| self.keep(c))
-    }
-}
 
 /// With nothing counted yet.
 impl Default for Metrics {
@@ -203,21 +191,29 @@ impl Metrics {
                 &["service_kind"],
                 exponential_buckets(0.001, 2.0, 20)?,
             )?,
+            api_requests: make.counters(
+                "coredns_kubernetes_rest_client_requests_total",
+                "Requests to API servers.",
+                &["code", "method", "host"],
+            )?,
             health: Health::new(&make)?,
             template: Templates::new(&make)?,
-            hosts_entries: make.gauges(
-                "coredns_hosts_entries",
-                "Names and addresses of hosts files and of lines in the Corefile.",
-                &["hostsfile"],
+            hosts: Hosts::new(&make)?,
+            localhost: make.counter(
+                "coredns_local_localhost_requests_total",
+                "Questions for names that begin or end with `localhost`.",
+            )?,
+            process: Process::new(&make)?,
+            autopath: make.counters(
+                "coredns_autopath_success_total",
+                "Questions that were answered under a name of their search list.",
+                &["server"],
             )?,
             panics: make.counter(
                 "coredns_panics_total",
                 "Panics, each of which cost one query.",
             )?,
-            reload_failed: make.counter(
-                "coredns_reload_failed_total",
-                "Reloads that failed: the old configuration went on.",
-            )?,
+            reload: Reload::new(&make)?,
             turned_away: make.counter(
                 "headless_dns_connections_turned_away_total",
                 "TCP connections that there was no room for.",
@@ -290,6 +286,15 @@ impl Cache {
                 "coredns_cache_served_stale_total",
                 "Replies that were not fresh any more.",
             )?,
+            drops: counters(
+                "coredns_cache_drops_total",
+                "Replies that are not kept, as they cannot be read.",
+            )?,
+            evictions: make.counters(
+                "coredns_cache_evictions_total",
+                "Replies that had to go for others.",
+                TYPED,
+            )?,
         })
     }
 }
@@ -324,6 +329,61 @@ impl Upstreams {
             rejected: make.counter(
                 "coredns_forward_max_concurrent_rejects_total",
                 "Queries that came while max_concurrent others waited.",
+            )?,
+        })
+    }
+}
+
+impl Hosts {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            entries: make.gauges(
+                "coredns_hosts_entries",
+                "Names and addresses of hosts files and of lines in the Corefile.",
+                &["hostsfile"],
+            )?,
+            changed: make.gauge(
+                "coredns_hosts_reload_timestamp_seconds",
+                "When the hosts file was changed that was read last.",
+            )?,
+        })
+    }
+}
+
+impl Reload {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            failed: make.counter(
+                "coredns_reload_failed_total",
+                "Reloads that failed: the old configuration went on.",
+            )?,
+            version: make.gauges(
+                "coredns_reload_version_info",
+                "The hash of what the last reload has read.",
+                &["hash", "value"],
+            )?,
+        })
+    }
+}
+
+impl Process {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            received: make.counter(
+                "process_network_receive_bytes_total",
+                "Octets that the network of this process has received.",
+            )?,
+            sent: make.counter(
+                "process_network_transmit_bytes_total",
+                "Octets that the network of this process has sent.",
+            )?,
+            most_memory: make.gauge(
+                "process_virtual_memory_max_bytes",
+                "How much address space this process may have, in octets.",
+            )?,
+            tasks: make.gauge(
+                "go_goroutines",
+                "Tasks at work, under the name for which dashboards of CoreDNS ask.",
             )?,
         })
     }
