@@ -5,12 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
 use tracing::{debug, warn};
 
 /// How long a client may take for a request's head, and between two requests.
@@ -60,14 +62,25 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
 }
 
 async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
+    let asked = CancellationToken::new();
+    let notes = asked.clone();
+    let router = router.layer(MapRequestLayer::new(move |request: Request| {
+        notes.cancel();
+        request
+    }));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = pin!(served);
+    // Whoever has connected has come to ask: the first request is answered in any case.
+    let leaving = async {
+        shutdown.cancelled().await;
+        asked.cancelled().await;
+    };
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        () = shutdown.cancelled() => {
+        () = leaving => {
             served.as_mut().graceful_shutdown();
             served.await
         }
@@ -120,6 +133,18 @@ mod tests {
         task.await.unwrap();
         assert!(start.elapsed() < HEAD, "{:?}", start.elapsed());
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_connected_before_the_end_is_answered() {
+        let (address, stop, task) = server().await;
+        let mut early = TcpStream::connect(address).await.unwrap();
+        // Whoever is accepted later is answered, so the first one is accepted.
+        assert!(answer(send(address, REQUEST).await).await.ends_with("OK"));
+        stop.cancel();
+        early.write_all(REQUEST).await.unwrap();
+        assert!(answer(early).await.ends_with("OK"));
+        task.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

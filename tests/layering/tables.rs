@@ -174,7 +174,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "tokio_util",
         "src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
     ),
-    ("tower", "crates/cluster/src/server src/api src/watch"),
+    (
+        "tower",
+        "crates/cluster/src/server src/admin/http src/api src/watch",
+    ),
     (
         "tracing",
         "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
