@@ -264,6 +264,8 @@ pub struct Pod {
     pub name: Box<str>,
     /// Every address of the Pod (`status.podIPs`).
     pub addresses: Box<[IpAddr]>,
+    /// Its labels, by key, where somebody reads them.
+    pub labels: Box<[(Box<str>, Box<str>)]>,
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ fn fact(resource: Resource, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 ns: key.ns.clone(),
                 name: key.name.clone(),
                 addresses,
+                labels: Box::default(),
             })
         }
         Resource::Namespaces => Fact::Namespace,

@@ -128,12 +128,12 @@ impl Autopath {
         };
         let pods = zone.pods_at(query.route.client.ip().to_canonical());
         let origin = view.origins.of(&query.question.qname);
-        let (Some((ns, _)), Some((origin, _))) = (pods.first(), origin) else {
+        let (Some(pod), Some((origin, _))) = (pods.first(), origin) else {
             return Vec::new();
         };
         let apex = &origin.name;
         let of_pod = [
-            join(&[ns.as_bytes(), b"svc"], apex),
+            join(&[pod.ns.as_bytes(), b"svc"], apex),
             join(&[b"svc"], apex),
             Some(apex.clone()),
         ];

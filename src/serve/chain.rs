@@ -34,7 +34,18 @@ pub(super) async fn chain(
         ..Parts::default()
     };
     if let Some(spec) = &block.kubernetes {
-        let started = self::stanza(spec, api, readiness, metrics).await?;
+        let mut options = options(spec);
+        options.reading.pod_labels = block.links.iter().any(|(name, _)| *name == "metadata");
+        let client = client(spec, api, Some(counting(metrics)));
+        let client = client.await.map_err(|error| {
+            let problem = whole(&error);
+            spec.api_token.error(problem, "an API server to watch")
+        })?;
+        let started = Watched {
+            watches: Watches::start(&client, &options),
+            startup_timeout: spec.startup_timeout,
+            ready: readiness.token("kubernetes"),
+        };
         parts.cluster = Some(Cluster {
             zone: Arc::clone(&started.watches.zone),
             view: Arc::new(View {
@@ -69,26 +80,6 @@ pub(super) fn link(
     block.links[at].1.build(parts)
 }
 
-async fn stanza(
-    spec: &Stanza,
-    api: &Ambient,
-    readiness: &Readiness,
-    metrics: &Arc<Metrics>,
-) -> Result<Watched, CorefileError> {
-    let client = client(spec, api, Some(counting(metrics)))
-        .await
-        .map_err(|error| {
-            let problem = whole(&error);
-            spec.api_token.error(problem, "an API server to watch")
-        })?;
-    let watches = Watches::start(&client, &options(spec));
-    Ok(Watched {
-        watches,
-        startup_timeout: spec.startup_timeout,
-        ready: readiness.token("kubernetes"),
-    })
-}
-
 /// A client of the API server that a stanza names, or of the one that all others have.
 pub(super) async fn client(
     spec: &Stanza,
@@ -118,9 +109,10 @@ pub(super) fn options(spec: &Stanza) -> watch::Options {
     watch::Options {
         labels: spec.labels.clone(),
         namespace_labels: spec.namespace_labels.clone(),
-        slices: watch::wire::SliceOptions {
+        reading: watch::wire::Reading {
             endpoint_pod_names: spec.endpoint_pod_names,
             zonal: spec.view.zonal,
+            pod_labels: false,
         },
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,

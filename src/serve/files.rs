@@ -18,19 +18,10 @@ impl Source for Files {
     }
 
     fn glob(&self, from: &str, pattern: &str) -> Vec<String> {
-        let full = beside(from, pattern);
-        let (Some(dir), Some(name)) = (full.parent(), full.file_name().and_then(|n| n.to_str()))
-        else {
-            return Vec::new();
-        };
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let is_it = |found: &str| fits(name, found);
-        let mut found: Vec<_> = entries
-            .filter(|entry| entry.file_name().to_str().is_some_and(is_it))
-            .map(|entry| entry.path().display().to_string())
-            .collect();
-        found.sort();
-        found
+        let full = beside(from, pattern).display().to_string();
+        // Sorted; a pattern that is none, and a folder that cannot be read, have no files.
+        let found = glob::glob(&full).into_iter().flatten().flatten();
+        found.map(|path| path.display().to_string()).collect()
     }
 
     fn unmatched(&self, pattern: &str) {
@@ -61,24 +52,6 @@ impl Source for Again {
 
     fn env(&self, name: &str) -> Option<String> {
         Files.env(name)
-    }
-}
-
-/// Whether a name is of a pattern: a `*` stands for any text, a `?` for one character.
-fn fits(pattern: &str, name: &str) -> bool {
-    let mut left = pattern.chars();
-    match left.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            let starts = name.char_indices().map(|(at, _)| at);
-            let mut rests = starts.chain([name.len()]).map(|at| &name[at..]);
-            rests.any(|rest| fits(left.as_str(), rest))
-        }
-        Some(sign) => {
-            let mut name = name.chars();
-            name.next().is_some_and(|c| sign == '?' || c == sign)
-                && fits(left.as_str(), name.as_str())
-        }
     }
 }
 
@@ -113,19 +86,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_of_the_names_that_it_describes() {
-        for (pattern, name, wanted) in [
-            ("*.server", "a.server", true),
-            ("*.server", ".server", true),
-            ("*.server", "a.server.bak", false),
-            ("?.override", "x.override", true),
-            ("?.override", "xy.override", false),
-            ("?.override", ".override", false),
-            ("a?*", "ab", true),
-            ("a?*", "a", false),
-            ("*", "", true),
+    fn a_pattern_is_of_the_files_that_it_describes_in_any_folder() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["a/x.server", "b/x.server", "b/.y.server", "b/x.server.bak"] {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let corefile = root.path().join("Corefile").display().to_string();
+        for (pattern, wanted) in [
+            ("*/x.server", &["a/x.server", "b/x.server"][..]),
+            ("b/*.server", &["b/.y.server", "b/x.server"]),
+            ("b/?.server", &["b/x.server"]),
+            ("b/x.server", &["b/x.server"]),
+            ("c/*", &[]),
         ] {
-            assert_eq!(fits(pattern, name), wanted, "{pattern} {name}");
+            let wanted: Vec<_> = wanted.iter().map(|file| root.path().join(file)).collect();
+            let wanted: Vec<_> = wanted
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            assert_eq!(Files.glob(&corefile, pattern), wanted, "{pattern}");
         }
     }
 }

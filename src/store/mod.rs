@@ -137,7 +137,7 @@ pub struct Store {
     watches: Vec<(Resource, bool)>,
     epochs: HashMap<Resource, Epoch, RandomState>,
     namespaces: HashMap<Box<str>, Kept<()>, RandomState>,
-    pods: HashMap<ObjectKey, Kept<Pod>, RandomState>,
+    pods: HashMap<ObjectKey, Kept<Arc<Pod>>, RandomState>,
     services: Merge,
     imports: Merge,
 }
@@ -187,10 +187,11 @@ impl Store {
                 self.namespaces.insert(object.key.name, kept);
             }
             Fact::Pod(pod) => {
-                let (key, new) = (object.key.clone(), pod.addresses.clone());
-                let old = self.pods.insert(key, Kept { epoch, value: pod });
-                let old = old.map(|kept| kept.value.addresses).unwrap_or_default();
-                self.publish_pod(object, old, new, changes);
+                let (key, pod) = (object.key.clone(), Arc::new(pod));
+                let value = Arc::clone(&pod);
+                let old = self.pods.insert(key, Kept { epoch, value });
+                let old = old.map(|kept| kept.value);
+                self.publish_pod(object, old.as_ref(), Some(&pod), changes);
             }
             Fact::Service(scope, service) => {
                 let (zone, merge) = self.merge(scope);
@@ -241,8 +242,8 @@ impl Store {
             }
             Resource::Pods => {
                 let old = self.pods.remove(key);
-                let old = old.map(|kept| kept.value.addresses).unwrap_or_default();
-                self.publish_pod(object, old, Box::new([]), changes);
+                let old = old.map(|kept| kept.value);
+                self.publish_pod(object, old.as_ref(), None, changes);
             }
             Resource::Services | Resource::Imports => {
                 let (zone, merge) = self.merge(resource.scope());
@@ -295,40 +296,38 @@ impl Store {
     fn publish_pod(
         &self,
         object: Object,
-        old: Box<[IpAddr]>,
-        new: Box<[IpAddr]>,
+        old: Option<&Arc<Pod>>,
+        new: Option<&Arc<Pod>>,
         changes: &mut Vec<Change>,
     ) {
         if old == new {
             return;
         }
-        let name = (object.key.ns.clone(), object.key.name.clone());
-        for ip in old.iter().filter(|ip| !new.contains(ip)) {
-            let left = self
-                .zone
-                .pods_at(*ip)
-                .iter()
-                .filter(|pod| **pod != name)
-                .cloned()
-                .collect();
-            self.zone.publish_pods(*ip, left);
+        let addresses = |pod: Option<&Arc<Pod>>| pod.map(|pod| pod.addresses.clone());
+        let [before, after] = [old, new].map(|pod| addresses(pod).unwrap_or_default());
+        let key = |pod: &Arc<Pod>| (pod.ns.clone(), pod.name.clone());
+        let own = (object.key.ns.clone(), object.key.name.clone());
+        let others = |ip: IpAddr| {
+            let pods = self.zone.pods_at(ip);
+            let others = pods.iter().filter(|pod| key(pod) != own);
+            others.cloned().collect::<Vec<_>>()
+        };
+        for ip in before.iter().filter(|ip| !after.contains(ip)) {
+            self.zone.publish_pods(*ip, others(*ip));
         }
-        for ip in &new {
-            let mut pods = self.zone.pods_at(*ip).to_vec();
-            if !pods.contains(&name) {
-                pods.push(name.clone());
-                pods.sort_unstable();
-                self.zone.publish_pods(*ip, pods);
-            }
+        for ip in &after {
+            let mut pods = others(*ip);
+            pods.extend(new.cloned());
+            pods.sort_unstable_by_key(key);
+            self.zone.publish_pods(*ip, pods);
         }
-        changes.push(Change {
-            resource: Resource::Pods,
-            object,
-            what: What::Pod {
-                before: old,
-                after: new,
-            },
-        });
+        if before != after {
+            changes.push(Change {
+                resource: Resource::Pods,
+                object,
+                what: What::Pod { before, after },
+            });
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::api::Connection;
 use crate::store::{Change, Event, Resource, Store};
 use crate::zone::Zone;
 use headless_objects::selector::Selector;
-use wire::{EndpointSlice, Namespace, Pod, Service, ServiceImport, SliceOptions};
+use wire::{EndpointSlice, Namespace, Pod, Reading, Service, ServiceImport};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.
 const QUEUE: usize = 128;
@@ -35,8 +35,8 @@ pub struct Options {
     pub labels: Selector,
     /// Of namespaces, and as in CoreDNS of ServiceImports.
     pub namespace_labels: Selector,
-    /// How slices are read.
-    pub slices: SliceOptions,
+    /// How objects are read.
+    pub reading: Reading,
     /// Slices are not watched.
     pub noendpoints: bool,
     /// Pods are watched.
@@ -89,7 +89,7 @@ impl Watches {
         for resource in options.watches() {
             let feed = stream::Feed {
                 resource,
-                slices: options.slices,
+                reading: options.reading,
                 events: events.clone(),
                 connection: Arc::clone(&connection),
             };

@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tracing::error;
 
-use super::wire::{SliceOptions, Wire, key_of, object_of};
+use super::wire::{Reading, Wire, key_of, object_of};
 use crate::api::{self, Connection, watching};
 use crate::store::{Event, Fact, Resource};
 
 /// Where a watch's events go.
 pub(super) struct Feed {
     pub(super) resource: Resource,
-    pub(super) slices: SliceOptions,
+    pub(super) reading: Reading,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) connection: Arc<Connection<Resource>>,
 }
@@ -78,7 +78,7 @@ fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Eve
             let seen = object_of(object.meta());
             // A panic costs this object.
             let fact = catch_unwind(AssertUnwindSafe(|| {
-                object.fact(resource.scope(), feed.slices)
+                object.fact(resource.scope(), feed.reading)
             }));
             let fact = fact.unwrap_or_else(|_| {
                 error!(?resource, ns = %seen.key.ns, name = %seen.key.name, "panicked while reading an object, which is left out");

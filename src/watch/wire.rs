@@ -18,19 +18,21 @@ use crate::name::{MAX_LABEL, ServiceKey};
 use crate::store::{Fact, Object, ObjectKey};
 use crate::zone::Scope;
 
-/// How slices are read: what a stanza's options change in the facts.
+/// How objects are read: what a stanza's options change in the facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SliceOptions {
+pub struct Reading {
     /// `endpoint_pod_names`: an endpoint without hostname is named after its target.
     pub endpoint_pod_names: bool,
     /// `zonal`: topology zones are kept.
     pub zonal: bool,
+    /// `metadata`: labels of Pods are kept.
+    pub pod_labels: bool,
 }
 
 /// An object that tells a fact.
 pub trait Wire {
     /// What it says; `None` where it says nothing that answers need. `scope`: whose Services a slice belongs to.
-    fn fact(&self, scope: Scope, slices: SliceOptions) -> Option<Fact>;
+    fn fact(&self, scope: Scope, reading: Reading) -> Option<Fact>;
 }
 
 /// v1 Namespace.
@@ -300,13 +302,13 @@ pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
 }
 
 impl Wire for Namespace {
-    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: Reading) -> Option<Fact> {
         Some(Fact::Namespace)
     }
 }
 
 impl Wire for Service {
-    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: Reading) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let single = std::slice::from_ref(&spec.cluster_ip);
         let ips = if spec.cluster_ips.is_empty() {
@@ -333,7 +335,7 @@ impl Wire for Service {
 }
 
 impl Wire for ServiceImport {
-    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
+    fn fact(&self, _: Scope, _: Reading) -> Option<Fact> {
         let (key, spec) = (key_of(&self.metadata), &self.spec);
         let headless = *spec.kind == *"Headless";
         let kind = if headless {
@@ -354,7 +356,7 @@ impl Wire for ServiceImport {
 }
 
 impl Wire for EndpointSlice {
-    fn fact(&self, scope: Scope, slices: SliceOptions) -> Option<Fact> {
+    fn fact(&self, scope: Scope, reading: Reading) -> Option<Fact> {
         let owner_label = match scope {
             Scope::Cluster => SERVICE_NAME,
             Scope::ClusterSet => IMPORT_NAME,
@@ -370,7 +372,7 @@ impl Wire for EndpointSlice {
         let endpoints: Vec<_> = self
             .endpoints
             .iter()
-            .flat_map(|e| e.endpoints(slices, &self.address_type))
+            .flat_map(|e| e.endpoints(reading, &self.address_type))
             .collect();
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
         let ports = ports(&self.ports, true);
@@ -381,7 +383,7 @@ impl Wire for EndpointSlice {
 }
 
 impl Wire for Pod {
-    fn fact(&self, _: Scope, _: SliceOptions) -> Option<Fact> {
+    fn fact(&self, _: Scope, reading: Reading) -> Option<Fact> {
         if self.metadata.deletion_timestamp.is_some() {
             return None; // what it said last stays true until it is gone
         }
@@ -389,10 +391,15 @@ impl Wire for Pod {
         let first = &self.status.pod_ip;
         let others = self.status.pod_ips.iter().map(|p| &p.ip);
         let ips = iter::once(first).chain(others.filter(|ip| *ip != first));
+        let labels = self.metadata.labels.iter().flatten();
+        let labels = labels.filter(|_| reading.pod_labels);
         let pod = endpoint::Pod {
             ns: key.ns.clone(),
             name: key.name.clone(),
             addresses: addresses(ips),
+            labels: labels
+                .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+                .collect(),
         };
         Some(Fact::Pod(pod))
     }
@@ -426,12 +433,12 @@ impl OwnedEndpoint<'_> {
 impl WireEndpoint {
     fn endpoints<'a>(
         &'a self,
-        slices: SliceOptions,
+        reading: Reading,
         address_type: &'a str,
     ) -> impl Iterator<Item = OwnedEndpoint<'a>> {
         let hostname = Some(&*self.hostname).filter(|h| !h.is_empty());
         let target = Some(&*self.target_ref.name).filter(|name| {
-            slices.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL
+            reading.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL
         });
         let conditions = Conditions {
             ready: self.conditions.ready.unwrap_or(true),
@@ -442,7 +449,7 @@ impl WireEndpoint {
                 "FQDN" => Address::Name(text),
                 _ => Address::Ip(text.parse().ok()?),
             };
-            let topology = if slices.zonal {
+            let topology = if reading.zonal {
                 self.zone.to_ascii_lowercase()
             } else {
                 String::new()

@@ -129,7 +129,7 @@ impl Zone {
         let is_here = || {
             let pods = self.pods_at(ip);
             pods.iter()
-                .any(|(n, _)| n.as_bytes().eq_ignore_ascii_case(ns))
+                .any(|pod| pod.ns.as_bytes().eq_ignore_ascii_case(ns))
         };
         if view.pods == PodMode::Verified && !is_here() {
             return self.absent(Reason::NoSuchPod);

@@ -31,6 +31,7 @@ pub use reason::Reason;
 pub use selection::{Candidate, Selection, Value};
 pub use view::{Asked, ExternalView, FewLabels, PodMode, Shown, View};
 
+use crate::endpoint::Pod;
 use crate::name::{ServiceKey, text};
 
 type Map<K, V> = DashMap<K, V, RandomState>;
@@ -48,14 +49,14 @@ pub struct Zone {
     /// Cluster addresses and endpoint addresses to the Services that have them.
     owners_v4: Map<Ipv4Addr, Owners>,
     owners_v6: Map<Ipv6Addr, Owners>,
-    /// Addresses of Pods to their namespaces and names, for `pods verified`.
-    pods: Map<IpAddr, Arc<[PodName]>>,
+    /// Addresses to the Pods that have them, for `pods verified`.
+    pods: Map<IpAddr, Pods>,
     synced: AtomicBool,
     serial: AtomicU32,
 }
 
-/// Where a Pod is: namespace and name.
-pub type PodName = (Box<str>, Box<str>);
+/// The Pods of an address, by namespace and name.
+type Pods = Arc<[Arc<Pod>]>;
 
 /// Whose Services: those of one cluster, or those that a set of clusters shares (KEP-1645).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -106,13 +107,11 @@ impl Zone {
         owners.unwrap_or_default()
     }
 
-    /// The Pods at this address.
+    /// The Pods at this address, by namespace and name.
     #[must_use]
-    pub fn pods_at(&self, ip: IpAddr) -> Arc<[PodName]> {
-        self.pods.get(&ip).map_or_else(
-            || Arc::new([]) as Arc<[PodName]>,
-            |entry| Arc::clone(entry.value()),
-        )
+    pub fn pods_at(&self, ip: IpAddr) -> Arc<[Arc<Pod>]> {
+        let pods = self.pods.get(&ip);
+        pods.map(|pods| Arc::clone(&pods)).unwrap_or_default()
     }
 
     /// Whether the namespace exists.
@@ -168,7 +167,7 @@ impl Zone {
         }
     }
 
-    pub(crate) fn publish_pods(&self, ip: IpAddr, pods: Vec<PodName>) {
+    pub(crate) fn publish_pods(&self, ip: IpAddr, pods: Vec<Arc<Pod>>) {
         if pods.is_empty() {
             self.pods.remove(&ip);
         } else {
@@ -234,8 +233,7 @@ impl Zone {
         lines.extend(self.owners_v4.iter().map(|e| owner((*e.key()).into(), &e)));
         lines.extend(self.owners_v6.iter().map(|e| owner((*e.key()).into(), &e)));
         for entry in &self.pods {
-            let mut pods = entry.value().to_vec();
-            pods.sort_unstable();
+            let pods = entry.value();
             lines.push(format!("pod {} {pods:?}", entry.key()));
         }
         lines.sort_unstable();

@@ -2,7 +2,7 @@
 
 use futures::FutureExt;
 use headless_dns::api::Client;
-use headless_dns::watch::wire::SliceOptions;
+use headless_dns::watch::wire::Reading;
 use headless_dns::watch::{Options as Watched, Watches};
 use http::{Method, Request, header};
 use serde_json::json;
@@ -62,9 +62,10 @@ async fn compare(programs: Programs) {
         .unwrap();
     }
     let options = Watched {
-        slices: SliceOptions {
+        reading: Reading {
             endpoint_pod_names: true,
             zonal: true,
+            pod_labels: true,
         },
         pods: true,
         ..Watched::default()

@@ -105,6 +105,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "futures",
         "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
     ),
+    ("glob", "src/serve/files"),
     ("gtmpl", "src/plugin/template/render"),
     ("headless_cluster", "src/commands src/sandbox"),
     ("headless_objects", ""),

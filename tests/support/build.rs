@@ -60,6 +60,7 @@ pub fn event(line: &str) -> Result<Event, String> {
                 ns,
                 name,
                 addresses,
+                labels: Box::default(),
             })
         }
         ["delete", kind, name] => {

@@ -8,7 +8,7 @@ use headless_dns::message::record::Record;
 use headless_dns::message::reply::{Composed, ResponseCode};
 use headless_dns::name::{Origins, absolute};
 use headless_dns::store::{Event, Resource, Store};
-use headless_dns::watch::wire::{self, SliceOptions, Wire, object_of};
+use headless_dns::watch::wire::{self, Reading, Wire, object_of};
 use headless_dns::zone::{Answer, PodMode, Shown, View, Zone};
 use headless_objects::selector::Selector;
 use serde::Deserialize;
@@ -174,9 +174,10 @@ impl Case {
     }
 
     fn events(&self, watches: &[Resource]) -> Vec<Event> {
-        let slices = SliceOptions {
+        let reading = Reading {
             endpoint_pod_names: self.flag("endpoint_pod_names"),
             zonal: self.flag("zonal"),
+            pod_labels: false,
         };
         let path = format!(
             "{}/tests/corpus/objects-{}.json",
@@ -211,7 +212,7 @@ impl Case {
                 {
                     continue;
                 }
-                events.extend(fact(*watched, object, slices));
+                events.extend(fact(*watched, object, reading));
             }
         }
         events
@@ -219,30 +220,30 @@ impl Case {
 }
 
 /// What the watch makes of an object.
-pub fn fact(watched: Resource, object: &Value, slices: SliceOptions) -> Option<Event> {
+pub fn fact(watched: Resource, object: &Value, reading: Reading) -> Option<Event> {
     fn of<T: Wire + kube::Resource<DynamicType = ()> + for<'de> Deserialize<'de>>(
         watched: Resource,
         object: &Value,
-        slices: SliceOptions,
+        reading: Reading,
     ) -> Option<Event> {
         let object: T = serde_json::from_value(object.clone()).unwrap();
-        let fact = object.fact(watched.scope(), slices)?;
+        let fact = object.fact(watched.scope(), reading)?;
         Some(Event::Apply(object_of(object.meta()), fact))
     }
     match watched {
-        Resource::Namespaces => of::<wire::Namespace>(watched, object, slices),
-        Resource::Services => of::<wire::Service>(watched, object, slices),
+        Resource::Namespaces => of::<wire::Namespace>(watched, object, reading),
+        Resource::Services => of::<wire::Service>(watched, object, reading),
         Resource::Slices | Resource::ImportSlices => {
-            of::<wire::EndpointSlice>(watched, object, slices)
+            of::<wire::EndpointSlice>(watched, object, reading)
         }
         Resource::Pods => {
             let phase = object["status"]["phase"].as_str().unwrap_or("");
             let shown = !["Succeeded", "Failed", "Unknown"].contains(&phase);
             shown
-                .then(|| of::<wire::Pod>(watched, object, slices))
+                .then(|| of::<wire::Pod>(watched, object, reading))
                 .flatten()
         }
-        Resource::Imports => of::<wire::ServiceImport>(watched, object, slices),
+        Resource::Imports => of::<wire::ServiceImport>(watched, object, reading),
     }
 }
 

@@ -6,14 +6,17 @@ use crate::name::Qname;
 use crate::plugin::Cluster;
 use crate::zone::View;
 
-/// Sets the labels that CoreDNS's page names, but for those of the Pod's labels, which are not watched.
+/// Sets the labels that CoreDNS's page names.
 pub(in crate::plugin) fn publish(cluster: &Cluster, query: &Query, metadata: &Metadata) {
     let set = |label: &str, value: &str| metadata.set(format!("kubernetes/{label}"), value);
     let client = query.route.client.ip().to_canonical();
     // Known where Pods are watched: `pods verified`.
-    if let Some((namespace, name)) = cluster.zone.pods_at(client).first() {
-        set("client-namespace", namespace);
-        set("client-pod-name", name);
+    if let Some(pod) = cluster.zone.pods_at(client).first() {
+        set("client-namespace", &pod.ns);
+        set("client-pod-name", &pod.name);
+        for (key, value) in &pod.labels {
+            set(&format!("client-label/{key}"), value);
+        }
     }
     let qname = &query.question.qname;
     let Some((origin, left)) = cluster.view.origins.of(qname) else {
