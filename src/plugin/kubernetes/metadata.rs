@@ -97,7 +97,12 @@ impl Parts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoint::Pod;
+    use crate::message::question::{Question, RecordType};
     use crate::name::absolute;
+    use crate::store::{Event, Fact, Object, ObjectKey, Resource, Store};
+    use crate::zone::Zone;
+    use std::sync::Arc;
 
     #[test]
     fn the_parts_of_each_form_of_name() {
@@ -152,5 +157,41 @@ mod tests {
         ] {
             assert_eq!(parts(name, multicluster).as_deref(), wanted, "{name}");
         }
+    }
+
+    #[test]
+    fn the_pod_that_asks_is_named_with_its_labels() {
+        let zone = Arc::new(Zone::default());
+        let mut store = Store::new(Arc::clone(&zone), &[Resource::Pods]);
+        let key = ObjectKey {
+            ns: "prod".into(),
+            name: "client".into(),
+        };
+        let label = |value: &str| (Box::from("team"), Box::from(value));
+        for team in ["red", "blue"] {
+            let pod = Pod {
+                ns: key.ns.clone(),
+                name: key.name.clone(),
+                addresses: Box::new([[10, 0, 0, 1].into()]),
+                labels: Box::new([label(team)]),
+            };
+            let object = Object::from(key.clone());
+            store.handle(0, Event::Apply(object, Fact::Pod(pod)));
+        }
+        let cluster = Cluster {
+            zone,
+            view: Arc::default(),
+        };
+        let question = Question::new(absolute("example").unwrap(), RecordType::A);
+        let metadata = Metadata::default();
+        let query = Query::plain(question, ([10, 0, 0, 1], 1).into());
+        publish(&cluster, &query, &metadata);
+        let wanted = [
+            ("kubernetes/client-label/team", "blue"),
+            ("kubernetes/client-namespace", "prod"),
+            ("kubernetes/client-pod-name", "client"),
+        ];
+        let wanted = wanted.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(metadata.all(), wanted.into());
     }
 }

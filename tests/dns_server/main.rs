@@ -1,6 +1,8 @@
 //! The DNS server on real sockets.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod connections;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,20 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
-use headless_dns::corefile::{self, CorefileError};
-use headless_dns::listen::Bound;
+use headless_dns::corefile::CorefileError;
 use headless_dns::message::text;
-use headless_dns::name::Name;
-use headless_dns::plugin::{Parts, Router, read_blocks};
-use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
 use hickory_proto::rr::RecordType;
 use support::dns::{ask, data, exchange, question, receive, send, udp};
 use support::names::setup;
 use support::upstream::upstream;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -154,81 +151,6 @@ async fn udp_and_tcp_answer_alike_on_every_address_bound() {
         );
         assert_eq!(udp, tcp);
     }
-}
-
-#[tokio::test]
-async fn pipelined_queries_do_not_wait_for_each_other() {
-    // An upstream that takes questions and never answers.
-    let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let corefile = format!(
-        ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n forward . {} {{\n prefer_udp\n }}\n}}",
-        upstream.local_addr().unwrap()
-    );
-    let server = server(&corefile).await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
-    send(
-        &mut stream,
-        &question(1, "slow.example.com.", RecordType::A),
-    )
-    .await;
-    send(&mut stream, &question(2, WEB, RecordType::A)).await;
-    assert_eq!(receive(&mut stream).await.unwrap().metadata.id, 2);
-}
-
-#[tokio::test]
-async fn a_client_that_reads_nothing_blocks_nobody() {
-    let server = server(LOOPBACK).await;
-    let greedy = TcpStream::connect(server.address).await.unwrap();
-    // More questions than replies fit into the sockets' buffers, as far as the client can write them.
-    let packet = question(1, WEB, RecordType::A);
-    let framed = [
-        &u16::try_from(packet.len()).unwrap().to_be_bytes()[..],
-        &packet,
-    ]
-    .concat()
-    .repeat(64);
-    for _ in 0..2_000 {
-        if greedy.try_write(&framed).is_err() {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-    let mut other = TcpStream::connect(server.address).await.unwrap();
-    send(&mut other, &packet).await;
-    assert_eq!(data(&receive(&mut other).await.unwrap()), ["10.96.0.50"]);
-    assert_eq!(
-        data(&ask(server.address, WEB, RecordType::A).await),
-        ["10.96.0.50"]
-    );
-    drop(greedy);
-}
-
-#[tokio::test]
-async fn what_was_asked_before_the_end_is_answered_before_the_end() {
-    let upstream = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let corefile = format!(
-        ".:0 {{\n bind 127.0.0.1\n forward . {}\n}}",
-        upstream.local_addr().unwrap()
-    );
-    let server = server(&corefile).await;
-    let client = udp(server.address).await;
-    client
-        .send(&question(9, "example.com.", RecordType::A))
-        .await
-        .unwrap();
-    let mut request = [0; 512];
-    let (size, peer) = upstream.recv_from(&mut request).await.unwrap();
-    server.stop.cancel();
-    request[2] |= 0x80;
-    upstream.send_to(&request[..size], peer).await.unwrap();
-    let mut reply = [0; 512];
-    let size = client.recv(&mut reply).await.unwrap();
-    assert_eq!(Message::from_vec(&reply[..size]).unwrap().metadata.id, 9);
-    server.task.await.unwrap().unwrap();
-    assert!(
-        std::net::TcpListener::bind(server.address).is_ok(),
-        "the port is free again"
-    );
 }
 
 #[tokio::test]
@@ -584,52 +506,5 @@ async fn ready_only_when_every_stanza_is_synced_and_no_more_at_the_end() {
             rcode
         );
         task.await.unwrap().unwrap();
-    }
-}
-
-/// Sockets on which `whoami` answers, with room for so many connections.
-fn whoami(connections: usize) -> SocketAddr {
-    let blocks = corefile::parse("Corefile", ". {\n whoami\n}", &Files).unwrap();
-    let mut blocks = read_blocks(&blocks, &Files).unwrap();
-    let (_, link) = blocks.remove(0).links.remove(0);
-    let chain = Arc::from([link.build(&Parts::default()).unwrap()]);
-    let router = Router::new(vec![(Name::root(), chain)], false);
-    let mut bound = Bound::taking_over(headless_dns::listen::Kept::default(), 1);
-    let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
-    tokio::spawn(bound.run(CancellationToken::new(), connections));
-    address
-}
-
-#[tokio::test]
-async fn an_idle_connection_makes_room_for_a_new_one() {
-    let address = whoami(1);
-    let question = question(1, "x.", RecordType::A);
-    let mut idle = TcpStream::connect(address).await.unwrap();
-    send(&mut idle, &question).await;
-    assert!(receive(&mut idle).await.is_some());
-    let mut busy = TcpStream::connect(address).await.unwrap();
-    send(&mut busy, &question).await;
-    assert!(receive(&mut busy).await.is_some(), "there is room for it");
-    assert!(receive(&mut idle).await.is_none(), "the idle one has gone");
-    // Half a question is none.
-    busy.write_all(&[0]).await.unwrap();
-    let mut third = TcpStream::connect(address).await.unwrap();
-    send(&mut third, &question).await;
-    assert!(receive(&mut third).await.is_some());
-}
-
-#[tokio::test]
-async fn questions_that_come_together_are_all_answered_in_their_order() {
-    let mut stream = TcpStream::connect(whoami(1)).await.unwrap();
-    let mut together = Vec::new();
-    for id in 0..300 {
-        let question = question(id, "x.", RecordType::A);
-        together.extend(u16::try_from(question.len()).unwrap().to_be_bytes());
-        together.extend(question);
-    }
-    stream.write_all(&together).await.unwrap();
-    for id in 0..300 {
-        let reply = receive(&mut stream).await.unwrap();
-        assert_eq!(reply.metadata.id, id);
     }
 }
