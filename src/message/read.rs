@@ -251,7 +251,7 @@ pub fn receive(wire: &[u8], id: u16, question: &Question) -> Received {
     if wire.len() < HEADER || wire[..2] != id.to_be_bytes() || wire[2] & QR == 0 {
         return Received::Other;
     }
-    if skim::places(wire).is_none() {
+    if !skim::is_sound(wire) {
         return Received::Other;
     }
     let echoed = Qname::read(&wire[HEADER..]).and_then(|qname| {

@@ -64,6 +64,19 @@ pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
     (!is_odd).then_some(places)
 }
 
+/// Whether somebody who takes the message apart finds every name and every address in it.
+#[must_use]
+pub fn is_sound(wire: &[u8]) -> bool {
+    let sizes = [(RecordType::A, 4), (RecordType::AAAA, 16)];
+    let has_its_size = |place: &Place| {
+        let mut sizes = sizes.iter();
+        let size = sizes.find(|(rtype, _)| u16::from(*rtype) == place.rtype);
+        size.is_none_or(|(_, size)| place.end - place.data == *size)
+    };
+    places(wire).is_some_and(|places| places.iter().all(has_its_size))
+        && size_without_compression(wire, true).is_some()
+}
+
 /// Where the name ends that begins at `at`.
 fn after_name(wire: &[u8], mut at: usize) -> Option<usize> {
     loop {
@@ -128,7 +141,7 @@ fn name_len(wire: &[u8], mut at: usize) -> Option<usize> {
     // Each step is a label or a pointer; a name has no more of either.
     for _ in 0..2 * MAX_NAME {
         match *wire.get(at)? {
-            0 => return Some(size + 1),
+            0 => return (size < MAX_NAME).then_some(size + 1),
             high if high >= 0xc0 => {
                 at = usize::from(u16::from_be_bytes([high & 0x3f, *wire.get(at + 1)?]));
             }
@@ -300,5 +313,31 @@ mod tests {
             (&[192, 0, 2, 1][..], wire.len())
         );
         assert_eq!(places(&wire[..wire.len() - 1]), None);
+    }
+
+    #[test]
+    fn a_message_is_sound_where_each_name_and_address_in_it_is_whole() {
+        let owner = || absolute("x.example").unwrap();
+        let reply = Composed {
+            answer: vec![
+                record::cname(owner(), 5, absolute("y.x.example").unwrap()),
+                record::address(owner(), 7, [192, 0, 2, 1].into()),
+            ],
+            ..Composed::empty(ResponseCode::NoError)
+        };
+        let wire = encode(&query(None), &reply);
+        assert!(is_sound(&wire));
+        let places = places(&wire).unwrap();
+        let changed = |at: usize, octet: u8| {
+            let mut wire = wire.clone();
+            wire[at] = octet;
+            wire
+        };
+        // A pointer to itself in the alias, and an address of three octets.
+        let itself = u8::try_from(places[0].end - 2).unwrap();
+        assert!(!is_sound(&changed(places[0].end - 1, itself)));
+        let mut short = changed(places[1].data - 1, 3);
+        short.pop();
+        assert!(!is_sound(&short));
     }
 }
