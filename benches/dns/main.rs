@@ -1,5 +1,6 @@
 //! CPU per answered query over UDP, saturated, one core: ours beside an echo that does no DNS and a plain hickory-server
-//! over the same names. `cargo bench --bench dns -- [--rounds N] [--coredns PATH] [--server NAME=PATH]...`
+//! over the same names. `cargo bench --bench dns -- [--rounds N] [--coredns PATH] [--server NAME=PATH]...`; with 0 rounds only
+//! what an answer takes in process.
 //!
 //! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
 //! figures belong to the machine: ratios within one run are what counts.
@@ -58,6 +59,15 @@ fn main() {
     }
     let world = World::new();
     let api = world.serve();
+    let mix = world.mix();
+    let (nanoseconds, kinds) = within::nanoseconds(&api, &mix);
+    println!("in process: {nanoseconds:.0} ns/query; by labels, type and response code:");
+    for (kind, nanoseconds) in kinds {
+        println!("  {kind}: {nanoseconds:.0} ns");
+    }
+    if rounds == 0 {
+        return;
+    }
     let mut servers = vec![Server::echo(), Server::hickory()];
     servers.extend(ours(&others, &api));
     servers.extend(coredns.iter().flat_map(|path| {
@@ -67,12 +77,6 @@ fn main() {
         ]
         .map(|(what, text)| Server::coredns(&format!("CoreDNS, {what}"), path, text, &api))
     }));
-    let mix = world.mix();
-    let (nanoseconds, share) = within::nanoseconds(&api, &mix);
-    println!(
-        "in process: {nanoseconds:.0} ns/query, {:.1} % answered at once\n",
-        share * 100.0
-    );
     for server in &servers {
         load::check(server, &world);
     }

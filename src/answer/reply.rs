@@ -1,7 +1,6 @@
 //! What a plugin answers.
 
 use super::{Turn, Words, rcode, write};
-use std::fmt::Write;
 
 use crate::message;
 use crate::message::PLAIN_UDP_SIZE;
@@ -50,20 +49,21 @@ pub struct Pens {
     words: String,
 }
 
-/// Writes what a zone found for a query as a message behind what stands in `out`.
+/// Writes what a zone found for a query as a message behind what stands in `out`; its size with all names written out,
+/// and without its OPT record.
 pub fn put(
     answer: &Answer,
     (query, asked): (&Query, &Asked<'_>),
     manner: (u32, Turn),
     pens: &mut Pens,
     out: &mut Vec<u8>,
-) {
+) -> usize {
     let Pens { offsets, words } = pens;
     words.clear();
     let said = query.edns.and_then(|_| Words::of(answer, asked));
     let error = said.map(|said| {
         // A text takes whatever is written to it.
-        let _ = write!(words, "{said}");
+        let _written = said.write(words);
         ExtendedError {
             code: said.code(),
             text: words,
@@ -76,7 +76,7 @@ pub fn put(
             authoritative: true,
             ..Head::of(rcode(answer))
         }
-    });
+    })
 }
 
 impl ZoneReply {
@@ -109,13 +109,8 @@ impl ZoneReply {
     fn encode(&self, query: &Query, asked: &Asked<'_>) -> Vec<u8> {
         let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
         let manner = (self.serial, self.turn);
-        put(
-            &self.answer,
-            (query, asked),
-            manner,
-            &mut Pens::default(),
-            &mut out,
-        );
+        let mut pens = Pens::default();
+        let _size = put(&self.answer, (query, asked), manner, &mut pens, &mut out);
         out
     }
 

@@ -51,16 +51,18 @@ impl<'w, 'q> Words<'w, 'q> {
 
 impl Words<'_, '_> {
     /// The Service's name and namespace between these words.
-    fn service(&self, f: &mut fmt::Formatter<'_>, before: &str, after: &str) -> fmt::Result {
+    fn service(&self, f: &mut impl fmt::Write, before: &str, after: &str) -> fmt::Result {
         let (name, ns) = (self.label(2), self.label(1));
         [before, &name, ".", &ns, after]
             .iter()
             .try_for_each(|part| f.write_str(part))
     }
-}
 
-impl fmt::Display for Words<'_, '_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Writes the words: half of all replies have some, and a `Formatter` would take longer than their records.
+    ///
+    /// # Errors
+    /// Those of `f`.
+    pub fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self.reason {
             Reason::AliasWithoutData => f.write_str("the alias leads to no data"),
             Reason::EmptyNonTerminal => f.write_str("the name has no records of its own"),
@@ -86,5 +88,11 @@ impl fmt::Display for Words<'_, '_> {
             }
             Reason::NotSynced => f.write_str("not synced"),
         }
+    }
+}
+
+impl fmt::Display for Words<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f)
     }
 }

@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::question::{Edns, Query, Question, Transport};
 use super::sections::{Data, Pieces, Right, Section, Sections};
-use super::{HEADER, PLAIN_UDP_SIZE};
+use super::{HEADER, PLAIN_UDP_SIZE, skim};
 use crate::name::MAX_NAME;
 pub use compress::Offsets;
 use compress::{Ending, Labels};
@@ -141,6 +141,8 @@ pub struct Wire<'b, 'q> {
     /// Where its records have to end, so that OPT fits behind them.
     end: usize,
     counts: [u16; 3],
+    /// How many octets shorter it is than with all names written out.
+    saved: usize,
     /// A record did not fit.
     full: bool,
 }
@@ -169,12 +171,15 @@ impl<'b, 'q> Wire<'b, 'q> {
             error,
             start,
             counts: [0; 3],
+            saved: 0,
             full: false,
         }
     }
 
-    /// Ends the message: its OPT record, its counts, its flags.
-    pub fn end(mut self, head: Head) {
+    /// Ends the message: its OPT record, its counts, its flags. Returns its size in octets as CoreDNS speaks of it: with all
+    /// names written out, and without its OPT record.
+    pub fn end(mut self, head: Head) -> usize {
+        let size = self.out.len() - self.start + self.saved;
         let code = u16::from(head.rcode);
         if let Some(edns) = self.envelope.edns {
             write_opt(self.out, edns, code, &[], self.error);
@@ -193,6 +198,9 @@ impl<'b, 'q> Wire<'b, 'q> {
         set(CD, self.envelope.checking_disabled);
         let place = &mut self.out[self.start..self.start + HEADER];
         write_header(place, id, flags, self.counts);
+        let message = &self.out[self.start..];
+        debug_assert_eq!(skim::size_without_compression(message, false), Some(size));
+        size
     }
 
     /// Adds a record as it is; else as [`Sections::add`].
@@ -263,6 +271,7 @@ impl<'b, 'q> Wire<'b, 'q> {
             return ControlFlow::Break(());
         }
         self.out.extend_from_slice(record);
+        self.saved += self.envelope.question.qname.typed().len() - POINTER_TO_QUESTION.len();
         self.counts[section as usize] += 1;
         ControlFlow::Continue(())
     }
@@ -321,7 +330,7 @@ impl<'b, 'q> Wire<'b, 'q> {
         if self.full {
             return ControlFlow::Break(());
         }
-        let mark = (self.out.len(), self.offsets.len());
+        let mark = (self.out.len(), self.offsets.len(), self.saved);
         let mut written = self.name(head.owner, Naming::Compressed);
         self.u16(u16::from(rtype));
         self.u16(u16::from(head.class));
@@ -334,6 +343,7 @@ impl<'b, 'q> Wire<'b, 'q> {
         if !written || self.full {
             self.out.truncate(mark.0);
             self.offsets.truncate(mark.1);
+            self.saved = mark.2;
         } else {
             let size = u16::try_from(size).unwrap_or_default();
             self.out[length..length + 2].copy_from_slice(&size.to_be_bytes());
@@ -361,7 +371,7 @@ impl<'b, 'q> Wire<'b, 'q> {
             self.out.push(u8::try_from(label.len()).unwrap_or_default());
             self.out.extend_from_slice(label);
         }
-        compress::end_of_question(self.out, skipped, question);
+        self.saved += compress::end_of_question(self.out, skipped, question);
         true
     }
 
@@ -370,7 +380,7 @@ impl<'b, 'q> Wire<'b, 'q> {
         let question = &self.envelope.question.qname;
         if let ([], Right::Question(skipped), Naming::Compressed) = (name.left, name.right, naming)
         {
-            compress::end_of_question(self.out, skipped, question);
+            self.saved += compress::end_of_question(self.out, skipped, question);
             return true;
         }
         let mut labels = Labels::from_slice(name.left);
@@ -386,9 +396,11 @@ impl<'b, 'q> Wire<'b, 'q> {
             return false;
         }
         match naming {
-            Naming::Compressed => self
-                .offsets
-                .compressed(self.out, self.start, &name, question),
+            Naming::Compressed => {
+                self.saved += self
+                    .offsets
+                    .compressed(self.out, self.start, &name, question);
+            }
             Naming::Whole => self.offsets.whole(self.out, self.start, &name, question),
         }
         true

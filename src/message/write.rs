@@ -22,21 +22,22 @@ pub fn message<'q>(
     fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(usize::from(PLAIN_UDP_SIZE));
-    append(&mut out, &mut Offsets::default(), query, error, fill);
+    let _size = append(&mut out, &mut Offsets::default(), query, error, fill);
     out
 }
 
-/// The same behind what stands in `out`; `offsets` are for this message, and may be of another before.
+/// The same behind what stands in `out`; `offsets` are for this message, and may be of another before. Returns the
+/// message's size as [`Wire::end`] does.
 pub fn append<'q>(
     out: &mut Vec<u8>,
     offsets: &mut Offsets,
     query: impl Into<Envelope<'q>>,
     error: Option<ExtendedError<'_>>,
     fill: impl FnOnce(&mut Wire<'_, '_>) -> Head,
-) {
+) -> usize {
     let mut wire = Wire::begin(out, offsets, query.into(), error);
     let head = fill(&mut wire);
-    wire.end(head);
+    wire.end(head)
 }
 
 /// The reply to `query`, as far as it fits.

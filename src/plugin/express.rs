@@ -10,7 +10,6 @@ use super::{Chain, Plugin, Router};
 use crate::answer::{Pens, Turn};
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::reply::ResponseCode;
-use crate::message::skim;
 use crate::name::Qname;
 
 /// Where the zones of a chain stand, if questions reach them at once: the place of the last of them; else that of the
@@ -103,13 +102,9 @@ impl Express {
             return false;
         };
         let turn = block.turns.then_some(random);
-        let start = out.len();
-        let Some(rcode) = answered(block, query, turn, &mut self.pens, out) else {
+        let Some((rcode, size)) = answered(block, query, turn, &mut self.pens, out) else {
             return false;
         };
-        let wire = &out[start..];
-        let size = || skim::size_without_compression(wire, false).unwrap_or(wire.len());
-        let size = if block.tallies.is_empty() { 0 } else { size() };
         let tallies = block.tallies.iter_mut();
         tallies.for_each(|tally| tally.count(query, rcode, size));
         true
@@ -130,7 +125,7 @@ fn answered(
     turn: Turn,
     pens: &mut Pens,
     out: &mut Vec<u8>,
-) -> Option<ResponseCode> {
+) -> Option<(ResponseCode, usize)> {
     let question = &query.question;
     let qname: &Qname = &question.qname;
     for zone in zones(&block.chain[..=block.last]) {

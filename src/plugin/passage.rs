@@ -48,12 +48,13 @@ pub(super) trait AtOnce {
     /// What is shown of it.
     fn shown(&self) -> &Shown;
 
-    /// Writes the reply behind what stands in `out`, where nobody else has to be asked for it; its code.
+    /// Writes the reply behind what stands in `out`, where nobody else has to be asked for it; its code, and its size as
+    /// CoreDNS counts it.
     fn at_once(
         &self,
         asked: (&Query, &Asked<'_>),
         turn: Turn,
         pens: &mut Pens,
         out: &mut Vec<u8>,
-    ) -> Option<ResponseCode>;
+    ) -> Option<(ResponseCode, usize)>;
 }

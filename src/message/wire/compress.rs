@@ -74,14 +74,19 @@ impl<'a> Ending<'a> {
     }
 }
 
-/// Writes the question's name without so many labels at its left.
-pub(super) fn end_of_question(out: &mut Vec<u8>, skipped: usize, question: &Qname) {
+/// Octets of a pointer.
+const POINTER_LEN: usize = 2;
+
+/// Writes the question's name without so many labels at its left; how many octets shorter that is than the name.
+pub(super) fn end_of_question(out: &mut Vec<u8>, skipped: usize, question: &Qname) -> usize {
+    let offset = question.offset(skipped);
     if skipped == question.len() {
         out.push(0);
-    } else {
-        let place = super::HEADER + question.offset(skipped);
-        write_pointer(out, u16::try_from(place).unwrap_or_default());
+        return 0;
     }
+    let place = super::HEADER + offset;
+    write_pointer(out, u16::try_from(place).unwrap_or_default());
+    question.typed().len() - offset - POINTER_LEN
 }
 
 impl Offsets {
@@ -101,14 +106,15 @@ impl Offsets {
         self.places.truncate(len);
     }
 
-    /// Writes a name at the end of `out`, in which the message begins at `start`.
+    /// Writes a name at the end of `out`, in which the message begins at `start`; how many octets shorter that is than the
+    /// name.
     pub(super) fn compressed(
         &mut self,
         out: &mut Vec<u8>,
         start: usize,
         name: &Ending<'_>,
         question: &Qname,
-    ) {
+    ) -> usize {
         let hashes = name.hashes();
         for (i, hash) in hashes.iter().enumerate() {
             if let Some(place) = self.find(
@@ -117,11 +123,14 @@ impl Offsets {
                 &name.labels[i..],
                 (name.rest, question),
             ) {
-                return write_pointer(out, place);
+                write_pointer(out, place);
+                let labels = name.labels[i..].iter().map(|label| label.len() + 1);
+                let rest = question.typed().len() - question.offset(name.rest);
+                return labels.sum::<usize>() + rest - POINTER_LEN;
             }
             self.label(out, start, *hash, name.labels[i]);
         }
-        end_of_question(out, name.rest, question);
+        end_of_question(out, name.rest, question)
     }
 
     /// Writes a name whole, for data in which pointers are not allowed (RFC 3597 section 4). It may be pointed at.

@@ -104,7 +104,7 @@ impl AtOnce for Kubernetes {
         turn: Turn,
         pens: &mut Pens,
         out: &mut Vec<u8>,
-    ) -> Option<ResponseCode> {
+    ) -> Option<(ResponseCode, usize)> {
         let answer = self.zone.lookup(asked);
         // A cache may not let the TTL of `dns-version` through, and addresses behind aliases have an order of their own.
         let is_odd = matches!(answer, Answer::Found(Found::Version | Found::Pieces(_)));
@@ -112,8 +112,8 @@ impl AtOnce for Kubernetes {
             return None;
         }
         let manner = (self.zone.serial(), turn);
-        put(&answer, (query, asked), manner, pens, out);
-        Some(rcode(&answer))
+        let size = put(&answer, (query, asked), manner, pens, out);
+        Some((rcode(&answer), size))
     }
 }
 
