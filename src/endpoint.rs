@@ -1,7 +1,6 @@
 //! What an answer needs to know of Services, EndpointSlices and Pods: small values, stripped of everything else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::ops::ControlFlow;
 
 use crate::name::{Octets, ServiceKey, dashed};
 
@@ -171,23 +170,17 @@ impl Slice {
         self.label_ends.is_empty()
     }
 
-    /// Goes through the addresses of its ready endpoints, until `take` has enough; those that are names are left out.
-    pub fn each_ready_ip(
-        &self,
-        mut take: impl FnMut(IpAddr) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        let ready = |i: &usize| self.conditions[*i].ready;
-        match &self.addresses {
-            Addresses::V4(ips) => {
-                let mut all = (0..ips.len()).filter(ready);
-                all.try_for_each(|i| take(ips[i].into()))
-            }
-            Addresses::V6(ips) => {
-                let mut all = (0..ips.len()).filter(ready);
-                all.try_for_each(|i| take(ips[i].into()))
-            }
-            Addresses::Names(_) => ControlFlow::Continue(()),
-        }
+    /// The addresses of its ready endpoints; those that are names are left out.
+    pub fn ready_ips(&self) -> impl Iterator<Item = IpAddr> + Clone {
+        let (v4, v6) = match &self.addresses {
+            Addresses::V4(ips) => (&ips[..], &[][..]),
+            Addresses::V6(ips) => (&[][..], &ips[..]),
+            Addresses::Names(_) => (&[][..], &[][..]),
+        };
+        let v4 = v4.iter().map(|ip| IpAddr::V4(*ip)).zip(&self.conditions);
+        let v6 = v6.iter().map(|ip| IpAddr::V6(*ip)).zip(&self.conditions);
+        let ready = |(ip, conditions): (IpAddr, &Conditions)| conditions.ready.then_some(ip);
+        v4.filter_map(ready).chain(v6.filter_map(ready))
     }
 
     /// Whether its addresses are of IPv4; `None`: it has names.

@@ -170,6 +170,12 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             Found::Pieces(pieces) => self.pieces(owner, pieces),
             Found::Service(selection) => {
                 let v4 = self.asked.qtype() == RecordType::A;
+                if let Some(ips) = selection.plain_addresses(v4) {
+                    let count = selection.addresses(v4).unwrap_or_default();
+                    let first = first(self.turn, count);
+                    let mut turned = ips.clone().skip(first).chain(ips.take(first));
+                    return turned.try_for_each(|ip| self.address(owner, ip));
+                }
                 let each = |take: &mut dyn FnMut(IpAddr) -> Flow| {
                     let mut seen = Seen::new(selection);
                     selection.each_value(name, |value| match value {
@@ -177,8 +183,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                         Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
                     })
                 };
-                let count = selection.addresses(v4);
-                turned((self.turn, count), each, |ip| self.address(owner, ip))
+                turned((self.turn, None), each, |ip| self.address(owner, ip))
             }
             // An alias leads to addresses only.
             Found::Authority
@@ -353,7 +358,7 @@ fn turned<T>(
         });
         count
     });
-    let first = (u64::from(turn) * count as u64) >> 32;
+    let first = first(Some(turn), count);
     let mut at = 0;
     each(&mut |item| {
         at += 1;
@@ -373,6 +378,12 @@ fn turned<T>(
         full
     });
     full
+}
+
+/// Which of so many records comes first.
+fn first(turn: Turn, count: usize) -> usize {
+    let first = turn.map_or(0, |turn| (u64::from(turn) * count as u64) >> 32);
+    usize::try_from(first).unwrap_or_default()
 }
 
 /// The weight of one SRV record among so many: CoreDNS's, never 0.

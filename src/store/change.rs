@@ -135,7 +135,7 @@ fn targets(data: &ServiceData, label: &[u8]) -> Vec<String> {
         Kind::ClusterIp(ips) if label.is_empty() => ips.iter().map(ToString::to_string).collect(),
         Kind::ClusterIp(_) | Kind::Headless => {
             let itself = data.endpoints().filter(|_| label.is_empty());
-            let endpoints = itself.chain(data.named(label));
+            let endpoints = itself.chain(data.named(label).map(|place| data.endpoint(place)));
             let ready = endpoints.filter(|(_, endpoint)| endpoint.conditions.ready);
             ready
                 .map(|(_, endpoint)| target(endpoint.address))

@@ -27,6 +27,13 @@ pub struct ServiceData {
     names: bool,
 }
 
+/// Where an endpoint is: its slice, and its place in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    slice: usize,
+    within: usize,
+}
+
 impl ServiceData {
     /// Merges the slices of `service`.
     #[must_use]
@@ -109,33 +116,39 @@ impl ServiceData {
             .flat_map(|s| s.endpoints().map(move |e| (&**s, e)))
     }
 
-    /// The endpoints whose name is `label`, which is in lower case.
-    pub fn named<'a>(&'a self, label: &[u8]) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
-        self.found(&self.by_name, hash_of(label))
-            .filter(move |(_, endpoint)| match endpoint.label {
+    /// Where the endpoints are whose name is `label`, which is in lower case.
+    pub fn named(&self, label: &[u8]) -> impl Iterator<Item = Place> {
+        let found = self.found(&self.by_name, hash_of(label));
+        found.filter(move |place| {
+            let (_, endpoint) = self.endpoint(*place);
+            match endpoint.label {
                 Some(own) => own.as_bytes() == label,
                 None => endpoint.name()[..] == *label,
-            })
+            }
+        })
     }
 
     /// The endpoints with this address.
     pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
         self.found(&self.by_address, hash_of(&ip))
+            .map(|place| self.endpoint(place))
             .filter(move |(_, e)| e.ip() == Some(ip))
     }
 
-    fn found<'a>(
-        &'a self,
-        index: &'a Index,
-        hash: u32,
-    ) -> impl Iterator<Item = (&'a Slice, Endpoint<'a>)> {
+    /// The endpoint that is there, with its slice.
+    #[must_use]
+    pub fn endpoint(&self, Place { slice, within }: Place) -> (&Slice, Endpoint<'_>) {
+        (&self.slices[slice], self.slices[slice].endpoint(within))
+    }
+
+    fn found<'a>(&'a self, index: &'a Index, hash: u32) -> impl Iterator<Item = Place> {
         index.find(hash).map(|position| {
             let slice = self
                 .starts
                 .partition_point(|start| *start as usize <= position)
                 - 1;
             let within = position - self.starts[slice] as usize;
-            (&*self.slices[slice], self.slices[slice].endpoint(within))
+            Place { slice, within }
         })
     }
 }
@@ -199,7 +212,7 @@ mod tests {
             let ip = IpAddr::from([10, 0, 0, i]);
             let by_name: Vec<_> = data
                 .named(format!("redis-{i}").as_bytes())
-                .map(|(_, e)| e.ip())
+                .map(|place| data.endpoint(place).1.ip())
                 .collect();
             let by_address: Vec<_> = data.at(ip).map(|(_, e)| e.name().to_vec()).collect();
             assert_eq!(by_name, [Some(ip)]);

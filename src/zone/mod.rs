@@ -25,7 +25,7 @@ use foldhash::fast::RandomState;
 
 pub use aliases::MAX_ALIASES;
 pub use answer::{Answer, Denied, Found, Piece, Pointer};
-pub use data::ServiceData;
+pub use data::{Place, ServiceData};
 pub use nameservers::names_of;
 pub use reason::Reason;
 pub use selection::{Candidate, Selection, Value};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::data::ServiceData;
+use super::data::{Place, ServiceData};
 use super::path::{Below, bare};
 use super::reason::Reason;
 use super::view::{Asked, Shown, View};
@@ -23,6 +23,8 @@ pub struct Selection {
     svc: usize,
     /// There are no values.
     empty: bool,
+    /// The only endpoint that can be meant, where one is named.
+    one: Option<Place>,
 }
 
 /// Where the values come from.
@@ -85,8 +87,18 @@ impl Selection {
             below,
             svc,
             empty: false,
+            one: None,
         };
-        selection.empty = selection.first(asked.name).is_none();
+        selection.empty = match (source, below) {
+            // A slice has a port always.
+            (Source::Endpoints, Below::Itself) => selection.data.ready() == 0,
+            (Source::Endpoints, Below::Endpoint) if !selection.data.repeats() => {
+                let label = selection.endpoint_label(asked.name);
+                selection.one = selection.data.named(label).next();
+                selection.first(asked.name).is_none()
+            }
+            _ => selection.first(asked.name).is_none(),
+        };
         match below {
             Below::Topology { prefer: true } if selection.empty => {
                 selection.source = Source::AnyTopology;
@@ -218,18 +230,25 @@ impl Selection {
         count
     }
 
-    /// How many different addresses of this family there are, where that is known without looking at each.
-    #[must_use]
-    pub fn addresses(&self, v4: bool) -> Option<usize> {
+    /// The slices whose ready endpoints are all that it selects of this family, each once; `None`: one has to look.
+    fn whole(&self, v4: bool) -> Option<impl Iterator<Item = &Slice> + Clone> {
         if (self.source, self.below) != (Source::Endpoints, Below::Itself) || self.may_repeat() {
             return None;
         }
-        let slices = self
-            .data
-            .slices()
-            .iter()
-            .filter(|slice| slice.is_v4() == Some(v4));
-        Some(slices.map(|slice| slice.ready()).sum())
+        let slices = self.data.slices().iter().map(|slice| &**slice);
+        Some(slices.filter(move |slice| slice.is_v4() == Some(v4)))
+    }
+
+    /// How many different addresses of this family there are, where that is known without looking at each.
+    #[must_use]
+    pub fn addresses(&self, v4: bool) -> Option<usize> {
+        Some(self.whole(v4)?.map(Slice::ready).sum())
+    }
+
+    /// Those addresses.
+    #[must_use]
+    pub fn plain_addresses(&self, v4: bool) -> Option<impl Iterator<Item = IpAddr> + Clone> {
+        Some(self.whole(v4)?.flat_map(Slice::ready_ips))
     }
 
     /// How many different pairs of an endpoint and a port with a number there are, and how many endpoints with such a port,
@@ -373,7 +392,11 @@ impl Selection {
             // Whole sets, which most questions are about, need not be looked at endpoint by endpoint.
             Source::Endpoints if self.below == Below::Itself && !self.data.has_names() => {
                 let mut slices = self.data.slices().iter();
-                slices.try_for_each(|slice| slice.each_ready_ip(|ip| take(Value::Address(ip))))
+                slices.try_for_each(|slice| {
+                    slice
+                        .ready_ips()
+                        .try_for_each(|ip| take(Value::Address(ip)))
+                })
             }
             Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
                 self.each_endpoint(name, |_, endpoint| take(endpoint.into()))
@@ -406,15 +429,19 @@ impl Selection {
             }
             ControlFlow::Continue(())
         };
+        if let Some(one) = self.one {
+            return among(&mut std::iter::once(self.data.endpoint(one)));
+        }
+        let named = || {
+            let places = self.data.named(self.endpoint_label(name));
+            places.map(|place| self.data.endpoint(place))
+        };
         match self.below {
-            Below::Endpoint | Below::BareEndpoint => {
-                among(&mut self.data.named(self.endpoint_label(name)))
-            }
+            Below::Endpoint | Below::BareEndpoint => among(&mut named()),
             Below::InCluster => {
                 let cluster = name.lower(self.svc - 1);
                 let here = |slice: &Slice| slice.cluster.as_bytes().eq_ignore_ascii_case(cluster);
-                let named = self.data.named(self.endpoint_label(name));
-                among(&mut named.filter(|(slice, _)| here(slice)))
+                among(&mut named().filter(|(slice, _)| here(slice)))
             }
             Below::Topology { .. } if self.source != Source::AnyTopology => {
                 let all = self.data.endpoints();

@@ -11,7 +11,18 @@ use crate::name::{MAX_NAME, Qname};
 #[derive(Debug, Default)]
 pub struct Offsets {
     hashes: Vec<u32>,
-    places: Vec<u16>,
+    places: Vec<Place>,
+}
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Octets from the message's start.
+    at: u16,
+    /// How many labels it has before it ends as the question does.
+    labels: u8,
+    /// From which of the question's labels on that is.
+    rest: u8,
 }
 
 /// Octets from the message's start that a pointer reaches.
@@ -117,18 +128,13 @@ impl Offsets {
     ) -> usize {
         let hashes = name.hashes();
         for (i, hash) in hashes.iter().enumerate() {
-            if let Some(place) = self.find(
-                *hash,
-                &out[start..],
-                &name.labels[i..],
-                (name.rest, question),
-            ) {
+            if let Some(place) = self.find(*hash, &out[start..], &name.labels[i..], name.rest) {
                 write_pointer(out, place);
                 let labels = name.labels[i..].iter().map(|label| label.len() + 1);
                 let rest = question.typed().len() - question.offset(name.rest);
                 return labels.sum::<usize>() + rest - POINTER_LEN;
             }
-            self.label(out, start, *hash, name.labels[i]);
+            self.label(out, start, *hash, (name, i));
         }
         end_of_question(out, name.rest, question)
     }
@@ -141,17 +147,30 @@ impl Offsets {
         name: &Ending<'_>,
         question: &Qname,
     ) {
-        for (label, hash) in name.labels.iter().zip(name.hashes()) {
-            self.label(out, start, hash, label);
+        for (i, hash) in name.hashes().into_iter().enumerate() {
+            self.label(out, start, hash, (name, i));
         }
         out.extend_from_slice(&question.typed()[question.offset(name.rest)..]);
     }
 
-    fn label(&mut self, out: &mut Vec<u8>, start: usize, hash: u32, label: &[u8]) {
-        let place = out.len() - start;
-        if let (true, Ok(place)) = (place < REACH, u16::try_from(place)) {
+    /// Writes label `i` of a name, which begins another name.
+    fn label(
+        &mut self,
+        out: &mut Vec<u8>,
+        start: usize,
+        hash: u32,
+        (name, i): (&Ending<'_>, usize),
+    ) {
+        let (at, label) = (out.len() - start, name.labels[i]);
+        // A name has at most 127 labels (RFC 1035 section 2.3.4).
+        let few = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        if let (true, Ok(at)) = (at < REACH, u16::try_from(at)) {
             self.hashes.push(hash);
-            self.places.push(place);
+            self.places.push(Place {
+                at,
+                labels: few(name.labels.len() - i),
+                rest: few(name.rest),
+            });
         }
         // A label has at most 63 octets (`Ending::is_name`).
         out.push(u8::try_from(label.len()).unwrap_or_default());
@@ -159,26 +178,14 @@ impl Offsets {
     }
 
     /// Where these labels stand, with the question's name from `rest` on behind them.
-    fn find(
-        &self,
-        hash: u32,
-        message: &[u8],
-        labels: &[&[u8]],
-        (rest, question): (usize, &Qname),
-    ) -> Option<u16> {
-        let end = (rest..question.len()).map(|i| question.label(i));
-        let fits = |place: u16| {
-            stands(
-                message,
-                usize::from(place),
-                labels.iter().copied().chain(end.clone()),
-            )
-        };
+    fn find(&self, hash: u32, message: &[u8], labels: &[&[u8]], rest: usize) -> Option<u16> {
         let known = self.hashes.iter().zip(&self.places);
-        known
-            .filter(|(known, _)| **known == hash)
-            .map(|(_, place)| *place)
-            .find(|place| fits(*place))
+        let alike = known.filter(|(known, _)| **known == hash);
+        let mut alike = alike.map(|(_, place)| place).filter(|place| {
+            (usize::from(place.labels), usize::from(place.rest)) == (labels.len(), rest)
+        });
+        let fits = |place: &&Place| begins(message, usize::from(place.at), labels);
+        alike.find(fits).map(|place| place.at)
     }
 }
 
@@ -186,24 +193,18 @@ fn write_pointer(out: &mut Vec<u8>, place: u16) {
     out.extend_from_slice(&(u16::from(POINTER) << 8 | place).to_be_bytes());
 }
 
-/// Whether exactly this name stands at `at`. The message is ours: its pointers point back.
-fn stands<'a>(message: &[u8], mut at: usize, labels: impl Iterator<Item = &'a [u8]>) -> bool {
-    let follow = |mut at: usize| {
-        while message[at] & POINTER == POINTER {
-            at = usize::from(u16::from_be_bytes([
-                message[at] & !POINTER,
-                message[at + 1],
-            ]));
-        }
-        at
-    };
+/// Whether the name at `at`, which has as many labels, begins with these. The message is ours: its pointers point back.
+fn begins(message: &[u8], mut at: usize, labels: &[&[u8]]) -> bool {
     for label in labels {
-        at = follow(at);
+        while message[at] & POINTER == POINTER {
+            let low = message[at + 1];
+            at = usize::from(u16::from_be_bytes([message[at] & !POINTER, low]));
+        }
         let end = at + 1 + usize::from(message[at]);
-        if message[at + 1..end] != *label {
+        if message[at + 1..end] != **label {
             return false;
         }
         at = end;
     }
-    message[follow(at)] == 0
+    true
 }
