@@ -6,7 +6,7 @@
 //! # async fn test() -> anyhow::Result<()> {
 //! use headless_dns::sandbox::{Options, Sandbox};
 //! let sandbox = Sandbox::start(Options::default()).await?;
-//! sandbox.ready().await;
+//! sandbox.ready().await?;
 //! println!("{} answers redis-0.redis.default.svc.cluster.local", sandbox.dns());
 //! # Ok(())
 //! # }

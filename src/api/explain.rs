@@ -46,6 +46,8 @@ pub fn explain_status(status: &Status) -> String {
         403 => format!("a right is missing: {}", words(&status.message)),
         // Kube makes an empty status of a line that is none.
         0 => "the API server has sent what is no event of a watch".to_owned(),
+        // What a server says that does not know the path.
+        404 => "the API server knows no such resource: 404 Not Found".to_owned(),
         code => format!("the API server says {code}: {}", words(&status.message)),
     }
 }

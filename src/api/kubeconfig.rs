@@ -1,8 +1,47 @@
 //! What kube's reading of a kubeconfig leaves out.
 
-use kube::config::{Kubeconfig, NamedAuthInfo};
+use std::error::Error;
+use std::fmt;
+
+use kube::config::{Kubeconfig, KubeconfigError, NamedAuthInfo};
 
 use crate::apiserver::server_url;
+
+/// What is wrong with a kubeconfig, without any of its text: there are secrets in it.
+pub struct KubeconfigProblem(KubeconfigError);
+
+impl From<KubeconfigError> for KubeconfigProblem {
+    fn from(error: KubeconfigError) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for KubeconfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let KubeconfigError::Parse(error) = &self.0 else {
+            return self.0.fmt(f);
+        };
+        if let Some(place) = error.location() {
+            write!(f, "line {}, column {}: ", place.line(), place.column())?;
+        }
+        f.write_str("this is no kubeconfig in YAML")
+    }
+}
+
+impl fmt::Debug for KubeconfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for KubeconfigProblem {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            KubeconfigError::Parse(_) => None,
+            other => other.source(),
+        }
+    }
+}
 
 /// Gives every server of a kubeconfig that has no scheme the one that client-go would use. `context`: the context to
 /// use; without it the current one. A wrong server in another context is left as it is.
@@ -71,6 +110,24 @@ fn certified_clusters(kubeconfig: &Kubeconfig) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_cannot_be_read_keeps_its_secrets() {
+        let said = |text: &str| {
+            let problem = KubeconfigProblem::from(Kubeconfig::from_yaml(text).unwrap_err());
+            (problem.to_string(), format!("{problem:?}"))
+        };
+        for (text, place) in [
+            (
+                "users:\n- name: u\n  user:\n   token: secret\n  x y\n",
+                "line 5, column 3",
+            ),
+            ("users: {token: secret}\n", "line 1, column 8"),
+        ] {
+            let wanted = format!("{place}: this is no kubeconfig in YAML");
+            assert_eq!(said(text), (wanted.clone(), wanted));
+        }
+    }
 
     #[test]
     fn a_kubeconfig_s_servers_have_the_scheme_that_its_certificates_ask_for() {

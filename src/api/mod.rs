@@ -24,6 +24,7 @@ pub use kube::Client;
 use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
+pub use kubeconfig::KubeconfigProblem;
 pub use readable::Unreadable;
 pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;
@@ -41,11 +42,11 @@ pub enum ApiError {
         /// Why we are in none.
         in_cluster: Box<InClusterError>,
         /// Why there is no kubeconfig to use either.
-        kubeconfig: Box<KubeconfigError>,
+        kubeconfig: Box<KubeconfigProblem>,
     },
     /// The kubeconfig cannot be used.
     #[error("kubeconfig {0}: {1}")]
-    Kubeconfig(String, #[source] KubeconfigError),
+    Kubeconfig(String, #[source] KubeconfigProblem),
     /// The server of a kubeconfig, or of an endpoint, cannot be one.
     #[error("{0}: {1}")]
     Server(String, String),
@@ -168,14 +169,14 @@ async fn ambient() -> Result<Config, ApiError> {
     config.or_else(|kubeconfig| {
         Config::incluster().map_err(|in_cluster| ApiError::Ambient {
             in_cluster: Box::new(in_cluster),
-            kubeconfig: Box::new(kubeconfig),
+            kubeconfig: Box::new(kubeconfig.into()),
         })
     })
 }
 
 async fn from_file(file: &Path, context: Option<String>) -> Result<Config, ApiError> {
     let name = file.display().to_string();
-    let error = |error| ApiError::Kubeconfig(name.clone(), error);
+    let error = |error: KubeconfigError| ApiError::Kubeconfig(name.clone(), error.into());
     let kubeconfig = Kubeconfig::read_from(file).map_err(error)?;
     let kubeconfig = complete(
         &format!("kubeconfig {name}"),

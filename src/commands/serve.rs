@@ -23,7 +23,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE")]
     pub(crate) conf: Option<String>,
     /// The port of server blocks that name none.
-    #[arg(long = "dns.port", short = 'p', value_name = "N", default_value_t = 53)]
+    #[arg(
+        long = "dns.port",
+        short = 'p',
+        alias = "p",
+        value_name = "N",
+        default_value_t = 53
+    )]
     pub(crate) dns_port: u16,
     /// The API server, where the Corefile names none.
     #[arg(long, value_name = "PATH")]
@@ -53,9 +59,10 @@ impl Serve {
         let first = Arc::clone(&start);
         let bound = unless_stopped(&signals.stop, move || first.begin()).await?;
         let Some(program) = bound else {
+            start.forget_pid();
             return Ok(());
         };
-        let program = program?;
+        let program = program.inspect_err(|_| start.forget_pid())?;
         if !quiet {
             let version = format!("headless-dns-{}", env!("CARGO_PKG_VERSION"));
             let lines = program.lines().iter().chain([&version]);
@@ -66,11 +73,15 @@ impl Serve {
             }
         }
         let outcome = supervise(program, &start, &signals).await;
-        if let Some(path) = &start.pidfile {
+        start.forget_pid();
+        outcome
+    }
+
+    fn forget_pid(&self) {
+        if let Some(path) = &self.pidfile {
             // Somebody else may have taken it away.
             let _gone = std::fs::remove_file(path);
         }
-        outcome
     }
 
     /// The first server, with its sockets bound.

@@ -69,6 +69,10 @@ pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
         }
         _ => (rest, None),
     };
+    if rest.ends_with(':') {
+        let problem = "the port is missing; a variable that is not set is empty";
+        return Err(token.error(problem, "a port such as 53"));
+    }
     let zones = origins_of(zone)
         .map_err(|problem| token.error(problem, "a zone such as `cluster.local`, or a CIDR"))?;
     Ok(zones

@@ -197,7 +197,7 @@ pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileE
     match port {
         Some(Ok(_)) => Ok(arg.text.clone()),
         Some(Err(_)) | None => Err(arg.error(
-            format!("{} has no port", arg.text),
+            format!("{} ends in no port", arg.text),
             "an address such as `:8080` or `127.0.0.1:8080`",
         )),
     }

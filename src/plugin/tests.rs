@@ -138,7 +138,7 @@ fn no_directive_is_mistyped_and_ignored() {
             "unknown property 'lameduk' of `health`",
         ),
         ("health {\n lameduck 5\n}", "'5' is no duration"),
-        ("ready 8181", "8181 has no port"),
+        ("ready 8181", "8181 ends in no port"),
         (
             "loadbalance weighted",
             "'weighted' is no policy, or has other arguments",
@@ -146,7 +146,7 @@ fn no_directive_is_mistyped_and_ignored() {
         ("errors file", "`errors` writes to the log only"),
         (
             "ready 8181\nroute53 a\nhealth {\n lameduck 5\n}\nforwrad",
-            "8181 has no port; the plugin `route53` is not supported; '5' is no duration; unknown directive 'forwrad'",
+            "8181 ends in no port; the plugin `route53` is not supported; '5' is no duration; unknown directive 'forwrad'",
         ),
     ] {
         assert_eq!(error(text), problem, "{text}");
