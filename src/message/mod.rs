@@ -10,13 +10,15 @@ pub mod reply;
 pub mod sections;
 pub mod skim;
 pub mod text;
+mod types;
 pub mod wire;
 mod write;
 
 pub use read::{Received, Screened, read_plain, receive, screen, servfail};
+pub use types::{class_name, type_name, type_named};
 pub use write::{
     addressed, append, bad_version, encode, encode_query, encode_transfer, message, rcode_name,
-    rcode_named, truncate, type_name,
+    rcode_named, truncate,
 };
 
 /// Octets of a header.

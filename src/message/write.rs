@@ -2,7 +2,7 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::question::{Edns, Query, RecordType};
+use super::question::{Edns, Query};
 use super::record::Record;
 use super::reply::{Composed, Said};
 use super::sections::Section;
@@ -212,16 +212,6 @@ pub fn rcode_named(name: &str) -> Option<ResponseCode> {
         .iter()
         .filter(|(known, _)| known.eq_ignore_ascii_case(name));
     named.next().map(|(_, rcode)| *rcode)
-}
-
-/// The type as the registry writes it; one that it does not have as RFC 3597 section 5 does.
-#[must_use]
-pub fn type_name(rtype: RecordType) -> String {
-    if let RecordType::Unknown(number) = rtype {
-        format!("TYPE{number}")
-    } else {
-        rtype.to_string()
-    }
 }
 
 /// The rcode as the registry writes it.

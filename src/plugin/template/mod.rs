@@ -1,5 +1,6 @@
 //! `template`: replies made of the question by expressions and Go's templates.
 
+mod functions;
 mod render;
 mod spec;
 
@@ -96,8 +97,7 @@ impl Template {
                 question.qtype.to_string()
             },
             remote: remote(query.route.client.ip()),
-            typed: question.qname.to_string(),
-            id: query.id,
+            query,
             metadata: match &query.metadata {
                 Some(metadata) => metadata.all(),
                 None => BTreeMap::new(),

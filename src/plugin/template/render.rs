@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::LazyLock;
 
-use gtmpl::{Context, FuncError, Template, Value};
+use gtmpl::{Context, Template, Value};
 use regex::{Captures, Regex};
+
+use super::functions;
+use crate::message::question::Query;
 
 /// What a template may name.
 pub(super) struct Fields<'a> {
@@ -15,9 +18,7 @@ pub(super) struct Fields<'a> {
     pub(super) class: String,
     pub(super) qtype: String,
     pub(super) remote: String,
-    /// As it was typed.
-    pub(super) typed: String,
-    pub(super) id: u16,
+    pub(super) query: &'a Query,
     /// What other plugins say of the query, by label.
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) captures: Captures<'a>,
@@ -54,13 +55,42 @@ impl Fields<'_> {
             ("Remote", self.remote.as_str().into()),
             ("Match", all.into()),
             ("Group", groups.into()),
-            ("Question", map(vec![("Name", self.typed.as_str().into())])),
-            (
-                "Message",
-                map(vec![("Id", Value::from(i64::from(self.id)))]),
-            ),
+            ("Question", map(self.question())),
+            ("Message", map(self.message())),
             ("Metadata", metadata.into()),
         ]))
+    }
+}
+
+impl Fields<'_> {
+    /// The question, as Go's `dns.Question` has it.
+    fn question(&self) -> Vec<(&'static str, Value)> {
+        let question = &self.query.question;
+        vec![
+            ("Name", question.qname.to_string().into()),
+            ("Qtype", Value::from(u16::from(question.qtype))),
+            ("Qclass", Value::from(u16::from(question.qclass))),
+        ]
+    }
+
+    /// The request's header, as Go's `dns.Msg` has it.
+    fn message(&self) -> Vec<(&'static str, Value)> {
+        let query = self.query;
+        let opcode = u8::from(query.opcode);
+        vec![
+            ("Id", Value::from(query.id)),
+            ("Response", false.into()),
+            ("Opcode", Value::from(opcode)),
+            ("Authoritative", false.into()),
+            ("Truncated", false.into()),
+            ("RecursionDesired", query.recursion_desired.into()),
+            ("RecursionAvailable", false.into()),
+            ("Zero", false.into()),
+            ("AuthenticatedData", query.authentic_data.into()),
+            ("CheckingDisabled", query.checking_disabled.into()),
+            ("Rcode", Value::from(0_u8)),
+            ("Compress", false.into()),
+        ]
     }
 }
 
@@ -163,9 +193,7 @@ fn template(text: &str) -> Result<Template, String> {
         }
     }
     let mut template = Template::default();
-    template.add_func("parseInt", parse_int);
-    template.add_func("slice", slice);
-    template.add_func("meta", meta);
+    template.add_funcs(&functions::ALL);
     // A method in Go.
     let text = text.replace(".Meta ", "meta $.Metadata ");
     template
@@ -185,55 +213,11 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// `parseInt TEXT BASE BITS` (Go's strconv.ParseInt).
-fn parse_int(args: &[Value]) -> Result<Value, FuncError> {
-    let error = || FuncError::Generic("parseInt takes a text, a base and bits".into());
-    let [text, base, bits] = args else {
-        return Err(error());
-    };
-    let number = |value: &Value| value.to_string().parse::<u32>().map_err(|_| error());
-    let (base, bits) = (number(base)?, number(bits)?);
-    if !(2..=36).contains(&base) || bits > 64 {
-        return Err(error());
-    }
-    let parsed = u64::from_str_radix(&text.to_string(), base).map_err(|_| error())?;
-    let most = if bits == 0 || bits == 64 {
-        u64::MAX
-    } else {
-        (1 << bits) - 1
-    };
-    if parsed > most {
-        return Err(error());
-    }
-    Ok(Value::from(parsed))
-}
-
-/// `meta METADATA LABEL`: nothing where there is no such value, as in CoreDNS.
-fn meta(args: &[Value]) -> Result<Value, FuncError> {
-    let [Value::Map(values), Value::String(label)] = args else {
-        return Err(FuncError::Generic("Meta takes a label".into()));
-    };
-    Ok(values.get(label).cloned().unwrap_or_else(|| "".into()))
-}
-
-/// `slice TEXT FROM TO`, in octets, as in Go.
-fn slice(args: &[Value]) -> Result<Value, FuncError> {
-    let error = || FuncError::Generic("slice takes a text and places in it".into());
-    let [text, places @ ..] = args else {
-        return Err(error());
-    };
-    let text = text.to_string();
-    let place = |at: usize, default: usize| match places.get(at) {
-        Some(value) => value.to_string().parse::<usize>().map_err(|_| error()),
-        None => Ok(default),
-    };
-    let part = text.get(place(0, 0)?..place(1, text.len())?);
-    part.map(Value::from).ok_or_else(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::question::{Question, RecordType};
+    use crate::name::absolute;
 
     #[test]
     fn what_would_never_end_is_no_template() {
@@ -267,6 +251,11 @@ mod tests {
 
     #[test]
     fn templates_say_what_go_s_say() {
+        let question = Question::new(absolute("IP-7b-2.v.test").unwrap(), RecordType::A);
+        let query = Query {
+            id: 77,
+            ..Query::plain(question, ([10, 0, 0, 9], 1).into())
+        };
         let regex = Regex::new("^ip-(?P<a>[0-9a-f]+)-(?P<b>[0-9]*)[.]").unwrap();
         let fields = Fields {
             name: "ip-7b-2.v.test.".into(),
@@ -274,8 +263,7 @@ mod tests {
             class: "IN".into(),
             qtype: "A".into(),
             remote: "10.0.0.9".into(),
-            typed: "IP-7b-2.v.test.".into(),
-            id: 77,
+            query: &query,
             metadata: BTreeMap::from([("a/b".to_owned(), "c".to_owned())]),
             captures: regex.captures("ip-7b-2.v.test.").unwrap(),
             regex: &regex,
@@ -296,6 +284,10 @@ mod tests {
             (
                 "{{ .Question.Name }}|{{ .Message.Id }}|{{ .Remote }}",
                 "IP-7b-2.v.test.|77|10.0.0.9",
+            ),
+            (
+                "{{ .Question.Qtype }} {{ .Message.RecursionDesired }} {{ printf `%03d` .Message.Opcode }}",
+                "1 true 000",
             ),
             ("[{{ .Meta `a/b` }}{{ .Meta `a/none` }}]", "[c]"),
         ] {

@@ -7,9 +7,9 @@ use regex::Regex;
 use super::render::Line;
 use super::{Said, Spec};
 use crate::corefile::{CorefileError, Directive, Token};
-use crate::message::question::{DNSClass, RecordType};
-use crate::message::rcode_named;
+use crate::message::question::DNSClass;
 use crate::message::reply::ResponseCode;
+use crate::message::{rcode_named, type_named};
 use crate::plugin::block::Block;
 use crate::plugin::kit::{Directives, Registration, expression, fallthrough};
 
@@ -36,7 +36,7 @@ fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Core
     };
     let mut template = Spec {
         qclass: any(qclass, |text| text.parse::<DNSClass>().ok(), "class")?,
-        qtype: any(qtype, |text| text.parse::<RecordType>().ok(), "type")?,
+        qtype: any(qtype, type_named, "type")?,
         origins: directives.origins(zones)?.into(),
         matches: Vec::new(),
         answer: Vec::new(),
