@@ -35,10 +35,7 @@ pub struct Place {
 #[must_use]
 pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
     let count = |at: usize| Some(u16::from_be_bytes([*wire.get(at)?, *wire.get(at + 1)?]));
-    let mut at = HEADER;
-    for _ in 0..count(4)? {
-        at = after_name(wire, at)? + 4;
-    }
+    let mut at = after_questions(wire)?;
     let mut places = Vec::new();
     for (section, field) in [6, 8, 10].into_iter().enumerate() {
         for _ in 0..count(field)? {
@@ -75,6 +72,12 @@ pub fn is_sound(wire: &[u8]) -> bool {
     };
     places(wire).is_some_and(|places| places.iter().all(has_its_size))
         && size_without_compression(wire, true).is_some()
+}
+
+/// Where the questions end.
+fn after_questions(wire: &[u8]) -> Option<usize> {
+    let count = u16::from_be_bytes([*wire.get(4)?, *wire.get(5)?]);
+    (0..count).try_fold(HEADER, |at, _| Some(after_name(wire, at)? + 4))
 }
 
 /// Where the name ends that begins at `at`.
@@ -115,24 +118,40 @@ pub fn size_without_compression(wire: &[u8], opt: bool) -> Option<usize> {
     Some(size)
 }
 
-/// Octets of a record's data with their names written out: those of RFC 1035, and of SRV and DNAME.
+/// Octets of a record's data with their names written out: those of RFC 1035, and of SRV and DNAME. `None`: a name is not whole,
+/// or is not the end of the data.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a foreign enum: the data of every other type have no such names"
 )]
 fn data_len(wire: &[u8], rtype: u16, data: Range<usize>) -> Option<usize> {
-    match RecordType::from(rtype) {
+    // Where the last name ends, how many octets stand around the names, and the names.
+    let (end, fixed, names) = match RecordType::from(rtype) {
         RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => {
-            name_len(wire, data.start)
+            (after_name(wire, data.start)?, 0, [Some(data.start), None])
         }
-        RecordType::MX => Some(2 + name_len(wire, data.start + 2)?),
-        RecordType::SRV => Some(6 + name_len(wire, data.start + 6)?),
+        RecordType::MX => (
+            after_name(wire, data.start + 2)?,
+            2,
+            [Some(data.start + 2), None],
+        ),
+        RecordType::SRV => (
+            after_name(wire, data.start + 6)?,
+            6,
+            [Some(data.start + 6), None],
+        ),
         RecordType::SOA => {
             let second = after_name(wire, data.start)?;
-            Some(name_len(wire, data.start)? + name_len(wire, second)? + 20)
+            let end = after_name(wire, second)? + 20;
+            (end, 20, [Some(data.start), Some(second)])
         }
-        _ => Some(data.len()),
+        _ => return Some(data.len()),
+    };
+    if end != data.end {
+        return None;
     }
+    let names = names.into_iter().flatten().map(|at| name_len(wire, at));
+    Some(fixed + names.sum::<Option<usize>>()?)
 }
 
 /// Octets of a name that is written out.
@@ -162,10 +181,9 @@ pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     let Some(places) = places(&wire) else {
         return wire;
     };
-    if let Some(last) = places.last() {
-        // What stands behind the last record is not the message's.
-        wire.truncate(last.end);
-    }
+    // What stands behind the last record, or behind the question where there is none, is not the message's.
+    let end = places.last().map(|last| last.end);
+    wire.truncate(end.or_else(|| after_questions(&wire)).unwrap_or(HEADER));
     let opt = places.iter().find(|place| place.rtype == OPT);
     match (opt, query.edns) {
         (None, None) => {}
@@ -186,17 +204,24 @@ pub fn with_opt_for(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {
     wire
 }
 
-/// Adds an option to a message's OPT record, where there is one.
-pub fn add_option(wire: &mut Vec<u8>, code: u16, data: &[u8]) {
+/// Changes the options of a message's OPT record, where there is one: each its code and its octets.
+pub fn edit_options(wire: &mut Vec<u8>, edit: impl FnOnce(&mut Vec<(u16, Vec<u8>)>)) {
     let opt = places(wire).and_then(|places| places.into_iter().find(|p| p.rtype == OPT));
-    let (Some(opt), Some(option)) = (opt, options::written(code, data)) else {
+    let Some(opt) = opt else {
         return;
     };
-    let Ok(size) = u16::try_from(opt.end - opt.data + option.len()) else {
+    let all = options::each(&wire[opt.data..opt.end]);
+    let mut all: Vec<_> = all.map(|(code, data)| (code, data.to_vec())).collect();
+    edit(&mut all);
+    let written = all
+        .iter()
+        .filter_map(|(code, data)| options::written(*code, data));
+    let written = written.flatten().collect::<Vec<_>>();
+    let Ok(size) = u16::try_from(written.len()) else {
         return;
     };
     wire[opt.data - 2..opt.data].copy_from_slice(&size.to_be_bytes());
-    wire.splice(opt.end..opt.end, option);
+    wire.splice(opt.data..opt.end, written);
 }
 
 fn append(wire: &mut Vec<u8>, edns: Edns) {

@@ -49,17 +49,21 @@ impl Plugin for Nsid {
             if matches!(reply, Reply::Transfer(_)) {
                 return Ok(reply);
             }
-            // As CoreDNS, whose reply with this option always has DO.
+            // As CoreDNS, whose own replies with this option always have DO.
+            let dnssec_ok = edns.dnssec_ok || !matches!(reply, Reply::Raw(_));
             let query = Query {
-                edns: Some(Edns {
-                    dnssec_ok: true,
-                    ..edns
-                }),
+                edns: Some(Edns { dnssec_ok, ..edns }),
                 ..query.clone()
             };
             let octets = reply.encode(&query).into_first();
             let mut octets = skim::with_opt_for(&query, octets);
-            skim::add_option(&mut octets, NSID, self.0.as_bytes());
+            let text = self.0.as_bytes().to_vec();
+            skim::edit_options(&mut octets, |options| {
+                match options.iter_mut().find(|(code, _)| *code == NSID) {
+                    Some((_, there)) => *there = text,
+                    None => options.push((NSID, text)),
+                }
+            });
             Ok(Reply::Raw(octets))
         }
         .boxed()

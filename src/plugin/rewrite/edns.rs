@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::response::Response;
 use crate::corefile::{CorefileError, Token};
 use crate::message::options::{self, NSID};
 use crate::message::question::{Edns, Query, Transport};
@@ -42,6 +43,8 @@ pub(super) struct Rule {
     action: Action,
     code: u16,
     data: Data,
+    /// The client sees nothing of it in the reply.
+    reverts: bool,
 }
 
 /// The client's network (RFC 7871 section 6).
@@ -57,10 +60,9 @@ impl Rule {
         let [kind, action, rest @ ..] = args else {
             return Err(name.error("the rule is not whole", EXPECTED));
         };
-        // What an upstream says of an option never comes back to the client here.
-        let rest = match rest.split_last() {
-            Some((last, before)) if last.text == "revert" => before,
-            _ => rest,
+        let (rest, reverts) = match rest.split_last() {
+            Some((last, before)) if last.text == "revert" => (before, true),
+            _ => (rest, false),
         };
         let act = match action.text.to_lowercase().as_str() {
             "set" => Action::Set,
@@ -86,14 +88,14 @@ impl Rule {
             action: act,
             code,
             data,
+            reverts,
         })
     }
 
-    /// Changes the options of a request. `false`: it needs a value that nobody knows, and changes nothing.
-    pub(super) fn apply(&self, query: &mut Query) -> bool {
-        let Some(data) = self.octets(query) else {
-            return false;
-        };
+    /// Changes the options of a request; what that is to the reply, where it is something. `None`: there is nothing to
+    /// change, or a value that nobody knows.
+    pub(super) fn apply(&self, query: &mut Query) -> Option<Option<Response>> {
+        let data = self.octets(query)?;
         query.edns.get_or_insert(Edns {
             udp_size: SIZE,
             dnssec_ok: false,
@@ -101,17 +103,28 @@ impl Rule {
         let all = options::each(&query.options);
         let mut options: Vec<_> = all.map(|(code, data)| (code, data.to_vec())).collect();
         let there = options.iter().position(|(code, _)| *code == self.code);
+        let mut before = None;
         match (self.action, there) {
             (Action::Unset, _) => options.retain(|(code, _)| *code != self.code),
-            (Action::Set | Action::Replace, Some(at)) => options[at].1 = data,
-            (Action::Replace, None) => {}
+            (Action::Set | Action::Replace, Some(at)) => {
+                before = Some(std::mem::replace(&mut options[at].1, data));
+            }
+            // As in CoreDNS there is one network of a client, and one value of a variable.
+            (Action::Append, Some(_)) if self.is_single() => return None,
+            (Action::Replace, None) => return None,
             (Action::Set, None) | (Action::Append, _) => {
                 options.push((self.code, data));
             }
         }
         let written = |(code, data): &(u16, Vec<u8>)| options::written(*code, data);
         query.options = options.iter().filter_map(written).flatten().collect();
-        true
+        let back = || Response::Option(self.code, before);
+        Some((self.reverts && self.action != Action::Unset).then(back))
+    }
+
+    /// Whether there may be no second one.
+    fn is_single(&self) -> bool {
+        !matches!(self.data, Data::Octets(_))
     }
 
     fn octets(&self, query: &Query) -> Option<Vec<u8>> {

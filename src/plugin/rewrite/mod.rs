@@ -15,9 +15,11 @@ pub(super) use spec::PLUGIN;
 use self::pattern::{Pattern, dotted};
 use self::response::{Map, Response};
 use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::message::skim;
 use crate::name::absolute;
 
 /// The handler.
@@ -63,7 +65,7 @@ impl NameRule {
     fn responses(&self, asked: &str, made: &str) -> Vec<Response> {
         let exact = matches!(self.pattern, Pattern::Exact(_));
         let mut responses = self.answers.clone();
-        if self.auto || exact && self.answers.is_empty() {
+        if self.auto || exact {
             // The name that was made, and what is below it, is the one that was asked for.
             let made = || (Pattern::Within(made.to_owned()), asked.to_owned());
             let (pattern, to) = self.pattern.reversed(&self.to).unwrap_or_else(made);
@@ -137,7 +139,12 @@ impl Field {
             Self::Type(from, to) if question.qtype == *from => question.qtype = *to,
             Self::Class(from, to) if question.qclass == *from => question.qclass = *to,
             Self::Type(..) | Self::Class(..) => return Ok(false),
-            Self::Edns(rule) => return Ok(rule.apply(query)),
+            Self::Edns(rule) => {
+                let Some(response) = rule.apply(query) else {
+                    return Ok(false);
+                };
+                responses.extend(response);
+            }
             Self::Reply(pattern, response) => {
                 if !pattern.matches(&name) {
                     return Ok(false);
@@ -146,7 +153,6 @@ impl Field {
             }
             Self::Alias(map) => {
                 responses.push(Response::Alias(map.clone()));
-                return Ok(false);
             }
         }
         Ok(true)
@@ -158,13 +164,20 @@ impl Plugin for Rewrite {
         async move {
             let Rewritten {
                 query: rewritten,
-                responses,
+                mut responses,
                 is_restored,
             } = self.rewritten(query)?;
-            let reply = match next.handle(&rewritten).await {
+            let mut reply = match next.handle(&rewritten).await {
                 Ok(reply) => reply,
                 Err(failure) => return Err(recoded(failure, &responses)),
             };
+            responses.retain(|response| match (response, &mut reply) {
+                (Response::Option(code, value), Reply::Raw(wire)) => {
+                    skim::edit_options(wire, |options| restore(options, *code, value.as_ref()));
+                    false
+                }
+                _ => true,
+            });
             if responses.is_empty() && rewritten.question == query.question {
                 return Ok(reply);
             }
@@ -177,11 +190,22 @@ impl Plugin for Rewrite {
                     lead_elsewhere(&mut composed, map, (query, next)).await?;
                 }
             }
+            // As in CoreDNS, who was given an OPT record on the way to the upstream has one in the reply.
+            composed.edns = composed.edns.or(rewritten.edns);
             composed.question = (!is_restored).then_some(rewritten.question);
             Ok(composed.into())
         }
         .boxed()
     }
+}
+
+/// Takes an option away that the client has not sent, or gives it the client's value where it is there.
+fn restore(options: &mut Vec<(u16, Vec<u8>)>, code: u16, value: Option<&Vec<u8>>) {
+    let Some(value) = value else {
+        return options.retain(|(known, _)| *known != code);
+    };
+    let there = options.iter_mut().filter(|(known, _)| *known == code);
+    there.for_each(|(_, data)| data.clone_from(value));
 }
 
 /// A failure with the response code that the rules give it.

@@ -22,6 +22,8 @@ pub(super) enum Response {
     Rcode(ResponseCode, ResponseCode),
     /// An alias leads elsewhere.
     Alias(Map),
+    /// An option that was added is taken away, or has the value that the client gave it.
+    Option(u16, Option<Vec<u8>>),
 }
 
 /// What becomes of names that match.
@@ -79,8 +81,8 @@ impl Response {
                     reply.rcode = *to;
                 }
             }
-            // That takes another question.
-            Self::Alias(_) => {}
+            // That takes another question; and a reply that is put together has no options.
+            Self::Alias(_) | Self::Option(..) => {}
         }
     }
 }

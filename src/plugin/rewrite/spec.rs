@@ -6,8 +6,8 @@ use super::response::{Map, Response};
 use super::{Field, NameRule, Rewrite, Rule};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, RecordType};
-use crate::message::rcode_named;
 use crate::message::reply::ResponseCode;
+use crate::message::{rcode_named, type_named};
 use crate::plugin::block::Block;
 use crate::plugin::kit::{Directives, Registration, expression};
 
@@ -138,13 +138,13 @@ fn name_rule(name: &Token, args: &[Token]) -> Result<NameRule, CorefileError> {
 }
 
 fn record_type(token: &Token) -> Result<RecordType, CorefileError> {
-    let problem = |_| {
+    let problem = || {
         token.error(
             format!("'{}' is no type", token.text),
             "a type such as AAAA",
         )
     };
-    token.text.to_uppercase().parse().map_err(problem)
+    type_named(&token.text).ok_or_else(problem)
 }
 
 fn class(token: &Token) -> Result<DNSClass, CorefileError> {
