@@ -31,7 +31,6 @@ impl Kind {
         let is_soa = |record: &Record| record.record_type() == RecordType::SOA;
         let has_soa = || reply.authority.iter().any(is_soa);
         match reply.rcode {
-            _ if reply.truncated => Self::Other,
             ResponseCode::NoError if reply.answer.is_empty() && has_soa() => Self::Denial,
             ResponseCode::NoError if reply.answer.is_empty() => Self::Referral,
             ResponseCode::NoError if answers(question, &reply.answer) => Self::Success,

@@ -303,10 +303,10 @@ impl Cache {
             Kind::Denial => clamp(&spec.denial),
             Kind::Failure | Kind::Referral | Kind::Other => OTHER_TTL,
         };
-        if !spec.keepttl {
-            set_ttl(&mut composed, ttl);
-        }
-        if !composed.is_live {
+        set_ttl(&mut composed, ttl);
+        // As in CoreDNS, a reply that has passed a cache has no OPT record of its own.
+        (composed.edns, composed.error) = (None, None);
+        if !composed.is_live && !composed.truncated {
             self.keep(query, &composed, (kind, ttl), server);
         }
         composed.authentic_data &= knows_ad(query);
@@ -377,7 +377,7 @@ fn again(query: &Query, entry: &Entry, ttl: u32) -> Reply {
     let mut reply = entry.reply.clone();
     set_ttl(&mut reply, ttl);
     reply.recursion_desired = None;
-    (reply.question, reply.edns) = (None, None);
+    reply.question = None;
     reply.authentic_data &= knows_ad(query);
     reply.into()
 }

@@ -59,6 +59,9 @@ pub(super) enum Refresh {
     Verify(Option<Duration>),
 }
 
+/// How many replies there is room for, whatever the file says: CoreDNS's.
+const LEAST_ROOM: usize = 1024;
+
 /// The directive, parsed.
 #[derive(Clone, Debug)]
 pub(super) struct Spec {
@@ -196,7 +199,8 @@ fn bounds(bounds: &mut Bounds, property: &Directive) -> Result<(), CorefileError
     const EXPECTED: &str = "a number of replies, and after it the largest and the smallest TTL";
     let args = property.some_args(EXPECTED)?;
     let problem = || args[0].error(format!("'{}' is no number", args[0].text), EXPECTED);
-    bounds.room = args[0].text.parse().ok().ok_or_else(problem)?;
+    let room: usize = args[0].text.parse().ok().ok_or_else(problem)?;
+    bounds.room = room.max(LEAST_ROOM);
     if let Some(most) = args.get(1) {
         bounds.most = seconds(most, 1)?;
     }
