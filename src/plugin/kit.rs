@@ -243,6 +243,13 @@ pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
     }
 }
 
+/// The number of an interface, by its name or that number.
+#[must_use]
+pub fn interface_index(name: &str) -> Option<u32> {
+    let named = nix::net::if_::if_nametoindex(name).ok();
+    named.or_else(|| name.parse().ok())
+}
+
 /// This host's name; `localhost` where it has none that is text.
 #[must_use]
 pub fn host_name() -> String {

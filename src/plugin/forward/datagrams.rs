@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 
-use super::error::wrong;
+use super::error::{timeout_between, wrong};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
 
@@ -80,16 +80,12 @@ impl Datagrams {
 
     /// The same error in Go's words.
     pub(super) fn named(&self, error: io::Error, to: SocketAddr) -> io::Error {
-        let what = if error.kind() == io::ErrorKind::TimedOut {
-            "i/o timeout"
-        } else if error.kind() == io::ErrorKind::ConnectionRefused {
-            "read: connection refused"
-        } else {
-            return error;
-        };
         let Ok(from) = self.socket.local_addr() else {
             return error;
         };
-        io::Error::other(format!("read udp {from}->{to}: {what}"))
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            return io::Error::other(format!("read udp {from}->{to}: read: connection refused"));
+        }
+        timeout_between("udp", (from, to), error)
     }
 }

@@ -11,8 +11,32 @@ pub(super) fn words(address: SocketAddr, error: &io::Error) -> String {
         format!("read {address}: i/o timeout")
     } else if error.kind() == io::ErrorKind::ConnectionRefused {
         format!("dial tcp {address}: connect: connection refused")
+    } else if error.kind() == io::ErrorKind::UnexpectedEof {
+        "EOF".to_owned()
+    } else if is_untrusted(error) {
+        "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+            .to_owned()
     } else {
         format!("plugin/forward: no answer from {address}: {error}")
+    }
+}
+
+fn is_untrusted(error: &io::Error) -> bool {
+    use rustls::{CertificateError::UnknownIssuer, Error::InvalidCertificate};
+    let tls = error.get_ref().and_then(|error| error.downcast_ref());
+    tls.is_some_and(|error: &rustls::Error| matches!(error, InvalidCertificate(UnknownIssuer)))
+}
+
+/// In Go's words what is a timeout between these addresses.
+pub(super) fn timeout_between(
+    proto: &str,
+    (from, to): (SocketAddr, SocketAddr),
+    error: io::Error,
+) -> io::Error {
+    if error.kind() == io::ErrorKind::TimedOut {
+        io::Error::other(format!("read {proto} {from}->{to}: i/o timeout"))
+    } else {
+        error
     }
 }
 

@@ -112,7 +112,8 @@ impl Forward {
         let _slot = match self.slots.as_ref().map(Semaphore::try_acquire) {
             Some(Err(_)) => {
                 self.metrics.upstreams.rejected.inc();
-                let why = "plugin/forward: max_concurrent queries are waiting for upstreams";
+                let most = self.spec.max_concurrent.unwrap_or_default();
+                let why = format!("concurrent queries exceeded maximum {most}");
                 return Err(Failure {
                     rcode: ResponseCode::Refused,
                     why: why.into(),
@@ -124,7 +125,7 @@ impl Forward {
         if self.upstreams.iter().all(|upstream| upstream.is_down()) {
             self.metrics.upstreams.all_down.inc();
             if self.spec.failfast {
-                return Err(Failure::servfail("plugin/forward: no healthy proxies"));
+                return Err(Failure::servfail("no healthy proxies"));
             }
         }
         let mut last = Failure::servfail("plugin/forward: no answer from any upstream");

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 use super::datagrams::Datagrams;
-use super::error::{is_closed, wrong};
+use super::error::{is_closed, timeout_between, wrong};
 use super::pool::{Kept, Limits, Pool};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
@@ -55,7 +55,10 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection of either kind.
-struct Connection(Box<dyn Stream>);
+struct Connection {
+    stream: Box<dyn Stream>,
+    from: SocketAddr,
+}
 
 impl Peer {
     pub(super) fn new(
@@ -140,7 +143,7 @@ impl Peer {
     /// Over a connection that is there, or over a new one.
     async fn over_connection(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
         while let Some(mut kept) = self.connections.take(&self.limits) {
-            match kept.socket.ask(query, id).await {
+            match self.reply(&mut kept.socket, query, id).await {
                 Ok(reply) => {
                     self.count(true, self.proto());
                     self.connections.put(kept, &self.limits);
@@ -153,9 +156,21 @@ impl Peer {
         }
         let mut kept = Kept::new(in_time(CONNECT, self.connect()).await?);
         self.count(false, self.proto());
-        let reply = kept.socket.ask(query, id).await?;
+        let reply = self.reply(&mut kept.socket, query, id).await?;
         self.connections.put(kept, &self.limits);
         Ok(reply)
+    }
+
+    /// Asks over a connection, and waits as long as the file says.
+    async fn reply(
+        &self,
+        connection: &mut Connection,
+        query: &Query,
+        id: u16,
+    ) -> io::Result<Vec<u8>> {
+        let from = connection.from;
+        let reply = in_time(self.limits.read_timeout, connection.ask(query, id)).await;
+        reply.map_err(|error| timeout_between("tcp", (from, self.address), error))
     }
 
     async fn connect(&self) -> io::Result<Connection> {
@@ -169,12 +184,14 @@ impl Peer {
         }
         let tcp = socket.connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        Ok(Connection(match &self.tls {
+        let from = tcp.local_addr()?;
+        let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(tcp),
             Some(Encrypted { connector, name }) => {
                 Box::new(connector.connect(name.clone(), tcp).await?)
             }
-        }))
+        };
+        Ok(Connection { stream, from })
     }
 }
 
@@ -189,13 +206,16 @@ impl Connection {
         let request = encode_query(id, query);
         let length = u16::try_from(request.len()).map_err(io::Error::other)?;
         let framed = [&length.to_be_bytes()[..], &request].concat();
-        self.0.write_all(&framed).await?;
-        let mut reply = vec![0; usize::from(self.0.read_u16().await?)];
-        self.0.read_exact(&mut reply).await?;
-        match receive(&reply, id, &query.question) {
-            Received::Reply => Ok(reply),
-            Received::Unusable => Err(wrong()),
-            Received::Other => Err(io::Error::other("the reply cannot be read")),
+        self.stream.write_all(&framed).await?;
+        loop {
+            let mut reply = vec![0; usize::from(self.stream.read_u16().await?)];
+            self.stream.read_exact(&mut reply).await?;
+            match receive(&reply, id, &query.question) {
+                Received::Reply => return Ok(reply),
+                Received::Unusable => return Err(wrong()),
+                // The reply may still come.
+                Received::Other => {}
+            }
         }
     }
 }

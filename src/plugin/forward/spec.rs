@@ -222,7 +222,13 @@ impl Spec {
             "max_idle_conns" => self.limits.max_idle = number(property)? as usize,
             "expire" => self.limits.expire = one_duration(property)?,
             "max_age" => self.limits.max_age = one_duration(property)?,
-            "read_timeout" => self.limits.read_timeout = one_duration(property)?,
+            "read_timeout" => {
+                self.limits.read_timeout = one_duration(property)?;
+                if self.limits.read_timeout.is_zero() {
+                    let problem = "no reply comes in no time";
+                    return Err(property.args[0].error(problem, "a duration above 0"));
+                }
+            }
             "health_check" => self.check = check(property)?,
             "failover" => {
                 self.failover = rcodes(property)?;
@@ -305,7 +311,7 @@ fn check(property: &Directive) -> Result<Check, CorefileError> {
             }
             [option, name, rest @ ..] if option.text == "domain" => {
                 let problem = |_| name.error(format!("'{}' is no name", name.text), "a name");
-                check.domain = absolute(&name.text).map_err(problem)?;
+                check.domain = absolute(&name.text).map_err(problem)?.to_lowercase();
                 rest
             }
             [option, ..] => {

@@ -1,13 +1,13 @@
 //! Upstreams as the file names them: addresses, hosts, files like resolv.conf.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use resolv_conf::ScopedIp;
 
 use super::{Host, Spec};
 use crate::corefile::{CorefileError, Token};
 use crate::name::{Name, absolute};
-use crate::plugin::kit::{Directives, ResolvConf};
+use crate::plugin::kit::{Directives, ResolvConf, interface_index};
 
 /// An upstream, as the file names it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,11 @@ const MAX_UPSTREAMS: usize = 15;
 impl Spec {
     /// Refuses more upstreams than may be, of which the first of several alike counts.
     pub(super) fn count(&mut self) -> Result<(), CorefileError> {
+        if let Some(target) = self.upstreams.get(MAX_UPSTREAMS) {
+            let expected = format!("at most {MAX_UPSTREAMS}");
+            let problem = "there are too many upstreams";
+            return Err(target.token.error(problem, expected));
+        }
         let mut seen = Vec::new();
         self.upstreams.retain(|target| {
             let key = (target.address, target.encrypted.clone());
@@ -33,11 +38,7 @@ impl Spec {
             seen.push(key);
             is_new
         });
-        self.upstreams.get(MAX_UPSTREAMS).map_or(Ok(()), |target| {
-            let expected = format!("at most {MAX_UPSTREAMS}");
-            let problem = "there are too many upstreams";
-            Err(target.token.error(problem, expected))
-        })
+        Ok(())
     }
 
     /// An address or a hostname, with or without port, or the nameservers of a file like resolv.conf.
@@ -87,8 +88,14 @@ impl Spec {
             }
         };
         let servers = ResolvConf::read(&lines).nameservers.into_iter();
-        let address = |server: ScopedIp| target(SocketAddr::new(server.into(), DNS_PORT), None);
-        self.upstreams.extend(servers.map(address));
+        let address = |server: ScopedIp| match server {
+            ScopedIp::V6(ip, Some(zone)) => scoped(ip, &zone, DNS_PORT),
+            server @ (ScopedIp::V4(_) | ScopedIp::V6(..)) => {
+                SocketAddr::new(server.into(), DNS_PORT)
+            }
+        };
+        self.upstreams
+            .extend(servers.map(|server| target(address(server), None)));
         Ok(())
     }
 }
@@ -140,5 +147,23 @@ const DOT_PORT: u16 = 853;
 pub(super) fn address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let ip = || Some(SocketAddr::new(bare.parse::<IpAddr>().ok()?, port));
-    text.parse().ok().or_else(ip)
+    let found = text.parse().ok().or_else(ip);
+    found.or_else(|| link_local(text, port))
+}
+
+/// `ADDRESS%ZONE`, or `[ADDRESS%ZONE]:PORT` (RFC 4007 section 11).
+fn link_local(text: &str, port: u16) -> Option<SocketAddr> {
+    let (bare, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        Some((bare, "")) => (bare, port),
+        Some((bare, rest)) => (bare, rest.strip_prefix(':')?.parse().ok()?),
+        None => (text, port),
+    };
+    let (ip, zone) = bare.split_once('%')?;
+    Some(scoped(ip.parse().ok()?, zone, port))
+}
+
+/// An address in the zone of an interface; of one that is not there nobody answers.
+fn scoped(ip: Ipv6Addr, zone: &str, port: u16) -> SocketAddr {
+    let interface = interface_index(zone).unwrap_or_default();
+    SocketAddrV6::new(ip, port, 0, interface).into()
 }
