@@ -113,7 +113,13 @@ fn clients(
         })
     };
     match spec.clients {
-        ClientAuth::NoCert => Ok(WebPkiClientVerifier::no_client_auth()),
+        ClientAuth::NoCert => {
+            // Nobody needs it, but what is wrong with it is said.
+            if let Some(file) = &spec.authority {
+                certificates(&file.text)?;
+            }
+            Ok(WebPkiClientVerifier::no_client_auth())
+        }
         ClientAuth::Request => Ok(any(false)),
         ClientAuth::Require => Ok(any(true)),
         ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {

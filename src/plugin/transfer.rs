@@ -1,6 +1,6 @@
 //! `transfer`: whole zones to those who may have them (RFC 5936; RFC 1995 in its shortest form).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -70,8 +70,10 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, Cor
             return Err(directive.unknown_property(property, "to"));
         }
         for arg in property.some_args(EXPECTED)? {
-            let host = arg.text.strip_suffix(":53").unwrap_or(&arg.text);
-            match host.trim_matches(['[', ']']).parse() {
+            // A port is for notifications, which are not sent.
+            let with_port = arg.text.parse().map(|address: SocketAddr| address.ip());
+            let bare = arg.text.trim_matches(['[', ']']);
+            match with_port.or_else(|_| bare.parse()) {
                 Ok(ip) => to.push(ip),
                 Err(_) if arg.text == "*" => everybody = true,
                 Err(_) => return Err(arg.error(format!("{} is no address", arg.text), EXPECTED)),

@@ -23,8 +23,8 @@ pub struct Place {
     pub token: Token,
 }
 
-/// `tls CERT KEY [CA] { client_auth KIND; keylog FILE }`.
-#[derive(Clone, Debug, PartialEq)]
+/// `tls CERT KEY [CA] { client_auth KIND; keylog FILE }`. Two are equal that say the same, wherever they stand.
+#[derive(Clone, Debug)]
 pub struct Certificate {
     /// The file of the certificate and its chain, PEM.
     pub certificate: Token,
@@ -36,6 +36,24 @@ pub struct Certificate {
     pub clients: ClientAuth,
     /// Where the secrets of connections are written to.
     pub key_log: Option<Token>,
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        let said = |certificate: &Self| {
+            let Self {
+                certificate,
+                key,
+                authority,
+                clients,
+                key_log,
+            } = certificate.clone();
+            let text = |token: Token| token.text;
+            let files = (text(certificate), text(key), authority.map(text));
+            (files, clients, key_log.map(text))
+        };
+        said(self) == said(other)
+    }
 }
 
 /// What is asked of the clients of an encrypted transport: Go's `tls.ClientAuthType`.

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tracing::warn;
 
-use self::table::Table;
+use self::table::{Table, address};
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration, fallthrough};
 use super::watched::Watched;
@@ -91,7 +91,7 @@ impl Spec {
             }
             "ttl" => self.ttl = ttl(property)?,
             "reload" => self.reload = duration(property.one_arg("a duration, or 0")?)?,
-            address if address.parse::<std::net::IpAddr>().is_ok() => {
+            word if address(word).is_some() => {
                 self.inline += &(words(property) + "\n");
             }
             // A variable that is not set: CoreDNS starts too.

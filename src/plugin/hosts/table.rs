@@ -1,7 +1,7 @@
 //! What a hosts file says (hosts(5)): names to addresses, and back.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ahash::RandomState;
 use indexmap::IndexSet;
@@ -10,6 +10,17 @@ use crate::name::{Name, absolute};
 
 type Addresses = IndexSet<IpAddr, RandomState>;
 type Names = IndexSet<Name, RandomState>;
+
+/// An address; the zone of a link-local one (RFC 4007 section 11) is nothing to whoever asks.
+pub(super) fn address(word: &str) -> Option<IpAddr> {
+    match word.split_once('%') {
+        Some((address, zone)) if !zone.is_empty() => {
+            let address: Ipv6Addr = address.parse().ok()?;
+            Some(address.into())
+        }
+        _ => word.parse().ok(),
+    }
+}
 
 /// Names and addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,7 +43,7 @@ impl Table {
 
     /// Adds a line: an address, and its names.
     fn add<'w>(&mut self, mut words: impl Iterator<Item = &'w str>) {
-        let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+        let address = words.next().and_then(address);
         let Some(address) = address.map(|ip| ip.to_canonical()) else {
             return;
         };

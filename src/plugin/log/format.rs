@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Facts;
-use crate::message::{rcode_name, type_name};
+use crate::message::{class_name, rcode_name, type_name};
 
 const COMMON: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}"#;
 
@@ -32,7 +32,9 @@ const FIELDS: &[(&str, Field)] = &[
         line.write_str(&type_name(facts.qtype()))
     }),
     ("{name}", |facts, line| write!(line, "{}", facts.qname())),
-    ("{class}", |facts, line| write!(line, "{}", facts.qclass())),
+    ("{class}", |facts, line| {
+        line.write_str(&class_name(facts.qclass()))
+    }),
     ("{proto}", |facts, line| {
         write!(line, "{}", facts.transport())
     }),

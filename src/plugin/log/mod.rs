@@ -18,7 +18,7 @@ use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, Query, RecordType, Transport};
 use crate::message::reply::ResponseCode;
-use crate::message::{PLAIN_UDP_SIZE, rcode_name, skim, type_name};
+use crate::message::{PLAIN_UDP_SIZE, class_name, rcode_name, skim, type_name};
 use crate::name::{Name, Origins, Qname};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
@@ -159,7 +159,7 @@ impl Rule {
             client_port = facts.query.route.client.port(),
             qname = %facts.qname(),
             qtype = type_name(facts.qtype()),
-            qclass = %facts.qclass(),
+            qclass = class_name(facts.qclass()),
             protocol = facts.transport(),
             id = facts.query.id,
             opcode = facts.opcode(),
@@ -233,7 +233,7 @@ impl Facts<'_> {
     fn udp_size(&self) -> u16 {
         match (self.query.transport, self.query.edns) {
             (Transport::Udp, None) => PLAIN_UDP_SIZE,
-            (Transport::Udp, Some(edns)) => edns.udp_size,
+            (Transport::Udp, Some(edns)) => edns.udp_size.max(PLAIN_UDP_SIZE),
             // As in CoreDNS what is said of datagrams does not matter.
             (Transport::Tcp, _) => u16::MAX,
         }
