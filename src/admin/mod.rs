@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<Mutex<Vec<String>>>);
 
+/// Who waits for all others: the sockets.
+pub const LAST: &str = "dns";
+
 /// Somebody is not ready until this is dropped.
 #[derive(Debug)]
 pub struct Token {
@@ -35,12 +38,15 @@ impl Readiness {
         }
     }
 
-    /// Who is not ready, sorted.
+    /// Who is not ready, sorted; those that others wait for, if there are such.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let mut names = self.names().clone();
         names.sort_unstable();
         names.dedup();
+        if names.len() > 1 {
+            names.retain(|name| name != LAST);
+        }
         names
     }
 
@@ -256,12 +262,12 @@ mod tests {
             readiness.token("dns"),
             readiness.token("kubernetes"),
         ];
-        assert_eq!(readiness.missing(), ["dns", "kubernetes"]);
+        assert_eq!(readiness.missing(), ["kubernetes"]);
         let [first, dns, second] = tokens;
         drop(first);
-        drop(dns);
-        assert_eq!(readiness.missing(), ["kubernetes"]);
         drop(second);
+        assert_eq!(readiness.missing(), ["dns"]);
+        drop(dns);
         assert!(readiness.missing().is_empty());
     }
 }

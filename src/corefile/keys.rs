@@ -46,7 +46,12 @@ pub struct Key {
 
 /// Reads a key; one with a CIDR is several.
 pub(super) fn parse_key(token: &Token) -> Result<Vec<Key>, CorefileError> {
-    let (scheme, rest) = match token.text.split_once("://") {
+    let split = token.text.split_once("://");
+    let lower = split.map(|(scheme, rest)| (scheme.to_lowercase(), rest));
+    let lower = lower
+        .as_ref()
+        .map(|(scheme, rest)| (scheme.as_str(), *rest));
+    let (scheme, rest) = match lower {
         None => (Scheme::Dns, token.text.as_str()),
         Some(("dns", rest)) => (Scheme::Dns, rest),
         Some(("tls", rest)) => (Scheme::Tls, rest),

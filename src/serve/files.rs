@@ -21,7 +21,11 @@ impl Source for Files {
         let full = beside(from, pattern).display().to_string();
         // Sorted; a pattern that is none, and a folder that cannot be read, have no files.
         let found = glob::glob(&full).into_iter().flatten().flatten();
-        found.map(|path| path.display().to_string()).collect()
+        let named = found.map(|path| path.display().to_string());
+        // A pattern that begins with a dot is of the folder and of the one above too.
+        named
+            .filter(|path| !path.ends_with("/.") && !path.ends_with("/.."))
+            .collect()
     }
 
     fn unmatched(&self, pattern: &str) {

@@ -162,7 +162,7 @@ impl Program {
         }
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
-        let serving = readiness.token("dns");
+        let serving = readiness.token(admin::LAST);
         let Kept {
             dns: sockets,
             admin: probes,
@@ -445,6 +445,11 @@ async fn synced_in_time(synced: impl Future<Output = ()>, patience: Duration) {
     }
 }
 
+/// A probe; as in CoreDNS names are answered all the same where `/ready` or `/metrics` has no address.
+fn or_said(bound: Result<admin::Bound, admin::BindError>) -> Option<admin::Bound> {
+    bound.inspect_err(|error| error!("{error}")).ok()
+}
+
 /// Binds the probes, and says where `/health` is; an address that several blocks name is bound once.
 async fn bind_probes(
     blocks: &[Block],
@@ -458,7 +463,9 @@ async fn bind_probes(
         if let Some(ready) = &block.ready
             && !seen.contains(&("ready", &ready.address))
         {
-            bound.push(binder.ready(&ready.address, readiness.clone()).await?);
+            bound.extend(or_said(
+                binder.ready(&ready.address, readiness.clone()).await,
+            ));
             seen.push(("ready", &ready.address));
         }
         if let Some(address) = &block.metrics
@@ -469,7 +476,7 @@ async fn bind_probes(
                 observed::process(&metrics.process);
                 metrics.text()
             };
-            bound.push(binder.metrics(address, text).await?);
+            bound.extend(or_said(binder.metrics(address, text).await));
             seen.push(("metrics", address));
         }
         if let Some(health) = &block.health
