@@ -36,10 +36,10 @@ impl fmt::Debug for KubeconfigProblem {
 
 impl Error for KubeconfigProblem {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            KubeconfigError::Parse(_) => None,
-            other => other.source(),
+        if let KubeconfigError::Parse(_) = &self.0 {
+            return None;
         }
+        self.0.source()
     }
 }
 

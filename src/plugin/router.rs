@@ -64,6 +64,9 @@ pub struct Detached {
     asked: AtomicUsize,
 }
 
+/// Why nobody has answered a question: nobody was asked.
+pub(super) const NO_NEXT: &str = "no next plugin found";
+
 /// How many questions a client's may become on its way: names of a search list, each with aliases.
 const MAX_ASKED: usize = 64;
 
@@ -214,7 +217,7 @@ impl<'a> Next<'a> {
         };
         match self.chain.get(self.at) {
             Some(plugin) => plugin.handle(query, next),
-            None => futures::future::ready(Err(Failure::servfail("no next plugin found"))).boxed(),
+            None => futures::future::ready(Err(Failure::servfail(NO_NEXT))).boxed(),
         }
     }
 

@@ -13,6 +13,7 @@ pub(super) use metadata::publish;
 pub(super) use spec::PLUGIN;
 
 use super::passage::{AtOnce, Passage, Way};
+use super::router::NO_NEXT;
 use super::{Handled, Next, Plugin};
 use crate::answer::{Pens, Turn, Words, ZoneReply, put, rcode, write};
 use crate::message::question::{Query, Question, RecordType};
@@ -188,7 +189,8 @@ async fn follow(
                 truncated |= reply.truncated;
             }
             Ok(None) => {}
-            Err(failure) if failure.rcode == ResponseCode::Refused => {}
+            // There is nobody to ask.
+            Err(failure) if failure.rcode == ResponseCode::Refused || &*failure.why == NO_NEXT => {}
             Err(failure) => return Err(failure),
         }
     }
