@@ -221,7 +221,7 @@ impl Slice {
     }
 
     /// All endpoints, in the order of the object.
-    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> {
+    pub fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> + Clone {
         (0..self.len()).map(|i| self.endpoint(i))
     }
 }

@@ -183,7 +183,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                         Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
                     })
                 };
-                turned((self.turn, None), each, |ip| self.address(owner, ip))
+                turned(self.turn, each, |ip| self.address(owner, ip))
             }
             // An alias leads to addresses only.
             Found::Authority
@@ -221,6 +221,21 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         let name = self.asked.name();
         let weight = weight(selection.count(name));
         let (ttl, name_ttl) = (self.asked.ttl(), self.asked.name_ttl());
+        if let Some((pairs, targets)) = selection.services(name) {
+            let first = |count| first(self.turn, count);
+            let (first_pair, first_target) = (first(pairs), first(targets));
+            let all = selection.plain_services(name, true);
+            let mut all = all.clone().skip(first_pair).chain(all.take(first_pair));
+            all.try_for_each(|(endpoint, port)| {
+                self.srv(selection, &endpoint.into(), (name_ttl, weight, port))
+            })?;
+            let all = selection.plain_services(name, false);
+            let mut all = all.clone().skip(first_target).chain(all.take(first_target));
+            return all.try_for_each(|(endpoint, _)| match endpoint.ip() {
+                Some(ip) => self.glue(selection, &endpoint.into(), (ttl, ip)),
+                None => ControlFlow::Continue(()),
+            });
+        }
         let each = |take: &mut dyn FnMut((Candidate<'s>, u16)) -> Flow| {
             let mut seen = Seen::new(selection);
             selection.each(name, |candidate| match candidate.port {
@@ -230,18 +245,8 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Some(_) | None => ControlFlow::Continue(()),
             })
         };
-        let (pairs, targets) = selection.services(name).unzip();
-        turned((self.turn, pairs), each, |(candidate, port)| {
-            self.target(selection, &candidate, |writer, target| {
-                let data = Data::Service {
-                    weight,
-                    port,
-                    target,
-                };
-                writer
-                    .pen
-                    .add(Section::Answer, Pieces::QUESTION, name_ttl, data)
-            })
+        turned(self.turn, each, |(candidate, port)| {
+            self.srv(selection, &candidate, (name_ttl, weight, port))
         })?;
         let each = |take: &mut dyn FnMut((Candidate<'s>, IpAddr)) -> Flow| {
             let mut seen = Seen::new(selection);
@@ -252,11 +257,39 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 Value::Address(_) | Value::Alias(_) => ControlFlow::Continue(()),
             })
         };
-        turned((self.turn, targets), each, |(candidate, ip)| {
-            self.target(selection, &candidate, |writer, target| {
-                let data = Data::Address(ip);
-                writer.pen.add(Section::Additional, target, ttl, data)
-            })
+        turned(self.turn, each, |(candidate, ip)| {
+            self.glue(selection, &candidate, (ttl, ip))
+        })
+    }
+
+    /// An SRV record; its TTL, weight and port.
+    fn srv(
+        &mut self,
+        selection: &Selection,
+        candidate: &Candidate<'_>,
+        (ttl, weight, port): (u32, u16, u16),
+    ) -> Flow {
+        self.target(selection, candidate, |writer, target| {
+            let data = Data::Service {
+                weight,
+                port,
+                target,
+            };
+            let section = Section::Answer;
+            writer.pen.add(section, Pieces::QUESTION, ttl, data)
+        })
+    }
+
+    /// The address of an SRV record's target.
+    fn glue(
+        &mut self,
+        selection: &Selection,
+        candidate: &Candidate<'_>,
+        (ttl, ip): (u32, IpAddr),
+    ) -> Flow {
+        self.target(selection, candidate, |writer, target| {
+            let data = Data::Address(ip);
+            writer.pen.add(Section::Additional, target, ttl, data)
         })
     }
 
@@ -270,7 +303,10 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     ) -> Flow {
         match (candidate.value, candidate.endpoint) {
             (Value::Address(_), endpoint) => {
-                let label = endpoint.map_or_else(Octets::new, |endpoint| endpoint.name());
+                let named = endpoint.and_then(|endpoint| endpoint.label);
+                let dashed = endpoint.filter(|_| named.is_none());
+                let dashed = dashed.map_or_else(Octets::new, |endpoint| endpoint.name());
+                let label = named.map_or(&dashed[..], str::as_bytes);
                 let key = &selection.service().service().key;
                 let mut labels = FewLabels::new();
                 if !label.is_empty() {
@@ -341,22 +377,18 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
 }
 
 /// Passes on what `each` goes through, from where `turn` says on, and then what is before that; until `take` has enough.
-/// `count`: how many there are, where that is known.
 fn turned<T>(
-    (turn, count): (Turn, Option<usize>),
+    turn: Turn,
     each: impl Fn(&mut dyn FnMut(T) -> Flow) -> Flow,
     mut take: impl FnMut(T) -> Flow,
 ) -> Flow {
     let Some(turn) = turn else {
         return each(&mut take);
     };
-    let count = count.unwrap_or_else(|| {
-        let mut count = 0;
-        let _all = each(&mut |_| {
-            count += 1;
-            ControlFlow::Continue(())
-        });
-        count
+    let mut count = 0;
+    let _all = each(&mut |_| {
+        count += 1;
+        ControlFlow::Continue(())
     });
     let first = first(Some(turn), count);
     let mut at = 0;

@@ -269,6 +269,23 @@ impl Selection {
         Some(counts)
     }
 
+    /// Those pairs, and those endpoints each with its first such port.
+    pub fn plain_services<'a>(
+        &'a self,
+        name: &'a Qname,
+        each_port: bool,
+    ) -> impl Iterator<Item = (Endpoint<'a>, u16)> + Clone {
+        let ports = move |slice: &'a Slice| {
+            let numbered = self.matching(&slice.ports, name);
+            let numbered = numbered.filter_map(|port| port.number);
+            numbered.take(if each_port { usize::MAX } else { 1 })
+        };
+        self.data.slices().iter().flat_map(move |slice| {
+            let ready = slice.endpoints().filter(|e| e.conditions.ready);
+            ready.flat_map(move |endpoint| ports(slice).map(move |port| (endpoint, port)))
+        })
+    }
+
     /// Whether it gives a record of this type: A, AAAA or SRV.
     #[must_use]
     pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
@@ -474,7 +491,11 @@ impl Selection {
     }
 
     /// The ports that the name's labels let through.
-    fn matching<'p>(&self, ports: &'p [Port], name: &Qname) -> impl Iterator<Item = &'p Port> {
+    fn matching<'p>(
+        &self,
+        ports: &'p [Port],
+        name: &'p Qname,
+    ) -> impl Iterator<Item = &'p Port> + Clone {
         let (port, protocol) = match self.below {
             Below::Port => (
                 bare(name.lower(self.svc - 2)),
@@ -519,6 +540,18 @@ impl Selection {
             Below::Itself | Below::Endpoint | Below::Port | Below::Topology { .. } => {
                 name.lower(self.svc - 1)
             }
+        }
+    }
+}
+
+/// Of a cluster of one's own, over no port.
+impl<'a> From<Endpoint<'a>> for Candidate<'a> {
+    fn from(endpoint: Endpoint<'a>) -> Self {
+        Self {
+            value: endpoint.into(),
+            port: None,
+            endpoint: Some(endpoint),
+            cluster: "",
         }
     }
 }

@@ -106,7 +106,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
     ),
     ("glob", "src/serve/files"),
-    ("gtmpl", "src/plugin/template/render"),
+    ("gtmpl", "src/plugin/template"),
     ("headless_cluster", "src/commands src/sandbox"),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/encrypted"),
