@@ -30,6 +30,9 @@ use crate::plugin::Router;
 /// How long queries at hand may take after the shutdown signal: CoreDNS's.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How many ports are tried where any will do: where half of all are taken, one of these is free all the same.
+const TRIES: u32 = 16;
+
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -158,6 +161,37 @@ impl Bound {
         address: SocketAddr,
         router: Arc<Router>,
     ) -> Result<SocketAddr, BindError> {
+        self.until_free(address.port(), |bound| {
+            bound.bind_once(address, Arc::clone(&router))
+        })
+    }
+
+    /// Binds once where the port is told. One that is free for connections may be taken for datagrams, or in the other
+    /// family: where any will do, another is tried.
+    fn until_free(
+        &mut self,
+        port: u16,
+        bind: impl Fn(&mut Self) -> Result<SocketAddr, BindError>,
+    ) -> Result<SocketAddr, BindError> {
+        let mut tries = if port == 0 { TRIES } else { 1 };
+        loop {
+            let before = (self.kept.0.len(), self.listeners.len());
+            tries -= 1;
+            match bind(self) {
+                Err(error) if tries > 0 && error.source.kind() == io::ErrorKind::AddrInUse => {
+                    self.kept.0.truncate(before.0);
+                    self.listeners.truncate(before.1);
+                }
+                bound => return bound,
+            }
+        }
+    }
+
+    fn bind_once(
+        &mut self,
+        address: SocketAddr,
+        router: Arc<Router>,
+    ) -> Result<SocketAddr, BindError> {
         let error = |address, transport| {
             move |source| BindError {
                 address,
@@ -194,15 +228,15 @@ impl Bound {
     /// # Errors
     /// As [`Bound::bind`].
     pub fn bind_any(&mut self, port: u16, router: Arc<Router>) -> Result<SocketAddr, BindError> {
-        let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-        let v4 = self.bind(v4, Arc::clone(&router))?;
-        match self.bind(
-            SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port()),
-            router,
-        ) {
-            Err(error) if !is_missing_family(&error.source) => Err(error),
-            Ok(_) | Err(_) => Ok(v4),
-        }
+        self.until_free(port, |bound| {
+            let v4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            let v4 = bound.bind_once(v4, Arc::clone(&router))?;
+            let v6 = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), v4.port());
+            match bound.bind_once(v6, Arc::clone(&router)) {
+                Err(error) if !is_missing_family(&error.source) => Err(error),
+                Ok(_) | Err(_) => Ok(v4),
+            }
+        })
     }
 
     /// Binds an encrypted transport at `address`, where `router` answers.
@@ -414,6 +448,30 @@ mod tests {
                 Err(ended) => ended.to_string(),
             }
         })
+    }
+
+    #[test]
+    fn another_port_is_tried_where_any_will_do() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let bind = |port, taken: u32| {
+            let tries = std::cell::Cell::new(0);
+            let mut bound = Bound::taking_over(Kept::default(), 1);
+            let ended = bound.until_free(port, |_| {
+                tries.set(tries.get() + 1);
+                if tries.get() > taken {
+                    return Ok(address);
+                }
+                Err(BindError {
+                    address,
+                    transport: "udp",
+                    source: io::ErrorKind::AddrInUse.into(),
+                })
+            });
+            (ended.is_ok(), tries.get())
+        };
+        assert_eq!(bind(0, 2), (true, 3));
+        assert_eq!(bind(0, 99), (false, TRIES));
+        assert_eq!(bind(53, 1), (false, 1));
     }
 
     #[test]
