@@ -51,30 +51,35 @@ pub(crate) fn nanoseconds(api: &Api, mix: &[Vec<u8>]) -> (f64, BTreeMap<String, 
         Query::plain(Question::new(Name::root(), RecordType::A), client),
     );
     let mut out = Vec::with_capacity(4096);
-    let mut answer = |packet: &Vec<u8>| {
+    let mut answer = |packet: &[u8]| {
         out.clear();
         let is_answered =
             read_plain(&mut query, packet, route) && express.answer(&query, 7, &mut out);
         black_box(&out);
         (is_answered, out.get(3).map_or(0, |flags| flags & 15))
     };
-    let mut kinds: BTreeMap<String, Vec<&Vec<u8>>> = BTreeMap::new();
+    let mut kinds: BTreeMap<String, Vec<&[u8]>> = BTreeMap::new();
     for packet in mix {
         let (is_answered, rcode) = answer(packet);
         assert!(is_answered, "{packet:?}");
         kinds.entry(kind(packet, rcode)).or_default().push(packet);
     }
-    let mut times = |packets: &[&Vec<u8>]| {
+    let mut times = |packets: &[&[u8]]| {
+        // One behind the other: a packet that was received is in the processor's cache.
+        let all = packets.concat();
         let run = |_| {
             let start = Instant::now();
+            let mut rest = &all[..];
             for packet in packets {
+                let (packet, left) = rest.split_at(packet.len());
+                rest = left;
                 answer(packet);
             }
             start.elapsed().as_secs_f64() * 1e9 / packets.len() as f64
         };
         (0..TIMES).map(run).fold(f64::MAX, f64::min)
     };
-    let whole = times(&mix.iter().collect::<Vec<_>>());
+    let whole = times(&mix.iter().map(Vec::as_slice).collect::<Vec<_>>());
     let each = kinds
         .iter()
         .map(|(kind, packets)| (kind.clone(), times(packets)));

@@ -8,6 +8,9 @@ use smallvec::SmallVec;
 
 use super::{MAX_LABEL, MAX_NAME, Name, Octets, join, reverse_address, wire};
 
+/// The most labels that a name has, with the root's (RFC 1035 section 2.3.4).
+const MAX_LABELS: usize = 128;
+
 /// A name as it is written in a message, without compression: its labels as typed, and in lower case beside them. Names
 /// that differ in case only are equal (RFC 4343).
 #[derive(Clone)]
@@ -34,14 +37,14 @@ impl Qname {
 
     /// The same into this name, which is none where `wire` does not begin with one (`false`).
     pub fn read_again(&mut self, wire: &[u8]) -> bool {
-        self.starts.clear();
-        let mut at = 0;
+        let (mut starts, mut labels, mut at) = ([0; MAX_LABELS], 0, 0);
         loop {
-            let (Ok(start), Some(length)) = (u8::try_from(at), wire.get(at)) else {
+            let (Some(place), Some(length)) = (starts.get_mut(labels), wire.get(at)) else {
                 return false;
             };
             let length = usize::from(*length);
-            self.starts.push(start);
+            *place = u8::try_from(at).unwrap_or(u8::MAX);
+            labels += 1;
             at += 1 + length;
             if length > MAX_LABEL || at > MAX_NAME {
                 return false;
@@ -53,10 +56,9 @@ impl Qname {
         let Some(typed) = wire.get(..at) else {
             return false;
         };
-        for copy in [&mut self.typed, &mut self.lower] {
-            copy.clear();
-            copy.extend_from_slice(typed);
-        }
+        self.starts = SmallVec::from_slice(&starts[..labels]);
+        self.typed = Octets::from_slice(typed);
+        self.lower = Octets::from_slice(typed);
         // Lengths are below any letter.
         self.lower.make_ascii_lowercase();
         true
