@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use headless_dns::apiserver::ApiServer;
@@ -9,7 +10,7 @@ use headless_dns::listen::interface_addresses;
 use headless_dns::message::question::{Query, Question, RecordType, Route};
 use headless_dns::message::read_plain;
 use headless_dns::name::Name;
-use headless_dns::plugin::Express;
+use headless_dns::plugin::{Express, Router};
 use headless_dns::serve::files::Files;
 use headless_dns::serve::{Ambient, Kept, Program, Setup};
 use tokio_util::sync::CancellationToken;
@@ -22,28 +23,7 @@ const TIMES: usize = 20;
 
 /// Nanoseconds per query over the mix, and over the questions of each kind.
 pub(crate) fn nanoseconds(api: &Api, mix: &[Vec<u8>]) -> (f64, BTreeMap<String, f64>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
-    let program = runtime.block_on(Program::bind(Setup {
-        name: "Corefile",
-        text: &KUBEADM.replace("PORT", "0"),
-        source: &Files,
-        port: 0,
-        interfaces: interface_addresses().unwrap(),
-        api: Ambient::Server(ApiServer::Kubeconfig {
-            file: api.kubeconfig.clone(),
-            context: None,
-        }),
-        threads: Some(1),
-        previous: Kept::default(),
-    }));
-    let program = program.unwrap();
-    let (router, started) = (program.routers().remove(0), program.started());
-    runtime.spawn(program.run(CancellationToken::new()));
-    runtime.block_on(started.cancelled());
+    let (runtime, router) = server(api);
     let mut express = Express::new(&router);
     let client = std::net::SocketAddr::from(([127, 0, 0, 1], 5353));
     let (route, mut query) = (
@@ -86,6 +66,33 @@ pub(crate) fn nanoseconds(api: &Api, mix: &[Vec<u8>]) -> (f64, BTreeMap<String, 
     let each = each.collect();
     runtime.shutdown_background();
     (whole, each)
+}
+
+/// What answers with kubeadm's Corefile, when it has all names.
+fn server(api: &Api) -> (tokio::runtime::Runtime, Arc<Router>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let program = runtime.block_on(Program::bind(Setup {
+        name: "Corefile",
+        text: &KUBEADM.replace("PORT", "0"),
+        source: &Files,
+        port: 0,
+        interfaces: interface_addresses().unwrap(),
+        api: Ambient::Server(ApiServer::Kubeconfig {
+            file: api.kubeconfig.clone(),
+            context: None,
+        }),
+        threads: Some(1),
+        previous: Kept::default(),
+    }));
+    let program = program.unwrap();
+    let (router, started) = (program.routers().remove(0), program.started());
+    runtime.spawn(program.run(CancellationToken::new()));
+    runtime.block_on(started.cancelled());
+    (runtime, router)
 }
 
 /// What is asked, and how it is answered.

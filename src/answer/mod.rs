@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use crate::message::question::{Question, RecordType};
 use crate::message::reply::{Composed, ResponseCode};
 use crate::message::sections::{Data, Pieces, Right, Section, Sections};
-use crate::name::{Octets, Qname, absolute};
+use crate::name::{Octets, Qname, ServiceKey, absolute};
 use crate::zone::{
     Answer, Asked, Candidate, FewLabels, Found, Piece, Pointer, Selection, Shown, Value, Zone,
 };
@@ -76,6 +76,12 @@ pub fn write(
         Answer::Denied(_) => writer.authority(Section::Authority),
         Answer::Unanswerable(_) => ControlFlow::Continue(()),
     };
+}
+
+/// The end of a name: labels, and what follows them.
+struct Base<'a> {
+    labels: FewLabels<'a>,
+    right: Right<'a>,
 }
 
 /// An answer on its way to the pen.
@@ -170,8 +176,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             Found::Pieces(pieces) => self.pieces(owner, pieces),
             Found::Service(selection) => {
                 let v4 = self.asked.qtype() == RecordType::A;
-                if let Some(ips) = selection.plain_addresses(v4) {
-                    let count = selection.addresses(v4).unwrap_or_default();
+                if let Some((count, ips)) = selection.addresses(v4) {
                     let first = first(self.turn, count);
                     let mut turned = ips.clone().skip(first).chain(ips.take(first));
                     return turned.try_for_each(|ip| self.address(owner, ip));
@@ -220,6 +225,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     fn services<'s>(&mut self, selection: &'s Selection) -> Flow {
         let name = self.asked.name();
         let weight = weight(selection.count(name));
+        let base = &self.base(&selection.service().service().key);
         let (ttl, name_ttl) = (self.asked.ttl(), self.asked.name_ttl());
         if let Some((pairs, targets)) = selection.services(name) {
             let first = |count| first(self.turn, count);
@@ -227,12 +233,12 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             let all = selection.plain_services(name, true);
             let mut all = all.clone().skip(first_pair).chain(all.take(first_pair));
             all.try_for_each(|(endpoint, port)| {
-                self.srv(selection, &endpoint.into(), (name_ttl, weight, port))
+                self.srv(base, &endpoint.into(), (name_ttl, weight, port))
             })?;
             let all = selection.plain_services(name, false);
             let mut all = all.clone().skip(first_target).chain(all.take(first_target));
             return all.try_for_each(|(endpoint, _)| match endpoint.ip() {
-                Some(ip) => self.glue(selection, &endpoint.into(), (ttl, ip)),
+                Some(ip) => self.glue(base, &endpoint.into(), (ttl, ip)),
                 None => ControlFlow::Continue(()),
             });
         }
@@ -246,7 +252,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             })
         };
         turned(self.turn, each, |(candidate, port)| {
-            self.srv(selection, &candidate, (name_ttl, weight, port))
+            self.srv(base, &candidate, (name_ttl, weight, port))
         })?;
         let each = |take: &mut dyn FnMut((Candidate<'s>, IpAddr)) -> Flow| {
             let mut seen = Seen::new(selection);
@@ -258,18 +264,18 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             })
         };
         turned(self.turn, each, |(candidate, ip)| {
-            self.glue(selection, &candidate, (ttl, ip))
+            self.glue(base, &candidate, (ttl, ip))
         })
     }
 
     /// An SRV record; its TTL, weight and port.
     fn srv(
         &mut self,
-        selection: &Selection,
+        base: &Base<'_>,
         candidate: &Candidate<'_>,
         (ttl, weight, port): (u32, u16, u16),
     ) -> Flow {
-        self.target(selection, candidate, |writer, target| {
+        self.target(base, candidate, |writer, target| {
             let data = Data::Service {
                 weight,
                 port,
@@ -283,21 +289,38 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     /// The address of an SRV record's target.
     fn glue(
         &mut self,
-        selection: &Selection,
+        base: &Base<'_>,
         candidate: &Candidate<'_>,
         (ttl, ip): (u32, IpAddr),
     ) -> Flow {
-        self.target(selection, candidate, |writer, target| {
+        self.target(base, candidate, |writer, target| {
             let data = Data::Address(ip);
             writer.pen.add(Section::Additional, target, ttl, data)
         })
+    }
+
+    /// What all targets of a Service's SRV records end in: its name, of which the question's name has most.
+    fn base<'b>(&self, key: &'b ServiceKey) -> Base<'b>
+    where
+        'q: 'b,
+    {
+        let mut labels = FewLabels::from_slice(&[key.svc(), key.ns()]);
+        labels.extend_from_slice(self.asked.tree());
+        let mut right = self.asked.apex();
+        while let Right::Question(rest @ 1..) = right
+            && labels.last() == Some(&self.asked.name().label(rest - 1))
+        {
+            labels.pop();
+            right = Right::Question(rest - 1);
+        }
+        Base { labels, right }
     }
 
     /// Passes `hand` the name that an SRV record gives a candidate: labels of the objects, then the zone as in every
     /// record.
     fn target(
         &mut self,
-        selection: &Selection,
+        base: &Base<'_>,
         candidate: &Candidate<'_>,
         hand: impl FnOnce(&mut Self, Pieces<'_>) -> Flow,
     ) -> Flow {
@@ -307,7 +330,6 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 let dashed = endpoint.filter(|_| named.is_none());
                 let dashed = dashed.map_or_else(Octets::new, |endpoint| endpoint.name());
                 let label = named.map_or(&dashed[..], str::as_bytes);
-                let key = &selection.service().service().key;
                 let mut labels = FewLabels::new();
                 if !label.is_empty() {
                     // A Pod's name may have dots: as an endpoint name it is several labels.
@@ -316,16 +338,12 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 if !candidate.cluster.is_empty() {
                     labels.push(candidate.cluster.as_bytes());
                 }
-                labels.extend_from_slice(&[key.svc(), key.ns()]);
-                labels.extend_from_slice(self.asked.tree());
-                let right = self.asked.apex();
-                hand(
-                    self,
-                    Pieces {
-                        left: &labels,
-                        right,
-                    },
-                )
+                labels.extend_from_slice(&base.labels);
+                let target = Pieces {
+                    left: &labels,
+                    right: base.right,
+                };
+                hand(self, target)
             }
             // The name of a load balancer, which is its own target.
             (Value::Alias(alias), None) => match absolute(alias) {

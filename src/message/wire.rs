@@ -383,15 +383,15 @@ impl<'b, 'q> Wire<'b, 'q> {
             self.saved += compress::end_of_question(self.out, skipped, question);
             return true;
         }
-        let mut labels = Labels::from_slice(name.left);
-        let rest = match name.right {
-            Right::Question(skipped) => skipped,
-            Right::Name(name) => {
-                labels.extend(name.iter());
-                question.len()
+        let mut labels = Labels::new();
+        let name = match name.right {
+            Right::Question(skipped) => Ending::of(name.left, skipped, question),
+            Right::Name(right) => {
+                labels.extend_from_slice(name.left);
+                labels.extend(right.iter());
+                Ending::of(&labels, question.len(), question)
             }
         };
-        let name = Ending::of(labels, rest, question);
         if !name.is_name(question) {
             return false;
         }

@@ -95,7 +95,7 @@ impl Selection {
             (Source::Endpoints, Below::Endpoint) if !selection.data.repeats() => {
                 let label = selection.endpoint_label(asked.name);
                 selection.one = selection.data.named(label).next();
-                selection.first(asked.name).is_none()
+                selection.one().is_none()
             }
             _ => selection.first(asked.name).is_none(),
         };
@@ -230,25 +230,28 @@ impl Selection {
         count
     }
 
-    /// The slices whose ready endpoints are all that it selects of this family, each once; `None`: one has to look.
-    fn whole(&self, v4: bool) -> Option<impl Iterator<Item = &Slice> + Clone> {
-        if (self.source, self.below) != (Source::Endpoints, Below::Itself) || self.may_repeat() {
-            return None;
-        }
-        let slices = self.data.slices().iter().map(|slice| &**slice);
-        Some(slices.filter(move |slice| slice.is_v4() == Some(v4)))
+    /// The addresses of this family that it selects, each once, and how many they are; `None`: one has to look.
+    #[must_use]
+    pub fn addresses(&self, v4: bool) -> Option<(usize, impl Iterator<Item = IpAddr> + Clone)> {
+        let one = self.one().and_then(|endpoint| endpoint.ip());
+        let one = one.filter(|ip| ip.is_ipv4() == v4);
+        let is_whole = (self.source, self.below) == (Source::Endpoints, Below::Itself);
+        let slices = match self.one {
+            Some(_) => &[],
+            None if is_whole && !self.may_repeat() => self.data.slices(),
+            None => return None,
+        };
+        let slices = slices.iter().map(|slice| &**slice);
+        let slices = slices.filter(move |slice| slice.is_v4() == Some(v4));
+        let count = slices.clone().map(Slice::ready).sum::<usize>();
+        let all = slices.flat_map(Slice::ready_ips).chain(one);
+        Some((count + usize::from(one.is_some()), all))
     }
 
-    /// How many different addresses of this family there are, where that is known without looking at each.
-    #[must_use]
-    pub fn addresses(&self, v4: bool) -> Option<usize> {
-        Some(self.whole(v4)?.map(Slice::ready).sum())
-    }
-
-    /// Those addresses.
-    #[must_use]
-    pub fn plain_addresses(&self, v4: bool) -> Option<impl Iterator<Item = IpAddr> + Clone> {
-        Some(self.whole(v4)?.flat_map(Slice::ready_ips))
+    /// The endpoint that is named, where there is one only, and it is ready.
+    fn one(&self) -> Option<Endpoint<'_>> {
+        let (_, endpoint) = self.data.endpoint(self.one?);
+        Some(endpoint).filter(|endpoint| endpoint.conditions.ready)
     }
 
     /// How many different pairs of an endpoint and a port with a number there are, and how many endpoints with such a port,
@@ -289,8 +292,8 @@ impl Selection {
     /// Whether it gives a record of this type: A, AAAA or SRV.
     #[must_use]
     pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
-        if let Some(count) = self.addresses(qtype == RecordType::A)
-            && qtype != RecordType::SRV
+        if qtype != RecordType::SRV
+            && let Some((count, _)) = self.addresses(qtype == RecordType::A)
         {
             return count > 0;
         }

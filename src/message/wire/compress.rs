@@ -36,19 +36,18 @@ pub(super) type Labels<'a> = SmallVec<[&'a [u8]; 16]>;
 
 /// A name that is to be written: labels, then the question's name from label `rest` on (its number of labels: the root).
 pub(super) struct Ending<'a> {
-    pub(super) labels: Labels<'a>,
+    pub(super) labels: &'a [&'a [u8]],
     pub(super) rest: usize,
 }
 
 impl<'a> Ending<'a> {
     /// The same name with as many labels as possible taken from the question's.
-    pub(super) fn of(mut labels: Labels<'a>, mut rest: usize, question: &Qname) -> Self {
+    pub(super) fn of(mut labels: &'a [&'a [u8]], mut rest: usize, question: &Qname) -> Self {
         while rest > 0
-            && labels
-                .last()
-                .is_some_and(|label| *label == question.label(rest - 1))
+            && let Some((last, others)) = labels.split_last()
+            && *last == question.label(rest - 1)
         {
-            labels.pop();
+            labels = others;
             rest -= 1;
         }
         Self { labels, rest }
