@@ -202,11 +202,12 @@ fn pin() {
 
 /// Waits until a server answers, and sees that it answers right: a fast wrong answer is worth nothing.
 pub(crate) fn check(server: &Server, world: &World) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.connect(server.address).unwrap();
-    socket.set_read_timeout(Some(LOST)).unwrap();
     let ask = |qname: &str, qtype| {
         let mut reply = [0; 1500];
+        // A late reply to the question before is none to this one.
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(server.address).unwrap();
+        socket.set_read_timeout(Some(LOST)).unwrap();
         loop {
             socket.send(&question(qname, qtype)).unwrap();
             if let Ok(size) = socket.recv(&mut reply) {
@@ -254,10 +255,9 @@ pub(crate) fn check(server: &Server, world: &World) {
             server.name
         );
     }
-    assert!(
-        !ask(&format!("_http._tcp.{own}"), RecordType::SRV)
-            .unwrap()
-            .answers
-            .is_empty()
-    );
+    // A set that fits: some servers cut larger ones to nothing.
+    let small = &world.services[0];
+    let port = format!("_http._tcp.{}.{}.svc.cluster.local.", small.name, small.ns);
+    let reply = ask(&port, RecordType::SRV).unwrap();
+    assert_eq!(reply.answers.len(), small.endpoints.len());
 }

@@ -1,6 +1,6 @@
 //! CPU per answered query over UDP, saturated, one core: ours beside an echo that does no DNS and a plain hickory-server
-//! over the same names. `cargo bench --bench dns -- [--rounds N] [--coredns PATH] [--server NAME=PATH]...`; with 0 rounds only
-//! what an answer takes in process.
+//! over the same names; CoreDNS, NSD and Knot where they are given or installed. `cargo bench --bench dns -- [--rounds N]
+//! [--coredns PATH] [--nsd PATH] [--knot PATH] [--server NAME=PATH]...`; with 0 rounds only what an answer takes in process.
 //!
 //! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
 //! figures belong to the machine: ratios within one run are what counts.
@@ -17,7 +17,9 @@ mod report;
 mod servers;
 mod within;
 mod world;
+mod zones;
 
+use std::path::Path;
 use std::time::Duration;
 
 use servers::Server;
@@ -29,34 +31,57 @@ const CORES: [usize; 2] = [0, 1];
 /// How long a server is measured in one round.
 const WINDOW: Duration = Duration::from_secs(2);
 
+/// What the command line says.
+struct Options {
+    rounds: usize,
+    /// Further binaries of ours, each with a name.
+    others: Vec<(String, String)>,
+    coredns: Option<String>,
+    nsd: String,
+    knot: String,
+}
+
+impl Options {
+    fn read(mut arguments: Vec<String>) -> Self {
+        let mut options = Self {
+            rounds: 5,
+            others: Vec::new(),
+            coredns: None,
+            nsd: "/usr/sbin/nsd".into(),
+            knot: "/usr/sbin/knotd".into(),
+        };
+        while !arguments.is_empty() {
+            let option = arguments.remove(0);
+            assert!(!arguments.is_empty(), "{option} wants a value");
+            let value = arguments.remove(0);
+            match option.as_str() {
+                "--rounds" => options.rounds = value.parse().expect("a number of rounds"),
+                "--coredns" => options.coredns = Some(value),
+                "--nsd" => options.nsd = value,
+                "--knot" => options.knot = value,
+                "--server" => {
+                    let (name, path) = value.split_once('=').expect("--server NAME=PATH");
+                    options.others.push((name.to_owned(), path.to_owned()));
+                }
+                other => panic!(
+                    "unknown argument {other:?}: expected --rounds N, --coredns PATH, --nsd PATH, --knot PATH, --server NAME=PATH"
+                ),
+            }
+        }
+        options
+    }
+}
+
 fn main() {
-    let mut arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
-    if let Some(role) = arguments
+    let arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let arguments: Vec<String> = arguments.collect();
+    let role = arguments
         .first()
-        .and_then(|first| first.strip_prefix("--as="))
-    {
+        .and_then(|first| first.strip_prefix("--as="));
+    if let Some(role) = role {
         return servers::run(role);
     }
-    let (mut rounds, mut others, mut coredns) = (5, Vec::new(), None);
-    while !arguments.is_empty() {
-        let option = arguments.remove(0);
-        assert!(!arguments.is_empty(), "{option} wants a value");
-        let value = arguments.remove(0);
-        match option.as_str() {
-            "--rounds" => rounds = value.parse().expect("a number of rounds"),
-            "--coredns" => coredns = Some(value),
-            "--server" => {
-                let (name, path) = value.split_once('=').expect("--server NAME=PATH");
-                others.push((name.to_owned(), path.to_owned()));
-            }
-            other => panic!(
-                "unknown argument {other:?}: expected --rounds N, --coredns PATH, --server NAME=PATH"
-            ),
-        }
-    }
+    let options = Options::read(arguments);
     let world = World::new();
     let api = world.serve();
     let mix = world.mix();
@@ -65,28 +90,43 @@ fn main() {
     for (kind, nanoseconds) in kinds {
         println!("  {kind}: {nanoseconds:.0} ns");
     }
-    if rounds == 0 {
+    if options.rounds == 0 {
         return;
     }
-    let mut servers = vec![Server::echo(), Server::hickory()];
-    servers.extend(ours(&others, &api));
-    servers.extend(coredns.iter().flat_map(|path| {
-        [
-            ("kubeadm's", servers::KUBEADM),
-            ("kubernetes", servers::ALONE),
-        ]
-        .map(|(what, text)| Server::coredns(&format!("CoreDNS, {what}"), path, text, &api))
-    }));
+    let servers = servers(&options, &world, &api);
     for server in &servers {
         load::check(server, &world);
     }
     let mut figures = vec![Vec::new(); servers.len()];
-    for _ in 0..rounds {
+    for _ in 0..options.rounds {
         for (server, figures) in servers.iter().zip(&mut figures) {
             figures.push(load::saturate(server, &mix));
         }
     }
     report::table(&servers, &figures);
+}
+
+/// All servers: an echo, hickory-server, ours, and those of others that there are.
+fn servers(options: &Options, world: &World, api: &world::Api) -> Vec<Server> {
+    let mut servers = vec![Server::echo(), Server::hickory()];
+    servers.extend(ours(&options.others, api));
+    servers.extend(options.coredns.iter().flat_map(|path| {
+        [
+            ("kubeadm's", servers::KUBEADM),
+            ("kubernetes", servers::ALONE),
+        ]
+        .map(|(what, text)| Server::coredns(&format!("CoreDNS, {what}"), path, text, api))
+    }));
+    let zone_servers: [(_, _, fn(&_, _) -> _); 2] = [
+        ("NSD", &options.nsd, zones::nsd),
+        ("Knot", &options.knot, zones::knot),
+    ];
+    for (name, path, configuration) in zone_servers {
+        if Path::new(path).exists() {
+            servers.push(Server::of_zones(name, path, world, configuration));
+        }
+    }
+    servers
 }
 
 /// Ours and the `others`, each with each Corefile.

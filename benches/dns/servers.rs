@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -13,8 +14,11 @@ use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 
-use crate::CORES;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::world::{Api, World};
+use crate::{CORES, zones};
 
 /// A server that runs; it ends where this is dropped.
 pub(crate) struct Server {
@@ -28,9 +32,31 @@ pub(crate) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.child.kill().unwrap();
+        // NSD ends its children only where it is told; the others need not be asked.
+        let pids = tree(self.child.id());
+        for pid in pids {
+            let pid = Pid::from_raw(pid.try_into().unwrap());
+            let _gone = kill(pid, Signal::SIGKILL);
+        }
         self.child.wait().unwrap();
     }
+}
+
+/// A process and those that it has made, and so on.
+fn tree(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let tasks = tasks.into_iter().flatten().flatten();
+    let children =
+        tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> = children
+        .flat_map(|line| {
+            line.split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    let below = children.into_iter().flat_map(tree);
+    std::iter::once(pid).chain(below).collect()
 }
 
 /// CPU time of a process.
@@ -140,6 +166,37 @@ impl Server {
         }
     }
 
+    /// NSD, or Knot, with zone files of the same names; `configuration` makes its own.
+    pub(crate) fn of_zones(
+        name: &str,
+        path: &str,
+        world: &World,
+        configuration: fn(&Path, u16) -> String,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        zones::write(world, folder.path());
+        let file = folder.path().join("configuration");
+        std::fs::write(&file, configuration(folder.path(), port)).unwrap();
+        let mut command = pinned(path);
+        if path.ends_with("nsd") {
+            command.arg("-d");
+        }
+        let child = command
+            .arg("-c")
+            .arg(&file)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self {
+            name: name.into(),
+            address: ([127, 0, 0, 1], port).into(),
+            echo: false,
+            child,
+            _folder: Some(folder),
+        }
+    }
+
     /// CoreDNS, with this Corefile.
     pub(crate) fn coredns(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
         let kubeconfig = format!("ttl 30\n       kubeconfig {}", api.kubeconfig.display());
@@ -181,7 +238,24 @@ impl Server {
     /// The CPU time that it has used: all by the scheduler's own count (schedstat, exact), its parts by the clock's ticks
     /// (proc_pid_stat(5), fields 14 and 15).
     pub(crate) fn cpu(&self) -> Cpu {
-        let proc = format!("/proc/{}", self.child.id());
+        let each = tree(self.child.id()).into_iter().map(Cpu::of);
+        let none = Cpu {
+            total: 0.0,
+            user: 0.0,
+            kernel: 0.0,
+        };
+        each.fold(none, |sum, one| Cpu {
+            total: sum.total + one.total,
+            user: sum.user + one.user,
+            kernel: sum.kernel + one.kernel,
+        })
+    }
+}
+
+impl Cpu {
+    /// That of one process.
+    fn of(pid: u32) -> Self {
+        let proc = format!("/proc/{pid}");
         let stat = std::fs::read_to_string(format!("{proc}/stat")).unwrap();
         let fields: Vec<&str> = stat
             .rsplit(')')
@@ -195,7 +269,7 @@ impl Server {
             let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
             stat.split(' ').next().unwrap().parse::<f64>().unwrap()
         });
-        Cpu {
+        Self {
             total: nanoseconds.sum::<f64>() / 1e9,
             user: ticks(11),
             kernel: ticks(12),
