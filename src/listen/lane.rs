@@ -134,11 +134,15 @@ pub(super) async fn serve(
                 return;
             }
         };
-        std::thread::spawn(move || {
+        let lane = move || {
             // The end of the lane is told by dropping it.
             let _running = running;
             lane.run(&told);
-        });
+        };
+        if let Err(error) = std::thread::Builder::new().name("lane".into()).spawn(lane) {
+            warn!(%error, "a thread for a socket cannot be had");
+            return;
+        }
     }
     drop(running);
     let first = ended.recv();
