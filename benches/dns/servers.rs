@@ -188,13 +188,7 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        Self {
-            name: name.into(),
-            address: ([127, 0, 0, 1], port).into(),
-            echo: false,
-            child,
-            _folder: Some(folder),
-        }
+        Self::started(name, child, (port, folder))
     }
 
     /// CoreDNS, with this Corefile.
@@ -226,6 +220,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        Self::started(name, child, (port, folder))
+    }
+
+    /// A server that was started on this port, with its files.
+    fn started(name: &str, child: Child, (port, folder): (u16, tempfile::TempDir)) -> Self {
         Self {
             name: name.into(),
             address: ([127, 0, 0, 1], port).into(),

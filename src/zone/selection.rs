@@ -1,6 +1,8 @@
 //! What a name below a Service stands for: addresses with ports, or names elsewhere. Nothing is put together here: whoever
 //! writes the answer goes through it.
 
+mod whole;
+
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -208,85 +210,6 @@ impl Selection {
             },
             _ => true,
         }
-    }
-
-    /// How many pairs of a value and a port there are, with those that get no record (CoreDNS's weights).
-    #[must_use]
-    pub fn count(&self, name: &Qname) -> usize {
-        let plain = self.source == Source::Endpoints && !self.data.has_names();
-        if plain && matches!(self.below, Below::Itself | Below::Port) {
-            let ports = |slice: &Slice| self.matching(&slice.ports, name).count();
-            let slices = self.data.slices().iter();
-            return slices.map(|slice| slice.ready() * ports(slice)).sum();
-        }
-        let mut count = 0;
-        let _ended = self.each(name, |candidate| {
-            // Inside the cluster aliases are no targets of SRV.
-            let counts =
-                self.source == Source::Outside || matches!(candidate.value, Value::Address(_));
-            count += usize::from(counts);
-            ControlFlow::Continue(())
-        });
-        count
-    }
-
-    /// The addresses of this family that it selects, each once, and how many they are; `None`: one has to look.
-    #[must_use]
-    pub fn addresses(&self, v4: bool) -> Option<(usize, impl Iterator<Item = IpAddr> + Clone)> {
-        let one = self.one().and_then(|endpoint| endpoint.ip());
-        let one = one.filter(|ip| ip.is_ipv4() == v4);
-        let is_whole = (self.source, self.below) == (Source::Endpoints, Below::Itself);
-        let slices = match self.one {
-            Some(_) => &[],
-            None if is_whole && !self.may_repeat() => self.data.slices(),
-            None => return None,
-        };
-        let slices = slices.iter().map(|slice| &**slice);
-        let slices = slices.filter(move |slice| slice.is_v4() == Some(v4));
-        let count = slices.clone().map(Slice::ready).sum::<usize>();
-        let all = slices.flat_map(Slice::ready_ips).chain(one);
-        Some((count + usize::from(one.is_some()), all))
-    }
-
-    /// The endpoint that is named, where there is one only, and it is ready.
-    fn one(&self) -> Option<Endpoint<'_>> {
-        let (_, endpoint) = self.data.endpoint(self.one?);
-        Some(endpoint).filter(|endpoint| endpoint.conditions.ready)
-    }
-
-    /// How many different pairs of an endpoint and a port with a number there are, and how many endpoints with such a port,
-    /// where that is known without looking at each.
-    #[must_use]
-    pub fn services(&self, name: &Qname) -> Option<(usize, usize)> {
-        let is_plain = self.source == Source::Endpoints && !self.data.has_names();
-        if !is_plain || !matches!(self.below, Below::Itself | Below::Port) || self.may_repeat() {
-            return None;
-        }
-        let mut counts = (0, 0);
-        for slice in self.data.slices() {
-            let numbered = self.matching(&slice.ports, name);
-            let numbered = numbered.filter(|port| port.number.is_some()).count();
-            counts.0 += slice.ready() * numbered;
-            counts.1 += slice.ready() * usize::from(numbered > 0);
-        }
-        Some(counts)
-    }
-
-    /// Those pairs, and those endpoints each with its first such port.
-    pub fn plain_services<'a>(
-        &'a self,
-        name: &'a Qname,
-        each_port: bool,
-    ) -> impl Iterator<Item = (Endpoint<'a>, u16)> + Clone {
-        let ports = move |slice: &'a Slice| {
-            let numbered = self.matching(&slice.ports, name);
-            let numbered = numbered.filter_map(|port| port.number);
-            numbered.take(if each_port { usize::MAX } else { 1 })
-        };
-        self.data.slices().iter().flat_map(move |slice| {
-            let ready = slice.endpoints().filter(|e| e.conditions.ready);
-            ready.flat_map(move |endpoint| ports(slice).map(move |port| (endpoint, port)))
-        })
     }
 
     /// Whether it gives a record of this type: A, AAAA or SRV.
