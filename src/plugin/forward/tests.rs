@@ -221,6 +221,27 @@ async fn a_datagram_that_is_lost_is_sent_again() {
     assert_eq!(sent, vec![sent[0].clone(); 2]);
 }
 
+#[tokio::test]
+async fn a_record_that_no_library_would_write_is_passed_on_octet_by_octet() {
+    // HTTPS in alias mode (priority 0) with parameters, which RFC 9460 section 2.4.2 has ignored, not refused.
+    const RECORD: &[u8] =
+        b"\xc0\x0c\0\x41\0\x01\0\0\0\x3c\0\x11\0\0\x01a\x04test\0\0\x01\0\x03\x02h2";
+    let says = |packet: &[u8], _| {
+        let mut reply = packet.to_vec();
+        (reply[2], reply[3], reply[7]) = (0x81, 0x80, 1);
+        reply.extend_from_slice(RECORD);
+        Some(reply)
+    };
+    let router = forward(&format!(
+        "forward . {}",
+        fake_upstream::upstream(says).await
+    ));
+    let query = query("example.com", RecordType::HTTPS);
+    let reply = router.answer(&query).await.encode(&query).into_first();
+    assert_eq!(reply[reply.len() - RECORD.len()..], *RECORD);
+    assert_eq!((reply[3] & 0x0f, &reply[6..8]), (0, &[0, 1][..]));
+}
+
 /// The ports from which so many questions come, one after the other.
 async fn ports_of(questions: u32) -> BTreeSet<u16> {
     let (socket, router) = socket().await;
