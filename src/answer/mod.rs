@@ -178,8 +178,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 let v4 = self.asked.qtype() == RecordType::A;
                 if let Some((count, ips)) = selection.addresses(v4) {
                     let first = first(self.turn, count);
-                    let mut turned = ips.clone().skip(first).chain(ips.take(first));
-                    return turned.try_for_each(|ip| self.address(owner, ip));
+                    return from(ips, first).try_for_each(|ip| self.address(owner, ip));
                 }
                 let each = |take: &mut dyn FnMut(IpAddr) -> Flow| {
                     let mut seen = Seen::new(selection);
@@ -231,13 +230,11 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             let first = |count| first(self.turn, count);
             let (first_pair, first_target) = (first(pairs), first(targets));
             let all = selection.plain_services(name, true);
-            let mut all = all.clone().skip(first_pair).chain(all.take(first_pair));
-            all.try_for_each(|(endpoint, port)| {
+            from(all, first_pair).try_for_each(|(endpoint, port)| {
                 self.srv(base, &endpoint.into(), (name_ttl, weight, port))
             })?;
             let all = selection.plain_services(name, false);
-            let mut all = all.clone().skip(first_target).chain(all.take(first_target));
-            return all.try_for_each(|(endpoint, _)| match endpoint.ip() {
+            return from(all, first_target).try_for_each(|(endpoint, _)| match endpoint.ip() {
                 Some(ip) => self.glue(base, &endpoint.into(), (ttl, ip)),
                 None => ControlFlow::Continue(()),
             });
@@ -428,6 +425,11 @@ fn turned<T>(
         full
     });
     full
+}
+
+/// All of a set whose length is known: the one that comes first, what follows it, and then what is before it.
+fn from<I: Iterator + Clone>(all: I, first: usize) -> impl Iterator<Item = I::Item> {
+    all.clone().skip(first).chain(all.take(first))
 }
 
 /// Which of so many records comes first.

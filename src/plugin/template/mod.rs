@@ -109,15 +109,10 @@ impl Template {
         let labels = [server, &fields.zone, "", &fields.class, &fields.qtype];
         let matches = &self.metrics.template.matches;
         matches.with_label_values(&labels).inc();
-        Some(self.composed(query, &fields, &labels))
+        Some(self.composed(&fields, &labels))
     }
 
-    fn composed(
-        &self,
-        query: &Query,
-        fields: &Fields<'_>,
-        labels: &[&str; 5],
-    ) -> Result<Composed, Failure> {
+    fn composed(&self, fields: &Fields<'_>, labels: &[&str; 5]) -> Result<Composed, Failure> {
         let spec = &self.spec;
         if spec.rcode == ResponseCode::ServFail {
             return Err(Failure::servfail("plugin/template: the file has it fail"));
@@ -152,7 +147,7 @@ impl Template {
             additional: section("additional", &spec.additional)?,
             authority: section("authority", &spec.authority)?,
             error: spec.error.clone(),
-            edns: spec.error.as_ref().map(|_| opt(query)),
+            edns: spec.error.as_ref().map(|_| opt(fields.query)),
             ..Composed::empty(spec.rcode)
         })
     }

@@ -64,8 +64,7 @@ impl Selection {
         }
         let mut counts = (0, 0);
         for slice in self.data.slices() {
-            let numbered = self.matching(&slice.ports, name);
-            let numbered = numbered.filter(|port| port.number.is_some()).count();
+            let numbered = self.numbered(slice, name).count();
             counts.0 += slice.ready() * numbered;
             counts.1 += slice.ready() * usize::from(numbered > 0);
         }
@@ -79,13 +78,22 @@ impl Selection {
         each_port: bool,
     ) -> impl Iterator<Item = (Endpoint<'a>, u16)> + Clone {
         let ports = move |slice: &'a Slice| {
-            let numbered = self.matching(&slice.ports, name);
-            let numbered = numbered.filter_map(|port| port.number);
-            numbered.take(if each_port { usize::MAX } else { 1 })
+            let most = if each_port { usize::MAX } else { 1 };
+            self.numbered(slice, name).take(most)
         };
         self.data.slices().iter().flat_map(move |slice| {
             let ready = slice.endpoints().filter(|e| e.conditions.ready);
             ready.flat_map(move |endpoint| ports(slice).map(move |port| (endpoint, port)))
         })
+    }
+
+    /// The numbers of a slice's ports that are selected; a port without one gets no record.
+    fn numbered<'a>(
+        &'a self,
+        slice: &'a Slice,
+        name: &'a Qname,
+    ) -> impl Iterator<Item = u16> + Clone {
+        let ports = self.matching(&slice.ports, name);
+        ports.filter_map(|port| port.number)
     }
 }
