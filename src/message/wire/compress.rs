@@ -12,6 +12,8 @@ use crate::name::{MAX_NAME, Qname};
 pub struct Offsets {
     hashes: Vec<u32>,
     places: Vec<Place>,
+    /// Where to look first: addresses follow the names that they belong to in the same order.
+    next: usize,
 }
 
 /// Where a name stands.
@@ -67,20 +69,27 @@ impl<'a> Ending<'a> {
 
     /// The hashes of this name and of its ends, one for each label.
     fn hashes(&self) -> SmallVec<[u32; 16]> {
-        let mut hash = u32::try_from(self.rest).unwrap_or_default();
-        let mut hashes: SmallVec<[u32; 16]> = self
-            .labels
-            .iter()
-            .rev()
-            .map(|label| {
-                hash = label.iter().fold(hash ^ 0x9e37_79b9, |hash, octet| {
-                    (hash ^ u32::from(*octet)).wrapping_mul(0x0100_0193)
-                });
-                hash
-            })
-            .collect();
+        let mut state = self.rest as u64;
+        let mut hashes = SmallVec::new();
+        for label in self.labels.iter().rev() {
+            state = (state ^ summary(label)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            // The upper half depends on all octets.
+            hashes.push(u32::try_from(state >> 32).unwrap_or_default());
+        }
         hashes.reverse();
         hashes
+    }
+}
+
+/// Tells most labels apart by their ends, which is where the names of Pods differ.
+fn summary(label: &[u8]) -> u64 {
+    match (label.first_chunk::<8>(), label.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first).rotate_left(29) ^ u64::from_le_bytes(*last)
+        }
+        _ => label
+            .iter()
+            .fold(1, |sum, octet| sum << 8 | u64::from(*octet)),
     }
 }
 
@@ -103,6 +112,7 @@ impl Offsets {
     /// Forgets the message before.
     pub(super) fn clear(&mut self) {
         self.truncate(0);
+        self.next = 0;
     }
 
     /// How many places are known.
@@ -125,15 +135,24 @@ impl Offsets {
         name: &Ending<'_>,
         question: &Qname,
     ) -> usize {
-        let hashes = name.hashes();
-        for (i, hash) in hashes.iter().enumerate() {
-            if let Some(place) = self.find(*hash, &out[start..], &name.labels[i..], name.rest) {
-                write_pointer(out, place);
-                let labels = name.labels[i..].iter().map(|label| label.len() + 1);
-                let rest = question.typed().len() - question.offset(name.rest);
-                return labels.sum::<usize>() + rest - POINTER_LEN;
+        let saved = |labels: &[&[u8]]| {
+            let labels = labels.iter().map(|label| label.len() + 1);
+            let rest = question.typed().len() - question.offset(name.rest);
+            labels.sum::<usize>() + rest - POINTER_LEN
+        };
+        if self.is_at(self.next, &out[start..], (name.labels, name.rest)) {
+            write_pointer(out, self.places[self.next].at);
+            self.next += 1;
+            return saved(name.labels);
+        }
+        for (i, hash) in name.hashes().into_iter().enumerate() {
+            let rest = (&name.labels[i..], name.rest);
+            if let Some(found) = self.find(hash, &out[start..], rest) {
+                write_pointer(out, self.places[found].at);
+                self.next = found + 1;
+                return saved(&name.labels[i..]);
             }
-            self.label(out, start, *hash, (name, i));
+            self.label(out, start, hash, (name, i));
         }
         end_of_question(out, name.rest, question)
     }
@@ -176,15 +195,20 @@ impl Offsets {
         out.extend_from_slice(label);
     }
 
-    /// Where these labels stand, with the question's name from `rest` on behind them.
-    fn find(&self, hash: u32, message: &[u8], labels: &[&[u8]], rest: usize) -> Option<u16> {
-        let known = self.hashes.iter().zip(&self.places);
-        let alike = known.filter(|(known, _)| **known == hash);
-        let mut alike = alike.map(|(_, place)| place).filter(|place| {
+    /// Which place these labels stand at, with the question's name from a label on behind them.
+    fn find(&self, hash: u32, message: &[u8], name: (&[&[u8]], usize)) -> Option<usize> {
+        let known = self.hashes.iter().enumerate();
+        let mut alike = known.filter(|(_, known)| **known == hash);
+        let found = alike.find(|(i, _)| self.is_at(*i, message, name));
+        found.map(|(i, _)| i)
+    }
+
+    /// Whether they stand at this place.
+    fn is_at(&self, i: usize, message: &[u8], (labels, rest): (&[&[u8]], usize)) -> bool {
+        self.places.get(i).is_some_and(|place| {
             (usize::from(place.labels), usize::from(place.rest)) == (labels.len(), rest)
-        });
-        let fits = |place: &&Place| begins(message, usize::from(place.at), labels);
-        alike.find(fits).map(|place| place.at)
+                && begins(message, usize::from(place.at), labels)
+        })
     }
 }
 
