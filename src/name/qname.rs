@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use super::{MAX_LABEL, MAX_NAME, Name, Octets, join, reverse_address, wire};
+use super::{MAX_LABEL, MAX_NAME, Name, Octets, SHORT, join, reverse_address, wire};
 
 /// The most labels that a name has, with the root's (RFC 1035 section 2.3.4).
 const MAX_LABELS: usize = 128;
@@ -38,6 +38,7 @@ impl Qname {
     /// The same into this name, which is none where `wire` does not begin with one (`false`).
     pub fn read_again(&mut self, wire: &[u8]) -> bool {
         let (mut starts, mut labels, mut at) = ([0; MAX_LABELS], 0, 0);
+        // Lengths are below any letter, so that what follows may change the case of all octets.
         loop {
             let (Some(place), Some(length)) = (starts.get_mut(labels), wire.get(at)) else {
                 return false;
@@ -57,10 +58,18 @@ impl Qname {
             return false;
         };
         self.starts = SmallVec::from_slice(&starts[..labels]);
-        self.typed = Octets::from_slice(typed);
-        self.lower = Octets::from_slice(typed);
-        // Lengths are below any letter.
-        self.lower.make_ascii_lowercase();
+        let mut short = [0; SHORT];
+        if let Some(place) = short.get_mut(..at) {
+            // Nearly every name: whole arrays are copied and changed at once.
+            place.copy_from_slice(typed);
+            self.typed = Octets::from_buf_and_len(short, at);
+            short.make_ascii_lowercase();
+            self.lower = Octets::from_buf_and_len(short, at);
+        } else {
+            self.typed = Octets::from_slice(typed);
+            self.lower = Octets::from_slice(typed);
+            self.lower.make_ascii_lowercase();
+        }
         true
     }
 
