@@ -1,7 +1,9 @@
 //! What an answer needs to know of Services, EndpointSlices and Pods: small values, stripped of everything else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
+use crate::message::sections::Ips;
 use crate::name::{Octets, ServiceKey, dashed};
 
 /// A port of a Service or of a slice. Names and protocols compare without case.
@@ -49,15 +51,6 @@ pub struct Service {
     pub ports: Box<[Port]>,
 }
 
-/// The conditions of an endpoint, absent ones read as the API says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conditions {
-    /// Answers show only ready endpoints; absent means ready.
-    pub ready: bool,
-    /// Its Pod is being deleted.
-    pub terminating: bool,
-}
-
 /// One address of one endpoint, as it goes into a [`Slice`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint<'a> {
@@ -67,8 +60,8 @@ pub struct Endpoint<'a> {
     pub label: Option<&'a str>,
     /// The topology zone, lower case; empty unless it is wanted and known.
     pub topology: &'a str,
-    /// Whether it is shown.
-    pub conditions: Conditions,
+    /// Whether answers show it; where the API says nothing, it is ready.
+    pub ready: bool,
 }
 
 /// An endpoint's address.
@@ -88,21 +81,25 @@ enum Addresses {
     Names(Box<[Box<str>]>),
 }
 
-/// One EndpointSlice: its endpoints in arrays, about 14 bytes and the label for each IPv4 one.
+/// One EndpointSlice: its endpoints in arrays, about eight bytes and the label for each IPv4 one. Those that are ready come
+/// first, so that their addresses are one array.
+///
+/// Most answers read the first fields only, which stand together: the others need not be fetched from memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Slice {
-    /// The cluster it comes from, lower case, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
-    pub cluster: Box<str>,
-    /// The slice's ports; never empty: where it has none, one without number stands in.
-    pub ports: Box<[Port]>,
     addresses: Addresses,
-    /// All labels in one text; `label_ends[i]` is where that of endpoint `i` ends.
-    labels: Box<str>,
-    label_ends: Box<[u32]>,
-    conditions: Box<[Conditions]>,
     ready: usize,
+    /// `label_ends[i]` is where the label of endpoint `i` ends in `labels`.
+    label_ends: Box<[u32]>,
+    /// All labels in one text.
+    labels: Box<str>,
     /// Topologies; empty where they are not wanted.
     topologies: Box<[Box<str>]>,
+    /// The slice's ports; never empty: where it has none, one without number stands in.
+    pub ports: Box<[Port]>,
+    /// The cluster it comes from, lower case, in a multicluster zone (`multicluster.kubernetes.io/source-cluster`).
+    pub cluster: Box<str>,
 }
 
 impl Slice {
@@ -114,10 +111,13 @@ impl Slice {
             .first()
             .map(|e| std::mem::discriminant(&e.address));
         let mut labels = String::new();
-        let (mut label_ends, mut conditions) = (Vec::new(), Vec::new());
+        let (mut label_ends, mut ready) = (Vec::new(), 0);
         let mut topologies: Vec<Box<str>> = Vec::new();
+        let others = endpoints.iter().filter(|e| !e.ready);
         for endpoint in endpoints
             .iter()
+            .filter(|e| e.ready)
+            .chain(others)
             .filter(|e| Some(std::mem::discriminant(&e.address)) == kind)
         {
             match endpoint.address {
@@ -134,7 +134,7 @@ impl Slice {
                     .map(|c| c.to_ascii_lowercase()),
             );
             label_ends.push(u32::try_from(labels.len()).unwrap_or(u32::MAX));
-            conditions.push(endpoint.conditions);
+            ready += usize::from(endpoint.ready);
             topologies.push(Box::from(endpoint.topology));
         }
         let known: usize = topologies.iter().map(|topology| str::len(topology)).sum();
@@ -152,8 +152,7 @@ impl Slice {
             addresses,
             labels: labels.into(),
             label_ends: label_ends.into(),
-            ready: conditions.iter().filter(|c: &&Conditions| c.ready).count(),
-            conditions: conditions.into(),
+            ready,
             topologies: topologies.into(),
         }
     }
@@ -170,30 +169,17 @@ impl Slice {
         self.label_ends.is_empty()
     }
 
-    /// The addresses of its ready endpoints; those that are names are left out.
-    pub fn ready_ips(&self) -> impl Iterator<Item = IpAddr> + Clone {
-        let (v4, v6) = match &self.addresses {
-            Addresses::V4(ips) => (&ips[..], &[][..]),
-            Addresses::V6(ips) => (&[][..], &ips[..]),
-            Addresses::Names(_) => (&[][..], &[][..]),
-        };
-        let v4 = v4.iter().map(|ip| IpAddr::V4(*ip)).zip(&self.conditions);
-        let v6 = v6.iter().map(|ip| IpAddr::V6(*ip)).zip(&self.conditions);
-        let ready = |(ip, conditions): (IpAddr, &Conditions)| conditions.ready.then_some(ip);
-        v4.filter_map(ready).chain(v6.filter_map(ready))
-    }
-
-    /// Whether its addresses are of IPv4; `None`: it has names.
+    /// The addresses of the endpoints at these places; `None`: they are names.
     #[must_use]
-    pub fn is_v4(&self) -> Option<bool> {
-        match self.addresses {
-            Addresses::V4(_) => Some(true),
-            Addresses::V6(_) => Some(false),
+    pub fn ips(&self, places: Range<usize>) -> Option<Ips<'_>> {
+        match &self.addresses {
+            Addresses::V4(ips) => Some(Ips::V4(&ips[places])),
+            Addresses::V6(ips) => Some(Ips::V6(&ips[places])),
             Addresses::Names(_) => None,
         }
     }
 
-    /// How many of them are ready.
+    /// How many of them are ready: they are the first ones.
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready
@@ -216,13 +202,18 @@ impl Slice {
             },
             label: (!label.is_empty()).then_some(label),
             topology: self.topologies.get(i).map_or("", |topology| topology),
-            conditions: self.conditions[i],
+            ready: i < self.ready,
         }
     }
 
-    /// All endpoints, in the order of the object.
+    /// All endpoints: the ready ones, then the others, each in the order of the object.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> + Clone {
         (0..self.len()).map(|i| self.endpoint(i))
+    }
+
+    /// Those that are ready.
+    pub fn ready_endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> + Clone {
+        (0..self.ready).map(|i| self.endpoint(i))
     }
 }
 
@@ -265,17 +256,12 @@ pub struct Pod {
 mod tests {
     use super::*;
 
-    const READY: Conditions = Conditions {
-        ready: true,
-        terminating: false,
-    };
-
     fn endpoint<'a>(ip: &str, label: Option<&'a str>) -> Endpoint<'a> {
         Endpoint {
             address: Address::Ip(ip.parse().unwrap()),
             label,
             topology: "",
-            conditions: READY,
+            ready: true,
         }
     }
 
@@ -294,6 +280,25 @@ mod tests {
                 .collect::<Vec<_>>(),
             [&b"redis-0"[..], b"10-0-0-2"]
         );
+    }
+
+    #[test]
+    fn endpoints_that_are_ready_come_first() {
+        let not_ready = |ip| Endpoint {
+            ready: false,
+            ..endpoint(ip, None)
+        };
+        let [a, b, c, d] = [
+            not_ready("10.0.0.1"),
+            endpoint("10.0.0.2", Some("redis-0")),
+            not_ready("10.0.0.3"),
+            endpoint("10.0.0.4", None),
+        ];
+        let slice = Slice::new("", Box::new([]), &[a, b, c, d]);
+        assert_eq!(slice.endpoints().collect::<Vec<_>>(), [b, d, a, c]);
+        assert_eq!(slice.ready_endpoints().collect::<Vec<_>>(), [b, d]);
+        let ready = [[10, 0, 0, 2], [10, 0, 0, 4]].map(Ipv4Addr::from);
+        assert_eq!(slice.ips(0..slice.ready()), Some(Ips::V4(&ready)));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Pod, Port, Service, Slice};
+use headless_dns::endpoint::{Address, Endpoint, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
 use headless_dns::zone::Zone;
@@ -82,10 +82,7 @@ fn fact(resource: Resource, key: &ObjectKey, bytes: &[u8]) -> Fact {
                     address: Address::Ip(ip(*b)),
                     label: (b % 2 == 0).then_some(label.as_str()),
                     topology: "",
-                    conditions: Conditions {
-                        ready: b % 5 != 0,
-                        terminating: false,
-                    },
+                    ready: b % 5 != 0,
                 })
                 .collect();
             let of = (bytes[0] % 7 != 6).then(|| service_key(&owner));

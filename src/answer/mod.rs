@@ -8,7 +8,7 @@ mod words;
 
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use ahash::AHashSet;
 use smallvec::SmallVec;
@@ -176,9 +176,11 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             Found::Pieces(pieces) => self.pieces(owner, pieces),
             Found::Service(selection) => {
                 let v4 = self.asked.qtype() == RecordType::A;
-                if let Some((count, ips)) = selection.addresses(v4) {
-                    let first = first(self.turn, count);
-                    return from(ips, first).try_for_each(|ip| self.address(owner, ip));
+                if let Some(ips) = selection.addresses(v4) {
+                    let ttl = self.asked.ttl();
+                    return parts(self.turn, ips, |ips| ips.len()).try_for_each(|(ips, places)| {
+                        self.pen.add_addresses(owner, ttl, ips.slice(places))
+                    });
                 }
                 let each = |take: &mut dyn FnMut(IpAddr) -> Flow| {
                     let mut seen = Seen::new(selection);
@@ -226,18 +228,20 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         let weight = weight(selection.count(name));
         let base = &self.base(&selection.service().service().key);
         let (ttl, name_ttl) = (self.asked.ttl(), self.asked.name_ttl());
-        if let Some((pairs, targets)) = selection.services(name) {
-            let first = |count| first(self.turn, count);
-            let (first_pair, first_target) = (first(pairs), first(targets));
-            let all = selection.plain_services(name, true);
-            from(all, first_pair).try_for_each(|(endpoint, port)| {
-                self.srv(base, &endpoint.into(), (name_ttl, weight, port))
-            })?;
-            let all = selection.plain_services(name, false);
-            return from(all, first_target).try_for_each(|(endpoint, _)| match endpoint.ip() {
-                Some(ip) => self.glue(base, &endpoint.into(), (ttl, ip)),
-                None => ControlFlow::Continue(()),
-            });
+        if let Some(all) = selection.services(name) {
+            for (targets, places) in parts(self.turn, all.iter(), |targets| targets.pairs()) {
+                for (endpoint, port) in places.map(|i| targets.pair(i)) {
+                    self.srv(base, &endpoint.into(), (name_ttl, weight, port))?;
+                }
+            }
+            for (targets, places) in parts(self.turn, all.iter(), |targets| targets.len()) {
+                for endpoint in places.map(|i| targets.endpoint(i)) {
+                    if let Some(ip) = endpoint.ip() {
+                        self.glue(base, &endpoint.into(), (ttl, ip))?;
+                    }
+                }
+            }
+            return ControlFlow::Continue(());
         }
         let each = |take: &mut dyn FnMut((Candidate<'s>, u16)) -> Flow| {
             let mut seen = Seen::new(selection);
@@ -330,7 +334,11 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 let mut labels = FewLabels::new();
                 if !label.is_empty() {
                     // A Pod's name may have dots: as an endpoint name it is several labels.
-                    labels.extend(label.split(|octet| *octet == b'.'));
+                    if label.contains(&b'.') {
+                        labels.extend(label.split(|octet| *octet == b'.'));
+                    } else {
+                        labels.push(label);
+                    }
                 }
                 if !candidate.cluster.is_empty() {
                     labels.push(candidate.cluster.as_bytes());
@@ -427,9 +435,25 @@ fn turned<T>(
     full
 }
 
-/// All of a set whose length is known: the one that comes first, what follows it, and then what is before it.
-fn from<I: Iterator + Clone>(all: I, first: usize) -> impl Iterator<Item = I::Item> {
-    all.clone().skip(first).chain(all.take(first))
+/// All of a set that is in parts, which have lengths: the part with the one that comes first, from that on, what follows
+/// it, and then what is before it.
+fn parts<P: Copy>(
+    turn: Turn,
+    all: impl Iterator<Item = P> + Clone,
+    len: impl Fn(P) -> usize + Copy,
+) -> impl Iterator<Item = (P, Range<usize>)> {
+    let first = first(turn, all.clone().map(len).sum());
+    // How many come before, of all and of the parts gone through.
+    let cut = move |part, before: &mut usize| {
+        let here = len(part).min(*before);
+        *before -= here;
+        here
+    };
+    let (mut skipped, mut taken) = (first, first);
+    let after = all
+        .clone()
+        .map(move |part| (part, cut(part, &mut skipped)..len(part)));
+    after.chain(all.map(move |part| (part, 0..cut(part, &mut taken))))
 }
 
 /// Which of so many records comes first.

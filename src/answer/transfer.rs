@@ -85,8 +85,7 @@ impl<S: Sections> Writer<'_, '_, S> {
     fn endpoints(&mut self, own: &[&[u8]], data: &ServiceData) -> Flow {
         for slice in data.slices() {
             let ready: Vec<_> = slice
-                .endpoints()
-                .filter(|e| e.conditions.ready)
+                .ready_endpoints()
                 .filter_map(|e| Some((e.name(), e.ip()?)))
                 .collect();
             let weight = weight(ready.len());

@@ -1,7 +1,7 @@
 //! What a reply is written with: whoever has facts to tell calls [`Sections`], and knows nothing of octets or records.
 
-use std::net::IpAddr;
-use std::ops::ControlFlow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::{ControlFlow, Range};
 
 use super::question::RecordType;
 use crate::name::Name;
@@ -48,6 +48,41 @@ impl<'a> Pieces<'a> {
         Self {
             left: &[],
             right: Right::Name(name),
+        }
+    }
+}
+
+/// Addresses of one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ips<'a> {
+    /// IPv4.
+    V4(&'a [Ipv4Addr]),
+    /// IPv6.
+    V6(&'a [Ipv6Addr]),
+}
+
+impl Ips<'_> {
+    /// How many.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::V4(ips) => ips.len(),
+            Self::V6(ips) => ips.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those at these places.
+    #[must_use]
+    pub fn slice(self, places: Range<usize>) -> Self {
+        match self {
+            Self::V4(ips) => Self::V4(&ips[places]),
+            Self::V6(ips) => Self::V6(&ips[places]),
         }
     }
 }
@@ -113,4 +148,23 @@ pub trait Sections {
         ttl: u32,
         data: Data<'_>,
     ) -> ControlFlow<()>;
+
+    /// Adds the records of these addresses to the answer, as many as there is room for.
+    fn add_addresses(&mut self, owner: Pieces<'_>, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
+        each_address(self, owner, ttl, ips)
+    }
+}
+
+/// Adds the records of these addresses one by one.
+pub(super) fn each_address(
+    pen: &mut (impl Sections + ?Sized),
+    owner: Pieces<'_>,
+    ttl: u32,
+    ips: Ips<'_>,
+) -> ControlFlow<()> {
+    let mut add = |ip| pen.add(Section::Answer, owner, ttl, Data::Address(ip));
+    match ips {
+        Ips::V4(ips) => ips.iter().try_for_each(|ip| add(IpAddr::V4(*ip))),
+        Ips::V6(ips) => ips.iter().try_for_each(|ip| add(IpAddr::V6(*ip))),
+    }
 }

@@ -3,7 +3,7 @@
 
 mod compress;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 
 use hickory_proto::op::{OpCode, ResponseCode};
@@ -11,7 +11,7 @@ use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::question::{Edns, Query, Question, Transport};
-use super::sections::{Data, Pieces, Right, Section, Sections};
+use super::sections::{Data, Ips, Pieces, Right, Section, Sections, each_address};
 use super::{HEADER, PLAIN_UDP_SIZE, skim};
 use crate::name::MAX_NAME;
 pub use compress::Offsets;
@@ -247,41 +247,65 @@ impl<'b, 'q> Wire<'b, 'q> {
         self.data(section, head, data)
     }
 
-    /// Adds an address of the question's own name: nearly every record of nearly every reply is one.
-    fn own_address(&mut self, section: Section, ttl: u32, ip: IpAddr) -> ControlFlow<()> {
-        let mut record = [0; OWN_HEAD + 16];
-        let (rtype, length) = match ip {
-            IpAddr::V4(ip) => {
-                record[OWN_HEAD..OWN_HEAD + 4].copy_from_slice(&ip.octets());
-                (RecordType::A, 4)
-            }
-            IpAddr::V6(ip) => {
-                record[OWN_HEAD..].copy_from_slice(&ip.octets());
-                (RecordType::AAAA, 16)
-            }
+    /// Adds addresses of the question's own name: nearly every record of nearly every reply is one.
+    fn own_addresses<const N: usize>(
+        &mut self,
+        rtype: RecordType,
+        ttl: u32,
+        ips: impl ExactSizeIterator<Item = [u8; N]>,
+    ) -> ControlFlow<()> {
+        let mut head = [0; OWN_HEAD];
+        head[..2].copy_from_slice(&POINTER_TO_QUESTION);
+        head[2..4].copy_from_slice(&u16::from(rtype).to_be_bytes());
+        head[4..6].copy_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        head[6..10].copy_from_slice(&ttl.to_be_bytes());
+        head[10..].copy_from_slice(&u16::try_from(N).unwrap_or_default().to_be_bytes());
+        let (all, size, at) = (ips.len(), OWN_HEAD + N, self.out.len());
+        let fit = if self.full {
+            0
+        } else {
+            all.min(self.end.saturating_sub(at) / size)
         };
-        record[..2].copy_from_slice(&POINTER_TO_QUESTION);
-        record[2..4].copy_from_slice(&u16::from(rtype).to_be_bytes());
-        record[4..6].copy_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
-        record[6..10].copy_from_slice(&ttl.to_be_bytes());
-        record[11] = length;
-        let record = &record[..OWN_HEAD + usize::from(length)];
-        self.full |= self.out.len() + record.len() > self.end;
-        if self.full {
-            return ControlFlow::Break(());
+        self.out.resize(at + fit * size, 0);
+        for (record, ip) in self.out[at..].chunks_exact_mut(size).zip(ips) {
+            record[..OWN_HEAD].copy_from_slice(&head);
+            record[OWN_HEAD..].copy_from_slice(&ip);
         }
-        self.out.extend_from_slice(record);
-        self.saved += self.envelope.question.qname.typed().len() - POINTER_TO_QUESTION.len();
-        self.counts[section as usize] += 1;
-        ControlFlow::Continue(())
+        let name = self.envelope.question.qname.typed().len();
+        self.saved += fit * (name - POINTER_TO_QUESTION.len());
+        // A message has at most 65,535 octets, so fewer records.
+        self.counts[Section::Answer as usize] += u16::try_from(fit).unwrap_or_default();
+        self.full |= fit < all;
+        if self.full {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Whether it is the question's name, and can be pointed at.
+    fn is_own(&self, owner: Pieces<'_>) -> bool {
+        let is_own = matches!((owner.left, owner.right), ([], Right::Question(0)));
+        is_own && !self.envelope.question.qname.is_empty()
     }
 
     fn data(&mut self, section: Section, head: RecordHead<'_>, data: Data<'_>) -> ControlFlow<()> {
-        if let (Data::Address(ip), [], Right::Question(0), DNSClass::IN) =
-            (data, head.owner.left, head.owner.right, head.class)
-            && !self.envelope.question.qname.is_empty()
-        {
-            return self.own_address(section, head.ttl, ip);
+        if (section, head.class) == (Section::Answer, DNSClass::IN) && self.is_own(head.owner) {
+            match data {
+                Data::Address(IpAddr::V4(ip)) => {
+                    return self.own_addresses(RecordType::A, head.ttl, [ip.octets()].into_iter());
+                }
+                Data::Address(IpAddr::V6(ip)) => {
+                    let ips = [ip.octets()].into_iter();
+                    return self.own_addresses(RecordType::AAAA, head.ttl, ips);
+                }
+                Data::Alias(_)
+                | Data::Server(_)
+                | Data::Pointer(_)
+                | Data::Service { .. }
+                | Data::Authority { .. }
+                | Data::Text(_) => {}
+            }
         }
         let rtype = data.record_type();
         self.record(section, head, rtype, |wire| match data {
@@ -295,9 +319,8 @@ impl<'b, 'q> Wire<'b, 'q> {
                 port,
                 target,
             } => {
-                wire.u16(0);
-                wire.u16(weight);
-                wire.u16(port);
+                let [[w0, w1], [p0, p1]] = [weight, port].map(u16::to_be_bytes);
+                wire.octets(&[0, 0, w0, w1, p0, p1]);
                 // RFC 2782: no compression here.
                 wire.name(target, Naming::Whole)
             }
@@ -307,9 +330,11 @@ impl<'b, 'q> Wire<'b, 'q> {
                 numbers,
             } => {
                 let named = wire.end_name(mname) && wire.end_name(rname);
-                numbers.iter().for_each(|number| {
-                    wire.octets(&number.to_be_bytes());
-                });
+                let mut octets = [0; 20];
+                for (place, number) in octets.chunks_exact_mut(4).zip(numbers) {
+                    place.copy_from_slice(&number.to_be_bytes());
+                }
+                wire.octets(&octets);
                 named
             }
             Data::Text(text) => {
@@ -332,11 +357,12 @@ impl<'b, 'q> Wire<'b, 'q> {
         }
         let mark = (self.out.len(), self.offsets.len(), self.saved);
         let mut written = self.name(head.owner, Naming::Compressed);
-        self.u16(u16::from(rtype));
-        self.u16(u16::from(head.class));
-        self.octets(&head.ttl.to_be_bytes());
-        let length = self.out.len();
-        self.u16(0);
+        let mut fixed = [0; 10];
+        fixed[..2].copy_from_slice(&u16::from(rtype).to_be_bytes());
+        fixed[2..4].copy_from_slice(&u16::from(head.class).to_be_bytes());
+        fixed[4..8].copy_from_slice(&head.ttl.to_be_bytes());
+        self.out.extend_from_slice(&fixed);
+        let length = self.out.len() - 2;
         written &= data(self);
         let size = self.out.len() - length - 2;
         self.full = written && self.out.len() > self.end;
@@ -404,10 +430,6 @@ impl<'b, 'q> Wire<'b, 'q> {
             Naming::Whole => self.offsets.whole(self.out, self.start, &name, question),
         }
         true
-    }
-
-    fn u16(&mut self, value: u16) {
-        self.out.extend_from_slice(&value.to_be_bytes());
     }
 
     fn octets(&mut self, octets: &[u8]) -> bool {
@@ -487,5 +509,17 @@ impl Sections for Wire<'_, '_> {
     ) -> ControlFlow<()> {
         let class = DNSClass::IN;
         self.data(section, RecordHead { owner, class, ttl }, data)
+    }
+
+    fn add_addresses(&mut self, owner: Pieces<'_>, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
+        match ips {
+            _ if !self.is_own(owner) => each_address(self, owner, ttl, ips),
+            Ips::V4(ips) => {
+                self.own_addresses(RecordType::A, ttl, ips.iter().map(Ipv4Addr::octets))
+            }
+            Ips::V6(ips) => {
+                self.own_addresses(RecordType::AAAA, ttl, ips.iter().map(Ipv6Addr::octets))
+            }
+        }
     }
 }

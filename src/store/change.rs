@@ -136,7 +136,7 @@ fn targets(data: &ServiceData, label: &[u8]) -> Vec<String> {
         Kind::ClusterIp(_) | Kind::Headless => {
             let itself = data.endpoints().filter(|_| label.is_empty());
             let endpoints = itself.chain(data.named(label).map(|place| data.endpoint(place)));
-            let ready = endpoints.filter(|(_, endpoint)| endpoint.conditions.ready);
+            let ready = endpoints.filter(|(_, endpoint)| endpoint.ready);
             ready
                 .map(|(_, endpoint)| target(endpoint.address))
                 .collect()

@@ -210,7 +210,7 @@ impl Merge {
         }
         let data = parts.service.as_ref().map(|kept| {
             let slices = parts.slices.iter().map(|(_, kept)| Arc::clone(&kept.value));
-            Arc::new(ServiceData::new(Arc::clone(&kept.value), slices.collect()))
+            Arc::new(ServiceData::new(Arc::clone(&kept.value), slices))
         });
         let old = zone.publish_service(self.scope, key, data.clone());
         let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();

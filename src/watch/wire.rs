@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::lenient::{Text, empty, list, one_of};
-use crate::endpoint::{self, Address, Conditions, External, Kind, Port, Slice};
+use crate::endpoint::{self, Address, External, Kind, Port, Slice};
 use crate::name::{MAX_LABEL, ServiceKey};
 use crate::store::{Fact, Object, ObjectKey};
 use crate::zone::Scope;
@@ -133,7 +133,6 @@ struct WireEndpoint {
 #[serde(default)]
 struct WireConditions {
     ready: Option<bool>,
-    terminating: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -410,7 +409,7 @@ struct OwnedEndpoint<'a> {
     address: Address<'a>,
     label: Option<&'a str>,
     topology: String,
-    conditions: Conditions,
+    ready: bool,
 }
 
 impl OwnedEndpoint<'_> {
@@ -419,13 +418,13 @@ impl OwnedEndpoint<'_> {
             address,
             label,
             ref topology,
-            conditions,
+            ready,
         } = *self;
         endpoint::Endpoint {
             address,
             label,
             topology,
-            conditions,
+            ready,
         }
     }
 }
@@ -440,10 +439,7 @@ impl WireEndpoint {
         let target = Some(&*self.target_ref.name).filter(|name| {
             reading.endpoint_pod_names && !name.is_empty() && name.len() <= MAX_LABEL
         });
-        let conditions = Conditions {
-            ready: self.conditions.ready.unwrap_or(true),
-            terminating: self.conditions.terminating.unwrap_or(false),
-        };
+        let ready = self.conditions.ready.unwrap_or(true);
         self.addresses.iter().filter_map(move |text| {
             let address = match address_type {
                 "FQDN" => Address::Name(text),
@@ -458,7 +454,7 @@ impl WireEndpoint {
                 address,
                 label: hostname.or(target),
                 topology,
-                conditions,
+                ready,
             })
         })
     }

@@ -3,41 +3,47 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::index::{Index, hash_of};
-use crate::endpoint::{Endpoint, Port, Service, Slice};
+use crate::endpoint::{Endpoint, Kind, Port, Service, Slice};
 
 /// A Service and the union of its slices.
 ///
 /// Two indices find an endpoint by name or address, so that a Pod of a set of 10,000 costs what one of a set of 10 costs.
 #[derive(Debug)]
+#[repr(C)] // most answers read the first fields only
 pub struct ServiceData {
+    /// Mostly one.
+    slices: SmallVec<[Arc<Slice>; 1]>,
+    /// How many endpoint addresses are ready.
+    ready: usize,
+    is_headless: bool,
+    /// An address, a name or a port number may occur twice, so that records may.
+    repeats: bool,
+    /// Some slice holds names instead of addresses.
+    names: bool,
     service: Arc<Service>,
-    slices: Box<[Arc<Slice>]>,
     /// `starts[i]`: how many endpoints come before slice `i`.
     starts: Box<[u32]>,
     by_name: Index,
     by_address: Index,
     /// How many endpoint addresses there are.
     len: usize,
-    /// How many of them are ready.
-    ready: usize,
-    /// An address, a name or a port number may occur twice, so that records may.
-    repeats: bool,
-    /// Some slice holds names instead of addresses.
-    names: bool,
 }
 
 /// Where an endpoint is: its slice, and its place in that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    slice: usize,
-    within: usize,
+    pub(super) slice: usize,
+    pub(super) within: usize,
 }
 
 impl ServiceData {
     /// Merges the slices of `service`.
     #[must_use]
-    pub fn new(service: Arc<Service>, slices: Box<[Arc<Slice>]>) -> Self {
+    pub fn new(service: Arc<Service>, slices: impl IntoIterator<Item = Arc<Slice>>) -> Self {
+        let slices: SmallVec<[Arc<Slice>; 1]> = slices.into_iter().collect();
         let mut starts = Vec::with_capacity(slices.len());
         let (mut by_name, mut by_address) = (Vec::new(), Vec::new());
         let mut position = 0;
@@ -62,6 +68,7 @@ impl ServiceData {
             ready: slices.iter().map(|slice| slice.ready()).sum(),
             repeats,
             names: by_address.len() < by_name.len(),
+            is_headless: service.kind == Kind::Headless,
             service,
             slices,
         }
@@ -71,6 +78,12 @@ impl ServiceData {
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.service
+    }
+
+    /// Whether its name stands for its endpoints.
+    #[must_use]
+    pub fn is_headless(&self) -> bool {
+        self.is_headless
     }
 
     /// Its slices.
@@ -171,7 +184,7 @@ fn same_number(ports: &[Port]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::{Address, Conditions, Kind};
+    use crate::endpoint::Address;
     use crate::name::ServiceKey;
 
     fn slice(from: u8, to: u8) -> Arc<Slice> {
@@ -182,10 +195,7 @@ mod tests {
                 address: Address::Ip(IpAddr::from([10, 0, 0, i])),
                 label: Some(label),
                 topology: "",
-                conditions: Conditions {
-                    ready: true,
-                    terminating: false,
-                },
+                ready: true,
             })
             .collect();
         Arc::new(Slice::new("", Box::new([]), &endpoints))
@@ -200,10 +210,7 @@ mod tests {
             external: Box::new([]),
             ports: Box::new([]),
         });
-        let data = ServiceData::new(
-            service,
-            Box::new([slice(0, 100), slice(100, 100), slice(100, 200)]),
-        );
+        let data = ServiceData::new(service, [slice(0, 100), slice(100, 100), slice(100, 200)]);
         assert_eq!(
             (data.len(), data.ready(), data.repeats()),
             (200, 200, false)

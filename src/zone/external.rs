@@ -90,11 +90,10 @@ impl Zone {
                 .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             {
                 let headless = view.headless && data.service().kind == Kind::Headless;
-                for (slice, _) in data.at(*ip).filter(|(_, e)| e.conditions.ready) {
+                for (slice, _) in data.at(*ip).filter(|(_, e)| e.ready) {
                     reached = true;
                     if headless {
-                        let ready = slice.endpoints().filter(|e| e.conditions.ready);
-                        ips.extend(ready.filter_map(|e| e.ip()));
+                        ips.extend(slice.ready_endpoints().filter_map(|e| e.ip()));
                     } else {
                         ips.extend(addresses(&data));
                     }

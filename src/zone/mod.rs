@@ -28,7 +28,7 @@ pub use answer::{Answer, Denied, Found, Piece, Pointer};
 pub use data::{Place, ServiceData};
 pub use nameservers::names_of;
 pub use reason::Reason;
-pub use selection::{Candidate, Selection, Value};
+pub use selection::{Candidate, Selection, Targets, Value};
 pub use view::{Asked, ExternalView, FewLabels, PodMode, Shown, View};
 
 use crate::endpoint::Pod;

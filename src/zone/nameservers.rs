@@ -66,13 +66,12 @@ impl Zone {
                     let labels = [left, &[key.svc(), key.ns(), b"svc"]].concat();
                     servers.extend(join(&labels, zone).map(|name| (name, ip)));
                 };
-                for (slice, _) in data.at(*local).filter(|(_, e)| e.conditions.ready) {
+                for (slice, _) in data.at(*local).filter(|(_, e)| e.ready) {
                     reached = true;
                     match &data.service().kind {
                         Kind::ClusterIp(ips) => ips.iter().for_each(|ip| add(&[], *ip)),
                         Kind::Headless => slice
-                            .endpoints()
-                            .filter(|e| e.conditions.ready)
+                            .ready_endpoints()
                             .filter_map(|e| e.ip().map(|ip| (e.name(), ip)))
                             .for_each(|(label, ip)| add(&[&label], ip)),
                         Kind::ExternalName(_) => {}

@@ -66,7 +66,7 @@ impl Zone {
 /// The names of the ready endpoints of a Service at an address.
 fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Pointer> {
     data.at(ip)
-        .filter(|(_, endpoint)| endpoint.conditions.ready)
+        .filter(|(_, endpoint)| endpoint.ready)
         .map(|(_, endpoint)| endpoint.name())
         // A label with a dot would be read as two.
         .filter(|label| !label.contains(&b'.'))

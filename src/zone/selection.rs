@@ -3,6 +3,8 @@
 
 mod whole;
 
+pub use whole::Targets;
+
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use super::reason::Reason;
 use super::view::{Asked, Shown, View};
 use crate::endpoint::{Address, Endpoint, External, Kind, Port, Slice};
 use crate::message::question::RecordType;
+use crate::message::sections::Ips;
 use crate::name::{Name, Qname, absolute};
 
 /// Addresses of a Service with their ports, and names elsewhere.
@@ -216,9 +219,14 @@ impl Selection {
     #[must_use]
     pub fn gives(&self, name: &Qname, qtype: RecordType) -> bool {
         if qtype != RecordType::SRV
-            && let Some((count, _)) = self.addresses(qtype == RecordType::A)
+            && let Some(addresses) = self.addresses(qtype == RecordType::A)
         {
-            return count > 0;
+            return addresses.map(Ips::len).any(|count| count > 0);
+        }
+        if qtype == RecordType::SRV
+            && let Some(targets) = self.services(name)
+        {
+            return targets.iter().any(|targets| !targets.is_empty());
         }
         let mut gives = false;
         let mut look = |found: bool| {
@@ -336,9 +344,8 @@ impl Selection {
             Source::Endpoints if self.below == Below::Itself && !self.data.has_names() => {
                 let mut slices = self.data.slices().iter();
                 slices.try_for_each(|slice| {
-                    slice
-                        .ready_ips()
-                        .try_for_each(|ip| take(Value::Address(ip)))
+                    let mut ready = slice.ready_endpoints();
+                    ready.try_for_each(|endpoint| take(endpoint.into()))
                 })
             }
             Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
@@ -367,7 +374,7 @@ impl Selection {
         let fits =
             |slice: &Slice| slice.ready() > 0 && self.matching(&slice.ports, name).next().is_some();
         let mut among = |found: &mut dyn Iterator<Item = (&'a Slice, Endpoint<'a>)>| {
-            for (slice, endpoint) in found.filter(|(_, endpoint)| endpoint.conditions.ready) {
+            for (slice, endpoint) in found.filter(|(_, endpoint)| endpoint.ready) {
                 take(slice, endpoint)?;
             }
             ControlFlow::Continue(())
@@ -392,7 +399,7 @@ impl Selection {
             }
             Below::Itself | Below::Port | Below::Topology { .. } => {
                 for slice in self.data.slices().iter().filter(|slice| fits(slice)) {
-                    for endpoint in slice.endpoints().filter(|e| e.conditions.ready) {
+                    for endpoint in slice.ready_endpoints() {
                         take(slice, endpoint)?;
                     }
                 }
@@ -504,12 +511,14 @@ fn inside(
         Source::Endpoints
     };
     let of_endpoints = matches!(below, Below::Endpoint | Below::InCluster);
+    // In a clusterset an endpoint is named together with its cluster.
+    let is_short = below == Below::Endpoint && clusterset;
+    if data.is_headless() && !is_short {
+        return Ok(endpoints);
+    }
     match &data.service().kind {
-        Kind::Headless | Kind::ClusterIp(_) if below == Below::Endpoint && clusterset => {
-            // In a clusterset an endpoint is named together with its cluster.
-            Err(Reason::NoSuchEndpoint)
-        }
-        Kind::Headless => Ok(endpoints),
+        Kind::Headless => Err(Reason::NoSuchEndpoint),
+        Kind::ClusterIp(_) if is_short => Err(Reason::NoSuchEndpoint),
         Kind::ClusterIp(_) | Kind::ExternalName(_) if matches!(below, Below::Topology { .. }) => {
             Err(Reason::NotAClusterName)
         }

@@ -28,7 +28,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(0, "metrics", ""),
     row(0, "name", ""),
     row(0, "throttle", ""),
-    row(0, "endpoint", "name"),
+    row(0, "endpoint", "message name"),
     row(0, "message", "name"),
     row(1, "corefile", "name"),
     row(1, "statefulset", ""),

@@ -19,9 +19,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use headless_dns::endpoint::{
-    Address, Conditions, Endpoint, External, Kind, Pod, Port, Service, Slice,
-};
+use headless_dns::endpoint::{Address, Endpoint, External, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, Object, ObjectKey, Resource, Store};
 use headless_dns::zone::{Scope, Zone};
@@ -177,9 +175,6 @@ fn endpoint(word: &str) -> Endpoint<'_> {
         address: ip.unwrap_or(Address::Name(address)),
         label: (!host.is_empty()).then_some(host),
         topology,
-        conditions: Conditions {
-            ready: ready.is_none(),
-            terminating: false,
-        },
+        ready: ready.is_none(),
     }
 }

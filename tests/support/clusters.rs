@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use headless_dns::endpoint::{Address, Conditions, Endpoint, Kind, Port, Service, Slice};
+use headless_dns::endpoint::{Address, Endpoint, Kind, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
 use headless_dns::zone::{Scope, Zone};
@@ -168,10 +168,7 @@ pub fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
                 address: Address::Ip(*ip),
                 label: label.as_deref(),
                 topology: "",
-                conditions: Conditions {
-                    ready: *ready,
-                    terminating: false,
-                },
+                ready: *ready,
             })
             .collect();
         let of = ServiceKey::new(ns(slice.ns).as_bytes(), svc(slice.service).as_bytes());

@@ -209,9 +209,6 @@ struct EndpointConditions {
     #[prost(bool, optional, tag = "1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ready: Option<bool>,
-    #[prost(bool, optional, tag = "3")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    terminating: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, Message, Serialize)]

@@ -63,7 +63,7 @@ fn a_slice_becomes_the_json_that_is_read_wherever_its_packets_are_cut() {
     let wanted = concat!(
         r#"{"type":"ADDED","object":{"apiVersion":"v1","kind":"EndpointSlice","#,
         r#""metadata":{"name":"s","namespace":"ns","resourceVersion":"7"},"#,
-        r#""endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true,"terminating":false},"hostname":"web-0"}],"#,
+        r#""endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":true},"hostname":"web-0"}],"#,
         r#""ports":[{"name":"http","protocol":"TCP","port":80}],"addressType":"IPv4"}}"#,
         "\n"
     );

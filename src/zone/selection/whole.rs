@@ -1,12 +1,15 @@
 //! What is known of a selection without a look at each of its values: most questions are about whole sets, or about one
 //! endpoint.
 
-use std::net::IpAddr;
 use std::ops::ControlFlow;
+
+use smallvec::SmallVec;
 
 use super::{Selection, Source, Value};
 use crate::endpoint::{Endpoint, Slice};
+use crate::message::sections::Ips;
 use crate::name::Qname;
+use crate::zone::data::Place;
 use crate::zone::path::Below;
 
 impl Selection {
@@ -30,70 +33,88 @@ impl Selection {
         count
     }
 
-    /// The addresses of this family that it selects, each once, and how many they are; `None`: one has to look.
+    /// The addresses of this family that it selects, each once; `None`: one has to look.
     #[must_use]
-    pub fn addresses(&self, v4: bool) -> Option<(usize, impl Iterator<Item = IpAddr> + Clone)> {
-        let one = self.one().and_then(|endpoint| endpoint.ip());
-        let one = one.filter(|ip| ip.is_ipv4() == v4);
+    pub fn addresses(&self, v4: bool) -> Option<impl Iterator<Item = Ips<'_>> + Clone> {
+        let slices = self.data.slices();
         let is_whole = (self.source, self.below) == (Source::Endpoints, Below::Itself);
-        let slices = match self.one {
-            Some(_) => &[],
-            None if is_whole && !self.may_repeat() => self.data.slices(),
+        let (slices, one) = match self.one {
+            Some(Place { slice, within }) => (&slices[slice..=slice], Some(within)),
+            None if is_whole && !self.may_repeat() => (slices, None),
             None => return None,
         };
-        let slices = slices.iter().map(|slice| &**slice);
-        let slices = slices.filter(move |slice| slice.is_v4() == Some(v4));
-        let count = slices.clone().map(Slice::ready).sum::<usize>();
-        let all = slices.flat_map(Slice::ready_ips).chain(one);
-        Some((count + usize::from(one.is_some()), all))
+        let ips = slices.iter().filter_map(move |slice| {
+            let ready = slice.ready();
+            slice.ips(one.map_or(0..ready, |one| one..one + usize::from(one < ready)))
+        });
+        Some(ips.filter(move |ips| matches!(ips, Ips::V4(_)) == v4))
     }
 
     /// The endpoint that is named, where there is one only, and it is ready.
     pub(super) fn one(&self) -> Option<Endpoint<'_>> {
         let (_, endpoint) = self.data.endpoint(self.one?);
-        Some(endpoint).filter(|endpoint| endpoint.conditions.ready)
+        Some(endpoint).filter(|endpoint| endpoint.ready)
     }
 
-    /// How many different pairs of an endpoint and a port with a number there are, and how many endpoints with such a port,
-    /// where that is known without looking at each.
+    /// The slices whose endpoints, each over each of the slice's ports, are different SRV records; `None`: one has to look.
     #[must_use]
-    pub fn services(&self, name: &Qname) -> Option<(usize, usize)> {
+    pub fn services(&self, name: &Qname) -> Option<SmallVec<[Targets<'_>; 1]>> {
         let is_plain = self.source == Source::Endpoints && !self.data.has_names();
         if !is_plain || !matches!(self.below, Below::Itself | Below::Port) || self.may_repeat() {
             return None;
         }
-        let mut counts = (0, 0);
-        for slice in self.data.slices() {
-            let numbered = self.numbered(slice, name).count();
-            counts.0 += slice.ready() * numbered;
-            counts.1 += slice.ready() * usize::from(numbered > 0);
-        }
-        Some(counts)
+        let targets = self.data.slices().iter().map(|slice| {
+            let ports = self.matching(&slice.ports, name);
+            Targets {
+                slice,
+                ports: ports.filter_map(|port| port.number).collect(),
+            }
+        });
+        Some(
+            targets
+                .filter(|targets| !targets.ports.is_empty())
+                .collect(),
+        )
+    }
+}
+
+/// The ready endpoints of a slice over its ports.
+#[derive(Debug)]
+pub struct Targets<'a> {
+    slice: &'a Slice,
+    /// The numbers of those that are asked for; a port without one gets no record.
+    ports: SmallVec<[u16; 4]>,
+}
+
+impl Targets<'_> {
+    /// How many endpoints there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slice.ready()
     }
 
-    /// Those pairs, and those endpoints each with its first such port.
-    pub fn plain_services<'a>(
-        &'a self,
-        name: &'a Qname,
-        each_port: bool,
-    ) -> impl Iterator<Item = (Endpoint<'a>, u16)> + Clone {
-        let ports = move |slice: &'a Slice| {
-            let most = if each_port { usize::MAX } else { 1 };
-            self.numbered(slice, name).take(most)
-        };
-        self.data.slices().iter().flat_map(move |slice| {
-            let ready = slice.endpoints().filter(|e| e.conditions.ready);
-            ready.flat_map(move |endpoint| ports(slice).map(move |port| (endpoint, port)))
-        })
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The numbers of a slice's ports that are selected; a port without one gets no record.
-    fn numbered<'a>(
-        &'a self,
-        slice: &'a Slice,
-        name: &'a Qname,
-    ) -> impl Iterator<Item = u16> + Clone {
-        let ports = self.matching(&slice.ports, name);
-        ports.filter_map(|port| port.number)
+    /// Endpoint `i`.
+    #[must_use]
+    pub fn endpoint(&self, i: usize) -> Endpoint<'_> {
+        self.slice.endpoint(i)
+    }
+
+    /// How many pairs of an endpoint and a port there are.
+    #[must_use]
+    pub fn pairs(&self) -> usize {
+        self.len() * self.ports.len()
+    }
+
+    /// Pair `i`.
+    #[must_use]
+    pub fn pair(&self, i: usize) -> (Endpoint<'_>, u16) {
+        let ports = self.ports.len();
+        (self.endpoint(i / ports), self.ports[i % ports])
     }
 }
