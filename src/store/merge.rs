@@ -208,16 +208,14 @@ impl Merge {
             let alone = Arc::from([key.clone()]);
             after.iter().for_each(|ip| zone.publish_owner(*ip, &alone));
         }
-        let data = parts.service.as_ref().map(|kept| {
-            let slices = parts.slices.iter().map(|(_, kept)| Arc::clone(&kept.value));
-            Arc::new(ServiceData::new(Arc::clone(&kept.value), slices))
-        });
-        let old = zone.publish_service(self.scope, key, data.clone());
+        let old = zone.service(self.scope, key.wire());
+        let data = parts.data(old.as_deref(), &replaced).map(Arc::new);
+        zone.publish_service(self.scope, key, data.clone());
         let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();
         // Only a part that lost an address needs to know who else has it.
         if owned && gone.peek().is_some() {
-            let kept: AHashSet<IpAddr> = parts.addresses().collect();
-            gone.filter(|ip| !kept.contains(ip))
+            let has = parts.has(data.as_deref());
+            gone.filter(|ip| !has(ip))
                 .for_each(|ip| zone.withdraw_owner(*ip, key));
         }
         if parts.service.is_none() && parts.slices.is_empty() {
@@ -264,16 +262,31 @@ impl Replaced<'_> {
 }
 
 impl Parts {
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let of_service = self
-            .service
-            .iter()
-            .flat_map(|kept| addresses_of(&kept.value));
-        let of_slices = self
-            .slices
-            .iter()
-            .flat_map(|(_, kept)| kept.value.endpoints().filter_map(|e| e.ip()));
-        of_service.chain(of_slices)
+    /// What the zone is to have of them; `old`: what it has.
+    fn data(&self, old: Option<&ServiceData>, replaced: &Replaced<'_>) -> Option<ServiceData> {
+        let service = &self.service.as_ref()?.value;
+        if let (Some(old), Replaced::Slice([Some(gone), Some(new)])) = (old, replaced)
+            && let Some(at) = old.slices().iter().position(|s| Arc::ptr_eq(s, gone))
+        {
+            return Some(old.replaced(at, Arc::clone(new)));
+        }
+        let slices = self.slices.iter().map(|(_, kept)| Arc::clone(&kept.value));
+        Some(ServiceData::new(Arc::clone(service), slices))
+    }
+
+    /// Tells which addresses they have; `data`: what the zone has of them.
+    fn has(&self, data: Option<&ServiceData>) -> impl Fn(&IpAddr) -> bool {
+        let service = self.service.iter();
+        let of_service: Vec<_> = service.flat_map(|kept| addresses_of(&kept.value)).collect();
+        // Without a Service there is nothing to look them up in.
+        let slices = self.slices.iter().filter(|_| data.is_none());
+        let of_slices: AHashSet<_> = slices
+            .flat_map(|(_, kept)| addresses_in(&kept.value))
+            .collect();
+        move |ip| {
+            let of_data = data.is_some_and(|data| data.at(*ip).next().is_some());
+            of_data || of_service.contains(ip) || of_slices.contains(ip)
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::index::{Index, hash_of};
+pub use super::index::Place;
+use super::index::{Entry, Index, hash_of};
 use crate::endpoint::{Endpoint, Kind, Port, Service, Slice};
 
 /// A Service and the union of its slices.
@@ -15,7 +16,7 @@ use crate::endpoint::{Endpoint, Kind, Port, Service, Slice};
 #[repr(C)] // most answers read the first fields only
 pub struct ServiceData {
     /// Mostly one.
-    slices: SmallVec<[Arc<Slice>; 1]>,
+    slices: Slices,
     /// How many endpoint addresses are ready.
     ready: usize,
     is_headless: bool,
@@ -24,53 +25,54 @@ pub struct ServiceData {
     /// Some slice holds names instead of addresses.
     names: bool,
     service: Arc<Service>,
-    /// `starts[i]`: how many endpoints come before slice `i`.
-    starts: Box<[u32]>,
     by_name: Index,
     by_address: Index,
-    /// How many endpoint addresses there are.
-    len: usize,
 }
 
-/// Where an endpoint is: its slice, and its place in that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub(super) slice: usize,
-    pub(super) within: usize,
-}
+type Slices = SmallVec<[Arc<Slice>; 1]>;
 
 impl ServiceData {
     /// Merges the slices of `service`.
     #[must_use]
     pub fn new(service: Arc<Service>, slices: impl IntoIterator<Item = Arc<Slice>>) -> Self {
-        let slices: SmallVec<[Arc<Slice>; 1]> = slices.into_iter().collect();
-        let mut starts = Vec::with_capacity(slices.len());
-        let (mut by_name, mut by_address) = (Vec::new(), Vec::new());
-        let mut position = 0;
-        for slice in &slices {
-            starts.push(position);
-            for endpoint in slice.endpoints() {
-                by_name.push((hash_of(&endpoint.name()[..]), position));
-                by_address.extend(endpoint.ip().map(|ip| (hash_of(&ip), position)));
-                position += 1;
-            }
-        }
+        let slices: Slices = slices.into_iter().collect();
+        let index = |of: fn(usize, &Slice) -> Vec<Entry>| {
+            let each = slices.iter().enumerate();
+            Index::new(each.flat_map(|(i, slice)| of(i, slice)).collect())
+        };
+        let indices = [index(names_in), index(addresses_in)];
+        Self::of(service, slices, indices)
+    }
+
+    /// The same with another slice at a place: most of what it costs depends on the two slices, not on the others.
+    #[must_use]
+    pub fn replaced(&self, at: usize, slice: Arc<Slice>) -> Self {
+        let mut slices = self.slices.clone();
+        let old = std::mem::replace(&mut slices[at], slice);
+        let index = |index: &Index, of: fn(usize, &Slice) -> Vec<Entry>| {
+            index.replaced(of(at, &old), of(at, &slices[at]))
+        };
+        let indices = [
+            index(&self.by_name, names_in),
+            index(&self.by_address, addresses_in),
+        ];
+        Self::of(Arc::clone(&self.service), slices, indices)
+    }
+
+    fn of(service: Arc<Service>, slices: Slices, [by_name, by_address]: [Index; 2]) -> Self {
         let mut ports = slices.iter().map(|slice| &slice.ports);
-        let repeats = has_twin(&mut by_name)
-            || has_twin(&mut by_address)
-            || same_number(&service.ports)
-            || ports.any(|ports| same_number(ports));
         Self {
-            starts: starts.into(),
-            by_name: Index::new(&by_name),
-            by_address: Index::new(&by_address),
-            len: by_name.len(),
             ready: slices.iter().map(|slice| slice.ready()).sum(),
-            repeats,
-            names: by_address.len() < by_name.len(),
             is_headless: service.kind == Kind::Headless,
-            service,
+            repeats: by_name.has_twins()
+                || by_address.has_twins()
+                || same_number(&service.ports)
+                || ports.any(|ports| same_number(ports)),
+            names: by_address.len() < by_name.len(),
             slices,
+            service,
+            by_name,
+            by_address,
         }
     }
 
@@ -95,13 +97,13 @@ impl ServiceData {
     /// How many endpoint addresses there are, ready or not.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.by_name.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// How many endpoint addresses are ready.
@@ -131,8 +133,7 @@ impl ServiceData {
 
     /// Where the endpoints are whose name is `label`, which is in lower case.
     pub fn named(&self, label: &[u8]) -> impl Iterator<Item = Place> {
-        let found = self.found(&self.by_name, hash_of(label));
-        found.filter(move |place| {
+        self.by_name.find(hash_of(label)).filter(move |place| {
             let (_, endpoint) = self.endpoint(*place);
             match endpoint.label {
                 Some(own) => own.as_bytes() == label,
@@ -143,7 +144,8 @@ impl ServiceData {
 
     /// The endpoints with this address.
     pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        self.found(&self.by_address, hash_of(&ip))
+        self.by_address
+            .find(hash_of(&ip))
             .map(|place| self.endpoint(place))
             .filter(move |(_, e)| e.ip() == Some(ip))
     }
@@ -151,25 +153,31 @@ impl ServiceData {
     /// The endpoint that is there, with its slice.
     #[must_use]
     pub fn endpoint(&self, Place { slice, within }: Place) -> (&Slice, Endpoint<'_>) {
-        (&self.slices[slice], self.slices[slice].endpoint(within))
-    }
-
-    fn found<'a>(&'a self, index: &'a Index, hash: u32) -> impl Iterator<Item = Place> {
-        index.find(hash).map(|position| {
-            let slice = self
-                .starts
-                .partition_point(|start| *start as usize <= position)
-                - 1;
-            let within = position - self.starts[slice] as usize;
-            Place { slice, within }
-        })
+        let slice = &self.slices[slice as usize];
+        (slice, slice.endpoint(within as usize))
     }
 }
 
-/// Whether two entries have one hash: then they are the same, but for a rare collision. Sorts them.
-fn has_twin(entries: &mut [(u32, u32)]) -> bool {
-    entries.sort_unstable();
-    entries.windows(2).any(|pair| pair[0].0 == pair[1].0)
+/// The endpoints of slice `i` by name.
+fn names_in(i: usize, slice: &Slice) -> Vec<Entry> {
+    let endpoints = slice.endpoints().enumerate();
+    let entry = |(within, endpoint): (_, Endpoint<'_>)| {
+        let hash = match endpoint.label {
+            Some(label) => hash_of(label.as_bytes()),
+            None => hash_of(&endpoint.name()[..]),
+        };
+        (hash, Place::new(i, within))
+    };
+    endpoints.map(entry).collect()
+}
+
+/// The same by address.
+fn addresses_in(i: usize, slice: &Slice) -> Vec<Entry> {
+    let endpoints = slice.endpoints().enumerate();
+    let entry = |(within, endpoint): (_, Endpoint<'_>)| {
+        Some((hash_of(&endpoint.ip()?), Place::new(i, within)))
+    };
+    endpoints.filter_map(entry).collect()
 }
 
 fn same_number(ports: &[Port]) -> bool {

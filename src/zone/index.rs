@@ -1,60 +1,146 @@
-//! Positions by hash: finds an endpoint in a set of any size without a scan, in four bytes each for most sets.
+//! Places by hash: finds an endpoint in a set of any size without a scan, and takes over a changed slice without going
+//! through the others.
 
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 /// Seed of the hashes: they are compared within one process only, and a collision costs one comparison.
 const HASHER: FixedState = FixedState::with_seed(0);
 
-/// Positions, sorted by the hash of what stands there.
-#[derive(Debug)]
-pub(super) enum Index {
-    /// Up to 65,536: half of each entry is the hash, half the position.
-    Small(Box<[u32]>),
-    /// More.
-    Large(Box<[u64]>),
+/// Where an endpoint is: its slice, and its place in that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub(super) slice: u32,
+    pub(super) within: u32,
+}
+
+impl Place {
+    pub(super) fn new(slice: usize, within: usize) -> Self {
+        // Both count things in memory that have some 100 octets each.
+        let small = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Self {
+            slice: small(slice),
+            within: small(within),
+        }
+    }
+}
+
+/// What is at a place, by hash; of several at one place one is the smallest.
+pub(super) type Entry = (u32, Place);
+
+/// Entries of one bucket on average: as many as one goes through as fast as one finds the bucket.
+const BUCKET: usize = 32;
+
+/// Places, sorted by the hash of what stands there, in buckets by the upper bits of the hash. Buckets are shared with the
+/// index that this one was made from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    /// As many as a power of two: mostly one.
+    buckets: SmallVec<[Arc<[Entry]>; 1]>,
+    len: usize,
+    /// How many entries have the hash of one before them.
+    twins: usize,
 }
 
 impl Index {
-    /// Indexes hashes (of [`hash_of`]) with their positions.
-    pub(super) fn new(entries: &[(u32, u32)]) -> Self {
-        let largest = entries.iter().map(|(_, position)| *position).max();
-        if largest.is_none_or(|position| position <= u32::from(u16::MAX)) {
-            let pack = |(hash, position): &(u32, u32)| (hash & HIGH) | position;
-            let mut packed: Box<[u32]> = entries.iter().map(pack).collect();
-            packed.sort_unstable();
-            return Self::Small(packed);
+    /// Indexes entries whose hashes are of [`hash_of`].
+    pub(super) fn new(mut entries: Vec<Entry>) -> Self {
+        entries.sort_unstable();
+        let count = (entries.len() / BUCKET).next_power_of_two();
+        let mut rest = &entries[..];
+        let buckets = (0..count).map(|bucket| {
+            let here = rest.partition_point(|(hash, _)| bucket_of(*hash, count) <= bucket);
+            let (bucket, after) = rest.split_at(here);
+            rest = after;
+            bucket.into()
+        });
+        Self {
+            buckets: buckets.collect(),
+            len: entries.len(),
+            twins: twins(&entries),
         }
-        let pack = |(hash, position): &(u32, u32)| (u64::from(*hash) << 32) | u64::from(*position);
-        let mut packed: Box<[u64]> = entries.iter().map(pack).collect();
-        packed.sort_unstable();
-        Self::Large(packed)
     }
 
-    /// The positions of that hash, and few others.
-    pub(super) fn find(&self, hash: u32) -> impl Iterator<Item = usize> {
-        let (small, large) = match self {
-            Self::Small(packed) => (range(packed, hash & HIGH, hash | LOW), &[][..]),
-            Self::Large(packed) => {
-                let from = u64::from(hash) << 32;
-                (&[][..], range(packed, from, from | u64::from(u32::MAX)))
-            }
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether two entries have one hash: then they are the same, but for a rare collision.
+    pub(super) fn has_twins(&self) -> bool {
+        self.twins > 0
+    }
+
+    /// The same without the entries `old`, which it has, and with `new`.
+    pub(super) fn replaced(&self, mut old: Vec<Entry>, mut new: Vec<Entry>) -> Self {
+        let (count, len) = (self.buckets.len(), self.len - old.len() + new.len());
+        if len > 4 * BUCKET * count || 4 * len < BUCKET * count && count > 1 {
+            let kept = self
+                .buckets
+                .iter()
+                .flat_map(|bucket| bucket.iter().copied());
+            old.sort_unstable();
+            let kept = kept.filter(|entry| old.binary_search(entry).is_err());
+            return Self::new(kept.chain(new).collect());
+        }
+        old.sort_unstable();
+        new.sort_unstable();
+        let mut index = Self {
+            len,
+            ..self.clone()
         };
-        let small = small.iter().map(|entry| (entry & LOW) as usize);
-        let position =
-            |entry: &u64| usize::try_from(entry & u64::from(u32::MAX)).unwrap_or_default();
-        small.chain(large.iter().map(position))
+        let (mut old, mut new) = (&old[..], &new[..]);
+        while let Some(next) = old.first().into_iter().chain(new.first()).min() {
+            let at = bucket_of(next.0, count);
+            let within =
+                |entries: &[Entry]| entries.partition_point(|e| bucket_of(e.0, count) <= at);
+            let (goes, old_rest) = old.split_at(within(old));
+            let (comes, new_rest) = new.split_at(within(new));
+            (old, new) = (old_rest, new_rest);
+            if goes != comes {
+                index.change(at, goes, comes);
+            }
+        }
+        index
+    }
+
+    fn change(&mut self, at: usize, goes: &[Entry], comes: &[Entry]) {
+        let bucket = &mut self.buckets[at];
+        let kept = bucket
+            .iter()
+            .filter(|entry| goes.binary_search(entry).is_err());
+        let mut entries: Vec<Entry> = kept.chain(comes).copied().collect();
+        entries.sort_unstable();
+        self.twins = self.twins - twins(bucket) + twins(&entries);
+        *bucket = entries.into();
+    }
+
+    /// The places of that hash.
+    pub(super) fn find(&self, hash: u32) -> impl Iterator<Item = Place> {
+        let bucket = self.buckets.get(bucket_of(hash, self.buckets.len()));
+        let bucket = bucket.map_or(&[][..], |bucket| bucket);
+        let start = bucket.partition_point(|(known, _)| *known < hash);
+        let from_there = bucket[start..].iter();
+        from_there
+            .take_while(move |(known, _)| *known == hash)
+            .map(|(_, place)| *place)
     }
 }
 
-const LOW: u32 = 0xffff;
-const HIGH: u32 = !LOW;
+/// Which of so many buckets, a power of two, has this hash.
+fn bucket_of(hash: u32, count: usize) -> usize {
+    let place = u64::from(hash) * count as u64 >> 32;
+    usize::try_from(place).unwrap_or_default()
+}
 
-fn range<T: Ord + Copy>(sorted: &[T], from: T, to: T) -> &[T] {
-    let start = sorted.partition_point(|entry| *entry < from);
-    let length = sorted[start..].partition_point(|entry| *entry <= to);
-    &sorted[start..start + length]
+fn twins(sorted: &[Entry]) -> usize {
+    sorted
+        .windows(2)
+        .filter(|pair| pair[0].0 == pair[1].0)
+        .count()
 }
 
 pub(super) fn hash_of<T: Hash + ?Sized>(key: &T) -> u32 {
@@ -66,20 +152,48 @@ pub(super) fn hash_of<T: Hash + ?Sized>(key: &T) -> u32 {
 mod tests {
     use super::*;
 
+    fn entries(slice: u32, keys: std::ops::Range<u32>) -> Vec<Entry> {
+        let keys = keys.enumerate();
+        let place = |within: usize| Place {
+            slice,
+            within: u32::try_from(within).unwrap(),
+        };
+        keys.map(|(i, key)| (hash_of(&key), place(i))).collect()
+    }
+
+    fn found(index: &Index, key: u32) -> Vec<Place> {
+        index.find(hash_of(&key)).collect()
+    }
+
     #[test]
-    fn each_position_is_found_by_its_hash_in_small_and_in_large_sets() {
-        for size in [0, 1, 100, 65_536, 65_537, 200_000] {
-            let entries: Vec<_> = (0..size).map(|i| (hash_of(&i), i)).collect();
-            let index = Index::new(&entries);
-            assert_eq!(matches!(index, Index::Small(_)), size <= 65_536);
-            for i in (0..size).step_by(997) {
-                assert!(
-                    index.find(hash_of(&i)).any(|at| at == i as usize),
-                    "{i} of {size}"
-                );
+    fn each_place_is_found_by_its_hash_in_small_and_in_large_sets() {
+        for size in [0, 1, 33, 100, 5000] {
+            let index = Index::new(entries(7, 0..size));
+            for within in 0..size {
+                assert_eq!(found(&index, within), [Place { slice: 7, within }]);
             }
+            assert_eq!((index.len(), index.has_twins()), (size as usize, false));
+            assert_eq!(found(&index, size), []);
         }
-        let index = Index::new(&[(7, 0), (7, 1), (7 << 16, 2)]);
-        assert_eq!(index.find(7).collect::<Vec<_>>(), [0, 1]);
+    }
+
+    #[test]
+    fn an_index_with_a_replaced_slice_is_the_one_of_all_slices() {
+        let mut index = Index::default();
+        let mut slices: Vec<Vec<Entry>> = vec![Vec::new(); 40];
+        // Sets grow and shrink, and have keys in common.
+        for step in 0..400_u32 {
+            let at = step * 7 % 40;
+            let size = if step < 250 { 90 } else { step % 3 };
+            let new = entries(at, at * 80..at * 80 + size);
+            let old = std::mem::replace(&mut slices[at as usize], new.clone());
+            index = index.replaced(old, new);
+            let whole = Index::new(slices.concat());
+            let all = |index: &Index| index.buckets.iter().flat_map(|b| b.to_vec()).collect();
+            let (ours, wanted): (Vec<Entry>, Vec<Entry>) = (all(&index), all(&whole));
+            assert_eq!(ours, wanted);
+            assert_eq!((index.len, index.twins), (whole.len, whole.twins));
+        }
+        assert!(index.len() < 100);
     }
 }

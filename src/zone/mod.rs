@@ -138,16 +138,15 @@ impl Zone {
         }
     }
 
-    /// Returns what was there before.
     pub(crate) fn publish_service(
         &self,
         scope: Scope,
         key: &ServiceKey,
         data: Option<Arc<ServiceData>>,
-    ) -> Option<Arc<ServiceData>> {
+    ) {
         match data {
-            Some(data) => self.of(scope).insert(key.clone(), data),
-            None => self.of(scope).remove(key).map(|(_, data)| data),
+            Some(data) => drop(self.of(scope).insert(key.clone(), data)),
+            None => drop(self.of(scope).remove(key)),
         }
     }
 

@@ -39,7 +39,10 @@ impl Selection {
         let slices = self.data.slices();
         let is_whole = (self.source, self.below) == (Source::Endpoints, Below::Itself);
         let (slices, one) = match self.one {
-            Some(Place { slice, within }) => (&slices[slice..=slice], Some(within)),
+            Some(Place { slice, within }) => {
+                let slice = slice as usize;
+                (&slices[slice..=slice], Some(within as usize))
+            }
             None if is_whole && !self.may_repeat() => (slices, None),
             None => return None,
         };
