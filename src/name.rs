@@ -7,6 +7,7 @@ mod qname;
 use std::borrow::Borrow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 pub use hickory_proto::rr::Name;
 pub use origins::{Origin, Origins};
@@ -28,10 +29,7 @@ pub type Octets = SmallVec<[u8; SHORT]>;
 
 /// The key of a Service: the lower-case wire labels of `<svc>.<ns>`, so that a question finds it by its own octets.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ServiceKey(SmallVec<[u8; KEY]>);
-
-/// Octets of a key that is kept in place: most are, and then a look-up need not follow a pointer to compare it.
-const KEY: usize = 24;
+pub struct ServiceKey(Arc<[u8]>);
 
 impl Borrow<[u8]> for ServiceKey {
     fn borrow(&self) -> &[u8] {
@@ -43,12 +41,12 @@ impl ServiceKey {
     /// The key of Service `svc` in namespace `ns`; either may come from a question, in any case.
     #[must_use]
     pub fn new(ns: &[u8], svc: &[u8]) -> Self {
-        let mut wire = SmallVec::with_capacity(svc.len() + ns.len() + 2);
+        let mut wire = Vec::with_capacity(svc.len() + ns.len() + 2);
         for label in [svc, ns] {
             wire.push(u8::try_from(label.len()).unwrap_or(u8::MAX));
             wire.extend(label.iter().map(u8::to_ascii_lowercase));
         }
-        Self(wire)
+        Self(wire.into())
     }
 
     /// Both labels as they are written.

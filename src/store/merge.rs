@@ -10,7 +10,7 @@ use super::change::{Change, ServiceChange, What};
 use super::{Epoch, Kept, Object, ObjectKey, Resource};
 use crate::endpoint::{Kind, Service, Slice};
 use crate::name::ServiceKey;
-use crate::zone::{Scope, ServiceData, Zone};
+use crate::zone::{self, Scope, ServiceData, Zone};
 
 /// The parts of one Service: either may come first.
 #[derive(Debug, Default)]
@@ -119,6 +119,8 @@ impl Merge {
             }
             Ok(at) => Some(std::mem::replace(&mut parts.slices[at].1, kept).value),
             Err(at) => {
+                // Nearly every Service has one slice; room for more would be most of what it takes.
+                parts.slices.reserve_exact(1);
                 parts.slices.insert(at, (name, kept));
                 None
             }
@@ -205,7 +207,7 @@ impl Merge {
         let (zone, owned) = (update.zone, self.scope == Scope::Cluster);
         let [before, after] = replaced.addresses();
         if owned {
-            let alone = Arc::from([key.clone()]);
+            let alone = zone::alone(key);
             after.iter().for_each(|ip| zone.publish_owner(*ip, &alone));
         }
         let old = zone.service(self.scope, key.wire());

@@ -48,6 +48,10 @@ impl ServiceData {
     #[must_use]
     pub fn replaced(&self, at: usize, slice: Arc<Slice>) -> Self {
         let mut slices = self.slices.clone();
+        if !self.by_name.is_kept() || !self.by_address.is_kept() {
+            slices[at] = slice;
+            return Self::new(Arc::clone(&self.service), slices);
+        }
         let old = std::mem::replace(&mut slices[at], slice);
         let index = |index: &Index, of: fn(usize, &Slice) -> Vec<Entry>| {
             index.replaced(of(at, &old), of(at, &slices[at]))
@@ -133,21 +137,33 @@ impl ServiceData {
 
     /// Where the endpoints are whose name is `label`, which is in lower case.
     pub fn named(&self, label: &[u8]) -> impl Iterator<Item = Place> {
-        self.by_name.find(hash_of(label)).filter(move |place| {
-            let (_, endpoint) = self.endpoint(*place);
-            match endpoint.label {
-                Some(own) => own.as_bytes() == label,
-                None => endpoint.name()[..] == *label,
-            }
-        })
+        self.places(&self.by_name, move || hash_of(label))
+            .filter(move |place| {
+                let (_, endpoint) = self.endpoint(*place);
+                match endpoint.label {
+                    Some(own) => own.as_bytes() == label,
+                    None => endpoint.name()[..] == *label,
+                }
+            })
     }
 
     /// The endpoints with this address.
     pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        self.by_address
-            .find(hash_of(&ip))
+        self.places(&self.by_address, move || hash_of(&ip))
             .map(|place| self.endpoint(place))
             .filter(move |(_, e)| e.ip() == Some(ip))
+    }
+
+    /// The places that an index has for a hash; all, where it keeps none.
+    fn places(&self, index: &Index, hash: impl Fn() -> u32) -> impl Iterator<Item = Place> {
+        let (found, all) = if index.is_kept() {
+            (index.find(hash()), &[][..])
+        } else {
+            (&[][..], &self.slices[..])
+        };
+        let all = all.iter().enumerate();
+        let all = all.flat_map(|(i, slice)| (0..slice.len()).map(move |at| Place::new(i, at)));
+        found.iter().map(|(_, place)| *place).chain(all)
     }
 
     /// The endpoint that is there, with its slice.

@@ -87,6 +87,7 @@ impl Zone {
             for data in self
                 .owners(*ip)
                 .iter()
+                .flat_map(|keys| keys.iter())
                 .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             {
                 let headless = view.headless && data.service().kind == Kind::Headless;

@@ -1,5 +1,5 @@
-//! Places by hash: finds an endpoint in a set of any size without a scan, and takes over a changed slice without going
-//! through the others.
+//! Places by hash: finds an endpoint in a large set without a scan, and takes over a changed slice without going through
+//! the others.
 
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
@@ -31,6 +31,9 @@ impl Place {
 /// What is at a place, by hash; of several at one place one is the smallest.
 pub(super) type Entry = (u32, Place);
 
+/// Up to so many entries are not kept: to go through the things themselves is as fast.
+const FEW: usize = 16;
+
 /// Entries of one bucket on average: as many as one goes through as fast as one finds the bucket.
 const BUCKET: usize = 32;
 
@@ -38,7 +41,7 @@ const BUCKET: usize = 32;
 /// index that this one was made from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    /// As many as a power of two: mostly one.
+    /// As many as a power of two, mostly one; none where there are few entries.
     buckets: SmallVec<[Arc<[Entry]>; 1]>,
     len: usize,
     /// How many entries have the hash of one before them.
@@ -49,7 +52,10 @@ impl Index {
     /// Indexes entries whose hashes are of [`hash_of`].
     pub(super) fn new(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable();
-        let count = (entries.len() / BUCKET).next_power_of_two();
+        let count = match entries.len() {
+            0..=FEW => 0,
+            many => (many / BUCKET).next_power_of_two(),
+        };
         let mut rest = &entries[..];
         let buckets = (0..count).map(|bucket| {
             let here = rest.partition_point(|(hash, _)| bucket_of(*hash, count) <= bucket);
@@ -74,10 +80,15 @@ impl Index {
         self.twins > 0
     }
 
-    /// The same without the entries `old`, which it has, and with `new`.
+    /// Whether its entries are kept, and can be found.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.buckets.is_empty()
+    }
+
+    /// The same without the entries `old`, which it has, and with `new`. It is one that keeps its entries.
     pub(super) fn replaced(&self, mut old: Vec<Entry>, mut new: Vec<Entry>) -> Self {
         let (count, len) = (self.buckets.len(), self.len - old.len() + new.len());
-        if len > 4 * BUCKET * count || 4 * len < BUCKET * count && count > 1 {
+        if len > 4 * BUCKET * count || 4 * len < BUCKET * count {
             let kept = self
                 .buckets
                 .iter()
@@ -118,21 +129,21 @@ impl Index {
         *bucket = entries.into();
     }
 
-    /// The places of that hash.
-    pub(super) fn find(&self, hash: u32) -> impl Iterator<Item = Place> {
+    /// The entries of that hash.
+    pub(super) fn find(&self, hash: u32) -> &[Entry] {
         let bucket = self.buckets.get(bucket_of(hash, self.buckets.len()));
         let bucket = bucket.map_or(&[][..], |bucket| bucket);
         let start = bucket.partition_point(|(known, _)| *known < hash);
-        let from_there = bucket[start..].iter();
-        from_there
-            .take_while(move |(known, _)| *known == hash)
-            .map(|(_, place)| *place)
+        let alike = bucket[start..]
+            .iter()
+            .take_while(|(known, _)| *known == hash);
+        &bucket[start..start + alike.count()]
     }
 }
 
 /// Which of so many buckets, a power of two, has this hash.
 fn bucket_of(hash: u32, count: usize) -> usize {
-    let place = u64::from(hash) * count as u64 >> 32;
+    let place = (u64::from(hash) * count as u64) >> 32;
     usize::try_from(place).unwrap_or_default()
 }
 
@@ -162,12 +173,14 @@ mod tests {
     }
 
     fn found(index: &Index, key: u32) -> Vec<Place> {
-        index.find(hash_of(&key)).collect()
+        let entries = index.find(hash_of(&key)).iter();
+        entries.map(|(_, place)| *place).collect()
     }
 
     #[test]
     fn each_place_is_found_by_its_hash_in_small_and_in_large_sets() {
-        for size in [0, 1, 33, 100, 5000] {
+        assert!(!Index::new(entries(7, 0..16)).is_kept());
+        for size in [17, 33, 100, 5000] {
             let index = Index::new(entries(7, 0..size));
             for within in 0..size {
                 assert_eq!(found(&index, within), [Place { slice: 7, within }]);
@@ -179,13 +192,13 @@ mod tests {
 
     #[test]
     fn an_index_with_a_replaced_slice_is_the_one_of_all_slices() {
-        let mut index = Index::default();
-        let mut slices: Vec<Vec<Entry>> = vec![Vec::new(); 40];
+        let mut slices: Vec<Vec<Entry>> = (0..40).map(|at| entries(at, 0..2)).collect();
+        let mut index = Index::new(slices.concat());
         // Sets grow and shrink, and have keys in common.
         for step in 0..400_u32 {
             let at = step * 7 % 40;
             let size = if step < 250 { 90 } else { step % 3 };
-            let new = entries(at, at * 80..at * 80 + size);
+            let new = entries(at, at * 80..at * 80 + size.max(1));
             let old = std::mem::replace(&mut slices[at as usize], new.clone());
             index = index.replaced(old, new);
             let whole = Index::new(slices.concat());

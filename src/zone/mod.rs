@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
+use smallvec::{SmallVec, smallvec};
 
 pub use aliases::MAX_ALIASES;
 pub use answer::{Answer, Denied, Found, Piece, Pointer};
@@ -36,8 +37,9 @@ use crate::name::{ServiceKey, text};
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
-/// The Services that have an address, sorted; mostly one. The addresses that only one Service has share its list.
-type Owners = Arc<[ServiceKey]>;
+/// The Services that have an address, sorted; mostly one. The addresses that only one Service has share its list
+/// ([`alone`]).
+pub type Owners = Arc<SmallVec<[ServiceKey; 1]>>;
 
 /// The read side of a cluster's names.
 #[derive(Debug, Default)]
@@ -99,12 +101,11 @@ impl Zone {
 
     /// The Services that have this address, for a cluster address or an endpoint.
     #[must_use]
-    pub fn owners(&self, ip: IpAddr) -> Arc<[ServiceKey]> {
-        let owners = match ip {
+    pub fn owners(&self, ip: IpAddr) -> Option<Owners> {
+        match ip {
             IpAddr::V4(ip) => self.owners_v4.get(&ip).map(|entry| Arc::clone(&entry)),
             IpAddr::V6(ip) => self.owners_v6.get(&ip).map(|entry| Arc::clone(&entry)),
-        };
-        owners.unwrap_or_default()
+        }
     }
 
     /// The Pods at this address, by namespace and name.
@@ -151,7 +152,7 @@ impl Zone {
     }
 
     /// Enters an address for a Service; `alone`: a list of that Service only, which its addresses share.
-    pub(crate) fn publish_owner(&self, ip: IpAddr, alone: &Arc<[ServiceKey]>) {
+    pub(crate) fn publish_owner(&self, ip: IpAddr, alone: &Owners) {
         match ip {
             IpAddr::V4(ip) => add_owner(&self.owners_v4, ip, alone),
             IpAddr::V6(ip) => add_owner(&self.owners_v6, ip, alone),
@@ -185,20 +186,24 @@ impl Zone {
     }
 }
 
+/// The list of one Service.
+pub(crate) fn alone(key: &ServiceKey) -> Owners {
+    Arc::new(smallvec![key.clone()])
+}
+
 fn add_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, alone: &Owners) {
     let mut entry = owners.entry(ip).or_insert_with(|| Arc::clone(alone));
     for key in alone.iter() {
         if let Err(at) = entry.binary_search(key) {
-            let mut keys = entry.to_vec();
-            keys.insert(at, key.clone());
-            *entry = keys.into();
+            Arc::make_mut(&mut entry).insert(at, key.clone());
         }
     }
 }
 
 fn remove_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, key: &ServiceKey) {
     if let Entry::Occupied(mut entry) = owners.entry(ip) {
-        let left: Vec<_> = entry.get().iter().filter(|k| *k != key).cloned().collect();
+        let others = entry.get().iter().filter(|owner| *owner != key);
+        let left: SmallVec<[ServiceKey; 1]> = others.cloned().collect();
         if left.is_empty() {
             entry.remove();
         } else {

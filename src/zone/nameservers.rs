@@ -57,7 +57,7 @@ impl Zone {
         let (view, zone) = (asked.view(), &asked.typed_apex());
         let (mut servers, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
-            for key in self.owners(*local).iter() {
+            for key in self.owners(*local).iter().flat_map(|keys| keys.iter()) {
                 let Some(data) = self.service(Scope::Cluster, key.wire()) else {
                     reached = true; // by a slice whose Service is gone
                     continue;

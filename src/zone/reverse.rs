@@ -41,6 +41,7 @@ impl Zone {
         let services: SmallVec<[Arc<ServiceData>; 1]> = self
             .owners(ip)
             .iter()
+            .flat_map(|keys| keys.iter())
             .filter(|key| self.exposed(view, key.ns()))
             .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             .collect();
