@@ -234,7 +234,20 @@ mod tests {
             external: Box::new([]),
             ports: Box::new([]),
         });
-        let data = ServiceData::new(service, [slice(0, 100), slice(100, 100), slice(100, 200)]);
+        let of = |slices| ServiceData::new(Arc::clone(&service), slices);
+        let large = of([slice(0, 100), slice(100, 100), slice(100, 101)]);
+        let small = of([slice(0, 0), slice(100, 100), slice(100, 101)]);
+        let last = slice(100, 200);
+        for data in [
+            of([slice(0, 100), slice(100, 100), Arc::clone(&last)]),
+            large.replaced(2, Arc::clone(&last)),
+            small.replaced(0, slice(0, 100)).replaced(2, last),
+        ] {
+            has_both_slices(&data);
+        }
+    }
+
+    fn has_both_slices(data: &ServiceData) {
         assert_eq!(
             (data.len(), data.ready(), data.repeats()),
             (200, 200, false)
