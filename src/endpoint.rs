@@ -206,6 +206,33 @@ impl Slice {
         }
     }
 
+    /// The places of the endpoints whose label is this one, in lower case; without a label an endpoint is named after its
+    /// address.
+    pub fn named(&self, label: &[u8]) -> impl Iterator<Item = usize> {
+        let ends = self.label_ends.iter().map(|end| *end as usize);
+        let starts = std::iter::once(0).chain(ends.clone());
+        let places = starts.zip(ends).enumerate();
+        places.filter_map(move |(i, (start, end))| {
+            let own = &self.labels.as_bytes()[start..end];
+            let is_it = match own.last() {
+                // Names of Pods differ in their last octet mostly.
+                Some(last) => Some(last) == label.last() && own == label,
+                None => self.endpoint(i).name()[..] == *label,
+            };
+            is_it.then_some(i)
+        })
+    }
+
+    /// The places of this address.
+    pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = usize> {
+        let is_it = move |i: &usize| match (&self.addresses, ip) {
+            (Addresses::V4(ips), IpAddr::V4(ip)) => ips[*i] == ip,
+            (Addresses::V6(ips), IpAddr::V6(ip)) => ips[*i] == ip,
+            (Addresses::V4(_) | Addresses::V6(_) | Addresses::Names(_), _) => false,
+        };
+        (0..self.len()).filter(is_it)
+    }
+
     /// All endpoints: the ready ones, then the others, each in the order of the object.
     pub fn endpoints(&self) -> impl Iterator<Item = Endpoint<'_>> + Clone {
         (0..self.len()).map(|i| self.endpoint(i))

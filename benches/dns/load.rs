@@ -194,36 +194,49 @@ fn wait(flows: &[Flow]) {
 }
 
 /// The generator's own core.
-fn pin() {
+pub(crate) fn pin() {
     let mut set = nix::sched::CpuSet::new();
     set.set(CORES[1]).unwrap();
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).unwrap();
 }
 
+/// Asks until there is an answer.
+fn ask(server: &Server, qname: &str, qtype: RecordType) -> Message {
+    let mut reply = [0; 1500];
+    // A late reply to the question before is none to this one.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.address).unwrap();
+    socket.set_read_timeout(Some(LOST)).unwrap();
+    loop {
+        socket.send(&question(qname, qtype)).unwrap();
+        if let Ok(size) = socket.recv(&mut reply) {
+            return Message::from_vec(&reply[..size]).unwrap();
+        }
+    }
+}
+
+/// Waits until a server has the last name.
+pub(crate) fn wait_for(server: &Server, world: &World) {
+    let last = world.services.last().unwrap();
+    let pod = &last.endpoints.last().unwrap().0;
+    let name = format!("{pod}.{}.{}.svc.cluster.local.", last.name, last.ns);
+    let answers = || ask(server, &name, RecordType::A).answers.len();
+    while answers() != 1 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Waits until a server answers, and sees that it answers right: a fast wrong answer is worth nothing.
 pub(crate) fn check(server: &Server, world: &World) {
-    let ask = |qname: &str, qtype| {
-        let mut reply = [0; 1500];
-        // A late reply to the question before is none to this one.
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(server.address).unwrap();
-        socket.set_read_timeout(Some(LOST)).unwrap();
-        loop {
-            socket.send(&question(qname, qtype)).unwrap();
-            if let Ok(size) = socket.recv(&mut reply) {
-                return Message::from_vec(&reply[..size]);
-            }
-        }
-    };
     if server.echo {
-        return drop(ask(".", RecordType::NS));
+        ask(server, ".", RecordType::NS);
+        return;
     }
+    wait_for(server, world);
+    let ask = |qname: &str, qtype| ask(server, qname, qtype);
     let last = world.services.last().unwrap();
     let own = format!("{}.{}.svc.cluster.local.", last.name, last.ns);
     let pod = format!("{}.{own}", last.endpoints[0].0);
-    while ask(&pod, RecordType::A).unwrap().answers.len() != 1 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
     let [a, b, c, d] = last.endpoints[0].1;
     for (qname, qtype, rcode, answers) in [
         (
@@ -247,7 +260,7 @@ pub(crate) fn check(server: &Server, world: &World) {
             0,
         ),
     ] {
-        let reply = ask(&qname, qtype).unwrap();
+        let reply = ask(&qname, qtype);
         assert_eq!(
             (reply.metadata.response_code, reply.answers.len()),
             (rcode, answers),
@@ -258,6 +271,6 @@ pub(crate) fn check(server: &Server, world: &World) {
     // A set that fits: some servers cut larger ones to nothing.
     let small = &world.services[0];
     let port = format!("_http._tcp.{}.{}.svc.cluster.local.", small.name, small.ns);
-    let reply = ask(&port, RecordType::SRV).unwrap();
+    let reply = ask(&port, RecordType::SRV);
     assert_eq!(reply.answers.len(), small.endpoints.len());
 }

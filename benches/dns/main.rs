@@ -1,6 +1,7 @@
 //! CPU per answered query over UDP, saturated, one core: ours beside an echo that does no DNS and a plain hickory-server
-//! over the same names; CoreDNS, NSD and Knot where they are given or installed. `cargo bench --bench dns -- [--rounds N]
-//! [--coredns PATH] [--nsd PATH] [--knot PATH] [--server NAME=PATH]...`; with 0 rounds only what an answer takes in process.
+//! over the same names; CoreDNS, NSD and Knot where they are given or installed. Then what changes cost, and how soon they
+//! are answered. `cargo bench --bench dns -- [--rounds N] [--coredns PATH] [--nsd PATH] [--knot PATH] [--server NAME=PATH]...`;
+//! with 0 rounds only what an answer takes in process, and what changes cost.
 //!
 //! The servers stay up together; rounds are interleaved; a server has core 0 to itself, the generator core 1. Absolute
 //! figures belong to the machine: ratios within one run are what counts.
@@ -12,9 +13,13 @@
     reason = "a bench"
 )]
 
+mod frames;
 mod load;
+mod paced;
+mod pipelined;
 mod report;
 mod servers;
+mod updates;
 mod within;
 mod world;
 mod zones;
@@ -22,7 +27,9 @@ mod zones;
 use std::path::Path;
 use std::time::Duration;
 
+use report::Round;
 use servers::Server;
+use within::Within;
 use world::World;
 
 /// The core that servers run on, and the one that the generator runs on.
@@ -30,6 +37,12 @@ const CORES: [usize; 2] = [0, 1];
 
 /// How long a server is measured in one round.
 const WINDOW: Duration = Duration::from_secs(2);
+
+/// Questions a second, where their latency is measured.
+const PACES: [u32; 2] = [20_000, 50_000];
+
+/// Ours.
+const OURS: &str = env!("CARGO_BIN_EXE_headless-dns");
 
 /// What the command line says.
 struct Options {
@@ -85,25 +98,57 @@ fn main() {
     let world = World::new();
     let api = world.serve();
     let mix = world.mix();
-    let (nanoseconds, kinds) = within::nanoseconds(&api, &mix);
-    println!("in process: {nanoseconds:.0} ns/query; by labels, type and response code:");
-    for (kind, nanoseconds) in kinds {
-        println!("  {kind}: {nanoseconds:.0} ns");
-    }
+    in_process(&api, &mix);
     if options.rounds == 0 {
-        return;
+        return updates::run(OURS);
     }
     let servers = servers(&options, &world, &api);
     for server in &servers {
         load::check(server, &world);
     }
-    let mut figures = vec![Vec::new(); servers.len()];
+    let mut rounds = vec![Vec::new(); servers.len()];
     for _ in 0..options.rounds {
-        for (server, figures) in servers.iter().zip(&mut figures) {
-            figures.push(load::saturate(server, &mix));
+        for (server, rounds) in servers.iter().zip(&mut rounds) {
+            rounds.push(Round {
+                udp: load::saturate(server, &mix),
+                paced: PACES.map(|pace| paced::latencies(server, &mix, pace)),
+                tcp: (!server.echo).then(|| pipelined::saturate(server, &mix)),
+                memory: server.memory(),
+            });
         }
     }
-    report::table(&servers, &figures);
+    report::table(&servers, &rounds);
+    drop(servers);
+    two_cores(&api, &world, &mix);
+    updates::run(OURS);
+}
+
+/// What an answer takes in process.
+fn in_process(api: &world::Api, mix: &[Vec<u8>]) {
+    let mut within = Within::new(&api.kubeconfig);
+    let kinds = within.kinds(mix);
+    let all: Vec<&[u8]> = mix.iter().map(Vec::as_slice).collect();
+    let all = within.nanoseconds(&all);
+    println!("in process: {all:.0} ns/query; by labels, type and response code:");
+    for (kind, nanoseconds) in kinds {
+        println!("  {kind}: {nanoseconds:.0} ns");
+    }
+}
+
+/// For information: what two threads answer on the two cores that they share with the generator.
+fn two_cores(api: &world::Api, world: &World, mix: &[Vec<u8>]) {
+    for cores in [&CORES[..1], &CORES] {
+        let what = (OURS, servers::KUBEADM, api.kubeconfig.as_path());
+        let server = Server::ours_on(cores, "ours", what);
+        load::check(&server, world);
+        let figures = load::saturate(&server, mix);
+        println!(
+            "{} cores: {:.0} qps, {:.2} µs CPU per query",
+            cores.len(),
+            figures.qps,
+            figures.cpu
+        );
+    }
 }
 
 /// All servers: an echo, hickory-server, ours, and those of others that there are.
@@ -115,7 +160,9 @@ fn servers(options: &Options, world: &World, api: &world::Api) -> Vec<Server> {
             ("kubeadm's", servers::KUBEADM),
             ("kubernetes", servers::ALONE),
         ]
-        .map(|(what, text)| Server::coredns(&format!("CoreDNS, {what}"), path, text, api))
+        .map(|(what, text)| {
+            Server::coredns(&format!("CoreDNS, {what}"), path, text, &api.kubeconfig)
+        })
     }));
     let zone_servers: [(_, _, fn(&_, _) -> _); 2] = [
         ("NSD", &options.nsd, zones::nsd),
@@ -131,10 +178,7 @@ fn servers(options: &Options, world: &World, api: &world::Api) -> Vec<Server> {
 
 /// Ours and the `others`, each with each Corefile.
 fn ours(others: &[(String, String)], api: &world::Api) -> Vec<Server> {
-    let own = (
-        "headless-dns".to_owned(),
-        env!("CARGO_BIN_EXE_headless-dns").to_owned(),
-    );
+    let own = ("headless-dns".to_owned(), OURS.to_owned());
     let corefiles = [
         ("kubeadm's", servers::KUBEADM),
         ("kubernetes", servers::ALONE),
@@ -142,7 +186,9 @@ fn ours(others: &[(String, String)], api: &world::Api) -> Vec<Server> {
     ];
     let all = std::iter::once(&own).chain(others);
     let each = |(name, path): &(String, String)| {
-        corefiles.map(|(what, text)| Server::ours(&format!("{name}, {what}"), path, text, api))
+        let server =
+            |(what, text)| Server::ours(&format!("{name}, {what}"), path, text, &api.kubeconfig);
+        corefiles.map(server)
     };
     all.flat_map(each).collect()
 }

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hickory_proto::op::{Metadata, ResponseCode};
 use hickory_proto::rr::rdata::{A, PTR, SOA, SRV};
@@ -17,7 +18,7 @@ use hickory_server::zone_handler::MessageResponseBuilder;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::world::{Api, World};
+use crate::world::World;
 use crate::{CORES, zones};
 
 /// A server that runs; it ends where this is dropped.
@@ -192,19 +193,25 @@ impl Server {
     }
 
     /// CoreDNS, with this Corefile.
-    pub(crate) fn coredns(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
-        let kubeconfig = format!("ttl 30\n       kubeconfig {}", api.kubeconfig.display());
+    pub(crate) fn coredns(name: &str, path: &str, corefile: &str, kubeconfig: &Path) -> Self {
+        let kubeconfig = format!("ttl 30\n       kubeconfig {}", kubeconfig.display());
         let corefile = corefile.replace("ttl 30", &kubeconfig);
         Self::of_corefile(name, pinned(path), &corefile)
     }
 
     /// `serve` of a binary of ours, with this Corefile.
-    pub(crate) fn ours(name: &str, path: &str, corefile: &str, api: &Api) -> Self {
-        let mut command = pinned(path);
-        command
-            .arg("serve")
-            .arg("--kubeconfig")
-            .arg(&api.kubeconfig);
+    pub(crate) fn ours(name: &str, path: &str, corefile: &str, kubeconfig: &Path) -> Self {
+        Self::ours_on(&CORES[..1], name, (path, corefile, kubeconfig))
+    }
+
+    /// The same on these cores.
+    pub(crate) fn ours_on(
+        cores: &[usize],
+        name: &str,
+        (path, corefile, kubeconfig): (&str, &str, &Path),
+    ) -> Self {
+        let mut command = pinned_to(cores, path);
+        command.arg("serve").arg("--kubeconfig").arg(kubeconfig);
         Self::of_corefile(name, command, corefile)
     }
 
@@ -249,6 +256,20 @@ impl Server {
             kernel: sum.kernel + one.kernel,
         })
     }
+
+    /// Its memory, what is shared counted in parts (PSS, proc_pid_smaps(5)), in MB.
+    pub(crate) fn memory(&self) -> f64 {
+        let each = tree(self.child.id()).into_iter().map(|pid| {
+            let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+            let line = rollup
+                .lines()
+                .find(|line| line.starts_with("Pss:"))
+                .unwrap();
+            let kb = line.split_whitespace().nth(1).unwrap();
+            kb.parse::<f64>().unwrap() / 1000.0
+        });
+        each.sum()
+    }
 }
 
 impl Cpu {
@@ -278,8 +299,14 @@ impl Cpu {
 
 /// A command whose process stays on the servers' core.
 fn pinned(program: &str) -> Command {
+    pinned_to(&CORES[..1], program)
+}
+
+/// The same on these cores.
+fn pinned_to(cores: &[usize], program: &str) -> Command {
+    let cores: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let mut command = Command::new("taskset");
-    command.args(["-c", &CORES[0].to_string(), program]);
+    command.args(["-c", &cores.join(","), program]);
     command
 }
 
@@ -444,9 +471,12 @@ impl RequestHandler for Handler {
 
 async fn hickory() {
     let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    println!("{}", socket.local_addr().unwrap());
+    let address = socket.local_addr().unwrap();
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    println!("{address}");
     let records = Arc::new(Records::new(&World::new()));
     let mut server = hickory_server::Server::new(Handler(records));
     server.register_socket(socket);
+    server.register_listener(listener, Duration::from_secs(60), 4096);
     server.block_until_done().await.unwrap();
 }

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 const SERVICES: usize = 1000;
 const NAMESPACES: usize = 50;
 
+/// Endpoints of a slice, as Kubernetes' own controller fills them.
+pub(crate) const SLICE: usize = 100;
+
 /// Questions in the mix.
 const QUESTIONS: usize = 100_000;
 
@@ -21,6 +24,20 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) ns: String,
     pub(crate) endpoints: Vec<(String, [u8; 4])>,
+}
+
+impl Service {
+    fn object(&self) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": self.name, "namespace": self.ns, "resourceVersion": "1"},
+            "spec": {"clusterIP": "None", "clusterIPs": ["None"], "type": "ClusterIP", "ports": ports()},
+        })
+    }
+}
+
+fn ports() -> Value {
+    json!([{"name": "http", "port": 80, "protocol": "TCP"}])
 }
 
 /// Every Service.
@@ -38,13 +55,18 @@ pub(crate) struct Api {
 
 impl World {
     pub(crate) fn new() -> Self {
+        let size = |i: usize| match i % 10 {
+            0 => 3,
+            9 => 50,
+            _ => 10,
+        };
+        Self::of((0..SERVICES).map(size))
+    }
+
+    /// Services of so many endpoints each.
+    pub(crate) fn of(sizes: impl IntoIterator<Item = usize>) -> Self {
         let mut number: u32 = 0;
-        let service = |i: usize| {
-            let size = match i % 10 {
-                0 => 3,
-                9 => 50,
-                _ => 10,
-            };
+        let service = |(i, size): (usize, usize)| {
             let name = format!("svc-{i}");
             let endpoints = (0..size).map(|n| {
                 number += 1;
@@ -59,36 +81,46 @@ impl World {
             }
         };
         Self {
-            services: (0..SERVICES).map(service).collect(),
+            services: sizes.into_iter().enumerate().map(service).collect(),
         }
     }
 
     /// The objects of a real cluster that say so.
-    fn objects(&self) -> Vec<Value> {
-        let meta =
-            |name: &str, ns: &str| json!({"name": name, "namespace": ns, "resourceVersion": "1"});
-        let mut objects: Vec<Value> = (0..NAMESPACES)
-            .map(|i| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": format!("ns-{i}"), "resourceVersion": "1"}}))
+    pub(crate) fn objects(&self) -> Vec<Value> {
+        let namespaces = (0..NAMESPACES).map(|i| {
+            json!({
+                "apiVersion": "v1", "kind": "Namespace",
+                "metadata": {"name": format!("ns-{i}"), "resourceVersion": "1"},
+            })
+        });
+        let services = self.services.iter().enumerate().flat_map(|(i, service)| {
+            let slices = service.endpoints.len().div_ceil(SLICE);
+            let slices = (0..slices).map(move |n| self.slice(i, n));
+            std::iter::once(service.object()).chain(slices)
+        });
+        namespaces.chain(services).collect()
+    }
+
+    /// Slice `n` of Service `i`.
+    pub(crate) fn slice(&self, i: usize, n: usize) -> Value {
+        let service = &self.services[i];
+        let endpoints: Vec<Value> = service.endpoints[n * SLICE..]
+            .iter()
+            .take(SLICE)
+            .map(|(name, [a, b, c, d])| {
+                json!({
+                    "addresses": [format!("{a}.{b}.{c}.{d}")], "hostname": name, "conditions": {"ready": true},
+                })
+            })
             .collect();
-        let ports = json!([{"name": "http", "port": 80, "protocol": "TCP"}]);
-        for service in &self.services {
-            objects.push(json!({
-                "apiVersion": "v1", "kind": "Service", "metadata": meta(&service.name, &service.ns),
-                "spec": {"clusterIP": "None", "clusterIPs": ["None"], "type": "ClusterIP", "ports": ports},
-            }));
-            let endpoints: Vec<Value> = service
-                .endpoints
-                .iter()
-                .map(|(name, [a, b, c, d])| json!({"addresses": [format!("{a}.{b}.{c}.{d}")], "hostname": name, "conditions": {"ready": true}}))
-                .collect();
-            let mut meta = meta(&service.name, &service.ns);
-            meta["labels"] = json!({"kubernetes.io/service-name": service.name});
-            objects.push(json!({
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": meta, "addressType": "IPv4",
-                "endpoints": endpoints, "ports": ports,
-            }));
-        }
-        objects
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+            "metadata": {
+                "name": format!("{}-{n}", service.name), "namespace": service.ns, "resourceVersion": "1",
+                "labels": {"kubernetes.io/service-name": service.name},
+            },
+            "endpoints": endpoints, "ports": ports(),
+        })
     }
 
     /// Serves the objects as a Kubernetes API.

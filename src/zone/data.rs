@@ -137,33 +137,41 @@ impl ServiceData {
 
     /// Where the endpoints are whose name is `label`, which is in lower case.
     pub fn named(&self, label: &[u8]) -> impl Iterator<Item = Place> {
-        self.places(&self.by_name, move || hash_of(label))
-            .filter(move |place| {
-                let (_, endpoint) = self.endpoint(*place);
-                match endpoint.label {
-                    Some(own) => own.as_bytes() == label,
-                    None => endpoint.name()[..] == *label,
-                }
-            })
+        let found = self.by_name.find(|| hash_of(label)).iter();
+        let found = found.map(|(_, place)| *place).filter(move |place| {
+            let (_, endpoint) = self.endpoint(*place);
+            match endpoint.label {
+                Some(own) => own.as_bytes() == label,
+                None => endpoint.name()[..] == *label,
+            }
+        });
+        let few = self.unless_kept(&self.by_name);
+        found.chain(few.flat_map(move |(i, slice)| {
+            let within = slice.named(label);
+            within.map(move |within| Place::new(i, within))
+        }))
     }
 
     /// The endpoints with this address.
     pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
-        self.places(&self.by_address, move || hash_of(&ip))
-            .map(|place| self.endpoint(place))
-            .filter(move |(_, e)| e.ip() == Some(ip))
+        let found = self.by_address.find(|| hash_of(&ip)).iter();
+        let found = found.map(|(_, place)| self.endpoint(*place));
+        let found = found.filter(move |(_, endpoint)| endpoint.ip() == Some(ip));
+        let few = self.unless_kept(&self.by_address);
+        found.chain(few.flat_map(move |(_, slice)| {
+            let within = slice.at(ip);
+            within.map(move |within| (slice, slice.endpoint(within)))
+        }))
     }
 
-    /// The places that an index has for a hash; all, where it keeps none.
-    fn places(&self, index: &Index, hash: impl Fn() -> u32) -> impl Iterator<Item = Place> {
-        let (found, all) = if index.is_kept() {
-            (index.find(hash()), &[][..])
+    /// The slices, numbered, where an index keeps none of their entries.
+    fn unless_kept(&self, index: &Index) -> impl Iterator<Item = (usize, &Slice)> {
+        let slices = if index.is_kept() {
+            &[][..]
         } else {
-            (&[][..], &self.slices[..])
+            &self.slices[..]
         };
-        let all = all.iter().enumerate();
-        let all = all.flat_map(|(i, slice)| (0..slice.len()).map(move |at| Place::new(i, at)));
-        found.iter().map(|(_, place)| *place).chain(all)
+        slices.iter().map(|slice| &**slice).enumerate()
     }
 
     /// The endpoint that is there, with its slice.
