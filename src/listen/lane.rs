@@ -27,11 +27,13 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::{Answered, answer};
+use super::filter;
+use super::shares::Shares;
 use crate::answer::Messages;
 use crate::message::question::{Query, Question, RecordType, Route, Transport};
 use crate::message::read_plain;
 use crate::name::Name;
-use crate::plugin::{Express, Router};
+use crate::plugin::{Express, Router, Shed};
 use crate::throttle::Throttle;
 
 /// Datagrams that are read and answered at a time.
@@ -64,6 +66,9 @@ pub(super) struct Lane {
     tasks: TaskTracker,
     waiting: Arc<Semaphore>,
     dropped: Throttle,
+    /// Who may ask how much where not all can be answered.
+    shares: Shares,
+    overload: Throttle,
     start: Instant,
 }
 
@@ -180,6 +185,8 @@ impl Lane {
             tasks,
             waiting: Arc::new(Semaphore::new(MAX_WAITING)),
             dropped: Throttle::new(1),
+            shares: Shares::default(),
+            overload: Throttle::new(1),
             start: Instant::now(),
         })
     }
@@ -206,15 +213,40 @@ impl Lane {
                     if !matches!(error, nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) {
                         debug!(%error, "receive failed");
                     }
+                    self.share(&[]);
                     continue;
                 }
             }
             let begin = Instant::now();
+            self.share(&received);
             for ((size, path), request) in received.iter().zip(&*requests) {
                 self.answer(&request[..(*size).min(MAX_REQUEST)], *path, &mut replies);
             }
             self.send(&mut headers, &mut replies);
             self.express.settle(begin.elapsed());
+        }
+    }
+
+    /// Sees to it that no client takes what others need.
+    fn share(&mut self, received: &[(usize, Path)]) {
+        let now = self.start.elapsed();
+        if self.shares.saw(now, received.len() == BATCH) {
+            let clients = received.iter().filter_map(|(_, path)| to_std(&path.peer));
+            clients.for_each(|client| self.shares.sample(client.ip().into()));
+        }
+        let Some(limited) = self.shares.decide(now) else {
+            return;
+        };
+        let clients = limited.len();
+        if clients > 0 {
+            self.router.count_shed(Shed::Share);
+        }
+        if let Err(error) = filter::set(&self.socket, limited) {
+            debug!(%error, "a socket's filter cannot be set");
+        } else if clients > 0
+            && let Some(before) = self.overload.pass(now)
+        {
+            warn!(address = %self.address, clients, before, "more is asked than can be answered; clients that ask more than others have a part of their questions dropped");
         }
     }
 
@@ -256,6 +288,7 @@ impl Lane {
     /// Sends a reply when it is there, unless too many are waited for.
     fn later(&self, reply: BoxFuture<'static, Messages>, path: Path) {
         let Ok(slot) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            self.router.count_shed(Shed::Waiting);
             if let Some(before) = self.dropped.pass(self.start.elapsed()) {
                 warn!(
                     before,

@@ -5,8 +5,10 @@
 mod answer;
 mod certificate;
 mod encrypted;
+mod filter;
 mod lane;
 mod limits;
+mod shares;
 mod tcp;
 
 use std::collections::HashMap;

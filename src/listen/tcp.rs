@@ -19,7 +19,7 @@ use super::answer::{Answered, answer};
 use super::limits::{Limits, Slot, UNIT};
 use crate::answer::Messages;
 use crate::message::question::{Route, Transport};
-use crate::plugin::Router;
+use crate::plugin::{Router, Shed};
 use crate::throttle::Throttle;
 
 /// How long a connection may be silent: CoreDNS's.
@@ -68,7 +68,7 @@ pub(super) async fn serve(
             }
         };
         let Some(slot) = limits.admit() else {
-            router.count_turned_away();
+            router.count_shed(Shed::Connection);
             if let Some(before) = turned_away.pass(start.elapsed()) {
                 warn!(%client, before, "there are too many connections, none of them idle; one is turned away, and more before it");
             }
@@ -249,6 +249,7 @@ impl Connection {
         let rest = &self.outgoing[written..];
         if !rest.is_empty() {
             let _room = limits.keep(rest.len()).map_err(|_| {
+                self.router.count_shed(Shed::Untaken);
                 io::Error::other("there is no room for replies that clients do not take")
             })?;
             for part in rest.chunks(UNIT) {

@@ -42,8 +42,8 @@ pub struct Metrics {
     pub panics: IntCounter,
     /// Of `reload`.
     pub reload: Reload,
-    /// Connections that there was no room for.
-    pub turned_away: IntCounter,
+    /// What there was no room for: what.
+    pub shed: IntCounterVec,
 }
 
 /// Queries and replies.
@@ -214,9 +214,10 @@ impl Metrics {
                 "Panics, each of which cost one query.",
             )?,
             reload: Reload::new(&make)?,
-            turned_away: make.counter(
-                "headless_dns_connections_turned_away_total",
-                "TCP connections that there was no room for.",
+            shed: make.counters(
+                "headless_dns_shed_total",
+                "What there was no room for, by what it was.",
+                &["what"],
             )?,
             registry: make.0,
         })

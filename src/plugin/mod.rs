@@ -52,7 +52,7 @@ pub use block::{
 pub use express::{Express, way_to_zone};
 pub use passage::Passage;
 pub use registry::{inspect, names, read_blocks};
-pub use router::{Chain, Detached, Next, Router, Socket};
+pub use router::{Chain, Detached, Next, Router, Shed, Socket};
 
 use crate::answer::Reply;
 use crate::message::question::Query;

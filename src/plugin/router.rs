@@ -33,6 +33,30 @@ pub struct Router {
     itself: Weak<Self>,
 }
 
+/// What a listener has no room for. The order is that in which it is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shed {
+    /// A question that would wait for an upstream, while too many do.
+    Waiting,
+    /// Replies that a client does not take.
+    Untaken,
+    /// A connection: one that is idle gives way, else the new one is turned away.
+    Connection,
+    /// From now on a part of the questions of a client that asks for more than its share.
+    Share,
+}
+
+impl Shed {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting_question",
+            Self::Untaken => "untaken_reply",
+            Self::Connection => "connection",
+            Self::Share => "share",
+        }
+    }
+}
+
 /// What a router knows of its socket.
 pub struct Socket {
     /// What metrics call it: `dns://:53`.
@@ -122,10 +146,10 @@ impl Router {
         }
     }
 
-    /// A connection that there was no room for.
-    pub fn count_turned_away(&self) {
+    /// Something that there was no room for.
+    pub fn count_shed(&self, what: Shed) {
         if let Some(metrics) = &self.metrics {
-            metrics.turned_away.inc();
+            metrics.shed.with_label_values(&[what.label()]).inc();
         }
     }
 

@@ -31,10 +31,7 @@ endpoints: [{addresses: [10.1.2.3], conditions: {ready: true}}]
 ";
 
 /// Families that only this server has.
-const OURS: [&str; 2] = [
-    "headless_dns_connections_turned_away_total",
-    "process_threads",
-];
+const OURS: [&str; 2] = ["headless_dns_shed_total", "process_threads"];
 
 /// A page of metrics.
 struct Page {
