@@ -20,6 +20,9 @@ use tokio::task::JoinHandle;
 /// What its decisions look at.
 const KINDS: [&str; 4] = ["EndpointSlice", "PersistentVolumeClaim", "Pod", "Service"];
 
+/// After an action that has failed.
+const RETRY: std::time::Duration = std::time::Duration::from_millis(100);
+
 type Events = SelectAll<BoxStream<'static, (KindId, Event<DynamicObject>)>>;
 
 /// A kubelet that runs; dropping it ends it.
@@ -101,19 +104,25 @@ async fn run(client: Client, mut mirror: Mirror, mut kubelet: Kubelet) {
     let mut events = watch_all(&client);
     loop {
         let changes = changes(&mirror.objects, mirror.seen);
-        mirror.seen = mirror.objects.revision();
+        let before = std::mem::replace(&mut mirror.seen, mirror.objects.revision());
         let now = Timestamp::now();
         let (actions, wake) = kubelet.step(&Step {
             now,
             objects: &mirror.objects,
             changes: &changes,
         });
-        let idle = actions.is_empty();
+        let mut wait = wake.map(|at| at.duration_since(now).unsigned_abs());
         let written = actions.into_iter().map(|action| perform(&client, action));
-        for object in join_all(written).await.into_iter().flatten() {
-            mirror.put(object);
+        for written in join_all(written).await {
+            match written {
+                Ok(object) => object.into_iter().for_each(|object| mirror.put(object)),
+                // Somebody was faster, or the server is away: what is there is looked at again.
+                Err(_) => {
+                    mirror.seen = before;
+                    wait = Some(RETRY);
+                }
+            }
         }
-        let wait = wake.map(|at| at.duration_since(now).unsigned_abs());
         let wait = wait.unwrap_or(std::time::Duration::from_secs(60));
         tokio::select! {
             biased;
@@ -123,8 +132,7 @@ async fn run(client: Client, mut mirror: Mirror, mut kubelet: Kubelet) {
                     mirror.take(kind, event);
                 }
             }
-            () = tokio::time::sleep(wait), if idle => {}
-            else => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
@@ -146,8 +154,8 @@ fn watch_all(client: &Client) -> Events {
     events
 }
 
-/// The executor: does what it is told and decides nothing. Returns what the object is now.
-async fn perform(client: &Client, action: Action) -> Option<Value> {
+/// The executor: does what it is told and decides nothing. Returns what a Pod is now.
+async fn perform(client: &Client, action: Action) -> kube::Result<Option<Value>> {
     let outcome = match &action {
         Action::Create(kind, ns, object) => {
             let mut object = object.clone();
@@ -178,16 +186,12 @@ async fn perform(client: &Client, action: Action) -> Option<Value> {
             call(client, Method::DELETE, &path(key), &options).await
         }
         // The time of a real cluster is nobody's to move.
-        Action::Advance(..) => return None,
+        Action::Advance(..) => return Ok(None),
         Action::Remove(_) | Action::FinishForeground(_) => {
             unreachable!("a kubelet has nothing to do with them")
         }
     };
-    match outcome {
-        Ok(object) => Some(object).filter(|object| object["kind"] == "Pod"),
-        // Somebody was faster, or the server is away: the next step sees what is there then.
-        Err(_) => None,
-    }
+    outcome.map(|object| Some(object).filter(|object| object["kind"] == "Pod"))
 }
 
 pub fn collection(kind: KindId, ns: &str) -> String {
