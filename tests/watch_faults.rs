@@ -280,3 +280,31 @@ async fn what_was_deleted_while_nobody_watched_is_gone_after_the_relist() {
             <= SOON
     );
 }
+
+/// A cluster that was built anew, or restored from a backup: its versions go on where those of the old one stood.
+#[tokio::test(start_paused = true)]
+async fn another_server_at_the_same_address_is_noticed_though_its_version_fits() {
+    let world = World::start(|_| Fate::Serve);
+    world.watches.synced().await;
+    let other = Cluster::start(Delays::default());
+    other.apply("service", SERVICE).unwrap();
+    other.apply("slice", &slice("10.0.0.8")).unwrap();
+    // A watch that goes on from here sees nothing of that.
+    for cluster in [&world.cluster, &other] {
+        for i in 0..40 {
+            let more = slice(&format!("10.0.1.{i}")).replace("redis", "more");
+            cluster.apply("more", &more).unwrap();
+        }
+    }
+    world.api.move_to(&other);
+    world.api.break_open();
+    let (start, mut said) = (Instant::now(), Vec::new());
+    while said.last().map(String::as_str) != Some("10.0.0.8") {
+        said.push(world.answer());
+        said.dedup();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(start.elapsed() < Duration::from_secs(6), "{said:?}");
+    }
+    // Nothing was denied meanwhile.
+    assert_eq!(said, ["10.0.0.1", "10.0.0.8"]);
+}

@@ -2,6 +2,7 @@
 
 mod backoff;
 mod connection;
+mod doubt;
 mod explain;
 mod kubeconfig;
 mod pace;

@@ -1,16 +1,22 @@
-//! The client of one watch: it asks at a pace, on connections that nobody uses again, and passes on UTF-8 only.
+//! The client of one watch: it asks at a pace, on connections that nobody uses again, passes on UTF-8 only, and tells where
+//! a connection was lost.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::FutureExt;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use http::{HeaderValue, Request, Response, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use tokio::time::Instant;
 
+use super::doubt::Losses;
 use super::pace::Pace;
 use super::utf8::{Mended, mend};
 
@@ -24,21 +30,30 @@ const AT_ONCE: u32 = 10;
 const PAGES_EVERY: Duration = Duration::from_millis(50);
 const PAGES_AT_ONCE: u32 = 2000;
 
+/// A server's clock and ours may differ by so much over a watch.
+const EARLY: Duration = Duration::from_secs(2);
+
 /// A client for the watch of one kind.
-pub(super) fn watch_client(client: Client) -> Client {
+pub(super) fn watch_client(client: Client, losses: Losses) -> Client {
     let ns = client.default_namespace().to_owned();
     let paces = Paces {
         first: Pace::new(EVERY, AT_ONCE),
         pages: Pace::new(PAGES_EVERY, PAGES_AT_ONCE),
     };
     let paces = Arc::new(Mutex::new(paces));
-    Client::new(WatchClient { client, paces }, ns)
+    let watch_client = WatchClient {
+        client,
+        paces,
+        losses,
+    };
+    Client::new(watch_client, ns)
 }
 
 #[derive(Clone)]
 struct WatchClient {
     client: Client,
     paces: Arc<Mutex<Paces>>,
+    losses: Losses,
 }
 
 struct Paces {
@@ -51,6 +66,38 @@ struct Paces {
 fn is_page(request: &Request<Body>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     query.split('&').any(|pair| pair.starts_with("continue="))
+}
+
+/// How long a watch may last, as it asks itself; `None`: it is none.
+fn ends(request: &Request<Body>) -> Option<Duration> {
+    let query = request.uri().query().unwrap_or_default();
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let is_watch = pairs.clone().any(|pair| pair == ("watch", "true"));
+    let (_, seconds) = pairs.find(|(name, _)| *name == "timeoutSeconds")?;
+    let seconds = seconds.parse().ok().filter(|_| is_watch)?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A body that tells where it ends before its time, or breaks.
+fn until_end(
+    body: Body,
+    until: Option<Instant>,
+    losses: Losses,
+) -> StreamBody<BoxStream<'static, Result<Frame<Bytes>, kube::Error>>> {
+    let frames = futures::stream::try_unfold(body, move |mut body| {
+        let losses = losses.clone();
+        async move {
+            let next = body.frame().await.transpose();
+            let early = until.is_some_and(|until| Instant::now() + EARLY < until);
+            match &next {
+                Ok(Some(_)) => {}
+                Ok(None) if !early => {}
+                Ok(None) | Err(_) => losses.tell(),
+            }
+            Ok(next?.map(|frame| (frame, body)))
+        }
+    });
+    StreamBody::new(frames.boxed())
 }
 
 impl WatchClient {
@@ -79,7 +126,14 @@ impl WatchClient {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        Ok(self.client.send(request).await?.map(mend))
+        let until = ends(&request).map(|lasts| Instant::now() + lasts);
+        let sent = self.client.send(request).await;
+        if sent.is_err() {
+            self.losses.tell();
+        }
+        let losses = self.losses;
+        let told = |body: Body| mend(until_end(body, until, losses));
+        Ok(sent?.map(told))
     }
 }
 

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::{debug, warn};
 
 use super::backoff::Backoff;
+use super::doubt::Doubt;
 use super::readable::{Readable, Unreadable};
 use super::watch_client::watch_client;
 use super::{explain, explain_status};
@@ -66,6 +67,7 @@ struct Watching<K: Resource> {
     restart: bool,
     /// It was begun anew, and has delivered nothing since.
     restarted: bool,
+    doubt: Doubt,
 }
 
 /// Lists and watches the objects of a kind, those of one namespace or all, until it is dropped. A failure is an item of
@@ -80,7 +82,8 @@ where
     K: Resource<DynamicType: Clone> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     config.timeout = config.timeout.or(Some(WATCH_TIMEOUT));
-    let client = watch_client(client);
+    let doubt = Doubt::default();
+    let client = watch_client(client, doubt.losses());
     let api = match ns {
         Some(ns) => Api::namespaced_with(client, ns, dynamic_type),
         None => Api::all_with(client, dynamic_type),
@@ -95,6 +98,7 @@ where
         wait: Duration::ZERO,
         restart: false,
         restarted: false,
+        doubt,
     };
     futures::stream::unfold(watching, |mut watching| async {
         let next = watching.next().await;
@@ -114,8 +118,20 @@ where
             if std::mem::take(&mut self.restart) {
                 self.events = watcher::watcher(self.api.clone(), self.config.clone()).boxed();
             }
-            let error = match self.events.next().await {
+            let next = tokio::select! {
+                biased;
+                next = self.events.next() => next,
+                () = self.doubt.due(rand::random()) => {
+                    debug!(kind = %self.kind, "a connection was lost: the whole list is asked for");
+                    self.restart = true;
+                    continue;
+                }
+            };
+            let error = match next {
                 Some(Ok(event)) => {
+                    if matches!(event, watcher::Event::Init) {
+                        self.doubt.listing();
+                    }
                     // A list that is not complete may never be.
                     if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                         self.backoff.reset();

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use kube::Client;
+use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::wire::{Reading, Wire, key_of, object_of};
 use crate::api::{self, Connection, watching};
@@ -33,6 +34,7 @@ where
     K: Wire + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let mut stream = watching::<K>(client, &(), None, config).boxed();
+    let mut cluster = None;
     while let Some(next) = next_or_quiet(&mut stream, &feed).await {
         let event = match next {
             Ok(event) => event,
@@ -45,6 +47,9 @@ where
         // A list that begins has delivered nothing yet.
         if !matches!(event, api::Event::Reset) {
             feed.connection.works(feed.resource);
+        }
+        if let (Resource::Namespaces, api::Event::Apply(object)) = (feed.resource, &event) {
+            identify(&mut cluster, object.meta());
         }
         if feed.events.send(translate(&feed, event)).await.is_err() {
             return;
@@ -60,6 +65,22 @@ async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &F
     }
     feed.connection.works(feed.resource);
     stream.next().await
+}
+
+/// The namespace whose UID tells one cluster from another, as tools of Kubernetes use it.
+const IDENTITY: &str = "kube-system";
+
+/// Says where the API server is another cluster's than before; what it has is taken all the same.
+fn identify(cluster: &mut Option<String>, namespace: &ObjectMeta) {
+    if namespace.name.as_deref() != Some(IDENTITY) || namespace.uid.is_none() {
+        return;
+    }
+    let before = std::mem::replace(cluster, namespace.uid.clone());
+    if before.is_some_and(|before| Some(&before) != namespace.uid.as_ref()) {
+        warn!(
+            "the API server is another cluster's than before: its namespace {IDENTITY} has another UID"
+        );
+    }
 }
 
 fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Event {

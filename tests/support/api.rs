@@ -112,6 +112,7 @@ enum Behind {
 }
 
 struct State {
+    behind: Behind,
     rule: Rule,
     calls: BTreeMap<String, usize>,
     release: Arc<Notify>,
@@ -122,7 +123,6 @@ struct State {
 /// The API server.
 #[derive(Clone)]
 pub struct FakeApi {
-    behind: Behind,
     state: Arc<Mutex<State>>,
 }
 
@@ -146,13 +146,13 @@ impl FakeApi {
 
     fn before(behind: Behind) -> Self {
         let state = State {
+            behind,
             rule: Box::new(|_| Fate::Serve),
             calls: BTreeMap::new(),
             release: Arc::default(),
             broken: CancellationToken::new(),
         };
         Self {
-            behind,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -173,6 +173,11 @@ impl FakeApi {
     /// From now on all requests have this fate.
     pub fn all(&self, fate: Fate) {
         self.rule(move |_| fate.clone());
+    }
+
+    /// From now on another cluster is behind this server.
+    pub fn move_to(&self, cluster: &Cluster) {
+        self.lock().behind = Behind::Embedded(cluster.api().clone());
     }
 
     /// The first `count` requests of this method whose path ends in `end` have this fate; the others are served.
@@ -231,13 +236,13 @@ impl tower::Service<Request<Body>> for FakeApi {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let asked = Asked::of(&request);
-        let (fate, release, broken) = {
+        let (behind, fate, release, broken) = {
             let mut state = self.lock();
             *state.calls.entry(asked.describe()).or_default() += 1;
             let fate = (state.rule)(&asked);
-            (fate, Arc::clone(&state.release), state.broken.clone())
+            let (release, broken) = (Arc::clone(&state.release), state.broken.clone());
+            (state.behind.clone(), fate, release, broken)
         };
-        let behind = self.behind.clone();
         async move {
             let lost = |kind: io::ErrorKind| Err(io::Error::from(kind).into());
             match fate {

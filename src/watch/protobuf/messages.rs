@@ -35,6 +35,9 @@ struct ObjectMeta {
     #[prost(bytes = "bytes", tag = "3")]
     #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
     namespace: Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
+    uid: Bytes,
     #[prost(bytes = "bytes", tag = "6")]
     #[serde(serialize_with = "text", skip_serializing_if = "Bytes::is_empty")]
     resource_version: Bytes,
