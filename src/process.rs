@@ -35,14 +35,16 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// How many TCP connections there may be: by open files, and by memory.
-pub(crate) fn connections() -> usize {
+/// What clients may take: by open files, and by memory, in octets. Where nobody says how much, it is a little less than
+/// this process may have: what the kernel keeps for it counts too.
+pub(crate) fn budget(memory: Option<u64>) -> listen::Budget {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
-    listen::connections(files, memory())
+    let memory = memory.unwrap_or_else(|| available_memory() / 100 * 85);
+    listen::Budget::of(files, memory)
 }
 
 /// What memory this process may have, in octets: the machine's, or what its control group lets it (cgroups(7)).
-fn memory() -> u64 {
+fn available_memory() -> u64 {
     let groups = [
         "/sys/fs/cgroup/memory.max",
         "/sys/fs/cgroup/memory/memory.limit_in_bytes",

@@ -35,7 +35,7 @@ use crate::name::absolute;
 use crate::plugin::kit::ResolvConf;
 use crate::reconciler;
 use crate::serve::files::Files;
-use crate::serve::{Ambient, Kept, Program, Setup};
+use crate::serve::{Ambient, Kept, Program, Resources, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
 use headless_cluster::{Cluster, Delays};
@@ -114,7 +114,7 @@ impl Sandbox {
             port: options.dns.port(),
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Client(cluster.client()),
-            threads: None,
+            resources: Resources::default(),
             previous: Kept::default(),
         };
         let program = Program::bind(setup).await.map_err(|error| {

@@ -12,7 +12,7 @@ use headless_dns::message::question::{Query, Question, RecordType, Route, Transp
 use headless_dns::message::read_plain;
 use headless_dns::name::Name;
 use headless_dns::plugin::{Express, Router};
-use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::serve::{Ambient, Program, Resources, Setup};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -117,7 +117,10 @@ fn objects() -> Vec<Value> {
 async fn router(corefile: &str) -> Arc<Router> {
     let cluster = Cluster::holding(&objects());
     let setup = Setup {
-        threads: Some(1),
+        resources: Resources {
+            threads: Some(1),
+            memory: None,
+        },
         ..setup(corefile, Ambient::Client(cluster.client()))
     };
     let program = Program::bind(setup).await.unwrap();

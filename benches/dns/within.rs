@@ -12,7 +12,7 @@ use headless_dns::message::read_plain;
 use headless_dns::name::Name;
 use headless_dns::plugin::Express;
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Resources, Setup};
 use tokio_util::sync::CancellationToken;
 
 use crate::servers::KUBEADM;
@@ -46,7 +46,10 @@ impl Within {
                 file: kubeconfig.to_owned(),
                 context: None,
             }),
-            threads: Some(1),
+            resources: Resources {
+                threads: Some(1),
+                memory: None,
+            },
             previous: Kept::default(),
         }));
         let program = program.unwrap();

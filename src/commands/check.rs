@@ -11,7 +11,7 @@ use crate::corefile::{CorefileError, CorefileErrors};
 use crate::listen::interface_addresses;
 use crate::output::Lines;
 use crate::serve::check::{self, Fate, Granted, Report, Verdict};
-use crate::serve::{Ambient, Kept, Setup, files};
+use crate::serve::{Ambient, Kept, Resources, Setup, files};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
@@ -47,7 +47,7 @@ impl Check {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig)),
-            threads: None,
+            resources: Resources::default(),
             previous: Kept::default(),
         })
         .await;

@@ -37,6 +37,10 @@ pub(crate) struct Serve {
     /// How many threads answer datagrams at each address; without it what `multisocket` says, else one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// How much memory it may take, such as `170Mi`: connections, replies that clients do not take and questions that wait
+    /// for upstreams are limited by it. Without it 85 % of what the control group allows, or the machine has.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
     /// A file to write the process id to.
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
@@ -46,6 +50,14 @@ pub(crate) struct Serve {
     /// Print nothing at start.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+/// A size in octets, as Kubernetes writes one.
+fn size(text: &str) -> Result<u64, String> {
+    let octets = headless_objects::quantity::parse(text).filter(|octets| *octets >= 1.0);
+    let octets = octets.ok_or("a size was expected, such as 170Mi or 1G")?;
+    // The floor of a number of octets: a cast of a float stops at the largest.
+    Ok(octets as u64)
 }
 
 impl Serve {
@@ -103,7 +115,10 @@ impl Serve {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig.clone())),
-            threads: self.threads.map(usize::from),
+            resources: serve::Resources {
+                threads: self.threads.map(usize::from),
+                memory: self.memory_limit,
+            },
             previous,
         };
         serve::Program::bind(setup).await

@@ -20,7 +20,7 @@ use nix::sys::socket::{
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Answered, answer};
 use super::filter;
+use super::limits::Limits;
 use super::shares::Shares;
 use crate::answer::Messages;
 use crate::message::question::{Query, Question, RecordType, Route, Transport};
@@ -45,12 +46,19 @@ const MAX_REQUEST: usize = 4096;
 /// What a buffer for replies may hold on to, in octets: as much as nearly every reply takes.
 const KEPT: usize = 4096;
 
-/// Questions that may wait for upstreams at a time, for each socket; further ones are dropped, and asked again. Some
-/// 8 kB each.
-const MAX_WAITING: usize = 2000;
+/// How long a lane that is to end answers what had come before.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long a lane waits for datagrams before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// What the lanes of one address share.
+#[derive(Clone)]
+pub(super) struct Lanes {
+    pub(super) router: Arc<Router>,
+    pub(super) limits: Limits,
+    pub(super) tasks: TaskTracker,
+}
 
 /// A socket, and what is behind it.
 pub(super) struct Lane {
@@ -64,7 +72,7 @@ pub(super) struct Lane {
     random: SmallRng,
     runtime: Handle,
     tasks: TaskTracker,
-    waiting: Arc<Semaphore>,
+    limits: Limits,
     dropped: Throttle,
     /// Who may ask how much where not all can be answered.
     shares: Shares,
@@ -121,18 +129,12 @@ impl Drop for Stop {
 }
 
 /// Answers datagrams on each socket until `shutdown`. Ends before where a lane ends or breaks.
-pub(super) async fn serve(
-    sockets: Vec<UdpSocket>,
-    router: Arc<Router>,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-) {
+pub(super) async fn serve(sockets: Vec<UdpSocket>, lanes: Lanes, shutdown: CancellationToken) {
     let stop = Stop(Arc::default());
     let (running, mut ended) = mpsc::channel::<()>(1);
     for socket in sockets {
         let (running, told) = (running.clone(), Arc::clone(&stop.0));
-        let (router, tasks) = (Arc::clone(&router), tasks.clone());
-        let lane = match Lane::new(socket, router, tasks) {
+        let lane = match Lane::new(socket, lanes.clone()) {
             Ok(lane) => lane,
             Err(error) => {
                 warn!(%error, "a socket cannot be served");
@@ -168,11 +170,12 @@ struct Replies {
 
 impl Lane {
     /// A lane on this socket, within a runtime.
-    pub(super) fn new(
-        socket: UdpSocket,
-        router: Arc<Router>,
-        tasks: TaskTracker,
-    ) -> io::Result<Self> {
+    pub(super) fn new(socket: UdpSocket, lanes: Lanes) -> io::Result<Self> {
+        let Lanes {
+            router,
+            limits,
+            tasks,
+        } = lanes;
         let address = socket.local_addr()?;
         Ok(Self {
             address,
@@ -183,7 +186,7 @@ impl Lane {
             random: SmallRng::from_rng(&mut rand::rng()),
             runtime: Handle::current(),
             tasks,
-            waiting: Arc::new(Semaphore::new(MAX_WAITING)),
+            limits,
             dropped: Throttle::new(1),
             shares: Shares::default(),
             overload: Throttle::new(1),
@@ -204,10 +207,27 @@ impl Lane {
             paths: Vec::with_capacity(BATCH),
         };
         let mut received = Vec::with_capacity(BATCH);
-        while !stop.load(Ordering::Relaxed) {
+        // What stands in the socket when it is to end is answered too, as far as that takes no longer than clients wait.
+        let mut until = None;
+        loop {
+            if until.is_none() && stop.load(Ordering::Relaxed) {
+                until = Some(Instant::now() + DRAIN);
+            }
+            let flags = match until {
+                None => MsgFlags::MSG_WAITFORONE,
+                Some(until) if until < Instant::now() => return,
+                // A server that takes the socket over waits on it: its own flags stay.
+                Some(_) => MsgFlags::MSG_DONTWAIT,
+            };
             received.clear();
-            match receive(&self.socket, &mut headers, &mut requests, &mut received) {
+            match receive(
+                (&self.socket, flags),
+                &mut headers,
+                &mut requests,
+                &mut received,
+            ) {
                 Ok(()) => {}
+                Err(nix::errno::Errno::EAGAIN) if until.is_some() => return,
                 // Nothing has come; or an ICMP error about an earlier reply: the socket is as good as before.
                 Err(error) => {
                     if !matches!(error, nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) {
@@ -287,7 +307,7 @@ impl Lane {
 
     /// Sends a reply when it is there, unless too many are waited for.
     fn later(&self, reply: BoxFuture<'static, Messages>, path: Path) {
-        let Ok(slot) = Arc::clone(&self.waiting).try_acquire_owned() else {
+        let Ok(slot) = self.limits.wait() else {
             self.router.count_shed(Shed::Waiting);
             if let Some(before) = self.dropped.pass(self.start.elapsed()) {
                 warn!(
@@ -341,7 +361,7 @@ impl Headers {
 
 /// Waits for datagrams, and reads those that are there: the size and path of each.
 fn receive(
-    socket: &UdpSocket,
+    (socket, flags): (&UdpSocket, MsgFlags),
     headers: &mut Headers,
     requests: &mut [[u8; MAX_REQUEST]; BATCH],
     received: &mut Vec<(usize, Path)>,
@@ -353,7 +373,7 @@ fn receive(
         socket.as_raw_fd(),
         &mut headers.received,
         slices.iter_mut(),
-        MsgFlags::MSG_WAITFORONE,
+        flags,
         None,
     )?;
     for message in messages {

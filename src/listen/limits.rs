@@ -1,10 +1,15 @@
-//! How many connections there may be, and how much they may have waiting for them. Those that are idle go first.
+//! What clients may take of files and memory: connections, replies that they do not accept, questions that wait for
+//! upstreams. What is idle goes first, and no client has more than half.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ahash::RandomState;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::sync::CancellationToken;
+
+use super::shares::Client;
 
 /// What one connection may hold of memory while it is idle, in octets: its task, and what the kernel keeps for it.
 const OF_ONE: u64 = 16 << 10;
@@ -12,13 +17,54 @@ const OF_ONE: u64 = 16 << 10;
 /// Descriptors that are left for everything else: sockets, files, upstreams.
 const LEFT: u64 = 256;
 
-/// At least so many, and at most: a table of more is not looked through in a moment.
+/// At least so many connections, and at most: a table of more is not looked through in a moment.
 const FEWEST: u64 = 64;
 const MOST: u64 = 100_000;
 
-/// What replies that clients have not taken yet are counted in, in octets, and how much of them there may be.
+/// Every client may have so many.
+const OF_EACH: usize = 8;
+
+/// What replies that clients have not taken yet are counted in, in octets, and how much of them there may be: two replies
+/// of any size, and no more than helps anybody.
 pub(super) const UNIT: usize = 64 << 10;
-const UNTAKEN: usize = (32 << 20) / UNIT;
+const LEAST_UNTAKEN: u64 = 4 << 20;
+const MOST_UNTAKEN: u64 = 64 << 20;
+
+/// What one question that waits for an upstream takes, in octets: its task, its socket and what the kernel keeps for both.
+const OF_WAITING: u64 = 8 << 10;
+
+/// How many may wait: some always, and no more than could be answered before clients ask again.
+const FEWEST_WAITING: u64 = 256;
+const MOST_WAITING: u64 = 10_000;
+
+/// What all sockets together may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Connections over TCP.
+    pub connections: usize,
+    /// Octets of replies that clients do not take.
+    pub untaken: usize,
+    /// Questions that wait for upstreams.
+    pub waiting: usize,
+}
+
+impl Budget {
+    /// With so many descriptors and so much memory, in octets: a quarter of it for connections, an eighth each for replies
+    /// and for questions that wait. The names have the other half, and what is kept of upstreams' replies.
+    #[must_use]
+    pub fn of(descriptors: u64, memory: u64) -> Self {
+        let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        let by_memory = memory / 4 / OF_ONE;
+        let connections = descriptors.saturating_sub(LEFT).min(by_memory);
+        let untaken = memory / 8;
+        let waiting = (memory / 8 / OF_WAITING).min(descriptors / 2);
+        Self {
+            connections: whole(connections.clamp(FEWEST, MOST)),
+            untaken: whole(untaken.clamp(LEAST_UNTAKEN, MOST_UNTAKEN)),
+            waiting: whole(waiting.clamp(FEWEST_WAITING, MOST_WAITING)),
+        }
+    }
+}
 
 /// What all sockets share.
 #[derive(Clone)]
@@ -28,54 +74,59 @@ struct Shared {
     most: usize,
     table: Mutex<Table>,
     untaken: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 #[derive(Default)]
 struct Table {
     open: usize,
+    /// How many each client has.
+    clients: HashMap<Client, usize, RandomState>,
     /// Connections that wait for a question, by the order in which they began to.
-    idle: BTreeMap<u64, CancellationToken>,
+    idle: BTreeMap<u64, (Client, CancellationToken)>,
     next: u64,
 }
 
 /// A connection that counts as one until this is dropped.
 pub(super) struct Slot {
     limits: Limits,
+    client: Client,
     /// Its place among the idle ones.
     idle: Option<u64>,
     /// Cancelled where another is to have the place.
     leave: CancellationToken,
 }
 
-/// How many connections there may be with so many descriptors and so much memory, in octets.
-#[must_use]
-pub fn connections(descriptors: u64, memory: u64) -> usize {
-    // A quarter of the memory.
-    let by_memory = memory / 4 / OF_ONE;
-    let most = descriptors.saturating_sub(LEFT).min(by_memory);
-    usize::try_from(most.clamp(FEWEST, MOST)).unwrap_or(usize::MAX)
-}
-
 impl Limits {
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(budget: Budget) -> Self {
         Self(Arc::new(Shared {
-            most,
+            most: budget.connections,
             table: Mutex::default(),
-            untaken: Arc::new(Semaphore::new(UNTAKEN)),
+            untaken: Arc::new(Semaphore::new(budget.untaken / UNIT)),
+            waiting: Arc::new(Semaphore::new(budget.waiting)),
         }))
     }
 
-    /// A place for a new connection, where there is one, or where an idle one can go.
-    pub(super) fn admit(&self) -> Option<Slot> {
+    /// A place for a new connection, where there is one, or where an idle one can go: one of the same client, where that
+    /// has half of all.
+    pub(super) fn admit(&self, address: IpAddr) -> Option<Slot> {
+        let client = Client::from(address);
         let mut table = self.lock();
-        if table.open >= self.0.most {
-            let (_, longest) = table.idle.pop_first()?;
-            longest.cancel();
+        let own = table.clients.get(&client).copied().unwrap_or_default();
+        let has_half = own >= (self.0.most / 2).max(OF_EACH);
+        if has_half || table.open >= self.0.most {
+            let mut idle = table.idle.iter();
+            let longest = idle.find(|(_, (of, _))| !has_half || *of == client);
+            let longest = longest.map(|(at, _)| *at)?;
+            let (_, leaves) = table.idle.remove(&longest)?;
+            leaves.cancel();
         }
         table.open += 1;
+        *table.clients.entry(client).or_default() += 1;
         drop(table);
         Some(Slot {
             limits: self.clone(),
+            client,
             idle: None,
             leave: CancellationToken::new(),
         })
@@ -85,6 +136,11 @@ impl Limits {
     pub(super) fn keep(&self, octets: usize) -> Result<OwnedSemaphorePermit, TryAcquireError> {
         let units = u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX);
         Arc::clone(&self.0.untaken).try_acquire_many_owned(units)
+    }
+
+    /// Room for a question that waits for an upstream; held until it is answered.
+    pub(super) fn wait(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        Arc::clone(&self.0.waiting).try_acquire_owned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -98,7 +154,7 @@ impl Slot {
         let mut table = self.limits.lock();
         let at = table.next;
         table.next += 1;
-        table.idle.insert(at, self.leave.clone());
+        table.idle.insert(at, (self.client, self.leave.clone()));
         self.idle = Some(at);
     }
 
@@ -118,7 +174,14 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.work();
-        self.limits.lock().open -= 1;
+        let mut table = self.limits.lock();
+        table.open -= 1;
+        if let Some(count) = table.clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                table.clients.remove(&self.client);
+            }
+        }
     }
 }
 
@@ -126,44 +189,88 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    const NOTHING: Budget = Budget {
+        connections: 0,
+        untaken: 0,
+        waiting: 0,
+    };
+
+    fn limits(connections: usize) -> Limits {
+        Limits::new(Budget {
+            connections,
+            ..NOTHING
+        })
+    }
+
+    /// A connection of client `n`.
+    fn admit(limits: &Limits, n: u8) -> Option<Slot> {
+        limits.admit(IpAddr::from([10, 0, 0, n]))
+    }
+
     #[test]
     fn the_one_that_is_idle_longest_goes_and_where_none_is_the_new_one_does() {
-        let limits = Limits::new(2);
-        let (mut first, mut second) = (limits.admit().unwrap(), limits.admit().unwrap());
-        assert!(limits.admit().is_none());
+        let limits = limits(2);
+        let (mut first, mut second) = (admit(&limits, 1).unwrap(), admit(&limits, 2).unwrap());
+        assert!(admit(&limits, 3).is_none());
         second.rest();
         first.rest();
         second.work();
         second.rest();
-        let third = limits.admit().unwrap();
+        let third = admit(&limits, 3).unwrap();
         assert!(first.leave().is_cancelled() && !second.leave().is_cancelled());
         drop(third);
         // The first is on its way out, and still counts.
-        assert!(limits.admit().is_some());
+        assert!(admit(&limits, 4).is_some());
         assert!(second.leave().is_cancelled());
         drop((first, second));
-        assert!(limits.admit().is_some());
+        assert!(admit(&limits, 4).is_some());
     }
 
     #[test]
-    fn descriptors_and_memory_say_how_many() {
+    fn a_client_has_no_more_than_half() {
+        let limits = limits(20);
+        let mut greedy: Vec<Slot> = (0..10).map(|_| admit(&limits, 1).unwrap()).collect();
+        assert!(admit(&limits, 1).is_none());
+        let mut other = admit(&limits, 2).unwrap();
+        other.rest();
+        greedy[3].rest();
+        // Its own idle one gives way, though another's was idle before.
+        let _new = admit(&limits, 1).unwrap();
+        assert!(greedy[3].leave().is_cancelled() && !other.leave().is_cancelled());
+    }
+
+    #[test]
+    fn descriptors_and_memory_say_how_much() {
+        let budget = |connections, untaken, waiting| Budget {
+            connections,
+            untaken,
+            waiting,
+        };
         for (descriptors, memory, wanted) in [
-            (1_048_576, 170 << 20, 2720),
-            (1024, 24 << 30, 768),
-            (20_000, 24 << 30, 19_744),
-            (1_000_000, u64::MAX, 100_000),
-            (300, 1 << 20, 64),
+            (1_048_576, 170 << 20, budget(2720, 22_282_240, 2720)),
+            (1024, 24 << 30, budget(768, 64 << 20, 512)),
+            (20_000, 24 << 30, budget(19_744, 64 << 20, 10_000)),
+            (1_000_000, u64::MAX, budget(100_000, 64 << 20, 10_000)),
+            (300, 1 << 20, budget(64, 4 << 20, 256)),
         ] {
-            assert_eq!(connections(descriptors, memory), wanted);
+            assert_eq!(Budget::of(descriptors, memory), wanted);
         }
     }
 
     #[test]
-    fn what_nobody_takes_has_a_limit() {
-        let limits = Limits::new(1);
+    fn what_nobody_takes_and_what_waits_has_a_limit() {
+        let limits = Limits::new(Budget {
+            connections: 1,
+            untaken: 32 << 20,
+            waiting: 1,
+        });
         let held = limits.keep(31 << 20).unwrap();
         assert!(limits.keep(2 << 20).is_err());
         drop(held);
         assert!(limits.keep(2 << 20).is_ok());
+        let waits = limits.wait().unwrap();
+        assert!(limits.wait().is_err());
+        drop(waits);
+        assert!(limits.wait().is_ok());
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 pub use answer::respond;
 pub use certificate::{CertificateError, certificate, log_keys, no_certificate};
 pub use encrypted::Inside;
-pub use limits::connections;
+pub use limits::Budget;
 
 use crate::plugin::Router;
 
@@ -294,25 +294,25 @@ impl Bound {
         plain.chain(encrypted).map(Arc::clone).collect()
     }
 
-    /// Serves until `shutdown`, then answers what is at hand, for at most five seconds. `connections`: how many there may
-    /// be over TCP.
+    /// Serves until `shutdown`, then answers what is at hand, for at most five seconds. `budget`: what clients may take.
     ///
     /// # Errors
     /// A socket whose server has ended by itself, or broke.
-    pub async fn run(
-        self,
-        shutdown: CancellationToken,
-        connections: usize,
-    ) -> Result<(), ServerEnded> {
+    pub async fn run(self, shutdown: CancellationToken, budget: Budget) -> Result<(), ServerEnded> {
         // What the server before had and this one has not is served no more.
         drop((self.previous, self.kept));
         let tasks = TaskTracker::new();
         let mut servers = Servers::default();
-        let limits = limits::Limits::new(connections);
+        let limits = limits::Limits::new(budget);
         for (listener, router) in self.listeners {
             let at = listener.address;
             let (work, stop) = (tasks.clone(), shutdown.clone());
-            let udp = lane::serve(listener.udp, Arc::clone(&router), work, stop);
+            let lanes = lane::Lanes {
+                router: Arc::clone(&router),
+                limits: limits.clone(),
+                tasks: work,
+            };
+            let udp = lane::serve(listener.udp, lanes, stop);
             servers.add(format!("{at} (udp)"), udp);
             let (work, stop) = (tasks.clone(), shutdown.clone());
             let tcp = tcp::serve(listener.tcp, router, limits.clone(), work, stop);

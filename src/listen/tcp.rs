@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 use super::answer::{Answered, answer};
 use super::limits::{Limits, Slot, UNIT};
 use crate::answer::Messages;
+use crate::message;
 use crate::message::question::{Route, Transport};
 use crate::plugin::{Router, Shed};
 use crate::throttle::Throttle;
@@ -36,6 +38,10 @@ const READ: usize = 16 << 10;
 
 /// Replies are written when there are so many octets of them, or no question is left.
 const FLUSH: usize = UNIT;
+
+/// What the kernel may keep of replies that a client does not take, in octets (it doubles the number): it would let that
+/// grow to some megabytes for each.
+const SEND_BUFFER: usize = 2 * UNIT;
 
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -67,7 +73,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Some(slot) = limits.admit() else {
+        let Some(slot) = limits.admit(client.ip()) else {
             router.count_shed(Shed::Connection);
             if let Some(before) = turned_away.pass(start.elapsed()) {
                 warn!(%client, before, "there are too many connections, none of them idle; one is turned away, and more before it");
@@ -77,8 +83,8 @@ pub(super) async fn serve(
         let (router, shutdown, inner) = (Arc::clone(&router), shutdown.clone(), tasks.clone());
         let limits = limits.clone();
         tasks.spawn(async move {
-            let ended = match Connection::new(stream, client, router, inner) {
-                Ok(connection) => connection.run(slot, &limits, &shutdown).await,
+            let ended = match Connection::new(stream, (client, router, limits), inner) {
+                Ok(connection) => connection.run(slot, &shutdown).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
@@ -93,11 +99,14 @@ struct Connection {
     stream: TcpStream,
     route: Route,
     router: Arc<Router>,
+    limits: Limits,
     tasks: TaskTracker,
     /// What has been read and not answered.
     incoming: BytesMut,
     /// What has been answered and not written, each message with its length.
     outgoing: Vec<u8>,
+    /// Of the limits, for a reply that is large.
+    room: Option<OwnedSemaphorePermit>,
     /// Replies that had to wait for somebody else.
     later: (mpsc::Sender<Messages>, mpsc::Receiver<Messages>),
     /// How many of them are under way.
@@ -111,11 +120,11 @@ struct Connection {
 impl Connection {
     fn new(
         stream: TcpStream,
-        client: SocketAddr,
-        router: Arc<Router>,
+        (client, router, limits): (SocketAddr, Arc<Router>, Limits),
         tasks: TaskTracker,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
         let route = Route {
             client,
             server: stream.local_addr().ok(),
@@ -125,9 +134,11 @@ impl Connection {
             route,
             left: router.timeouts().queries,
             router,
+            limits,
             tasks,
             incoming: BytesMut::new(),
             outgoing: Vec::new(),
+            room: None,
             later: mpsc::channel(MAX_WAITING),
             waiting: 0,
             ended: false,
@@ -135,12 +146,7 @@ impl Connection {
     }
 
     /// Answers questions until the client goes, is silent for too long, or has to make room for another.
-    async fn run(
-        mut self,
-        mut slot: Slot,
-        limits: &Limits,
-        shutdown: &CancellationToken,
-    ) -> io::Result<()> {
+    async fn run(mut self, mut slot: Slot, shutdown: &CancellationToken) -> io::Result<()> {
         let idle = self.router.timeouts().idle.unwrap_or(IDLE);
         let mut is_new = true;
         let mut until = Instant::now() + idle;
@@ -151,7 +157,7 @@ impl Connection {
                 until = Instant::now() + idle;
             }
             if !self.outgoing.is_empty() {
-                self.write(limits).await?;
+                self.write().await?;
                 // Others have their turn.
                 tokio::task::yield_now().await;
                 continue;
@@ -204,11 +210,17 @@ impl Connection {
                     }
                 }
                 Answered::Later(reply) => {
+                    let Ok(slot) = self.limits.wait() else {
+                        self.router.count_shed(Shed::Waiting);
+                        self.add(Messages::One(message::servfail(&packet))).ok();
+                        continue;
+                    };
                     let replies = self.later.0.clone();
                     self.waiting += 1;
                     self.tasks.spawn(async move {
                         // A client that is gone gets none.
                         let _gone = replies.send(reply.await).await;
+                        drop(slot);
                     });
                 }
             }
@@ -219,7 +231,12 @@ impl Connection {
 
     /// Puts a reply behind those that are to be written.
     fn add(&mut self, reply: Messages) -> io::Result<()> {
-        for message in reply.into_all() {
+        let messages = reply.into_all();
+        let octets = messages.iter().map(Vec::len).sum();
+        if octets > UNIT {
+            self.room = Some(self.keep(octets)?);
+        }
+        for message in messages {
             let size = u16::try_from(message.len()).map_err(io::Error::other)?;
             self.outgoing.extend(size.to_be_bytes());
             self.outgoing.extend(message);
@@ -240,7 +257,7 @@ impl Connection {
     }
 
     /// Writes the replies. What the client does not take at once is kept for it as long as there is room for such.
-    async fn write(&mut self, limits: &Limits) -> io::Result<()> {
+    async fn write(&mut self) -> io::Result<()> {
         let written = match self.stream.try_write(&self.outgoing) {
             Ok(written) => written,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -248,10 +265,10 @@ impl Connection {
         };
         let rest = &self.outgoing[written..];
         if !rest.is_empty() {
-            let _room = limits.keep(rest.len()).map_err(|_| {
-                self.router.count_shed(Shed::Untaken);
-                io::Error::other("there is no room for replies that clients do not take")
-            })?;
+            let _room = match &self.room {
+                None => Some(self.keep(rest.len())?),
+                Some(_) => None,
+            };
             for part in rest.chunks(UNIT) {
                 tokio::time::timeout(WRITE, self.stream.write_all(part))
                     .await
@@ -259,7 +276,16 @@ impl Connection {
             }
         }
         self.outgoing.clear();
+        self.room = None;
         Ok(())
+    }
+
+    /// Room for so many octets that the client may not take.
+    fn keep(&self, octets: usize) -> io::Result<OwnedSemaphorePermit> {
+        self.limits.keep(octets).map_err(|_| {
+            self.router.count_shed(Shed::Untaken);
+            io::Error::other("there is no room for replies that clients do not take")
+        })
     }
 }
 

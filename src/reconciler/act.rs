@@ -21,7 +21,7 @@ use crate::statefulset::{Action, MAX_BATCH, Plan, Warning};
 const FIELD_MANAGER: &str = "headless-dns";
 
 /// How long an action may take: a connection that stalls must not keep a set from being looked after.
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST: Duration = Duration::from_secs(10);
 
 /// A reconcile that came to nothing.
 #[derive(Debug, thiserror::Error)]

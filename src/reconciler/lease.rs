@@ -226,7 +226,9 @@ fn step(present: Option<&Value>, seen: &Seen, lease: &Lease, now: Timestamp) -> 
         return Step::Wait;
     }
     let transitions = old["leaseTransitions"].as_i64().unwrap_or_default();
-    spec["leaseTransitions"] = (transitions + i64::from(!ours)).into();
+    // The API server takes an int32, whatever stands there.
+    let transitions = transitions.saturating_add(i64::from(!ours));
+    spec["leaseTransitions"] = transitions.clamp(0, i32::MAX.into()).into();
     if ours {
         spec["acquireTime"] = old["acquireTime"].clone();
     }

@@ -12,11 +12,14 @@ mod queue;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::Client;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
@@ -26,8 +29,14 @@ use cache::Cache;
 use kinds::{Name, Written};
 use queue::{Memory, Queue};
 
-/// Sets that are worked on at a time.
+/// Sets that are worked on at a time, those left out that have taken longer than [`SLOT`].
 const MAX_CONCURRENT: usize = 8;
+
+/// After this a set counts no more: its requests hang, and others shall not wait for them.
+const SLOT: Duration = Duration::from_secs(2);
+
+/// Sets that are worked on at a time, all in all: each holds what its set is.
+const MOST: usize = 256;
 
 /// How many failures in a row are no warning, where somebody was faster or the cache lags.
 const PATIENCE: u32 = 5;
@@ -51,9 +60,11 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
     let mut cache = Cache::default();
     let mut queue = Queue::default();
     let mut work: JoinSet<Done> = JoinSet::new();
+    let slots = Slots::new();
     loop {
         while cache.synced()
-            && work.len() < MAX_CONCURRENT
+            && work.len() < MOST
+            && slots.is_any()
             && let Some(name) = queue.next(now())
         {
             let Some(observed) = cache.observe(&name) else {
@@ -63,7 +74,7 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
             queue.start(&name, cache.lists());
             let times = Times { began, now: now() };
             let job = Job::new(&client, queue.memory(&name), observed, times);
-            work.spawn(job.run(name));
+            work.spawn(slots.hold(job.run(name)));
         }
         let wait = queue.wake().map(|at| {
             let wait = at.duration_since(now());
@@ -74,7 +85,43 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
         tokio::select! {
             Some((kind, event)) = events.next() => queue.add(cache.take(kind, event)),
             Some(Ok(done)) = work.join_next() => finish(&mut queue, &mut cache, done, now()),
-            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() && work.len() < MAX_CONCURRENT => {}
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() && work.len() < MOST && slots.is_any() => {}
+            () = slots.freed.notified() => {}
+        }
+    }
+}
+
+/// Who may be worked on at once.
+struct Slots {
+    free: Arc<Semaphore>,
+    /// One was given up before its work was done.
+    freed: Arc<Notify>,
+}
+
+impl Slots {
+    fn new() -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(MAX_CONCURRENT)),
+            freed: Arc::default(),
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.free.available_permits() > 0
+    }
+
+    /// The work with one of the slots, of which there is one, for as long as that is its own.
+    fn hold<W: Future>(&self, work: W) -> impl Future<Output = W::Output> + use<W> {
+        let slot = Arc::clone(&self.free).try_acquire_owned();
+        let freed = Arc::clone(&self.freed);
+        async move {
+            let mut work = pin!(work);
+            if let Ok(done) = tokio::time::timeout(SLOT, &mut work).await {
+                return done;
+            }
+            drop(slot);
+            freed.notify_one();
+            work.await
         }
     }
 }
@@ -193,5 +240,29 @@ fn finish(queue: &mut Queue, cache: &mut Cache, done: Done, now: Timestamp) {
         debug!(ns = %name.0, name = %name.1, %error, "look again");
     } else {
         warn!(ns = %name.0, name = %name.1, %error, tries, "reconcile failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_hangs_keeps_its_slot_for_two_seconds_only() {
+        let (slots, start) = (Slots::new(), Instant::now());
+        let mut work: JoinSet<()> = JoinSet::new();
+        for _ in 0..MAX_CONCURRENT {
+            assert!(slots.is_any());
+            work.spawn(slots.hold(std::future::pending()));
+        }
+        assert!(!slots.is_any());
+        slots.freed.notified().await;
+        assert_eq!((slots.is_any(), start.elapsed()), (true, SLOT));
+        // What ends gives its own back at once.
+        drop(work);
+        let before = slots.free.available_permits();
+        slots.hold(async {}).await;
+        assert_eq!(slots.free.available_permits(), before);
     }
 }

@@ -45,10 +45,19 @@ pub struct Setup<'a> {
     pub interfaces: Vec<(String, IpAddr)>,
     /// The API server of stanzas that name none.
     pub api: Ambient,
-    /// How many threads answer datagrams at each address; `None`: what the file says, else one for each core.
-    pub threads: Option<usize>,
+    /// What it may take of the machine.
+    pub resources: Resources,
     /// What a server hands over that this one follows.
     pub previous: Kept,
+}
+
+/// What a server may take of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resources {
+    /// How many threads answer datagrams at each address; `None`: what the file says, else one for each core.
+    pub threads: Option<usize>,
+    /// Memory, in octets; `None`: a little less than the machine has, or the control group lets it have.
+    pub memory: Option<u64>,
 }
 
 /// What one server hands to the next: sockets, which stay open between the two, what was counted, and what is kept.
@@ -127,6 +136,8 @@ pub struct Program {
     follows: bool,
     /// Cancelled when it serves.
     started: CancellationToken,
+    /// What clients may take.
+    budget: listen::Budget,
 }
 
 /// The server blocks of a Corefile; what of it has no effect is said.
@@ -181,7 +192,7 @@ impl Program {
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
-        let mut dns = listeners.bind(sockets, lanes(setup.threads, &blocks))?;
+        let mut dns = listeners.bind(sockets, lanes(setup.resources.threads, &blocks))?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
         let loops = loop_probes(&blocks, setup.port, &dns.addresses(), &local)?;
         let mut binder = admin::Binder::taking_over(probes);
@@ -200,6 +211,7 @@ impl Program {
             loops,
             follows,
             started: CancellationToken::new(),
+            budget: process::budget(setup.resources.memory),
             dns,
             admin,
             health,
@@ -309,7 +321,7 @@ impl Program {
             () = shutdown.cancelled() => {}
             Some(ended) = watching.join_next() => return Err(ended_by_itself(ended)),
         }
-        let mut dns = tokio::spawn(self.dns.run(stop_dns.clone(), process::connections()));
+        let mut dns = tokio::spawn(self.dns.run(stop_dns.clone(), self.budget));
         drop(self.serving);
         probe(&mut tasks, admin.drain(..), &stops);
         self.started.cancel();

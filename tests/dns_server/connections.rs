@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use headless_dns::corefile;
-use headless_dns::listen::{Bound, Kept};
+use headless_dns::listen::{Bound, Budget, Kept};
 use headless_dns::name::Name;
 use headless_dns::plugin::{Parts, Router, read_blocks};
 use headless_dns::serve::files::Files;
@@ -92,6 +92,31 @@ async fn what_was_asked_before_the_end_is_answered_before_the_end() {
     );
 }
 
+#[tokio::test]
+async fn datagrams_that_have_come_before_the_end_are_answered() {
+    let server = server(WHOAMI).await;
+    let client = udp(server.address).await;
+    socket2::SockRef::from(&client)
+        .set_recv_buffer_size(4 << 20)
+        .unwrap();
+    let all = 0..2000_u16;
+    for id in all.clone() {
+        let question = question(id, "example.com.", RecordType::A);
+        client.send(&question).await.unwrap();
+    }
+    server.stop.cancel();
+    server.task.await.unwrap().unwrap();
+    let mut ids = Vec::new();
+    let mut reply = [0; 512];
+    while let Ok(size) = client.try_recv(&mut reply) {
+        ids.push(Message::from_vec(&reply[..size]).unwrap().metadata.id);
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, all.collect::<Vec<_>>());
+}
+
+const WHOAMI: &str = ".:0 {\n bind 127.0.0.1\n whoami\n}\n";
+
 /// Sockets on which `whoami` answers, with room for so many connections.
 fn whoami(connections: usize) -> SocketAddr {
     let blocks = corefile::parse("Corefile", ". {\n whoami\n}", &Files).unwrap();
@@ -101,7 +126,11 @@ fn whoami(connections: usize) -> SocketAddr {
     let router = Router::new(vec![(Name::root(), chain)], false);
     let mut bound = Bound::taking_over(Kept::default(), 1);
     let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
-    tokio::spawn(bound.run(CancellationToken::new(), connections));
+    let budget = Budget {
+        connections,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    tokio::spawn(bound.run(CancellationToken::new(), budget));
     address
 }
 

@@ -83,7 +83,7 @@ pub(crate) const CLOCKS_AND_SOCKETS: &[&str] = &[
 pub(crate) const ROOMS: &[(&str, &str)] = &[
     (
         "ahash",
-        "crates/cluster/src src/answer src/plugin src/store src/zone",
+        "crates/cluster/src src/answer src/listen src/plugin src/store src/zone",
     ),
     ("annotate_snippets", "src/corefile/error"),
     (

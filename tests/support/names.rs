@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::files::Files;
-use headless_dns::serve::{Ambient, Kept, Program, Setup};
+use headless_dns::serve::{Ambient, Kept, Program, Resources, Setup};
 use headless_dns::zone::Zone;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -54,7 +54,7 @@ pub fn setup(text: &str, api: Ambient) -> Setup<'_> {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api,
-        threads: None,
+        resources: Resources::default(),
         previous: Kept::default(),
     }
 }

@@ -26,6 +26,9 @@ use super::call::failure;
 use super::server::Api;
 use super::status::ApiStatus;
 
+/// How long a client may take for its handshake: client-go's own patience.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -138,12 +141,13 @@ pub(super) async fn serve(door: Door, api: Api) {
 }
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Api) {
-    let stream = match acceptor.accept(stream).await {
-        Ok(stream) => stream,
-        Err(error) => {
+    let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
             debug!(%error, "api handshake failed");
             return;
         }
+        Err(_) => return,
     };
     let known = stream.get_ref().1.peer_certificates().is_some();
     let answer = service_fn(move |request: Request<Incoming>| {

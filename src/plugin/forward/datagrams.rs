@@ -24,7 +24,6 @@ pub(super) const QUESTIONS: u32 = 16;
 /// A socket, whose port the kernel has picked at random.
 pub(super) struct Datagrams {
     socket: UdpSocket,
-    buffer: Vec<u8>,
     asked: u32,
     /// A datagram was sent more than once: another reply to it may come.
     repeated: bool,
@@ -41,7 +40,6 @@ impl Datagrams {
         socket.connect(to).await?;
         Ok(Self {
             socket,
-            buffer: vec![0; MAX_DATAGRAM],
             asked: 0,
             repeated: false,
         })
@@ -66,12 +64,21 @@ impl Datagrams {
     }
 
     /// The reply. Anything else is somebody's guess, or late: the reply may still come.
-    async fn reply(&mut self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+    async fn reply(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
         loop {
-            let size = self.socket.recv(&mut self.buffer).await?;
-            let reply = &self.buffer[..size];
-            match receive(reply, id, &query.question) {
-                Received::Reply => return Ok(reply.to_vec()),
+            self.socket.readable().await?;
+            // Thousands may wait at a time: room is made when there is something to read.
+            let mut reply = Vec::with_capacity(MAX_DATAGRAM);
+            match self.socket.try_recv_buf(&mut reply) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error),
+            }
+            match receive(&reply, id, &query.question) {
+                Received::Reply => {
+                    reply.shrink_to_fit();
+                    return Ok(reply);
+                }
                 Received::Unusable => return Err(wrong()),
                 Received::Other => {}
             }
