@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures::future::BoxFuture;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -202,31 +203,38 @@ impl Connection {
             };
             any = true;
             self.left = self.left.map(|left| left - 1);
-            match answer(&self.router, &packet, Transport::Tcp, self.route).await {
-                Answered::Nothing => {}
-                Answered::Now(reply) => {
-                    if self.add(reply).is_err() {
-                        self.ended = true;
-                    }
-                }
-                Answered::Later(reply) => {
-                    let Ok(slot) = self.limits.wait() else {
-                        self.router.count_shed(Shed::Waiting);
-                        self.add(Messages::One(message::servfail(&packet))).ok();
+            let reply = match answer(&self.router, &packet, Transport::Tcp, self.route).await {
+                Answered::Nothing => continue,
+                Answered::Now(reply) => reply,
+                Answered::Later(reply) => match self.limits.wait() {
+                    Ok(slot) => {
+                        self.wait_for(reply, slot);
                         continue;
-                    };
-                    let replies = self.later.0.clone();
-                    self.waiting += 1;
-                    self.tasks.spawn(async move {
-                        // A client that is gone gets none.
-                        let _gone = replies.send(reply.await).await;
-                        drop(slot);
-                    });
-                }
+                    }
+                    Err(_) => {
+                        self.router.count_shed(Shed::Waiting);
+                        Messages::One(message::servfail(&packet))
+                    }
+                },
+            };
+            if self.add(reply).is_err() {
+                // Nothing more is made for a client that there is no room for.
+                self.left = Some(0);
             }
         }
         self.ended |= self.left == Some(0);
         any
+    }
+
+    /// Waits for a reply beside the others.
+    fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: OwnedSemaphorePermit) {
+        let replies = self.later.0.clone();
+        self.waiting += 1;
+        self.tasks.spawn(async move {
+            // A client that is gone gets none.
+            let _gone = replies.send(reply.await).await;
+            drop(slot);
+        });
     }
 
     /// Puts a reply behind those that are to be written.
