@@ -38,3 +38,11 @@ bench *ARGS:
 # First sync and relist of a large cluster, beside CoreDNS: `just first-sync --coredns PATH`
 first-sync *ARGS:
     cargo bench --bench first_sync -- {{ARGS}}
+
+# Each fuzz target for so many minutes
+fuzz MINUTES:
+    bash fuzz/run $(({{MINUTES}} * 60))
+
+# A soak of half an hour: changes, questions, outages of the API server
+soak:
+    SECONDS=1800 cargo test --release --test soak -- --nocapture
