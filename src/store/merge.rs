@@ -27,6 +27,8 @@ pub(super) struct Merge {
     parts: HashMap<ServiceKey, Parts, RandomState>,
     /// The Service each slice belongs to, to notice when it moves.
     slice_of: HashMap<ObjectKey, ServiceKey, RandomState>,
+    /// Services of which it is known only that they are there, each with the list that said so last.
+    unreadable: HashMap<ServiceKey, Epoch, RandomState>,
 }
 
 /// What an event brings, and what it changes.
@@ -65,11 +67,13 @@ impl Merge {
             scope,
             parts: HashMap::default(),
             slice_of: HashMap::default(),
+            unreadable: HashMap::default(),
         }
     }
 
     pub(super) fn apply_service(&mut self, update: &mut Update<'_>, service: Service) {
         let key = service.key.clone();
+        self.can_be_read(update.zone, &key);
         let service = Arc::new(service);
         let parts = self.parts.entry(key.clone()).or_default();
         let old = parts.service.replace(Kept {
@@ -86,6 +90,7 @@ impl Merge {
     pub(super) fn delete_service(&mut self, update: &mut Update<'_>) {
         let object = &update.object.key;
         let key = ServiceKey::new(object.ns.as_bytes(), object.name.as_bytes());
+        self.can_be_read(update.zone, &key);
         let parts = self.parts.get_mut(&key);
         if let Some(old) = parts.and_then(|parts| parts.service.take()) {
             self.publish(update, &key, Replaced::Service([Some(&old.value), None]));
@@ -146,11 +151,34 @@ impl Merge {
         }
     }
 
-    /// The list that last confirmed a Service.
-    pub(super) fn service_epoch(&mut self, key: &ObjectKey) -> Option<&mut Epoch> {
+    /// A Service is there, and no more can be said of it: what is known of it stays.
+    pub(super) fn confirm_service(&mut self, zone: &Zone, key: &ObjectKey, epoch: Epoch) {
         let key = ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes());
-        let service = self.parts.get_mut(&key)?.service.as_mut()?;
-        Some(&mut service.epoch)
+        let parts = self.parts.get_mut(&key);
+        if let Some(known) = parts.and_then(|parts| parts.service.as_mut()) {
+            known.epoch = epoch;
+            return;
+        }
+        zone.publish_unreadable(self.scope, &key, true);
+        self.unreadable.insert(key, epoch);
+    }
+
+    fn can_be_read(&mut self, zone: &Zone, key: &ServiceKey) {
+        if self.unreadable.remove(key).is_some() {
+            zone.publish_unreadable(self.scope, key, false);
+        }
+    }
+
+    /// Forgets those that a list has not confirmed and that could not be read.
+    pub(super) fn forget_unreadable(&mut self, zone: &Zone, epoch: Epoch) {
+        let scope = self.scope;
+        self.unreadable.retain(|key, last| {
+            let stays = *last == epoch;
+            if !stays {
+                zone.publish_unreadable(scope, key, false);
+            }
+            stays
+        });
     }
 
     /// The list that last confirmed a slice.

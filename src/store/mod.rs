@@ -223,8 +223,11 @@ impl Store {
                 .get_mut(&key.name)
                 .map(|kept| &mut kept.epoch),
             Resource::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
-            Resource::Services => self.services.service_epoch(key),
-            Resource::Imports => self.imports.service_epoch(key),
+            Resource::Services | Resource::Imports => {
+                let (zone, merge) = self.merge(resource.scope());
+                merge.confirm_service(zone, key, epoch);
+                None
+            }
             Resource::Slices => self.services.slice_epoch(key),
             Resource::ImportSlices => self.imports.slice_epoch(key),
         };
@@ -281,6 +284,10 @@ impl Store {
             Resource::Slices => self.services.stale_slices(epoch),
             Resource::ImportSlices => self.imports.stale_slices(epoch),
         };
+        if matches!(resource, Resource::Services | Resource::Imports) {
+            let (zone, merge) = self.merge(resource.scope());
+            merge.forget_unreadable(zone, epoch);
+        }
         for key in stale {
             self.delete(resource, key.into(), changes);
         }

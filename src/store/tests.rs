@@ -193,3 +193,27 @@ fn what_is_confirmed_outlives_a_list_and_what_is_not_goes() {
     assert_eq!(c.a("redis-0.kept"), "10.0.0.1");
     assert_eq!(c.a("gone"), "NXDOMAIN no service gone.default");
 }
+
+#[test]
+fn a_service_that_cannot_be_read_is_not_denied() {
+    let mut c = Cluster::new();
+    c.says("confirm service default/odd");
+    for kind in ["namespaces", "services", "slices"] {
+        c.says(&format!("synced {kind}"));
+    }
+    let unreadable = "SERVFAIL the object of service odd.default cannot be read";
+    assert_eq!(c.a("odd"), unreadable);
+    assert_eq!(c.a("even"), "NXDOMAIN no service even.default");
+    // A list that does not have it any more.
+    c.says("reset services");
+    assert_eq!(c.a("odd"), unreadable);
+    c.says("synced services");
+    assert_eq!(c.a("odd"), "NXDOMAIN no service odd.default");
+    // It can be read again, and then not any more: what was known stays.
+    c.says("confirm service default/odd");
+    c.says("apply service default/odd 10.0.0.1");
+    c.says("confirm service default/odd");
+    assert_eq!(c.a("odd"), "10.0.0.1");
+    c.says("delete service default/odd");
+    assert_eq!(c.a("odd"), "NXDOMAIN no service odd.default");
+}

@@ -80,6 +80,9 @@ impl Zone {
             Scope::Cluster
         };
         let Some(data) = self.service(scope, name.lower_wire(svc, svc + 2)) else {
+            if self.is_unreadable(scope, name.lower_wire(svc, svc + 2)) {
+                return Answer::Unanswerable(Reason::Unreadable);
+            }
             return self.absent(Reason::NoSuchService);
         };
         match Selection::new(asked, data, svc, below) {

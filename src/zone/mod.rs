@@ -18,7 +18,7 @@ mod view;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use dashmap::{DashMap, Entry};
 use foldhash::fast::RandomState;
@@ -53,6 +53,10 @@ pub struct Zone {
     owners_v6: Map<Ipv6Addr, Owners>,
     /// Addresses to the Pods that have them, for `pods verified`.
     pods: Map<IpAddr, Pods>,
+    /// Services that are there and cannot be read: nothing can be said of their names.
+    unreadable: Map<(Scope, ServiceKey), ()>,
+    /// How many those are: mostly none.
+    unreadable_count: AtomicUsize,
     synced: AtomicBool,
     serial: AtomicU32,
 }
@@ -88,6 +92,16 @@ impl Zone {
         self.of(scope)
             .get(key)
             .map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// Whether there is a Service of this key of which no more is known.
+    #[must_use]
+    pub fn is_unreadable(&self, scope: Scope, key: &[u8]) -> bool {
+        if self.unreadable_count.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut all = self.unreadable.iter();
+        all.any(|entry| (entry.key().0, entry.key().1.wire()) == (scope, key))
     }
 
     /// Every Service, in no order.
@@ -149,6 +163,16 @@ impl Zone {
             Some(data) => drop(self.of(scope).insert(key.clone(), data)),
             None => drop(self.of(scope).remove(key)),
         }
+    }
+
+    pub(crate) fn publish_unreadable(&self, scope: Scope, key: &ServiceKey, is: bool) {
+        if is {
+            self.unreadable.insert((scope, key.clone()), ());
+        } else {
+            self.unreadable.remove(&(scope, key.clone()));
+        }
+        let count = self.unreadable.len();
+        self.unreadable_count.store(count, Ordering::Relaxed);
     }
 
     /// Enters an address for a Service; `alone`: a list of that Service only, which its addresses share.
@@ -239,6 +263,9 @@ impl Zone {
         for entry in &self.pods {
             let pods = entry.value();
             lines.push(format!("pod {} {pods:?}", entry.key()));
+        }
+        for entry in &self.unreadable {
+            lines.push(format!("unreadable {:?}", entry.key()));
         }
         lines.sort_unstable();
         lines.push(format!("synced {}", self.synced()));

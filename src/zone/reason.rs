@@ -31,6 +31,8 @@ pub enum Reason {
     OtherType,
     /// The name has no form that a cluster name can have.
     NotAClusterName,
+    /// The Service's object is there and cannot be read.
+    Unreadable,
     /// The external name cannot be a DNS name.
     BadExternalName,
     /// Not all watches have delivered their first list, so the name cannot be decided.
