@@ -1,24 +1,41 @@
 //! Name compression (RFC 1035 section 4.1.4): a name ends in a pointer to where its end stands already.
 //!
 //! Most names end as the question's does, and that is seen without a search. Where other names may be pointed at is kept
-//! by hash: pointers reach 16 KiB, so there are few hundred of them in any message, and going through them is quick.
+//! in a table by hash: pointers reach 16 KiB, so there are some hundred of them at the most.
 
 use smallvec::SmallVec;
 
 use crate::name::{MAX_NAME, Qname};
 
 /// Where the names of a message stand, for names that come after.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Offsets {
-    hashes: Vec<u32>,
+    /// For each remainder of a hash the last place that has it, and one more; 0: there is none.
+    last: [u16; TABLE],
     places: Vec<Place>,
     /// Where to look first: addresses follow the names that they belong to in the same order.
     next: usize,
 }
 
+/// Remainders by which names are told apart.
+const TABLE: usize = 256;
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self {
+            last: [0; TABLE],
+            places: Vec::new(),
+            next: 0,
+        }
+    }
+}
+
 /// Where a name stands.
 #[derive(Clone, Copy, Debug)]
 struct Place {
+    hash: u32,
+    /// The place before this one with the same remainder, as in [`Offsets::last`].
+    before: u16,
     /// Octets from the message's start.
     at: u16,
     /// How many labels it has before it ends as the question does.
@@ -122,8 +139,9 @@ impl Offsets {
 
     /// Forgets all but the first so many.
     pub(super) fn truncate(&mut self, len: usize) {
-        self.hashes.truncate(len);
-        self.places.truncate(len);
+        for place in self.places.drain(len..).rev() {
+            self.last[place.hash as usize % TABLE] = place.before;
+        }
     }
 
     /// Writes a name at the end of `out`, in which the message begins at `start`; how many octets shorter that is than the
@@ -183,12 +201,16 @@ impl Offsets {
         // A name has at most 127 labels (RFC 1035 section 2.3.4).
         let few = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         if let (true, Ok(at)) = (at < REACH, u16::try_from(at)) {
-            self.hashes.push(hash);
+            let last = &mut self.last[hash as usize % TABLE];
             self.places.push(Place {
+                hash,
+                before: *last,
                 at,
                 labels: few(name.labels.len() - i),
                 rest: few(name.rest),
             });
+            // Each stands at another octet below `REACH`.
+            *last = u16::try_from(self.places.len()).unwrap_or_default();
         }
         // A label has at most 63 octets (`Ending::is_name`).
         out.push(u8::try_from(label.len()).unwrap_or_default());
@@ -197,10 +219,15 @@ impl Offsets {
 
     /// Which place these labels stand at, with the question's name from a label on behind them.
     fn find(&self, hash: u32, message: &[u8], name: (&[&[u8]], usize)) -> Option<usize> {
-        let known = self.hashes.iter().enumerate();
-        let mut alike = known.filter(|(_, known)| **known == hash);
-        let found = alike.find(|(i, _)| self.is_at(*i, message, name));
-        found.map(|(i, _)| i)
+        let mut next = self.last[hash as usize % TABLE];
+        while let Some(i) = usize::from(next).checked_sub(1) {
+            let place = &self.places[i];
+            if place.hash == hash && self.is_at(i, message, name) {
+                return Some(i);
+            }
+            next = place.before;
+        }
+        None
     }
 
     /// Whether they stand at this place.
