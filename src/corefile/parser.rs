@@ -399,11 +399,13 @@ impl Parser<'_> {
         Ok(token)
     }
 
-    /// `token` with environment variables filled in: `{$NAME}` and `{%NAME%}`; one that is not set is empty.
+    /// `token` with environment variables filled in: `{$NAME}` and `{%NAME%}`; one that is not set is empty. As in CoreDNS
+    /// one without a name ends the search.
     fn filled(&self, mut token: Token) -> Token {
         for (open, close) in [("{$", "}"), ("{%", "%}")] {
             while let Some(start) = token.text.find(open) {
-                let Some(length) = token.text[start..].find(close) else {
+                let length = token.text[start..].find(close);
+                let Some(length) = length.filter(|length| *length > open.len()) else {
                     break;
                 };
                 let name = &token.text[start + open.len()..start + length];

@@ -147,6 +147,11 @@ fn the_environment_fills_keys_and_arguments() {
         show("{$ZONE}:{%PORT%} {\n forward . {$UP}:{$PORT}\n}", &files),
         [".:1053 { forward . 10.0.0.1:1053 }"]
     );
+    // Without a name there is nothing to fill in.
+    assert_eq!(
+        show(". {\n log {%} {$} {%%} {$}{$UP}\n}", &files),
+        [". { log {%} {$} {%%} {$}{$UP} }"]
+    );
 }
 
 #[test]
