@@ -49,6 +49,9 @@ const MORE_BUSY: Duration = Duration::from_secs(1);
 /// Of full batches one in so many is looked at.
 const SAMPLED: u32 = 8;
 
+/// So many questions have to be looked at before somebody is limited: of fewer, chance makes some client ask too much.
+const ENOUGH: u32 = 256;
+
 /// Clients that are told apart at a time. One that asks for more than a tenth of all is among them for sure.
 const ROOM: usize = 128;
 
@@ -108,7 +111,7 @@ impl Shares {
         let is_behind = now.saturating_sub(self.empty) > STANDING;
         let is_busy = self.full * 2 > self.batches;
         let changed = match (is_behind, is_busy) {
-            (true, _) if waited >= LESS => self.limit(),
+            (true, _) if waited >= LESS && self.looked_at >= ENOUGH => self.limit(),
             (false, true) if waited >= MORE_BUSY => self.allow(5, 4),
             (false, false) if waited >= MORE => self.allow(2, 1),
             (true | false, _) => return None,
@@ -248,7 +251,7 @@ mod tests {
                 shares.sample(Client::V4(1));
             }
             let _filter = shares.decide(now);
-            assert!(now < 2 * STANDING);
+            assert!(now < 3 * STANDING);
         }
         assert_eq!(shares.limited[0].client, FLOODER);
     }
