@@ -3,20 +3,15 @@
 //! What the zone answers is answered here, and so is what no plugin has to wait for; the rest is left to the runtime. A
 //! reply leaves from the address that was asked, also where the socket is bound to every address.
 
-use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use nix::libc;
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
-    sendmmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::MsgFlags;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tokio::runtime::Handle;
@@ -27,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::{Answered, answer};
+use super::datagrams::{BATCH, Headers, MAX_REQUEST, Path, receive, send_all, to_std};
 use super::filter;
 use super::limits::Limits;
 use super::shares::Shares;
@@ -37,20 +33,11 @@ use crate::name::Name;
 use crate::plugin::{Express, Router, Shed};
 use crate::throttle::Throttle;
 
-/// Datagrams that are read and answered at a time.
-const BATCH: usize = 32;
-
-/// The largest request read whole: far above any question with its options.
-const MAX_REQUEST: usize = 4096;
-
 /// What a buffer for replies may hold on to, in octets: as much as nearly every reply takes.
 const KEPT: usize = 4096;
 
 /// How long a lane that is to end answers what had come before.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// How long a lane waits for datagrams before it looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What the lanes of one address share.
 #[derive(Clone)]
@@ -78,45 +65,6 @@ pub(super) struct Lane {
     shares: Shares,
     overload: Throttle,
     start: Instant,
-}
-
-/// Where a datagram came from, and the address it was sent to where the socket is bound to all.
-#[derive(Clone, Copy)]
-struct Path {
-    peer: SockaddrStorage,
-    local: Option<Local>,
-}
-
-#[derive(Clone, Copy)]
-enum Local {
-    V4(libc::in_pktinfo),
-    V6(libc::in6_pktinfo),
-}
-
-impl Local {
-    fn ip(self) -> IpAddr {
-        match self {
-            Self::V4(info) => Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)).into(),
-            Self::V6(info) => IpAddr::from(info.ipi6_addr.s6_addr),
-        }
-    }
-}
-
-/// Readies a socket for a lane: it waits for datagrams, but not for ever, and learns their destinations where it is bound
-/// to every address.
-pub(super) fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
-    socket.set_nonblocking(false)?;
-    socket.set_read_timeout(Some(LOOK))?;
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?;
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
-        }
-        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
-    }
-    Ok(())
 }
 
 /// Ends the lanes where it is dropped.
@@ -337,128 +285,4 @@ impl Lane {
         }
         paths.clear();
     }
-}
-
-/// What the system calls fill in and read: one for each kind of control message.
-struct Headers {
-    received: MultiHeaders<SockaddrStorage>,
-    plain: MultiHeaders<SockaddrStorage>,
-    v4: MultiHeaders<SockaddrStorage>,
-    v6: MultiHeaders<SockaddrStorage>,
-}
-
-impl Headers {
-    fn new() -> Self {
-        let v6 = || Some(nix::cmsg_space!(libc::in6_pktinfo));
-        Self {
-            received: MultiHeaders::preallocate(BATCH, v6()),
-            plain: MultiHeaders::preallocate(BATCH, None),
-            v4: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(libc::in_pktinfo))),
-            v6: MultiHeaders::preallocate(BATCH, v6()),
-        }
-    }
-}
-
-/// Waits for datagrams, and reads those that are there: the size and path of each.
-fn receive(
-    (socket, flags): (&UdpSocket, MsgFlags),
-    headers: &mut Headers,
-    requests: &mut [[u8; MAX_REQUEST]; BATCH],
-    received: &mut Vec<(usize, Path)>,
-) -> nix::Result<()> {
-    let mut slices = requests
-        .each_mut()
-        .map(|request| [IoSliceMut::new(request)]);
-    let messages = recvmmsg(
-        socket.as_raw_fd(),
-        &mut headers.received,
-        slices.iter_mut(),
-        flags,
-        None,
-    )?;
-    for message in messages {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "a foreign enum: nothing else was asked for"
-        )]
-        let local = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local::V4(info)),
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(info)),
-            _ => None,
-        });
-        if let Some(peer) = message.address {
-            received.push((message.bytes, Path { peer, local }));
-        }
-    }
-    Ok(())
-}
-
-/// Sends replies; those in a row that leave from one address in one system call. One that cannot be sent is lost.
-fn send_all(socket: &UdpSocket, headers: &mut Headers, replies: &[Vec<u8>], paths: &[Path]) {
-    let mut start = 0;
-    while start < paths.len() {
-        let from = paths[start].local;
-        let ip = |local: Option<Local>| local.map(Local::ip);
-        let alike = paths[start..].iter();
-        let alike = alike.take_while(|path| ip(path.local) == ip(from));
-        let end = start + alike.count();
-        match send_from(
-            socket,
-            headers,
-            from,
-            &replies[start..end],
-            &paths[start..end],
-        ) {
-            Ok(sent) => start += sent.max(1),
-            Err(error) => {
-                debug!(%error, "send failed");
-                start += 1;
-            }
-        }
-    }
-}
-
-/// How many were sent.
-fn send_from(
-    socket: &UdpSocket,
-    headers: &mut Headers,
-    from: Option<Local>,
-    replies: &[Vec<u8>],
-    paths: &[Path],
-) -> nix::Result<usize> {
-    let mut slices = [[IoSlice::new(&[])]; BATCH];
-    let mut peers = [None; BATCH];
-    let count = replies.len().min(BATCH);
-    for (i, (reply, path)) in replies.iter().zip(paths).take(BATCH).enumerate() {
-        (slices[i], peers[i]) = ([IoSlice::new(reply)], Some(path.peer));
-    }
-    let (slices, peers) = (&slices[..count], &peers[..count]);
-    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-    match from {
-        None => sendmmsg(fd, &mut headers.plain, slices, peers, [], flags).map(Iterator::count),
-        Some(Local::V4(info)) => {
-            // Index 0: the route decides the interface, as for any packet from this address.
-            let info = libc::in_pktinfo {
-                ipi_ifindex: 0,
-                ..info
-            };
-            let control = [ControlMessage::Ipv4PacketInfo(&info)];
-            sendmmsg(fd, &mut headers.v4, slices, peers, control, flags).map(Iterator::count)
-        }
-        Some(Local::V6(info)) => {
-            let control = [ControlMessage::Ipv6PacketInfo(&info)];
-            sendmmsg(fd, &mut headers.v6, slices, peers, control, flags).map(Iterator::count)
-        }
-    }
-}
-
-fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|a| SocketAddr::V4((*a).into()));
-    v4.or_else(|| {
-        address
-            .as_sockaddr_in6()
-            .map(|a| SocketAddr::V6((*a).into()))
-    })
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod certificate;
+mod datagrams;
 mod encrypted;
 mod filter;
 mod lane;
@@ -213,7 +214,7 @@ impl Bound {
         for lane in 0..self.lanes {
             let socket = self.socket(bound, (Type::DGRAM, lane), true);
             let socket = socket.map_err(error(bound, "udp"))?;
-            lane::prepare(&socket, bound).map_err(error(bound, "udp"))?;
+            datagrams::prepare(&socket, bound).map_err(error(bound, "udp"))?;
             udp.push(socket.into());
         }
         let listener = Listener {
