@@ -236,3 +236,41 @@ fn step(present: Option<&Value>, seen: &Seen, lease: &Lease, now: Timestamp) -> 
     new["spec"] = spec;
     Step::Replace(new)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_of_transitions_stays_what_the_api_server_takes() {
+        let lease = Lease {
+            ns: "default".into(),
+            name: "l".into(),
+            identity: "us".into(),
+        };
+        let taken = |transitions: Value| {
+            let present = json!({"spec": {"holderIdentity": "", "leaseTransitions": transitions}});
+            let step = step(
+                Some(&present),
+                &Seen::default(),
+                &lease,
+                Timestamp::UNIX_EPOCH,
+            );
+            let Step::Replace(new) = step else {
+                panic!("{step:?}");
+            };
+            new["spec"]["leaseTransitions"].clone()
+        };
+        let all = [
+            5.into(),
+            i32::MAX.into(),
+            i64::MAX.into(),
+            (-9).into(),
+            "x".into(),
+        ];
+        assert_eq!(
+            all.map(taken),
+            [6, i32::MAX, i32::MAX, 0, 1].map(Value::from)
+        );
+    }
+}
