@@ -18,11 +18,15 @@ type Pointers = SmallVec<[Pointer; 1]>;
 impl Zone {
     /// PTR and everything else at the reverse name of `ip`.
     pub(super) fn reverse_answer(&self, asked: &Asked<'_>, ip: IpAddr) -> Answer {
-        let names = match asked.primary() {
-            Some(_) => self.names_of(asked.view(), ip),
-            None => Pointers::new(),
-        };
-        self.pointers(asked, ip, names)
+        let view = asked.view();
+        if asked.primary().is_none() {
+            return self.pointers(asked, ip, Pointers::new());
+        }
+        // An address may have thousands of names: whether there is one is enough for any other type.
+        if asked.qtype != RecordType::PTR && self.has_name(view, ip) {
+            return no_data(Reason::OtherType);
+        }
+        self.pointers(asked, ip, self.names_of(view, ip))
     }
 
     /// The names of an address, or why there are none.
@@ -36,37 +40,51 @@ impl Zone {
         Answer::Found(Found::Pointers(names))
     }
 
+    /// Hands over the Services that have the address and that the stanza shows, until `take` says that this is enough.
+    fn owning(&self, view: &View, ip: IpAddr, take: impl FnMut(Arc<ServiceData>) -> bool) -> bool {
+        let owners = self.owners(ip);
+        let owners = owners.iter().flat_map(|keys| keys.iter());
+        let shown = owners.filter(|key| self.exposed(view, key.ns()));
+        let mut services = shown.filter_map(|key| self.service(Scope::Cluster, key.wire()));
+        services.any(take)
+    }
+
+    /// Whether the address has a name.
+    fn has_name(&self, view: &View, ip: IpAddr) -> bool {
+        self.owning(view, ip, |data| {
+            answers(view, &data, ip) || endpoint_names(&data, ip).next().is_some()
+        })
+    }
+
     /// One Service's name for a cluster address, else the name of every endpoint at this address.
     fn names_of(&self, view: &View, ip: IpAddr) -> Pointers {
-        let services: SmallVec<[Arc<ServiceData>; 1]> = self
-            .owners(ip)
-            .iter()
-            .flat_map(|keys| keys.iter())
-            .filter(|key| self.exposed(view, key.ns()))
-            .filter_map(|key| self.service(Scope::Cluster, key.wire()))
-            .collect();
-        let answers = |data: &&Arc<ServiceData>| {
-            let cluster_ip =
-                matches!(&data.service().kind, Kind::ClusterIp(ips) if ips.contains(&ip));
-            cluster_ip && (!view.ignore_empty_service || data.ready() > 0)
-        };
-        if let Some(data) = services.iter().find(answers) {
+        let mut services: SmallVec<[Arc<ServiceData>; 1]> = SmallVec::new();
+        self.owning(view, ip, |data| {
+            services.push(data);
+            false
+        });
+        if let Some(data) = services.iter().find(|data| answers(view, data, ip)) {
             return Pointers::from_elem(Pointer::to(data), 1);
         }
-        let mut names: Pointers = services
-            .iter()
-            .filter(|data| !matches!(data.service().kind, Kind::ExternalName(_)))
-            .flat_map(|data| endpoint_names(data, ip))
-            .collect();
+        let each = services.iter().flat_map(|data| endpoint_names(data, ip));
+        let mut names: Pointers = each.collect();
         names.sort_unstable();
         names.dedup();
         names
     }
 }
 
+/// Whether the Service has the address for a cluster address that it answers to.
+fn answers(view: &View, data: &ServiceData, ip: IpAddr) -> bool {
+    let cluster_ip = matches!(&data.service().kind, Kind::ClusterIp(ips) if ips.contains(&ip));
+    cluster_ip && (!view.ignore_empty_service || data.ready() > 0)
+}
+
 /// The names of the ready endpoints of a Service at an address.
 fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Pointer> {
-    data.at(ip)
+    let endpoints = data.at(ip);
+    endpoints
+        .filter(|_| !matches!(data.service().kind, Kind::ExternalName(_)))
         .filter(|(_, endpoint)| endpoint.ready)
         .map(|(_, endpoint)| endpoint.name())
         // A label with a dot would be read as two.

@@ -66,8 +66,9 @@ impl Datagrams {
     /// The reply. Anything else is somebody's guess, or late: the reply may still come.
     async fn reply(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
         loop {
-            self.socket.readable().await?;
-            // Thousands may wait at a time: room is made when there is something to read.
+            // Thousands may wait at a time: room is made when there is something to read. To look at it tells of errors too,
+            // which make a socket not readable.
+            self.socket.peek(&mut [0]).await?;
             let mut reply = Vec::with_capacity(MAX_DATAGRAM);
             match self.socket.try_recv_buf(&mut reply) {
                 Ok(_) => {}

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::{TcpListener, UdpSocket};
 
+use super::datagrams::Datagrams;
 use super::*;
 use crate::fake_upstream::{self, Over};
-use crate::message::question::{Edns, RecordType, Route, Transport};
+use crate::message::question::{Edns, Question, RecordType, Route, Transport};
 use crate::message::record;
 use crate::message::reply::Composed;
 use crate::message::{Screened, encode, screen};
@@ -401,4 +402,18 @@ fn wrong_forwards_are_refused() {
     ] {
         assert_eq!(error(text), problem, "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_port_that_is_closed_is_told_at_once() {
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let closed = free.local_addr().unwrap();
+    drop(free);
+    let mut datagrams = Datagrams::connect(closed, None).await.unwrap();
+    let name = crate::name::absolute("a.test.").unwrap();
+    let query = Query::plain(Question::new(name, RecordType::A), closed);
+    let error = datagrams.ask(&query, 7).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    // One that had to be asked again is not.
+    assert!(datagrams.is_reusable());
 }
