@@ -103,11 +103,8 @@ struct Flow {
 
 impl Flow {
     fn new(server: &Server) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(server.address).unwrap();
-        socket.set_nonblocking(true).unwrap();
         Self {
-            socket,
+            socket: server.connect(),
             waiting: 0,
             since: Instant::now(),
             out: Vec::new(),

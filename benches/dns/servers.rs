@@ -257,6 +257,14 @@ impl Server {
         })
     }
 
+    /// A socket that asks it, and does not wait.
+    pub(crate) fn connect(&self) -> UdpSocket {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(self.address).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket
+    }
+
     /// Its memory, what is shared counted in parts (PSS, proc_pid_smaps(5)), in MB.
     pub(crate) fn memory(&self) -> f64 {
         let each = tree(self.child.id()).into_iter().map(|pid| {

@@ -84,15 +84,12 @@ impl Set {
         let frames = Frames::serve(&world);
         let server = Server::ours("ours", binary, KUBEADM, &frames.kubeconfig);
         load::wait_for(&server, &world);
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.connect(server.address).unwrap();
-        socket.set_nonblocking(true).unwrap();
         Self {
             question: pod_question(&world, 0),
             world,
             frames,
+            socket: server.connect(),
             _server: server,
-            socket,
         }
     }
 

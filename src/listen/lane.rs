@@ -181,12 +181,12 @@ impl Lane {
                     if !matches!(error, nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) {
                         debug!(%error, "receive failed");
                     }
-                    self.share(&[]);
+                    self.share(Instant::now(), &[]);
                     continue;
                 }
             }
             let begin = Instant::now();
-            self.share(&received);
+            self.share(begin, &received);
             for ((size, path), request) in received.iter().zip(&*requests) {
                 self.answer(&request[..(*size).min(MAX_REQUEST)], *path, &mut replies);
             }
@@ -196,8 +196,8 @@ impl Lane {
     }
 
     /// Sees to it that no client takes what others need.
-    fn share(&mut self, received: &[(usize, Path)]) {
-        let now = self.start.elapsed();
+    fn share(&mut self, now: Instant, received: &[(usize, Path)]) {
+        let now = now.duration_since(self.start);
         if self.shares.saw(now, received.len() == BATCH) {
             let clients = received.iter().filter_map(|(_, path)| to_std(&path.peer));
             clients.for_each(|client| self.shares.sample(client.ip().into()));

@@ -340,14 +340,6 @@ impl Selection {
         mut take: impl FnMut(Value<'a>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         match self.source {
-            // Whole sets, which most questions are about, need not be looked at endpoint by endpoint.
-            Source::Endpoints if self.below == Below::Itself && !self.data.has_names() => {
-                let mut slices = self.data.slices().iter();
-                slices.try_for_each(|slice| {
-                    let mut ready = slice.ready_endpoints();
-                    ready.try_for_each(|endpoint| take(endpoint.into()))
-                })
-            }
             Source::Endpoints | Source::ClustersetEndpoints | Source::AnyTopology => {
                 self.each_endpoint(name, |_, endpoint| take(endpoint.into()))
             }
