@@ -4,10 +4,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use headless_cluster::Cluster;
 use headless_dns::message::question::RecordType;
+use headless_dns::metrics::Metrics;
 use headless_dns::watch::{Options, Watches};
 use serde_json::{Value, json};
 use support::api::{Asked, FakeApi, Fate};
@@ -130,4 +132,35 @@ async fn bytes_that_are_not_utf_8_in_json_cost_no_other_object() {
     watches.synced().await;
     assert_eq!(address(&watches, "h.good"), "10.9.0.1");
     assert_eq!(logs.lines(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_is_counted_and_the_names_it_may_have_are_not_denied() {
+    let slice =
+        json!({"metadata": {"labels": {"kubernetes.io/service-name": "good"}}, "endpoints": 5});
+    let cluster = Cluster::holding(&[
+        object("Namespace", "default", &json!({})),
+        object("Service", "good", &json!({"spec": {"clusterIP": "None"}})),
+        object("EndpointSlice", "good", &json!({})),
+        object("EndpointSlice", "bad", &slice),
+    ]);
+    let api = FakeApi::ruled(&cluster, |_| Fate::Serve);
+    let metrics = Arc::new(Metrics::default());
+    let options = Options {
+        metrics: Some(Arc::clone(&metrics)),
+        ..Options::default()
+    };
+    let watches = Watches::start(&api.client(), &options);
+    watches.synced().await;
+    assert_eq!(address(&watches, "h.good"), "10.9.0.1");
+    let unreadable = "SERVFAIL an object of service good.default cannot be read";
+    assert_eq!(address(&watches, "other.good"), unreadable);
+    let text = metrics.text();
+    let counted = text
+        .lines()
+        .filter(|line| line.starts_with("headless_dns_unreadable"));
+    assert_eq!(
+        Vec::from_iter(counted),
+        ["headless_dns_unreadable_objects_total{kind=\"slices\"} 1"]
+    );
 }

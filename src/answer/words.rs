@@ -82,7 +82,7 @@ impl Words<'_, '_> {
             Reason::NoEndpoints => self.service(f, "", " has no endpoints"),
             Reason::NoExternalAddress => self.service(f, "", " has no external address"),
             Reason::OtherType => f.write_str("no records of this type"),
-            Reason::Unreadable => self.service(f, "the object of service ", " cannot be read"),
+            Reason::Unreadable => self.service(f, "an object of service ", " cannot be read"),
             Reason::NotAClusterName => f.write_str("not a name that the cluster can have"),
             Reason::BadExternalName => {
                 self.service(f, "the external name of ", " is not a DNS name")

@@ -18,7 +18,7 @@ pub(super) enum Readable<K> {
 /// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unreadable {
-    /// Name, namespace and `resourceVersion`, as far as they can be read themselves.
+    /// Name, namespace, `resourceVersion` and labels, as far as they can be read themselves.
     pub metadata: ObjectMeta,
     /// The field that cannot be read, such as `spec.ports[0].port`.
     pub field: String,
@@ -35,7 +35,7 @@ impl Unreadable {
     pub fn to_json(&self) -> Vec<u8> {
         let (problem, field) = (Value::from(&*self.problem), Value::from(&*self.field));
         let meta = serde_json::json!({
-            "name": self.metadata.name, "namespace": self.metadata.namespace, "resourceVersion": self.metadata.resource_version,
+            "name": self.metadata.name, "namespace": self.metadata.namespace, "resourceVersion": self.metadata.resource_version, "labels": self.metadata.labels,
         });
         format!(r#"{MARK}{problem},"field":{field},"metadata":{meta}}}"#).into_bytes()
     }
@@ -49,11 +49,16 @@ impl Unreadable {
         let head = serde_json::from_str::<Head>(text).ok();
         let meta = head.map_or(Value::Null, |head| head.metadata);
         let text = |field: &str| meta[field].as_str().map(str::to_owned);
+        let label =
+            |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        let labels = meta["labels"].as_object();
+        let labels = labels.map(|labels| labels.iter().filter_map(label).collect());
         Self {
             metadata: ObjectMeta {
                 name: text("name"),
                 namespace: text("namespace"),
                 resource_version: text("resourceVersion"),
+                labels,
                 ..ObjectMeta::default()
             },
             field: field.into(),
@@ -177,6 +182,7 @@ mod tests {
                 name: Some("web".into()),
                 namespace: Some("ns".into()),
                 resource_version: Some("7".into()),
+                labels: Some([("app".into(), "web".into())].into()),
                 ..ObjectMeta::default()
             },
             field: "spec.externalName".into(),

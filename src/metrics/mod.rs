@@ -44,6 +44,8 @@ pub struct Metrics {
     pub reload: Reload,
     /// What there was no room for: what.
     pub shed: IntCounterVec,
+    /// Objects that came and could not be read: the kind of object, in the plural.
+    pub unreadable: IntCounterVec,
 }
 
 /// Queries and replies.
@@ -218,6 +220,11 @@ impl Metrics {
                 "headless_dns_shed_total",
                 "What there was no room for, by what it was.",
                 &["what"],
+            )?,
+            unreadable: make.counters(
+                "headless_dns_unreadable_objects_total",
+                "Objects of the API server that came and could not be read.",
+                &["kind"],
             )?,
             registry: make.0,
         })

@@ -35,6 +35,7 @@ pub(super) async fn chain(
     };
     if let Some(spec) = &block.kubernetes {
         let mut options = options(spec);
+        options.metrics = Some(Arc::clone(metrics));
         options.reading.pod_labels = block.links.iter().any(|(name, _)| *name == "metadata");
         let client = client(spec, api, Some(counting(metrics)));
         let client = client.await.map_err(|error| {
@@ -117,5 +118,6 @@ pub(super) fn options(spec: &Stanza) -> watch::Options {
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,
         multicluster: !spec.view.multicluster.is_empty(),
+        metrics: None,
     }
 }

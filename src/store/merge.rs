@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ahash::{AHashSet, RandomState};
 
 use super::change::{Change, ServiceChange, What};
+use super::unreadable::Unreadable;
 use super::{Epoch, Kept, Object, ObjectKey, Resource};
 use crate::endpoint::{Kind, Service, Slice};
 use crate::name::ServiceKey;
@@ -27,8 +28,8 @@ pub(super) struct Merge {
     parts: HashMap<ServiceKey, Parts, RandomState>,
     /// The Service each slice belongs to, to notice when it moves.
     slice_of: HashMap<ObjectKey, ServiceKey, RandomState>,
-    /// Services of which it is known only that they are there, each with the list that said so last.
-    unreadable: HashMap<ServiceKey, Epoch, RandomState>,
+    /// What is there and was never read.
+    pub(super) unreadable: Unreadable,
 }
 
 /// What an event brings, and what it changes.
@@ -67,13 +68,28 @@ impl Merge {
             scope,
             parts: HashMap::default(),
             slice_of: HashMap::default(),
-            unreadable: HashMap::default(),
+            unreadable: Unreadable::new(scope),
+        }
+    }
+
+    fn service_resource(&self) -> Resource {
+        match self.scope {
+            Scope::Cluster => Resource::Services,
+            Scope::ClusterSet => Resource::Imports,
+        }
+    }
+
+    fn slice_resource(&self) -> Resource {
+        match self.scope {
+            Scope::Cluster => Resource::Slices,
+            Scope::ClusterSet => Resource::ImportSlices,
         }
     }
 
     pub(super) fn apply_service(&mut self, update: &mut Update<'_>, service: Service) {
         let key = service.key.clone();
-        self.can_be_read(update.zone, &key);
+        self.unreadable
+            .remove(update.zone, self.service_resource(), &update.object.key);
         let service = Arc::new(service);
         let parts = self.parts.entry(key.clone()).or_default();
         let old = parts.service.replace(Kept {
@@ -90,7 +106,8 @@ impl Merge {
     pub(super) fn delete_service(&mut self, update: &mut Update<'_>) {
         let object = &update.object.key;
         let key = ServiceKey::new(object.ns.as_bytes(), object.name.as_bytes());
-        self.can_be_read(update.zone, &key);
+        self.unreadable
+            .remove(update.zone, self.service_resource(), object);
         let parts = self.parts.get_mut(&key);
         if let Some(old) = parts.and_then(|parts| parts.service.take()) {
             self.publish(update, &key, Replaced::Service([Some(&old.value), None]));
@@ -104,6 +121,8 @@ impl Merge {
         slice: Slice,
     ) {
         let key = &update.object.key;
+        self.unreadable
+            .remove(update.zone, self.slice_resource(), key);
         let known = self.slice_of.get(key);
         if known.is_some_and(|old| Some(old) != of.as_ref()) {
             self.delete_slice(update);
@@ -136,6 +155,8 @@ impl Merge {
 
     pub(super) fn delete_slice(&mut self, update: &mut Update<'_>) {
         let key = &update.object.key;
+        self.unreadable
+            .remove(update.zone, self.slice_resource(), key);
         let Some(of) = self.slice_of.remove(key) else {
             return;
         };
@@ -151,34 +172,11 @@ impl Merge {
         }
     }
 
-    /// A Service is there, and no more can be said of it: what is known of it stays.
-    pub(super) fn confirm_service(&mut self, zone: &Zone, key: &ObjectKey, epoch: Epoch) {
+    /// The list that last confirmed a Service.
+    pub(super) fn service_epoch(&mut self, key: &ObjectKey) -> Option<&mut Epoch> {
         let key = ServiceKey::new(key.ns.as_bytes(), key.name.as_bytes());
-        let parts = self.parts.get_mut(&key);
-        if let Some(known) = parts.and_then(|parts| parts.service.as_mut()) {
-            known.epoch = epoch;
-            return;
-        }
-        zone.publish_unreadable(self.scope, &key, true);
-        self.unreadable.insert(key, epoch);
-    }
-
-    fn can_be_read(&mut self, zone: &Zone, key: &ServiceKey) {
-        if self.unreadable.remove(key).is_some() {
-            zone.publish_unreadable(self.scope, key, false);
-        }
-    }
-
-    /// Forgets those that a list has not confirmed and that could not be read.
-    pub(super) fn forget_unreadable(&mut self, zone: &Zone, epoch: Epoch) {
-        let scope = self.scope;
-        self.unreadable.retain(|key, last| {
-            let stays = *last == epoch;
-            if !stays {
-                zone.publish_unreadable(scope, key, false);
-            }
-            stays
-        });
+        let known = self.parts.get_mut(&key)?.service.as_mut()?;
+        Some(&mut known.epoch)
     }
 
     /// The list that last confirmed a slice.
@@ -252,7 +250,7 @@ impl Merge {
             self.parts.remove(key);
         }
         update.changes.push(Change {
-            resource: replaced.resource(self.scope),
+            resource: replaced.resource(self),
             object: update.object.clone(),
             what: What::Service(ServiceChange {
                 scope: self.scope,
@@ -281,12 +279,10 @@ impl Replaced<'_> {
         }
     }
 
-    fn resource(&self, scope: Scope) -> Resource {
-        match (self, scope) {
-            (Self::Service(_), Scope::Cluster) => Resource::Services,
-            (Self::Service(_), Scope::ClusterSet) => Resource::Imports,
-            (Self::Slice(_), Scope::Cluster) => Resource::Slices,
-            (Self::Slice(_), Scope::ClusterSet) => Resource::ImportSlices,
+    fn resource(&self, merge: &Merge) -> Resource {
+        match self {
+            Self::Service(_) => merge.service_resource(),
+            Self::Slice(_) => merge.slice_resource(),
         }
     }
 }

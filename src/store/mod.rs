@@ -5,6 +5,7 @@
 
 mod change;
 mod merge;
+mod unreadable;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -110,8 +111,11 @@ impl Fact {
 pub enum Event {
     /// The object is there, and is this.
     Apply(Object, Fact),
-    /// The object is still there, and says nothing new: a Pod on its way out, or what cannot be read.
+    /// The object is still there, and says nothing new: a Pod on its way out.
     Confirm(Resource, ObjectKey),
+    /// The object is there and cannot be read: what it said last stays true. The Service is the one whose names are then
+    /// not all known, where it said nothing before.
+    Unreadable(Resource, ObjectKey, Option<ServiceKey>),
     /// The object is gone.
     Delete(Resource, Object),
     /// A full list begins.
@@ -166,7 +170,8 @@ impl Store {
         let mut changes = Vec::new();
         match event {
             Event::Apply(object, fact) => self.apply(object, fact, &mut changes),
-            Event::Confirm(resource, key) => self.confirm(resource, &key),
+            Event::Confirm(resource, key) => drop(self.confirm(resource, &key)),
+            Event::Unreadable(resource, key, of) => self.unreadable(resource, key, of),
             Event::Delete(resource, object) => self.delete(resource, object, &mut changes),
             Event::Reset(resource) => *self.epochs.entry(resource).or_default() += 1,
             Event::Synced(resource) => self.finish(resource, &mut changes),
@@ -206,6 +211,14 @@ impl Store {
         }
     }
 
+    fn unreadable(&mut self, resource: Resource, key: ObjectKey, of: Option<ServiceKey>) {
+        if let (false, Some(of)) = (self.confirm(resource, &key), of) {
+            let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+            let (zone, merge) = self.merge(resource.scope());
+            merge.unreadable.insert(zone, (resource, key), (of, epoch));
+        }
+    }
+
     fn merge(&mut self, scope: Scope) -> (&Zone, &mut Merge) {
         let merge = match scope {
             Scope::Cluster => &mut self.services,
@@ -214,8 +227,8 @@ impl Store {
         (&self.zone, merge)
     }
 
-    /// Keeps what is known of an object beyond the end of the present list.
-    fn confirm(&mut self, resource: Resource, key: &ObjectKey) {
+    /// Keeps what is known of an object beyond the end of the present list; whether anything is.
+    fn confirm(&mut self, resource: Resource, key: &ObjectKey) -> bool {
         let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
         let known = match resource {
             Resource::Namespaces => self
@@ -223,17 +236,12 @@ impl Store {
                 .get_mut(&key.name)
                 .map(|kept| &mut kept.epoch),
             Resource::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
-            Resource::Services | Resource::Imports => {
-                let (zone, merge) = self.merge(resource.scope());
-                merge.confirm_service(zone, key, epoch);
-                None
-            }
+            Resource::Services => self.services.service_epoch(key),
+            Resource::Imports => self.imports.service_epoch(key),
             Resource::Slices => self.services.slice_epoch(key),
             Resource::ImportSlices => self.imports.slice_epoch(key),
         };
-        if let Some(known) = known {
-            *known = epoch;
-        }
+        known.map(|known| *known = epoch).is_some()
     }
 
     fn delete(&mut self, resource: Resource, object: Object, changes: &mut Vec<Change>) {
@@ -284,10 +292,8 @@ impl Store {
             Resource::Slices => self.services.stale_slices(epoch),
             Resource::ImportSlices => self.imports.stale_slices(epoch),
         };
-        if matches!(resource, Resource::Services | Resource::Imports) {
-            let (zone, merge) = self.merge(resource.scope());
-            merge.forget_unreadable(zone, epoch);
-        }
+        let (zone, merge) = self.merge(resource.scope());
+        merge.unreadable.finish(zone, resource, epoch);
         for key in stale {
             self.delete(resource, key.into(), changes);
         }

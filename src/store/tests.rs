@@ -27,6 +27,13 @@ impl Cluster {
         self.store.handle(100, build::event(line).unwrap())
     }
 
+    /// Every watch has delivered its first list.
+    fn synced(&mut self) {
+        for kind in ["namespaces", "services", "slices"] {
+            self.says(&format!("synced {kind}"));
+        }
+    }
+
     /// The addresses of a name in `default`, or the code and why.
     fn a(&self, name: &str) -> String {
         let qname = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
@@ -197,11 +204,9 @@ fn what_is_confirmed_outlives_a_list_and_what_is_not_goes() {
 #[test]
 fn a_service_that_cannot_be_read_is_not_denied() {
     let mut c = Cluster::new();
-    c.says("confirm service default/odd");
-    for kind in ["namespaces", "services", "slices"] {
-        c.says(&format!("synced {kind}"));
-    }
-    let unreadable = "SERVFAIL the object of service odd.default cannot be read";
+    c.says("unreadable service default/odd of odd");
+    c.synced();
+    let unreadable = "SERVFAIL an object of service odd.default cannot be read";
     assert_eq!(c.a("odd"), unreadable);
     assert_eq!(c.a("even"), "NXDOMAIN no service even.default");
     // A list that does not have it any more.
@@ -210,10 +215,35 @@ fn a_service_that_cannot_be_read_is_not_denied() {
     c.says("synced services");
     assert_eq!(c.a("odd"), "NXDOMAIN no service odd.default");
     // It can be read again, and then not any more: what was known stays.
-    c.says("confirm service default/odd");
+    c.says("unreadable service default/odd of odd");
     c.says("apply service default/odd 10.0.0.1");
-    c.says("confirm service default/odd");
+    c.says("unreadable service default/odd of odd");
     assert_eq!(c.a("odd"), "10.0.0.1");
     c.says("delete service default/odd");
     assert_eq!(c.a("odd"), "NXDOMAIN no service odd.default");
+}
+
+#[test]
+fn names_that_a_slice_may_hold_that_cannot_be_read_are_not_denied() {
+    let mut c = Cluster::new();
+    c.synced();
+    c.says("apply service default/web headless");
+    c.says("apply slice default/web-a of web web-0=10.0.0.1");
+    c.says("unreadable slice default/web-b of web");
+    c.says("unreadable slice default/web-c of web");
+    let unreadable = "SERVFAIL an object of service web.default cannot be read";
+    assert_eq!(c.a("web"), "10.0.0.1");
+    assert_eq!(c.a("web-0.web"), "10.0.0.1");
+    assert_eq!(c.a("web-1.web"), unreadable);
+    assert_eq!(c.a("web-0.other"), "NXDOMAIN no service other.default");
+    // One of the two can be read now, and a list does not have the other.
+    c.says("apply slice default/web-b of web web-1=10.0.0.2");
+    assert_eq!(c.a("web-1.web"), "10.0.0.2");
+    assert_eq!(c.a("web-2.web"), unreadable);
+    c.says("reset slices");
+    c.says("confirm slice default/web-a");
+    c.says("unreadable slice default/web-b of web");
+    c.says("synced slices");
+    assert_eq!(c.a("web-1.web"), "10.0.0.2");
+    assert_eq!(c.a("web-2.web"), "NXDOMAIN no such endpoint of web.default");
 }

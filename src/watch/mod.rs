@@ -17,6 +17,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::api::Connection;
+use crate::metrics::Metrics;
 use crate::store::{Change, Event, Resource, Store};
 use crate::zone::Zone;
 use headless_objects::selector::Selector;
@@ -43,6 +44,8 @@ pub struct Options {
     pub pods: bool,
     /// ServiceImports and their slices are watched.
     pub multicluster: bool,
+    /// Where what cannot be read is counted.
+    pub metrics: Option<Arc<Metrics>>,
 }
 
 impl Options {
@@ -91,6 +94,7 @@ impl Watches {
                 resource,
                 reading: options.reading,
                 events: events.clone(),
+                metrics: options.metrics.clone(),
                 connection: Arc::clone(&connection),
             };
             let config = config(resource, options);

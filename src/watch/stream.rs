@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tracing::{error, warn};
 
-use super::wire::{Reading, Wire, key_of, object_of};
+use super::wire::{Reading, Wire, key_of, object_of, service_of};
 use crate::api::{self, Connection, watching};
+use crate::metrics::Metrics;
 use crate::store::{Event, Fact, Resource};
 
 /// Where a watch's events go.
@@ -22,6 +23,7 @@ pub(super) struct Feed {
     pub(super) resource: Resource,
     pub(super) reading: Reading,
     pub(super) events: mpsc::Sender<Event>,
+    pub(super) metrics: Option<Arc<Metrics>>,
     pub(super) connection: Arc<Connection<Resource>>,
 }
 
@@ -93,22 +95,29 @@ fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Eve
         api::Event::Unreadable(meta) if resource == Resource::Namespaces => {
             Event::Apply(object_of(&meta), Fact::Namespace)
         }
-        // What it said last stays true.
-        api::Event::Unreadable(meta) => Event::Confirm(resource, key_of(&meta)),
+        api::Event::Unreadable(meta) => unreadable(feed, &meta),
         api::Event::Apply(object) => {
             let seen = object_of(object.meta());
             // A panic costs this object.
             let fact = catch_unwind(AssertUnwindSafe(|| {
                 object.fact(resource.scope(), feed.reading)
             }));
-            let fact = fact.unwrap_or_else(|_| {
-                error!(?resource, ns = %seen.key.ns, name = %seen.key.name, "panicked while reading an object, which is left out");
-                None
-            });
             match fact {
-                Some(fact) => Event::Apply(seen, fact),
-                None => Event::Confirm(resource, seen.key),
+                Ok(Some(fact)) => Event::Apply(seen, fact),
+                Ok(None) => Event::Confirm(resource, seen.key),
+                Err(_) => {
+                    error!(?resource, ns = %seen.key.ns, name = %seen.key.name, "panicked while reading an object, which is left out");
+                    unreadable(feed, object.meta())
+                }
             }
         }
     }
+}
+
+fn unreadable(feed: &Feed, meta: &ObjectMeta) -> Event {
+    if let Some(metrics) = &feed.metrics {
+        let kind = format!("{:?}", feed.resource).to_lowercase();
+        metrics.unreadable.with_label_values(&[&kind]).inc();
+    }
+    Event::Unreadable(feed.resource, key_of(meta), service_of(feed.resource, meta))
 }

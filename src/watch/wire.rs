@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::lenient::{Text, empty, list, one_of};
 use crate::endpoint::{self, Address, External, Kind, Port, Slice};
 use crate::name::{MAX_LABEL, ServiceKey};
-use crate::store::{Fact, Object, ObjectKey};
+use crate::store::{Fact, Object, ObjectKey, Resource};
 use crate::zone::Scope;
 
 /// How objects are read: what a stanza's options change in the facts.
@@ -300,6 +300,31 @@ pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
     }
 }
 
+/// The Service that an object is, or is a slice of.
+pub(super) fn service_of(resource: Resource, meta: &ObjectMeta) -> Option<ServiceKey> {
+    match resource {
+        Resource::Namespaces | Resource::Pods => None,
+        Resource::Services | Resource::Imports => {
+            let key = key_of(meta);
+            Some(service_key(&key.ns, &key.name))
+        }
+        Resource::Slices | Resource::ImportSlices => owner(resource.scope(), meta),
+    }
+}
+
+/// The Service of a slice.
+fn owner(scope: Scope, meta: &ObjectMeta) -> Option<ServiceKey> {
+    let name = match scope {
+        Scope::Cluster => label(meta, SERVICE_NAME)?,
+        Scope::ClusterSet => label(meta, IMPORT_NAME)?,
+    };
+    Some(service_key(&key_of(meta).ns, name))
+}
+
+fn label<'m>(meta: &'m ObjectMeta, name: &str) -> Option<&'m str> {
+    meta.labels.as_ref()?.get(name).map(String::as_str)
+}
+
 impl Wire for Namespace {
     fn fact(&self, _: Scope, _: Reading) -> Option<Fact> {
         Some(Fact::Namespace)
@@ -356,18 +381,7 @@ impl Wire for ServiceImport {
 
 impl Wire for EndpointSlice {
     fn fact(&self, scope: Scope, reading: Reading) -> Option<Fact> {
-        let owner_label = match scope {
-            Scope::Cluster => SERVICE_NAME,
-            Scope::ClusterSet => IMPORT_NAME,
-        };
-        let key = key_of(&self.metadata);
-        let label = |name: &str| {
-            self.metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(name))
-        };
-        let of = label(owner_label).map(|name| service_key(&key.ns, name));
+        let of = owner(scope, &self.metadata);
         let endpoints: Vec<_> = self
             .endpoints
             .iter()
@@ -375,7 +389,7 @@ impl Wire for EndpointSlice {
             .collect();
         let endpoints: Vec<_> = endpoints.iter().map(OwnedEndpoint::borrow).collect();
         let ports = ports(&self.ports, true);
-        let cluster = label(SOURCE_CLUSTER).map_or("", |c| c);
+        let cluster = label(&self.metadata, SOURCE_CLUSTER).unwrap_or_default();
         let slice = Slice::new(cluster, ports, &endpoints);
         Some(Fact::Slice(scope, of, slice))
     }

@@ -105,11 +105,12 @@ impl Zone {
     }
 
     fn external_service(&self, asked: &Asked<'_>, svc: usize, below: Below) -> Answer {
-        let name = asked.name;
-        let Some(data) = self.service(Scope::Cluster, name.lower_wire(svc, svc + 2)) else {
-            return self.absent(Reason::NoSuchService);
+        let key = asked.name.lower_wire(svc, svc + 2);
+        let selection = match self.service(Scope::Cluster, key) {
+            None => Err(Reason::NoSuchService),
+            Some(data) => Selection::new(asked, data, svc, below),
         };
-        match (Selection::new(asked, data, svc, below), asked.qtype) {
+        let answer = match (selection, asked.qtype) {
             (Err(reason), _) => self.absent(reason),
             (Ok(selection), RecordType::A | RecordType::AAAA) if selection.may_have_aliases() => {
                 unfollowed(asked, &selection)
@@ -118,7 +119,8 @@ impl Zone {
                 found(asked, selection)
             }
             (Ok(_), _) => no_data(Reason::OtherType),
-        }
+        };
+        self.unless_unreadable(Scope::Cluster, key, answer)
     }
 
     fn external_reverse(&self, asked: &Asked<'_>) -> Answer {

@@ -79,17 +79,25 @@ impl Zone {
         } else {
             Scope::Cluster
         };
-        let Some(data) = self.service(scope, name.lower_wire(svc, svc + 2)) else {
-            if self.is_unreadable(scope, name.lower_wire(svc, svc + 2)) {
-                return Answer::Unanswerable(Reason::Unreadable);
-            }
-            return self.absent(Reason::NoSuchService);
+        let key = name.lower_wire(svc, svc + 2);
+        let answer = match self.service(scope, key) {
+            None => self.absent(Reason::NoSuchService),
+            Some(data) => match Selection::new(asked, data, svc, below) {
+                Err(reason) => self.absent(reason),
+                Ok(selection) if selection.is_empty() => no_data(Reason::EmptyNonTerminal),
+                Ok(selection) => self.selected(asked, selection, chain),
+            },
         };
-        match Selection::new(asked, data, svc, below) {
-            Err(reason) => self.absent(reason),
-            Ok(selection) if selection.is_empty() => no_data(Reason::EmptyNonTerminal),
-            Ok(selection) => self.selected(asked, selection, chain),
+        self.unless_unreadable(scope, key, answer)
+    }
+
+    /// The answer, unless it denies a name of a Service of which not all could be read.
+    pub(super) fn unless_unreadable(&self, scope: Scope, key: &[u8], answer: Answer) -> Answer {
+        let denies = matches!(answer, Answer::Denied(Denied { exists: false, .. }));
+        if denies && self.is_unreadable(scope, key) {
+            return Answer::Unanswerable(Reason::Unreadable);
         }
+        answer
     }
 
     /// Of what a name selects, what has the type asked for.

@@ -53,8 +53,9 @@ pub struct Zone {
     owners_v6: Map<Ipv6Addr, Owners>,
     /// Addresses to the Pods that have them, for `pods verified`.
     pods: Map<IpAddr, Pods>,
-    /// Services that are there and cannot be read: nothing can be said of their names.
-    unreadable: Map<(Scope, ServiceKey), ()>,
+    /// Services of which an object is there that cannot be read: none of their names can be denied.
+    unreadable: Map<ServiceKey, ()>,
+    unreadable_imports: Map<ServiceKey, ()>,
     /// How many those are: mostly none.
     unreadable_count: AtomicUsize,
     synced: AtomicBool,
@@ -94,14 +95,11 @@ impl Zone {
             .map(|entry| Arc::clone(entry.value()))
     }
 
-    /// Whether there is a Service of this key of which no more is known.
+    /// Whether there is an object of the Service of this key that cannot be read.
     #[must_use]
     pub fn is_unreadable(&self, scope: Scope, key: &[u8]) -> bool {
-        if self.unreadable_count.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
-        let mut all = self.unreadable.iter();
-        all.any(|entry| (entry.key().0, entry.key().1.wire()) == (scope, key))
+        self.unreadable_count.load(Ordering::Relaxed) > 0
+            && self.unreadable(scope).contains_key(key)
     }
 
     /// Every Service, in no order.
@@ -133,6 +131,13 @@ impl Zone {
     #[must_use]
     pub fn has_namespace(&self, ns: &[u8]) -> bool {
         self.namespaces.contains_key(ns)
+    }
+
+    fn unreadable(&self, scope: Scope) -> &Map<ServiceKey, ()> {
+        match scope {
+            Scope::ClusterSet => &self.unreadable_imports,
+            Scope::Cluster => &self.unreadable,
+        }
     }
 
     fn of(&self, scope: Scope) -> &Map<ServiceKey, Arc<ServiceData>> {
@@ -167,11 +172,11 @@ impl Zone {
 
     pub(crate) fn publish_unreadable(&self, scope: Scope, key: &ServiceKey, is: bool) {
         if is {
-            self.unreadable.insert((scope, key.clone()), ());
+            self.unreadable(scope).insert(key.clone(), ());
         } else {
-            self.unreadable.remove(&(scope, key.clone()));
+            self.unreadable(scope).remove(key);
         }
-        let count = self.unreadable.len();
+        let count = self.unreadable.len() + self.unreadable_imports.len();
         self.unreadable_count.store(count, Ordering::Relaxed);
     }
 

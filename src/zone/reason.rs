@@ -31,7 +31,7 @@ pub enum Reason {
     OtherType,
     /// The name has no form that a cluster name can have.
     NotAClusterName,
-    /// The Service's object is there and cannot be read.
+    /// The Service's object, or a slice of it, is there and cannot be read.
     Unreadable,
     /// The external name cannot be a DNS name.
     BadExternalName,

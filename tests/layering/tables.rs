@@ -44,7 +44,7 @@ pub(crate) const MODULES: &[Module] = &[
         "answer apiserver corefile message metrics name throttle zone",
     ),
     row(2, "listen", "answer message name plugin throttle"),
-    row(2, "watch", "api endpoint name store zone"),
+    row(2, "watch", "api endpoint metrics name store zone"),
     row(3, "output", ""),
     row(3, "logging", "output"),
     row(3, "process", "listen"),

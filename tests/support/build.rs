@@ -9,6 +9,7 @@
 //! apply pod NS/NAME ADDRESS[,ADDRESS]
 //! delete KIND KEY                     KIND as above
 //! confirm KIND KEY                    the object is still there, and says nothing new
+//! unreadable KIND KEY of SERVICE      the object is there and cannot be read
 //! reset KINDs                         a full list begins
 //! synced KINDs                        it is complete
 //! ```
@@ -65,6 +66,13 @@ pub fn event(line: &str) -> Result<Event, String> {
             return Ok(Event::Delete(resource(kind)?, key(name).into()));
         }
         ["confirm", kind, name] => return Ok(Event::Confirm(resource(kind)?, key(name))),
+        ["unreadable", kind, name, "of", of] => {
+            return Ok(Event::Unreadable(
+                resource(kind)?,
+                key(name),
+                Some(sibling(name, of)),
+            ));
+        }
         ["reset", kinds] => return Ok(Event::Reset(plural(kinds)?)),
         ["synced", kinds] => return Ok(Event::Synced(plural(kinds)?)),
         _ => return Err(format!("no such step: {line}")),

@@ -3,6 +3,8 @@
 //!
 //! Texts are slices of the message they came in.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use prost::Message;
 use serde::{Serialize, Serializer};
@@ -83,10 +85,13 @@ impl Namespace {
     pub(super) fn identity(&self) -> kube::api::ObjectMeta {
         let meta = self.metadata.clone().unwrap_or_default();
         let text = |bytes: &Bytes| (!bytes.is_empty()).then(|| as_str(bytes).to_owned());
+        let label = |pair: &Pair| Some((text(&pair.key)?, text(&pair.value)?));
+        let labels: BTreeMap<_, _> = meta.labels.iter().filter_map(label).collect();
         kube::api::ObjectMeta {
             name: text(&meta.name),
             namespace: text(&meta.namespace),
             resource_version: text(&meta.resource_version),
+            labels: (!labels.is_empty()).then_some(labels),
             ..kube::api::ObjectMeta::default()
         }
     }
