@@ -308,3 +308,32 @@ async fn another_server_at_the_same_address_is_noticed_though_its_version_fits()
     // Nothing was denied meanwhile.
     assert_eq!(said, ["10.0.0.1", "10.0.0.8"]);
 }
+
+/// As behind a proxy that stalls: what is open says nothing any more.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_falls_silent_is_noticed_within_15_seconds() {
+    let world = World::start(|_| Fate::Serve);
+    world.watches.synced().await;
+    world.api.stall();
+    world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
+    let late = world.wait_for("10.0.0.2").await;
+    assert!(SOON < late && late < Duration::from_secs(15), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_never_answered_is_begun_again_within_15_seconds() {
+    let world = World::start(|_| Fate::Serve);
+    world.watches.synced().await;
+    let mut left = 3;
+    world.api.rule(move |request| {
+        if !request.is_watch() || left == 0 {
+            return Fate::Serve;
+        }
+        left -= 1;
+        Fate::Never
+    });
+    world.api.break_open();
+    world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
+    let late = world.wait_for("10.0.0.2").await;
+    assert!(SOON < late && late < Duration::from_secs(15), "{late:?}");
+}

@@ -4,6 +4,7 @@ mod backoff;
 mod connection;
 mod doubt;
 mod explain;
+mod http;
 mod kubeconfig;
 mod pace;
 mod readable;
@@ -68,8 +69,8 @@ pub enum ApiError {
 /// How long a connection may take to come about, before it counts as refused.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server that owes an answer may be silent; longer than a watch lasts, which the server ends.
-const SILENCE: Duration = Duration::from_secs(35);
+/// How long a connection with requests on it may be silent; longer than a watch lasts, which the server ends.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// A request that has been answered, or has failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ async fn connect_once(server: &ApiServer) -> Result<Made, ApiError> {
     };
     trim_token_file(&mut config)?;
     if let Some(token) = &config.auth_info.token
-        && http::HeaderValue::from_str(token.expose_secret()).is_err()
+        && ::http::HeaderValue::from_str(token.expose_secret()).is_err()
     {
         return Err(ApiError::Token);
     }
@@ -140,7 +141,7 @@ async fn connect_once(server: &ApiServer) -> Result<Made, ApiError> {
     }
     let host = config.cluster_url.authority().map_or("", |it| it.as_str());
     let host = host.into();
-    let client = Client::try_from(config).map_err(ApiError::Client)?;
+    let client = http::client(config).map_err(ApiError::Client)?;
     Ok(Made { client, host })
 }
 

@@ -1,6 +1,7 @@
 //! The client of one watch: it asks at a pace, on connections that nobody uses again, passes on UTF-8 only, and tells where
 //! a connection was lost.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -14,7 +15,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use kube::Client;
 use kube::client::Body;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::doubt::Losses;
 use super::pace::Pace;
@@ -32,6 +33,9 @@ const PAGES_AT_ONCE: u32 = 2000;
 
 /// A server's clock and ours may differ by so much over a watch.
 const EARLY: Duration = Duration::from_secs(2);
+
+/// So long after its time a watch has not ended, but died.
+const LATE: Duration = Duration::from_secs(3);
 
 /// A client for the watch of one kind.
 pub(super) fn watch_client(client: Client, losses: Losses) -> Client {
@@ -62,6 +66,11 @@ struct Paces {
     pages: Pace,
 }
 
+fn silent() -> kube::Error {
+    let silent = io::Error::new(io::ErrorKind::TimedOut, "the server has fallen silent");
+    kube::Error::Service(silent.into())
+}
+
 /// Whether this asks for a further page of a list.
 fn is_page(request: &Request<Body>) -> bool {
     let query = request.uri().query().unwrap_or_default();
@@ -78,7 +87,7 @@ fn ends(request: &Request<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// A body that tells where it ends before its time, or breaks.
+/// A body that tells where it ends before its time, or breaks; one that has not ended in time is broken.
 fn until_end(
     body: Body,
     until: Option<Instant>,
@@ -87,7 +96,11 @@ fn until_end(
     let frames = futures::stream::try_unfold(body, move |mut body| {
         let losses = losses.clone();
         async move {
-            let next = body.frame().await.transpose();
+            let next = match until {
+                Some(until) => timeout_at(until + LATE, body.frame()).await,
+                None => Ok(body.frame().await),
+            };
+            let next = next.unwrap_or_else(|_| Some(Err(silent()))).transpose();
             let early = until.is_some_and(|until| Instant::now() + EARLY < until);
             match &next {
                 Ok(Some(_)) => {}
@@ -118,7 +131,7 @@ impl WatchClient {
     ) -> Result<Response<Mended<kube::Error>>, kube::Error> {
         let is_page = is_page(&request);
         if !is_page {
-            // Where a proxy stalls, connections that were kept are dead, and each would cost a time-out of its own.
+            // Over HTTP/1.1 connections that were kept are dead where a proxy stalls, and each would cost a time-out.
             let close = HeaderValue::from_static("close");
             request.headers_mut().insert(header::CONNECTION, close);
         }
@@ -127,7 +140,13 @@ impl WatchClient {
             tokio::time::sleep(wait).await;
         }
         let until = ends(&request).map(|lasts| Instant::now() + lasts);
-        let sent = self.client.send(request).await;
+        let sent = self.client.send(request);
+        let sent = match until {
+            Some(until) => timeout_at(until + LATE, sent)
+                .await
+                .unwrap_or_else(|_| Err(silent())),
+            None => sent.await,
+        };
         if sent.is_err() {
             self.losses.tell();
         }

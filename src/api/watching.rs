@@ -20,8 +20,8 @@ use super::watch_client::watch_client;
 use super::{explain, explain_status};
 
 /// How long the server may leave a watch open, in seconds. A watch that died in silence, as behind a proxy that stalls,
-/// is noticed five seconds after this; bookmarks would tell later, as a real API server sends one a minute.
-const WATCH_TIMEOUT: u32 = 30;
+/// is noticed soon after this; bookmarks would tell later, as a real API server sends one a minute.
+const WATCH_TIMEOUT: u32 = 10;
 
 /// How many unreadable objects are logged by name; of further ones only that there are more.
 const TOLD: usize = 1000;

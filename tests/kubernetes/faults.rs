@@ -16,6 +16,7 @@ use headless_dns::zone::Zone;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use http::{Method, Request};
+use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -361,9 +362,14 @@ async fn stalled(programs: Programs) {
         &[metric, "resource=\"endpointslices\"", "verb=\"WATCH\""],
     )
     .await;
+    // A connection that all watches share, on which PING finds what stalls.
+    let request = Request::get("/version").body(Body::empty()).unwrap();
+    let version = client.send(request).await.unwrap().version();
+    assert_eq!(version, http::Version::HTTP_2);
     world.proxy.stall();
     world.change().await;
-    world.caught_up().await;
+    let late = world.caught_up().await;
+    assert!(late < Duration::from_secs(15), "{late:?}");
     world.end().await;
 }
 

@@ -118,7 +118,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("http_body", "crates/cluster/src src/api src/watch"),
     ("http_body_util", "crates/cluster/src src/api src/watch"),
     ("hyper", "crates/cluster/src src/admin/http"),
-    ("hyper_util", "crates/cluster/src/listen src/admin/http"),
+    ("hyper_rustls", "src/api/http"),
+    ("hyper_timeout", "src/api/http"),
+    (
+        "hyper_util",
+        "crates/cluster/src/listen src/admin/http src/api/http",
+    ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",

@@ -118,6 +118,8 @@ struct State {
     release: Arc<Notify>,
     /// Replies that are under way break off when this is cancelled.
     broken: CancellationToken,
+    /// Nothing more comes of them when this is cancelled.
+    stalled: CancellationToken,
 }
 
 /// The API server.
@@ -151,6 +153,7 @@ impl FakeApi {
             calls: BTreeMap::new(),
             release: Arc::default(),
             broken: CancellationToken::new(),
+            stalled: CancellationToken::new(),
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -204,6 +207,12 @@ impl FakeApi {
         std::mem::replace(&mut self.lock().broken, new).cancel();
     }
 
+    /// Of replies that are under way nothing more comes.
+    pub fn stall(&self) {
+        let new = CancellationToken::new();
+        std::mem::replace(&mut self.lock().stalled, new).cancel();
+    }
+
     /// How many requests there were of each verb and resource since the last call: `POST pods`, `WATCH pods`.
     pub fn calls(&self) -> BTreeMap<String, usize> {
         std::mem::take(&mut self.lock().calls)
@@ -236,19 +245,19 @@ impl tower::Service<Request<Body>> for FakeApi {
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let asked = Asked::of(&request);
-        let (behind, fate, release, broken) = {
+        let (behind, fate, release, ends) = {
             let mut state = self.lock();
             *state.calls.entry(asked.describe()).or_default() += 1;
             let fate = (state.rule)(&asked);
-            let (release, broken) = (Arc::clone(&state.release), state.broken.clone());
-            (state.behind.clone(), fate, release, broken)
+            let ends = [state.broken.clone(), state.stalled.clone()];
+            (state.behind.clone(), fate, Arc::clone(&state.release), ends)
         };
         async move {
             let lost = |kind: io::ErrorKind| Err(io::Error::from(kind).into());
             match fate {
                 Fate::Serve => {
                     let served = behind.serve(request).await?;
-                    Ok(served.map(|body| until(body, broken)))
+                    Ok(served.map(|body| until(body, ends)))
                 }
                 Fate::ServeJson => {
                     let json = HeaderValue::from_static("application/json");
@@ -300,12 +309,14 @@ where
     body.map_err(Into::into).boxed_unsync()
 }
 
-/// The body, up to the moment the connection breaks.
-fn until(body: Reply, broken: CancellationToken) -> Reply {
-    let frames = futures::stream::unfold((body, broken), |(mut body, broken)| async move {
+/// The body, up to the moment the connection breaks or stalls.
+fn until(body: Reply, ends: [CancellationToken; 2]) -> Reply {
+    let frames = futures::stream::unfold((body, ends), |(mut body, ends)| async move {
+        let [broken, stalled] = &ends;
         tokio::select! {
-            frame = body.frame() => frame.map(|frame| (frame, (body, broken))),
+            frame = body.frame() => frame.map(|frame| (frame, (body, ends))),
             () = broken.cancelled() => None,
+            () = stalled.cancelled() => std::future::pending().await,
         }
     });
     StreamBody::new(frames).boxed_unsync()

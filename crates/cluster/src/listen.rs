@@ -160,6 +160,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Api) {
         }
     });
     let ended = Builder::new(TokioExecutor::new())
+        .http1_only()
         .serve_connection(TokioIo::new(stream), answer)
         .await;
     if let Err(error) = ended {
