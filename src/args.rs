@@ -13,8 +13,7 @@ use crate::output::{self, Lines};
 use crate::process;
 
 /// What is logged by default. Kube's own lines repeat at every try what is logged once here.
-const DEFAULT_LOG: &str =
-    "info,kube_client=off,kube_runtime=off,hickory_server=warn,hyper=warn,tower=warn";
+const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off,hyper=warn,tower=warn";
 
 /// A name that follows each Pod: DNS from Kubernetes state.
 #[derive(Debug, Parser)]

@@ -42,6 +42,12 @@ pub enum Messages {
     Many(Vec<Vec<u8>>),
 }
 
+impl From<Vec<u8>> for Messages {
+    fn from(message: Vec<u8>) -> Self {
+        Self::One(message)
+    }
+}
+
 /// What is needed to write a message, and can be used for the next one.
 #[derive(Debug, Default)]
 pub struct Pens {
@@ -223,6 +229,15 @@ impl Messages {
         match self {
             Self::One(message) => message,
             Self::Many(messages) => messages.into_iter().next().unwrap_or_default(),
+        }
+    }
+
+    /// The only message; `None` where there are several.
+    #[must_use]
+    pub fn into_only(self) -> Option<Vec<u8>> {
+        match self {
+            Self::One(message) => Some(message),
+            Self::Many(messages) => <[_; 1]>::try_from(messages).ok().map(|[only]| only),
         }
     }
 

@@ -5,12 +5,22 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use super::limits::Limits;
 use crate::answer::Messages;
 use crate::message::question::{Route, Transport};
 use crate::message::{self, Screened, screen};
 use crate::plugin::Router;
+
+/// What is behind the sockets of one address.
+#[derive(Clone)]
+pub(super) struct Behind {
+    pub(super) router: Arc<Router>,
+    pub(super) limits: Limits,
+    pub(super) tasks: TaskTracker,
+}
 
 /// What becomes of a packet.
 pub(super) enum Answered {

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::answer::{Answered, answer};
+use super::answer::{Answered, Behind, answer};
 use super::datagrams::{BATCH, Headers, MAX_REQUEST, Path, receive, send_all, to_std};
 use super::filter;
 use super::limits::Limits;
@@ -38,14 +38,6 @@ const KEPT: usize = 4096;
 
 /// How long a lane that is to end answers what had come before.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// What the lanes of one address share.
-#[derive(Clone)]
-pub(super) struct Lanes {
-    pub(super) router: Arc<Router>,
-    pub(super) limits: Limits,
-    pub(super) tasks: TaskTracker,
-}
 
 /// A socket, and what is behind it.
 pub(super) struct Lane {
@@ -77,12 +69,12 @@ impl Drop for Stop {
 }
 
 /// Answers datagrams on each socket until `shutdown`. Ends before where a lane ends or breaks.
-pub(super) async fn serve(sockets: Vec<UdpSocket>, lanes: Lanes, shutdown: CancellationToken) {
+pub(super) async fn serve(sockets: Vec<UdpSocket>, behind: Behind, shutdown: CancellationToken) {
     let stop = Stop(Arc::default());
     let (running, mut ended) = mpsc::channel::<()>(1);
     for socket in sockets {
         let (running, told) = (running.clone(), Arc::clone(&stop.0));
-        let lane = match Lane::new(socket, lanes.clone()) {
+        let lane = match Lane::new(socket, behind.clone()) {
             Ok(lane) => lane,
             Err(error) => {
                 warn!(%error, "a socket cannot be served");
@@ -118,12 +110,12 @@ struct Replies {
 
 impl Lane {
     /// A lane on this socket, within a runtime.
-    pub(super) fn new(socket: UdpSocket, lanes: Lanes) -> io::Result<Self> {
-        let Lanes {
+    pub(super) fn new(socket: UdpSocket, behind: Behind) -> io::Result<Self> {
+        let Behind {
             router,
             limits,
             tasks,
-        } = lanes;
+        } = behind;
         let address = socket.local_addr()?;
         Ok(Self {
             address,

@@ -24,9 +24,9 @@ const MOST: u64 = 100_000;
 /// Every client may have so many.
 const OF_EACH: usize = 8;
 
-/// What replies that clients have not taken yet are counted in, in octets, and how much of them there may be: two replies
-/// of any size, and no more than helps anybody.
-pub(super) const UNIT: usize = 64 << 10;
+/// What replies that clients have not taken yet are counted in, in octets, and how much of them there may be: some of any
+/// size, and no more than helps anybody.
+const UNIT: usize = 1 << 10;
 const LEAST_UNTAKEN: u64 = 4 << 20;
 const MOST_UNTAKEN: u64 = 64 << 20;
 
@@ -40,7 +40,7 @@ const MOST_WAITING: u64 = 10_000;
 /// What all sockets together may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Connections over TCP.
+    /// Connections over TCP; an encrypted one counts for four.
     pub connections: usize,
     /// Octets of replies that clients do not take.
     pub untaken: usize,
@@ -79,18 +79,26 @@ struct Shared {
 
 #[derive(Default)]
 struct Table {
+    /// What they count for.
     open: usize,
-    /// How many each client has.
+    /// The same for each client.
     clients: HashMap<Client, usize, RandomState>,
     /// Connections that wait for a question, by the order in which they began to.
-    idle: BTreeMap<u64, (Client, CancellationToken)>,
+    idle: BTreeMap<u64, Idle>,
     next: u64,
 }
 
-/// A connection that counts as one until this is dropped.
+struct Idle {
+    client: Client,
+    cost: usize,
+    leave: CancellationToken,
+}
+
+/// A connection that counts until this is dropped.
 pub(super) struct Slot {
     limits: Limits,
     client: Client,
+    cost: usize,
     /// Its place among the idle ones.
     idle: Option<u64>,
     /// Cancelled where another is to have the place.
@@ -107,26 +115,23 @@ impl Limits {
         }))
     }
 
-    /// A place for a new connection, where there is one, or where an idle one can go: one of the same client, where that
-    /// has half of all.
-    pub(super) fn admit(&self, address: IpAddr) -> Option<Slot> {
+    /// A place for a new connection that counts for so many, where there is one, or where idle ones can go: those of the
+    /// same client, where that has half of all.
+    pub(super) fn admit(&self, address: IpAddr, cost: usize) -> Option<Slot> {
         let client = Client::from(address);
         let mut table = self.lock();
         let own = table.clients.get(&client).copied().unwrap_or_default();
-        let has_half = own >= (self.0.most / 2).max(OF_EACH);
-        if has_half || table.open >= self.0.most {
-            let mut idle = table.idle.iter();
-            let longest = idle.find(|(_, (of, _))| !has_half || *of == client);
-            let longest = longest.map(|(at, _)| *at)?;
-            let (_, leaves) = table.idle.remove(&longest)?;
-            leaves.cancel();
+        let has_half = own + cost > (self.0.most / 2).max(OF_EACH);
+        if has_half || table.open + cost > self.0.most {
+            table.make_room(cost, has_half.then_some(client))?;
         }
-        table.open += 1;
-        *table.clients.entry(client).or_default() += 1;
+        table.open += cost;
+        *table.clients.entry(client).or_default() += cost;
         drop(table);
         Some(Slot {
             limits: self.clone(),
             client,
+            cost,
             idle: None,
             leave: CancellationToken::new(),
         })
@@ -148,13 +153,46 @@ impl Limits {
     }
 }
 
+impl Table {
+    /// Has those go that are idle longest, of one client or of all, until there is so much room; nothing where there are not
+    /// enough.
+    fn make_room(&mut self, wanted: usize, of: Option<Client>) -> Option<()> {
+        let (mut leaving, mut freed) = (Vec::new(), 0);
+        let fits = |idle: &Idle| of.is_none_or(|client| idle.client == client);
+        for (at, idle) in self.idle.iter().filter(|(_, idle)| fits(idle)) {
+            if freed >= wanted {
+                break;
+            }
+            leaving.push(*at);
+            freed += idle.cost;
+        }
+        if freed < wanted {
+            return None;
+        }
+        for at in leaving {
+            if let Some(idle) = self.idle.remove(&at) {
+                idle.leave.cancel();
+            }
+        }
+        Some(())
+    }
+}
+
 impl Slot {
     /// Waits for a question: from here on the place may be given to another.
     pub(super) fn rest(&mut self) {
+        if self.idle.is_some() {
+            return;
+        }
         let mut table = self.limits.lock();
         let at = table.next;
         table.next += 1;
-        table.idle.insert(at, (self.client, self.leave.clone()));
+        let idle = Idle {
+            client: self.client,
+            cost: self.cost,
+            leave: self.leave.clone(),
+        };
+        table.idle.insert(at, idle);
         self.idle = Some(at);
     }
 
@@ -175,9 +213,9 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.work();
         let mut table = self.limits.lock();
-        table.open -= 1;
+        table.open -= self.cost;
         if let Some(count) = table.clients.get_mut(&self.client) {
-            *count -= 1;
+            *count -= self.cost;
             if *count == 0 {
                 table.clients.remove(&self.client);
             }
@@ -204,7 +242,7 @@ mod tests {
 
     /// A connection of client `n`.
     fn admit(limits: &Limits, n: u8) -> Option<Slot> {
-        limits.admit(IpAddr::from([10, 0, 0, n]))
+        limits.admit(IpAddr::from([10, 0, 0, n]), 1)
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //!
 //! Bind everything first, then serve; one shutdown signal ends it, after the queries at hand are answered.
 
+mod accept;
 mod answer;
 mod certificate;
 mod datagrams;
 mod encrypted;
 mod filter;
+mod handler;
+mod https;
 mod lane;
 mod limits;
 mod shares;
@@ -23,9 +26,12 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use answer::Behind;
 pub use answer::respond;
 pub use certificate::{CertificateError, certificate, log_keys, no_certificate};
 pub use encrypted::Inside;
+use encrypted::Tls;
+pub use handler::Handler;
 pub use limits::Budget;
 
 use crate::plugin::Router;
@@ -67,12 +73,19 @@ struct Listener {
     tcp: tokio::net::TcpListener,
 }
 
+/// The socket of an encrypted transport.
+struct Encrypted {
+    address: SocketAddr,
+    listener: tokio::net::TcpListener,
+    tls: Tls,
+}
+
 /// Sockets that are bound and not served yet.
 pub struct Bound {
     /// How many threads answer datagrams at each address.
     lanes: usize,
     listeners: Vec<(Listener, Arc<Router>)>,
-    encrypted: Vec<(encrypted::Encrypted, Arc<Router>)>,
+    encrypted: Vec<(Encrypted, Arc<Router>)>,
     /// Of the server that this one takes over from.
     previous: Kept,
     /// These sockets, for a server that takes over from this one.
@@ -267,11 +280,10 @@ impl Bound {
             .unwrap_or(address);
         let listener = tokio::net::TcpListener::from_std(socket.into()).map_err(error)?;
         self.encrypted.push((
-            encrypted::Encrypted {
+            Encrypted {
                 address: bound,
                 listener,
-                inside,
-                tls,
+                tls: Tls::new(inside, tls),
             },
             router,
         ));
@@ -305,23 +317,22 @@ impl Bound {
         let tasks = TaskTracker::new();
         let mut servers = Servers::default();
         let limits = limits::Limits::new(budget);
+        let behind = |router| Behind {
+            router,
+            limits: limits.clone(),
+            tasks: tasks.clone(),
+        };
         for (listener, router) in self.listeners {
-            let at = listener.address;
-            let (work, stop) = (tasks.clone(), shutdown.clone());
-            let lanes = lane::Lanes {
-                router: Arc::clone(&router),
-                limits: limits.clone(),
-                tasks: work,
-            };
-            let udp = lane::serve(listener.udp, lanes, stop);
+            let (at, behind) = (listener.address, behind(router));
+            let udp = lane::serve(listener.udp, behind.clone(), shutdown.clone());
             servers.add(format!("{at} (udp)"), udp);
-            let (work, stop) = (tasks.clone(), shutdown.clone());
-            let tcp = tcp::serve(listener.tcp, router, limits.clone(), work, stop);
+            let tcp = accept::serve(listener.tcp, None, behind, shutdown.clone());
             servers.add(format!("{at} (tcp)"), tcp);
         }
         for (socket, router) in self.encrypted {
             let at = format!("{} (tls)", socket.address);
-            let server = encrypted::serve(socket, router, shutdown.clone());
+            let (tls, stop) = (Some(socket.tls), shutdown.clone());
+            let server = accept::serve(socket.listener, tls, behind(router), stop);
             servers.add(at, server);
         }
         servers.until(&shutdown).await?;

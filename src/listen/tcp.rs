@@ -1,107 +1,50 @@
-//! Connections (RFC 7766): the questions that are there are answered together, each that waits for somebody as soon as it
-//! can be.
+//! Connections (RFC 7766), plain or inside TLS (RFC 7858): the questions that are there are answered together, each that
+//! waits for somebody as soon as it can be.
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures::future::BoxFuture;
-use socket2::SockRef;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use tracing::{debug, warn};
 
-use super::answer::{Answered, answer};
-use super::limits::{Limits, Slot, UNIT};
+use super::answer::{Answered, Behind, answer};
+use super::limits::Slot;
 use crate::answer::Messages;
 use crate::message;
 use crate::message::question::{Route, Transport};
-use crate::plugin::{Router, Shed};
-use crate::throttle::Throttle;
+use crate::plugin::Shed;
 
 /// How long a connection may be silent: CoreDNS's.
-const IDLE: Duration = Duration::from_secs(10);
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
-/// How long a client may take to accept [`UNIT`] of its replies before it is given up.
-const WRITE: Duration = Duration::from_secs(5);
+/// How long a client may take to accept [`PART`] of its replies before it is given up.
+pub(super) const WRITE: Duration = Duration::from_secs(5);
+const PART: usize = 64 << 10;
 
 /// Queries of one connection that may wait for upstreams; the next is read when one of them is answered.
 const MAX_WAITING: usize = 128;
 
-/// What is read at a time, in octets: some hundred questions.
+/// Room for what comes first, in octets, which each idle connection has, and for more where more comes: some hundred
+/// questions.
+const FIRST: usize = 256;
 const READ: usize = 16 << 10;
 
 /// Replies are written when there are so many octets of them, or no question is left.
-const FLUSH: usize = UNIT;
-
-/// What the kernel may keep of replies that a client does not take, in octets (it doubles the number): it would let that
-/// grow to some megabytes for each.
-const SEND_BUFFER: usize = 2 * UNIT;
-
-/// How long to wait where no connection can be accepted (no file left, mostly).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const FLUSH: usize = PART;
 
 /// How long a new connection has for its question after the shutdown signal.
 const FIRST_QUESTION: Duration = Duration::from_secs(1);
 
-/// Accepts connections until `shutdown`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    router: Arc<Router>,
-    limits: Limits,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-) {
-    let (turned_away, start) = (Throttle::new(1), Instant::now());
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = shutdown.cancelled() => return,
-        };
-        let (stream, client) = match accepted {
-            Ok(accepted) => accepted,
-            // A connection that ended before it was accepted is its client's affair.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-            Err(error) => {
-                warn!(%error, "accept failed");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let Some(slot) = limits.admit(client.ip()) else {
-            router.count_shed(Shed::Connection);
-            if let Some(before) = turned_away.pass(start.elapsed()) {
-                warn!(%client, before, "there are too many connections, none of them idle; one is turned away, and more before it");
-            }
-            continue;
-        };
-        let (router, shutdown, inner) = (Arc::clone(&router), shutdown.clone(), tasks.clone());
-        let limits = limits.clone();
-        tasks.spawn(async move {
-            let ended = match Connection::new(stream, (client, router, limits), inner) {
-                Ok(connection) => connection.run(slot, &shutdown).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = ended {
-                debug!(%client, %error, "connection ended");
-            }
-        });
-    }
-}
-
 /// A connection, and what is on its way through it.
-struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     route: Route,
-    router: Arc<Router>,
-    limits: Limits,
-    tasks: TaskTracker,
+    behind: Behind,
     /// What has been read and not answered.
     incoming: BytesMut,
     /// What has been answered and not written, each message with its length.
@@ -118,37 +61,29 @@ struct Connection {
     ended: bool,
 }
 
-impl Connection {
-    fn new(
-        stream: TcpStream,
-        (client, router, limits): (SocketAddr, Arc<Router>, Limits),
-        tasks: TaskTracker,
-    ) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
-        let route = Route {
-            client,
-            server: stream.local_addr().ok(),
-        };
-        Ok(Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, route: Route, behind: Behind) -> Self {
+        Self {
             stream,
             route,
-            left: router.timeouts().queries,
-            router,
-            limits,
-            tasks,
+            left: behind.router.timeouts().queries,
+            behind,
             incoming: BytesMut::new(),
             outgoing: Vec::new(),
             room: None,
             later: mpsc::channel(MAX_WAITING),
             waiting: 0,
             ended: false,
-        })
+        }
     }
 
     /// Answers questions until the client goes, is silent for too long, or has to make room for another.
-    async fn run(mut self, mut slot: Slot, shutdown: &CancellationToken) -> io::Result<()> {
-        let idle = self.router.timeouts().idle.unwrap_or(IDLE);
+    pub(super) async fn run(
+        mut self,
+        mut slot: Slot,
+        shutdown: &CancellationToken,
+    ) -> io::Result<()> {
+        let idle = self.behind.router.timeouts().idle.unwrap_or(IDLE);
         let mut is_new = true;
         let mut until = Instant::now() + idle;
         loop {
@@ -164,7 +99,7 @@ impl Connection {
                 continue;
             }
             if self.ended && self.waiting == 0 {
-                return self.stream.shutdown().await;
+                return within(WRITE, self.stream.shutdown()).await;
             }
             if self.waiting == 0 {
                 // One that waits for a question, or for the rest of one, holds no more than that.
@@ -174,6 +109,7 @@ impl Connection {
                 }
                 slot.rest();
             }
+            self.make_room();
             let reads = !self.ended && self.waiting < MAX_WAITING;
             tokio::select! {
                 reply = self.later.1.recv(), if self.waiting > 0 => {
@@ -182,9 +118,8 @@ impl Connection {
                         self.add(reply)?;
                     }
                 }
-                readable = self.stream.readable(), if reads => {
-                    readable?;
-                    self.read()?;
+                read = self.stream.read_buf(&mut self.incoming), if reads => {
+                    self.ended |= read? == 0;
                 }
                 () = stopped(shutdown, is_new), if !self.ended => self.ended = true,
                 () = slot.leave().cancelled() => return Ok(()),
@@ -203,16 +138,17 @@ impl Connection {
             };
             any = true;
             self.left = self.left.map(|left| left - 1);
-            let reply = match answer(&self.router, &packet, Transport::Tcp, self.route).await {
+            let reply = match answer(&self.behind.router, &packet, Transport::Tcp, self.route).await
+            {
                 Answered::Nothing => continue,
                 Answered::Now(reply) => reply,
-                Answered::Later(reply) => match self.limits.wait() {
+                Answered::Later(reply) => match self.behind.limits.wait() {
                     Ok(slot) => {
                         self.wait_for(reply, slot);
                         continue;
                     }
                     Err(_) => {
-                        self.router.count_shed(Shed::Waiting);
+                        self.behind.router.count_shed(Shed::Waiting);
                         Messages::One(message::servfail(&packet))
                     }
                 },
@@ -230,7 +166,7 @@ impl Connection {
     fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: OwnedSemaphorePermit) {
         let replies = self.later.0.clone();
         self.waiting += 1;
-        self.tasks.spawn(async move {
+        self.behind.tasks.spawn(async move {
             // A client that is gone gets none.
             let _gone = replies.send(reply.await).await;
             drop(slot);
@@ -241,7 +177,7 @@ impl Connection {
     fn add(&mut self, reply: Messages) -> io::Result<()> {
         let messages = reply.into_all();
         let octets = messages.iter().map(Vec::len).sum();
-        if octets > UNIT {
+        if octets > PART {
             self.room = Some(self.keep(octets)?);
         }
         for message in messages {
@@ -252,24 +188,20 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there.
-    fn read(&mut self) -> io::Result<()> {
-        self.incoming.reserve(READ);
-        match self.stream.try_read_buf(&mut self.incoming) {
-            Ok(0) => self.ended = true,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+    /// Room for what is read next.
+    fn make_room(&mut self) {
+        let length = self.incoming.len();
+        if length == self.incoming.capacity() {
+            self.incoming
+                .reserve(if length == 0 { FIRST } else { READ });
         }
-        Ok(())
     }
 
     /// Writes the replies. What the client does not take at once is kept for it as long as there is room for such.
     async fn write(&mut self) -> io::Result<()> {
-        let written = match self.stream.try_write(&self.outgoing) {
-            Ok(written) => written,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error),
+        let written = match futures::poll!(std::pin::pin!(self.stream.write(&self.outgoing))) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
         };
         let rest = &self.outgoing[written..];
         if !rest.is_empty() {
@@ -277,12 +209,11 @@ impl Connection {
                 None => Some(self.keep(rest.len())?),
                 Some(_) => None,
             };
-            for part in rest.chunks(UNIT) {
-                tokio::time::timeout(WRITE, self.stream.write_all(part))
-                    .await
-                    .map_err(|_| io::ErrorKind::TimedOut)??;
+            for part in rest.chunks(PART) {
+                within(WRITE, self.stream.write_all(part)).await?;
             }
         }
+        within(WRITE, self.stream.flush()).await?;
         self.outgoing.clear();
         self.room = None;
         Ok(())
@@ -290,11 +221,16 @@ impl Connection {
 
     /// Room for so many octets that the client may not take.
     fn keep(&self, octets: usize) -> io::Result<OwnedSemaphorePermit> {
-        self.limits.keep(octets).map_err(|_| {
-            self.router.count_shed(Shed::Untaken);
+        self.behind.limits.keep(octets).map_err(|_| {
+            self.behind.router.count_shed(Shed::Untaken);
             io::Error::other("there is no room for replies that clients do not take")
         })
     }
+}
+
+async fn within(most: Duration, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let done = tokio::time::timeout(most, work).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Takes the next message, where it is there whole.

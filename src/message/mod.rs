@@ -15,6 +15,7 @@ pub mod wire;
 mod write;
 
 pub use read::{Received, Screened, read_plain, receive, screen, servfail};
+pub use skim::lowest_ttl;
 pub use types::{class_name, type_name, type_named};
 pub use write::{
     addressed, append, bad_version, encode, encode_query, encode_transfer, message, rcode_name,

@@ -61,6 +61,19 @@ pub fn places(wire: &[u8]) -> Option<Vec<Place>> {
     (!is_odd).then_some(places)
 }
 
+/// The lowest TTL of a message's records; `None` where it has none, or is not whole.
+#[must_use]
+pub fn lowest_ttl(wire: &[u8]) -> Option<u32> {
+    let places = places(wire)?;
+    let records = places.iter().filter(|place| place.rtype != OPT);
+    let ttl = |place: &Place| {
+        wire[place.ttl..]
+            .first_chunk()
+            .map(|ttl| u32::from_be_bytes(*ttl))
+    };
+    records.filter_map(ttl).min()
+}
+
 /// Whether somebody who takes the message apart finds every name and every address in it.
 #[must_use]
 pub fn is_sound(wire: &[u8]) -> bool {

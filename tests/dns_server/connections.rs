@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use headless_dns::corefile;
-use headless_dns::listen::{Bound, Budget, Kept};
+use headless_dns::listen::{Bound, Budget, Handler, Kept, respond};
+use headless_dns::message::question::Transport;
 use headless_dns::name::Name;
 use headless_dns::plugin::{Parts, Router, read_blocks};
 use headless_dns::serve::files::Files;
@@ -117,21 +118,42 @@ async fn datagrams_that_have_come_before_the_end_are_answered() {
 
 const WHOAMI: &str = ".:0 {\n bind 127.0.0.1\n whoami\n}\n";
 
-/// Sockets on which `whoami` answers, with room for so many connections.
-fn whoami(connections: usize) -> SocketAddr {
+pub(crate) fn whoami_router() -> Arc<Router> {
     let blocks = corefile::parse("Corefile", ". {\n whoami\n}", &Files).unwrap();
     let mut blocks = read_blocks(&blocks, &Files).unwrap();
     let (_, link) = blocks.remove(0).links.remove(0);
     let chain = Arc::from([link.build(&Parts::default()).unwrap()]);
-    let router = Router::new(vec![(Name::root(), chain)], false);
+    Router::new(vec![(Name::root(), chain)], false)
+}
+
+/// Sockets on which `whoami` answers, with room for so many connections.
+fn whoami(connections: usize) -> SocketAddr {
     let mut bound = Bound::taking_over(Kept::default(), 1);
-    let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
+    let address = "127.0.0.1:0".parse().unwrap();
+    let address = bound.bind(address, whoami_router()).unwrap();
     let budget = Budget {
         connections,
         ..Budget::of(20_000, 1 << 30)
     };
     tokio::spawn(bound.run(CancellationToken::new(), budget));
     address
+}
+
+#[tokio::test]
+async fn a_server_of_hickory_gives_the_same_answers() {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut server = hickory_server::Server::new(Handler::new(whoami_router()));
+    server.register_socket(socket);
+    let client = udp(address).await;
+    let question = question(1, "x.", RecordType::A);
+    client.send(&question).await.unwrap();
+    let mut reply = [0; 512];
+    let size = client.recv(&mut reply).await.unwrap();
+    let from = client.local_addr().unwrap().into();
+    let ours = respond(&whoami_router(), &question, Transport::Udp, from).await;
+    let read = |wire: &[u8]| Message::from_vec(wire).unwrap();
+    assert_eq!(read(&reply[..size]), read(&ours[0]));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod connections;
+mod encrypted;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -263,47 +264,6 @@ async fn a_block_with_addresses_of_its_own_stands_beside_one_without() {
         assert_eq!(seen, ["", "10.0.0.2", "10.0.0.1", ""]);
         stop.cancel();
         task.await.unwrap().unwrap();
-    }
-}
-
-#[tokio::test]
-async fn the_same_answers_come_over_tls() {
-    use rcgen::{CertifiedKey, generate_simple_self_signed};
-    use tokio_rustls::rustls::pki_types::ServerName;
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["dns.example".into()]).unwrap();
-    let folder = std::env::temp_dir().join(format!("headless-dns-tls-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = |name: &str, text: String| {
-        std::fs::write(folder.join(name), text).unwrap();
-        folder.join(name).display().to_string()
-    };
-    let (chain, key) = (
-        file("cert.pem", cert.pem()),
-        file("key.pem", signing_key.serialize_pem()),
-    );
-    let server = server(&format!(
-        "tls://.:0 {{\n bind 127.0.0.1\n tls {chain} {key}\n kubernetes cluster.local\n}}"
-    ))
-    .await;
-    std::fs::remove_dir_all(&folder).unwrap();
-
-    let mut roots = RootCertStore::empty();
-    roots.add(cert.der().clone()).unwrap();
-    let config = ClientConfig::builder_with_provider(ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    let name = ServerName::try_from("dns.example").unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let mut stream = connector.connect(name, stream).await.unwrap();
-    for (qname, wanted) in [(WEB, vec!["10.96.0.50".to_owned()]), ("x.", vec![])] {
-        send(&mut stream, &question(5, qname, RecordType::A)).await;
-        let reply = receive(&mut stream).await.unwrap();
-        assert_eq!((reply.metadata.id, data(&reply)), (5, wanted));
     }
 }
 

@@ -90,12 +90,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "anyhow",
         "src/args src/commands src/logging src/sandbox src/serve",
     ),
-    ("async_trait", "src/listen/encrypted"),
+    ("async_trait", "src/listen/handler"),
     ("axum", "src/admin"),
-    ("base64", "crates/cluster/src"),
+    ("base64", "crates/cluster/src src/listen/https"),
     (
         "bytes",
-        "crates/cluster/src crates/objects/src src/api src/listen/tcp src/watch",
+        "crates/cluster/src crates/objects/src src/api src/listen src/watch",
     ),
     ("clap", "src/args src/commands"),
     ("dashmap", "src/zone"),
@@ -109,20 +109,26 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("gtmpl", "src/plugin/template"),
     ("headless_cluster", "src/commands src/sandbox"),
     ("headless_objects", ""),
-    ("hickory_proto", "src/name src/message src/listen/encrypted"),
-    ("hickory_server", "src/listen/encrypted"),
+    ("hickory_proto", "src/name src/message src/listen/handler"),
+    ("hickory_server", "src/listen/handler"),
     (
         "http",
-        "crates/cluster/src src/admin src/api src/apiserver src/watch",
+        "crates/cluster/src src/admin src/api src/apiserver src/listen/https src/watch",
     ),
     ("http_body", "crates/cluster/src src/api src/watch"),
-    ("http_body_util", "crates/cluster/src src/api src/watch"),
-    ("hyper", "crates/cluster/src src/admin/http"),
+    (
+        "http_body_util",
+        "crates/cluster/src src/api src/listen/https src/watch",
+    ),
+    (
+        "hyper",
+        "crates/cluster/src src/admin/http src/listen/https",
+    ),
     ("hyper_rustls", "src/api/http"),
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen src/admin/http src/api/http",
+        "crates/cluster/src/listen src/admin/http src/api/http src/listen/https",
     ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
@@ -174,7 +180,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tokio_rustls",
-        "crates/cluster/src/listen src/plugin/forward",
+        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward",
     ),
     (
         "tokio_util",

@@ -1,0 +1,287 @@
+//! DNS over HTTPS (RFC 8484), over HTTP/2 and HTTP/1.1.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::{Bytes, BytesMut};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{Answered, Behind, answer};
+use super::limits::Slot;
+use super::tcp::{IDLE, WRITE};
+use crate::message::question::{Route, Transport};
+use crate::message::{lowest_ttl, servfail};
+use crate::plugin::Shed;
+
+/// Where it is asked (RFC 8484 section 4.1.1's example, which everybody uses).
+const PATH: &str = "/dns-query";
+
+const MEDIA_TYPE: &str = "application/dns-message";
+
+/// The largest message (RFC 1035 section 4.2.2), and what is taken of one without asking whether there is room.
+const LARGEST: usize = 65_535;
+const SMALL: usize = 4096;
+
+/// Questions of one connection that may be under way.
+const STREAMS: u32 = 64;
+
+/// What a connection may hold of requests, in octets: headers, and what was not read yet.
+const HEADERS: u32 = 16 << 10;
+const WINDOW: u32 = 64 << 10;
+
+/// How long a reply without records may be kept, in seconds: CoreDNS's.
+const DEFAULT_AGE: u32 = 5;
+
+/// Serves a connection until its client goes or asks nothing for too long, or it has to make room for another.
+pub(super) async fn serve<S>(
+    stream: S,
+    route: Route,
+    behind: Behind,
+    (slot, shutdown): (Slot, CancellationToken),
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let idle = behind.router.timeouts().idle.unwrap_or(IDLE);
+    let (leave, at_work) = (slot.leave().clone(), watch::Sender::new(0));
+    let exchange = Arc::new(Exchange {
+        route,
+        behind,
+        slot: Mutex::new(slot),
+        at_work,
+        patience: idle,
+    });
+    let answering = Arc::clone(&exchange);
+    let answering = service_fn(move |request| {
+        let exchange = Arc::clone(&answering);
+        async move { Ok::<_, Infallible>(exchange.respond(request).await) }
+    });
+    let http = builder(idle);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answering));
+    tokio::select! {
+        ended = &mut connection => return ended.map_err(io::Error::other),
+        () = leave.cancelled() => return Ok(()),
+        () = exchange.idle(idle) => {}
+        () = shutdown.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let ended = timeout(WRITE, connection).await;
+    ended
+        .map_err(|_| io::ErrorKind::TimedOut)?
+        .map_err(io::Error::other)
+}
+
+fn builder(idle: Duration) -> Builder<TokioExecutor> {
+    let mut http = Builder::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle)
+        .max_buf_size(HEADERS as usize);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        // Whoever takes nothing any more does not answer this either.
+        .keep_alive_interval(WRITE)
+        .keep_alive_timeout(WRITE);
+    http
+}
+
+/// A connection, as its requests see it.
+struct Exchange {
+    route: Route,
+    behind: Behind,
+    slot: Mutex<Slot>,
+    /// How many requests are being answered.
+    at_work: watch::Sender<usize>,
+    /// How long a request may take to come whole.
+    patience: Duration,
+}
+
+/// A request that is being answered, until it is dropped.
+struct AtWork<'a>(&'a Exchange);
+
+impl<'a> AtWork<'a> {
+    fn begin(exchange: &'a Exchange) -> Self {
+        exchange.at_work.send_modify(|count| *count += 1);
+        exchange.slot().work();
+        Self(exchange)
+    }
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let mut slot = self.0.slot();
+        self.0.at_work.send_modify(|count| *count -= 1);
+        if *self.0.at_work.borrow() == 0 {
+            slot.rest();
+        }
+    }
+}
+
+/// A reply that is none.
+type Refusal = (StatusCode, &'static str);
+
+/// Octets of a reply, which count as not taken until the client has them.
+struct Untaken {
+    message: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Untaken {
+    fn as_ref(&self) -> &[u8] {
+        &self.message
+    }
+}
+
+impl Exchange {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nothing has been asked for so long.
+    async fn idle(&self, most: Duration) {
+        let mut at_work = self.at_work.subscribe();
+        loop {
+            // It lasts as long as this does.
+            drop(at_work.wait_for(|count| *count == 0).await);
+            if timeout(most, at_work.changed()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let _at_work = AtWork::begin(self);
+        match self.answer(request).await {
+            Ok(response) => response,
+            Err((code, words)) => {
+                let mut response = Response::new(Full::from(format!("{words}\n")));
+                *response.status_mut() = code;
+                let text = HeaderValue::from_static("text/plain; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, text);
+                if code == StatusCode::METHOD_NOT_ALLOWED {
+                    let methods = HeaderValue::from_static("GET, POST");
+                    response.headers_mut().insert(ALLOW, methods);
+                }
+                response
+            }
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
+        if request.uri().path() != PATH {
+            return Err((StatusCode::NOT_FOUND, "DNS is asked for at /dns-query"));
+        }
+        let packet = match *request.method() {
+            Method::GET => from_query(request.uri().query().unwrap_or_default())?,
+            Method::POST => self.body(request).await?,
+            _ => return Err((StatusCode::METHOD_NOT_ALLOWED, "GET or POST was expected")),
+        };
+        let answered = answer(&self.behind.router, &packet, Transport::Tcp, self.route);
+        let messages = match answered.await {
+            Answered::Nothing => {
+                return Err((StatusCode::BAD_REQUEST, "a DNS query was expected"));
+            }
+            Answered::Now(messages) => messages,
+            Answered::Later(messages) => match self.behind.limits.wait() {
+                Ok(_waits) => messages.await,
+                Err(_) => {
+                    self.behind.router.count_shed(Shed::Waiting);
+                    servfail(&packet).into()
+                }
+            },
+        };
+        // A transfer of several messages has no form here.
+        let message = messages.into_only().unwrap_or_else(|| servfail(&packet));
+        self.response(message)
+    }
+
+    fn response(&self, message: Vec<u8>) -> Result<Response<Full<Bytes>>, Refusal> {
+        let age = lowest_ttl(&message).unwrap_or(DEFAULT_AGE);
+        let age = HeaderValue::from_str(&format!("max-age={age}"));
+        let room = self.room(message.len())?;
+        let untaken = Untaken {
+            message,
+            _room: room,
+        };
+        let mut response = Response::new(Full::new(Bytes::from_owner(untaken)));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(CACHE_CONTROL, age.expect("letters and digits"));
+        Ok(response)
+    }
+
+    async fn body(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
+        let media_type = request.headers().get(CONTENT_TYPE);
+        if media_type.is_none_or(|is| is != MEDIA_TYPE) {
+            let words = "application/dns-message was expected";
+            return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
+        }
+        let late = (
+            StatusCode::REQUEST_TIMEOUT,
+            "the query did not come in time",
+        );
+        let whole = timeout(self.patience, self.collect(request.into_body()));
+        whole.await.map_err(|_| late)?
+    }
+
+    async fn collect(&self, mut body: Incoming) -> Result<Vec<u8>, Refusal> {
+        let (mut packet, mut room) = (BytesMut::new(), None);
+        while let Some(frame) = body.frame().await {
+            let broken = |_| (StatusCode::BAD_REQUEST, "the query broke off");
+            // Trailers say nothing here.
+            let data = frame.map_err(broken)?.into_data().unwrap_or_default();
+            if packet.len() + data.len() > LARGEST {
+                return Err((
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "a DNS message has 65,535 octets at most",
+                ));
+            }
+            packet.extend_from_slice(&data);
+            if packet.len() > SMALL && room.is_none() {
+                room = Some(self.room(LARGEST)?);
+            }
+        }
+        Ok(packet.into())
+    }
+
+    /// Room for so many octets that the client may take its time with.
+    fn room(&self, octets: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.behind.limits.keep(octets).map_err(|_| {
+            self.behind.router.count_shed(Shed::Untaken);
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there is no room at present",
+            )
+        })
+    }
+}
+
+/// The message in a URI's query (RFC 8484 section 6).
+fn from_query(query: &str) -> Result<Vec<u8>, Refusal> {
+    const EXPECTED: Refusal = (
+        StatusCode::BAD_REQUEST,
+        "dns=MESSAGE was expected, in base64url without padding",
+    );
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, text) = pairs.find(|(name, _)| *name == "dns").ok_or(EXPECTED)?;
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| EXPECTED)
+}

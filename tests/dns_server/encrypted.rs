@@ -1,0 +1,388 @@
+//! DNS over TLS and over HTTPS: the same answers, and what clients may not take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use headless_dns::listen::{Bound, Budget, Inside, Kept};
+use headless_dns::message::question::Query;
+use headless_dns::name::Name;
+use headless_dns::plugin::{Handled, Next, Plugin, Router};
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::RecordType;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
+use tokio_util::sync::CancellationToken;
+
+use super::connections::whoami_router;
+use super::support::dns::{data, question, receive, send};
+use super::{Server, WEB, server};
+
+/// A certificate for `dns.example` that signs itself, and its key, as PEM.
+struct Pair {
+    certificate: String,
+    key: String,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let pair = rcgen::generate_simple_self_signed(["dns.example".into()]).unwrap();
+        Self {
+            certificate: pair.cert.pem(),
+            key: pair.signing_key.serialize_pem(),
+        }
+    }
+
+    fn chain(&self) -> Vec<CertificateDer<'static>> {
+        vec![CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()]
+    }
+
+    /// A server's side.
+    fn server(&self) -> ServerConfig {
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        ServerConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(self.chain(), key)
+            .unwrap()
+    }
+
+    /// A connection on which this protocol is spoken.
+    async fn connect(&self, server: SocketAddr, protocol: &str) -> TlsStream<TcpStream> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.chain().remove(0)).unwrap();
+        let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.into()];
+        let stream = TcpStream::connect(server).await.unwrap();
+        let name = ServerName::try_from("dns.example").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        connector.connect(name, stream).await.unwrap()
+    }
+}
+
+/// A server whose only block has this scheme, and these lines beside its certificate.
+async fn encrypted(pair: &Pair, scheme: &str, lines: &str) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (chain, key) = (
+        file("cert.pem", &pair.certificate),
+        file("key.pem", &pair.key),
+    );
+    server(&format!(
+        "{scheme}://.:0 {{\n bind 127.0.0.1\n tls {chain} {key}\n {lines}\n}}"
+    ))
+    .await
+}
+
+/// One encrypted socket before this router.
+fn bound(pair: &Pair, inside: Inside, router: Arc<Router>, budget: Budget) -> SocketAddr {
+    let mut bound = Bound::taking_over(Kept::default(), 1);
+    let any = "127.0.0.1:0".parse().unwrap();
+    let address = bound.bind_encrypted(any, router, (inside, pair.server()));
+    tokio::spawn(bound.run(CancellationToken::new(), budget));
+    address.unwrap()
+}
+
+#[tokio::test]
+async fn the_same_answers_come_over_tls() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "tls", "kubernetes cluster.local").await;
+    let mut stream = pair.connect(server.address, "dot").await;
+    for (qname, wanted) in [(WEB, vec!["10.96.0.50".to_owned()]), ("x.", vec![])] {
+        send(&mut stream, &question(5, qname, RecordType::A)).await;
+        let reply = receive(&mut stream).await.unwrap();
+        assert_eq!((reply.metadata.id, data(&reply)), (5, wanted));
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_comes_whole_over_tls() {
+    let pair = Pair::new();
+    let lines = "kubernetes cluster.local\n transfer cluster.local {\n to *\n }";
+    let server = encrypted(&pair, "tls", lines).await;
+    for n in 0..300 {
+        let service = format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: web-{n}}}\nspec: {{ports: [{{port: 80}}]}}\n"
+        );
+        server.cluster.apply("web.yaml", &service).unwrap();
+    }
+    let mut stream = pair.connect(server.address, "dot").await;
+    let mut last = Vec::new();
+    while last.is_empty() {
+        let question = question(0, "web-299.default.svc.cluster.local.", RecordType::A);
+        send(&mut stream, &question).await;
+        last = data(&receive(&mut stream).await.unwrap());
+    }
+    send(
+        &mut stream,
+        &question(1, "cluster.local.", RecordType::AXFR),
+    )
+    .await;
+    let (mut authorities, mut messages) = (0, 0);
+    while authorities < 2 {
+        let message = receive(&mut stream).await.unwrap();
+        let is = |r: &&hickory_proto::rr::Record| r.record_type() == RecordType::SOA;
+        authorities += message.answers.iter().filter(is).count();
+        messages += 1;
+    }
+    assert!(messages > 1);
+}
+
+/// What a request over HTTP is answered with.
+async fn asked(
+    pair: &Pair,
+    server: &Server,
+    version: &str,
+    request: Request<Full<Bytes>>,
+) -> Response<Bytes> {
+    let stream = TokioIo::new(pair.connect(server.address, version).await);
+    let response: Response<Incoming> = if version == "h2" {
+        let executor = TokioExecutor::new();
+        let (mut client, connection) = hyper::client::conn::http2::handshake(executor, stream)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        client.send_request(request).await.unwrap()
+    } else {
+        let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        client.send_request(request).await.unwrap()
+    };
+    let (parts, body) = response.into_parts();
+    Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+}
+
+fn get(path: &str) -> Request<Full<Bytes>> {
+    let uri = format!("https://dns.example{path}");
+    Request::get(uri).body(Full::default()).unwrap()
+}
+
+fn post(media_type: &str, body: Vec<u8>) -> Request<Full<Bytes>> {
+    Request::post("https://dns.example/dns-query")
+        .header(header::CONTENT_TYPE, media_type)
+        .body(body.into())
+        .unwrap()
+}
+
+const MEDIA_TYPE: &str = "application/dns-message";
+
+#[tokio::test]
+async fn the_same_answers_come_over_https_by_both_methods_and_versions() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let packet = question(0, WEB, RecordType::A);
+    let query = format!("/dns-query?dns={}", BASE64_URL_SAFE_NO_PAD.encode(&packet));
+    for version in ["h2", "http/1.1"] {
+        for request in [get(&query), post(MEDIA_TYPE, packet.clone())] {
+            let response = asked(&pair, &server, version, request).await;
+            let header = |name| response.headers()[name].to_str().unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(header("content-type"), MEDIA_TYPE);
+            assert_eq!(header("cache-control"), "max-age=5");
+            let reply = Message::from_vec(response.body()).unwrap();
+            assert_eq!(data(&reply), ["10.96.0.50"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_request_for_dns_gets_a_status_that_says_so() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let put = |method| {
+        let mut request = post(MEDIA_TYPE, question(0, WEB, RecordType::A));
+        *request.method_mut() = method;
+        request
+    };
+    for (request, status, words) in [
+        (get("/"), 404, "DNS is asked for at /dns-query"),
+        (
+            get("/dns-query"),
+            400,
+            "dns=MESSAGE was expected, in base64url without padding",
+        ),
+        (
+            get("/dns-query?dns=_"),
+            400,
+            "dns=MESSAGE was expected, in base64url without padding",
+        ),
+        (
+            get("/dns-query?x=1&dns=AAA"),
+            400,
+            "a DNS query was expected",
+        ),
+        (
+            post("text/plain", vec![0; 12]),
+            415,
+            "application/dns-message was expected",
+        ),
+        (
+            post(MEDIA_TYPE, vec![0; 65_536]),
+            413,
+            "a DNS message has 65,535 octets at most",
+        ),
+        (put(Method::PUT), 405, "GET or POST was expected"),
+    ] {
+        let response = asked(&pair, &server, "h2", request).await;
+        let body = String::from_utf8(response.body().to_vec()).unwrap();
+        assert_eq!(
+            (response.status().as_u16(), body.trim_end()),
+            (status, words)
+        );
+    }
+}
+
+#[tokio::test]
+async fn who_asks_nothing_after_the_handshake_is_given_up() {
+    let pair = Pair::new();
+    for (scheme, protocol) in [("tls", "dot"), ("https", "h2"), ("https", "http/1.1")] {
+        let server = encrypted(
+            &pair,
+            scheme,
+            "kubernetes cluster.local\n timeouts {\n idle 1s\n }",
+        )
+        .await;
+        let mut stream = pair.connect(server.address, protocol).await;
+        let mut rest = Vec::new();
+        // Whatever it says before, it ends.
+        let _ended = stream.read_to_end(&mut rest).await;
+    }
+}
+
+/// Headers that never end are not kept (the kind of RUSTSEC-2024-0332).
+#[tokio::test]
+async fn headers_without_an_end_end_the_connection() {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const CONTINUATION: u8 = 9;
+    let frame = |kind: u8, stream: u8, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, 0, 0, 0, 0, stream], payload].concat()
+    };
+    // A field that is not to be put into the table, its name and value of 100 octets each.
+    let field = [&[0x10, 100][..], &[b'x'; 100], &[100], &[b'y'; 100]].concat();
+    let fields = field.repeat(50);
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let mut stream = pair.connect(server.address, "h2").await;
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stream.write_all(&frame(SETTINGS, 0, &[])).await.unwrap();
+    stream.write_all(&frame(HEADERS, 1, &fields)).await.unwrap();
+    let mut sent = fields.len();
+    while stream
+        .write_all(&frame(CONTINUATION, 1, &fields))
+        .await
+        .is_ok()
+    {
+        sent += fields.len();
+        assert!(sent < 64 << 20, "it takes {sent} octets of headers");
+    }
+}
+
+#[tokio::test]
+async fn encrypted_connections_count_and_an_idle_one_makes_room() {
+    let pair = Pair::new();
+    let budget = Budget {
+        connections: 4,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    let address = bound(&pair, Inside::Dns, whoami_router(), budget);
+    let packet = question(1, "x.", RecordType::A);
+    let mut idle = pair.connect(address, "dot").await;
+    send(&mut idle, &packet).await;
+    assert!(receive(&mut idle).await.is_some());
+    let mut other = pair.connect(address, "dot").await;
+    send(&mut other, &packet).await;
+    assert!(receive(&mut other).await.is_some(), "there is room for it");
+    assert!(receive(&mut idle).await.is_none(), "the idle one has gone");
+}
+
+/// Answers nothing, ever.
+struct Silent;
+
+impl Plugin for Silent {
+    fn handle<'a>(&'a self, _: &'a Query, _: Next<'a>) -> BoxFuture<'a, Handled> {
+        std::future::pending().boxed()
+    }
+}
+
+#[tokio::test]
+async fn questions_over_https_that_wait_have_a_limit() {
+    let pair = Pair::new();
+    let budget = Budget {
+        waiting: 1,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    let chain = Arc::from([Arc::new(Silent) as Arc<dyn Plugin>]);
+    let router = Router::new(vec![(Name::root(), chain)], false);
+    let address = bound(&pair, Inside::Http, router, budget);
+    let stream = TokioIo::new(pair.connect(address, "h2").await);
+    let executor = TokioExecutor::new();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let mut ask = || client.send_request(post(MEDIA_TYPE, question(0, "x.", RecordType::A)));
+    let (first, second) = (ask(), ask());
+    let response = tokio::select! {
+        response = first => response,
+        response = second => response,
+    };
+    let body = response
+        .unwrap()
+        .into_body()
+        .collect()
+        .await
+        .unwrap()
+        .to_bytes();
+    let reply = Message::from_vec(&body).unwrap();
+    assert_eq!(reply.metadata.response_code, ResponseCode::ServFail);
+}
+
+/// A client that does not end its handshake holds no place that another wants.
+#[tokio::test]
+async fn a_handshake_under_way_makes_room_too() {
+    let pair = Pair::new();
+    let budget = Budget {
+        connections: 4,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    let address = bound(&pair, Inside::Http, whoami_router(), budget);
+    let mut half_open = TcpStream::connect(address).await.unwrap();
+    let mut other = pair.connect(address, "http/1.1").await;
+    assert_eq!(
+        half_open.read(&mut [0]).await.unwrap_or(0),
+        0,
+        "it has gone"
+    );
+    other
+        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut status = [0; 12];
+    other.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 404");
+}
