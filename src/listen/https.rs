@@ -201,9 +201,9 @@ impl Exchange {
                 return Err((StatusCode::BAD_REQUEST, "a DNS query was expected"));
             }
             Answered::Now(messages) => messages,
-            Answered::Later(messages) => match self.behind.limits.wait() {
-                Ok(_waits) => messages.await,
-                Err(_) => {
+            Answered::Later(messages) => match self.behind.limits.wait(self.route.client.ip()) {
+                Some(_waits) => messages.await,
+                None => {
                     self.behind.router.count_shed(Shed::Waiting);
                     servfail(&packet).into()
                 }

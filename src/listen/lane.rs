@@ -247,7 +247,8 @@ impl Lane {
 
     /// Sends a reply when it is there, unless too many are waited for.
     fn later(&self, reply: BoxFuture<'static, Messages>, path: Path) {
-        let Ok(slot) = self.limits.wait() else {
+        let client = to_std(&path.peer);
+        let Some(slot) = client.and_then(|client| self.limits.wait(client.ip())) else {
             self.router.count_shed(Shed::Waiting);
             if let Some(before) = self.dropped.pass(self.start.elapsed()) {
                 warn!(

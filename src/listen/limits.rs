@@ -1,6 +1,7 @@
 //! What clients may take of files and memory: connections, replies that they do not accept, questions that wait for
 //! upstreams. What is idle goes first, and no client has more than half.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,7 +75,21 @@ struct Shared {
     most: usize,
     table: Mutex<Table>,
     untaken: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    most_waiting: usize,
+    waiting: Mutex<Waiting>,
+}
+
+/// Questions that wait for upstreams: how many, and how many of each client.
+#[derive(Default)]
+struct Waiting {
+    all: usize,
+    clients: HashMap<Client, usize, RandomState>,
+}
+
+/// A question that waits for an upstream until this is dropped.
+pub(super) struct Wait {
+    limits: Limits,
+    client: Client,
 }
 
 #[derive(Default)]
@@ -111,7 +126,8 @@ impl Limits {
             most: budget.connections,
             table: Mutex::default(),
             untaken: Arc::new(Semaphore::new(budget.untaken / UNIT)),
-            waiting: Arc::new(Semaphore::new(budget.waiting)),
+            most_waiting: budget.waiting,
+            waiting: Mutex::default(),
         }))
     }
 
@@ -143,9 +159,26 @@ impl Limits {
         Arc::clone(&self.0.untaken).try_acquire_many_owned(units)
     }
 
-    /// Room for a question that waits for an upstream; held until it is answered.
-    pub(super) fn wait(&self) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        Arc::clone(&self.0.waiting).try_acquire_owned()
+    /// Room for a question that waits for an upstream, where there is some, and its client has not half of all.
+    pub(super) fn wait(&self, address: IpAddr) -> Option<Wait> {
+        let (client, most) = (Client::from(address), self.0.most_waiting);
+        let mut waiting = self.waiting();
+        let own = waiting.clients.get(&client).copied().unwrap_or_default();
+        if waiting.all >= most || own >= most.div_ceil(2) {
+            return None;
+        }
+        waiting.all += 1;
+        *waiting.clients.entry(client).or_default() += 1;
+        drop(waiting);
+        Some(Wait {
+            limits: self.clone(),
+            client,
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        let waiting = self.0.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -214,11 +247,24 @@ impl Drop for Slot {
         self.work();
         let mut table = self.limits.lock();
         table.open -= self.cost;
-        if let Some(count) = table.clients.get_mut(&self.client) {
-            *count -= self.cost;
-            if *count == 0 {
-                table.clients.remove(&self.client);
-            }
+        take_from(&mut table.clients, self.client, self.cost);
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut waiting = self.limits.waiting();
+        waiting.all -= 1;
+        take_from(&mut waiting.clients, self.client, 1);
+    }
+}
+
+/// Takes so much from what a client has.
+fn take_from(clients: &mut HashMap<Client, usize, RandomState>, client: Client, count: usize) {
+    if let Entry::Occupied(mut has) = clients.entry(client) {
+        *has.get_mut() -= count;
+        if *has.get() == 0 {
+            has.remove();
         }
     }
 }
@@ -296,19 +342,31 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_takes_and_what_waits_has_a_limit() {
+    fn what_nobody_takes_has_a_limit() {
         let limits = Limits::new(Budget {
-            connections: 1,
             untaken: 32 << 20,
-            waiting: 1,
+            ..NOTHING
         });
         let held = limits.keep(31 << 20).unwrap();
         assert!(limits.keep(2 << 20).is_err());
         drop(held);
         assert!(limits.keep(2 << 20).is_ok());
-        let waits = limits.wait().unwrap();
-        assert!(limits.wait().is_err());
-        drop(waits);
-        assert!(limits.wait().is_ok());
+    }
+
+    #[test]
+    fn what_waits_has_a_limit_and_no_client_more_than_half() {
+        let limits = Limits::new(Budget {
+            waiting: 4,
+            ..NOTHING
+        });
+        let wait = |n: u8| limits.wait([10, 0, 0, n].into());
+        let (first, second) = (wait(1).unwrap(), wait(1).unwrap());
+        assert!(wait(1).is_none());
+        let (third, _fourth) = (wait(2).unwrap(), wait(3).unwrap());
+        assert!(wait(4).is_none());
+        drop((first, third));
+        assert!(wait(1).is_some());
+        drop(second);
+        assert_eq!(limits.waiting().clients.len(), 1);
     }
 }

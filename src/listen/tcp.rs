@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, Behind, answer};
-use super::limits::Slot;
+use super::limits::{Slot, Wait};
 use crate::answer::Messages;
 use crate::message;
 use crate::message::question::{Route, Transport};
@@ -142,14 +142,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             {
                 Answered::Nothing => continue,
                 Answered::Now(reply) => reply,
-                Answered::Later(reply) => match self.behind.limits.wait() {
-                    Ok(slot) => {
+                Answered::Later(reply) => match self.behind.limits.wait(self.route.client.ip()) {
+                    Some(slot) => {
                         self.wait_for(reply, slot);
                         continue;
                     }
-                    Err(_) => {
+                    None => {
                         self.behind.router.count_shed(Shed::Waiting);
-                        Messages::One(message::servfail(&packet))
+                        message::servfail(&packet).into()
                     }
                 },
             };
@@ -163,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Waits for a reply beside the others.
-    fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: OwnedSemaphorePermit) {
+    fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: Wait) {
         let replies = self.later.0.clone();
         self.waiting += 1;
         self.behind.tasks.spawn(async move {

@@ -3,6 +3,9 @@
 /// A server's name for itself (RFC 5001 section 2.1).
 pub const NSID: u16 = 3;
 
+/// A client's network (RFC 7871 section 6).
+pub const CLIENT_SUBNET: u16 = 8;
+
 /// The options up to the first that is not whole.
 pub fn each(mut octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {

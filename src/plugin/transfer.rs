@@ -121,7 +121,10 @@ impl Transfer {
         }
         // As in CoreDNS a name below a zone is transferred as if it were one.
         let apex = question.qname.to_lowercase();
-        let rule = self.rules.iter().find(|rule| rule.origins.cover(&apex))?;
+        // The longest zone says who may have it, wherever it stands in the file; of two alike, the first.
+        let place = |rule: &&Rule| rule.origins.of(&apex).map(|(_, left)| left);
+        let covers = self.rules.iter().filter(|rule| place(rule).is_some());
+        let rule = covers.min_by_key(place)?;
         let (zone, shown) = self.zone.as_ref()?;
         let asked = shown.place(&apex, question.qtype)?;
         let allowed = rule
@@ -144,5 +147,49 @@ impl Transfer {
             encode_transfer(query, &records, true)
         };
         Some(Ok(Reply::Transfer(messages)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build;
+    use crate::name::{Name, absolute};
+    use crate::plugin::tests::{block, query};
+    use crate::plugin::{Parts, Router};
+    use crate::zone::View;
+
+    /// The kind of CVE-2026-33489.
+    #[test]
+    fn the_longest_zone_says_who_may_have_it_wherever_it_stands() {
+        let rules = [
+            "transfer cluster.local {\n to *\n}\n",
+            "transfer secret.svc.cluster.local {\n to 192.0.2.1\n}\n",
+        ];
+        let [wide, narrow] = rules;
+        for file in [[wide, narrow].concat(), [narrow, wide].concat()] {
+            let view = View {
+                origins: vec![absolute("cluster.local").unwrap()].into(),
+                ..View::default()
+            };
+            let parts = Parts {
+                cluster: Some(Cluster {
+                    zone: build::zone(&["apply namespace secret"]),
+                    view: view.into(),
+                }),
+                ..Parts::default()
+            };
+            let link = block(&file).links.remove(0).1.build(&parts).unwrap();
+            let router = Router::new(vec![(Name::root(), Arc::from([link]))], false);
+            let rcode = |qname| {
+                let query = Query {
+                    transport: Transport::Tcp,
+                    ..query(qname, RecordType::AXFR)
+                };
+                futures::executor::block_on(router.answer(&query)).rcode()
+            };
+            assert_eq!(rcode("secret.svc.cluster.local"), ResponseCode::Refused);
+            assert_eq!(rcode("svc.cluster.local"), ResponseCode::NoError);
+        }
     }
 }

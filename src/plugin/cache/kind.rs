@@ -6,6 +6,7 @@ use crate::message::question::{DNSClass, Question, RecordType};
 use crate::message::record::{RData, Record};
 use crate::message::reply::{Composed, ResponseCode};
 use crate::name::Name;
+use crate::zone::MAX_ALIASES;
 
 /// The kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +64,10 @@ fn answers(question: &Question, records: &[Record]) -> bool {
     })
 }
 
-/// The name at the end of the aliases; `None` where they lead round, or apart.
+/// The name at the end of the aliases; `None` where they lead round, or apart, or too far.
 fn end<'a, I: Iterator<Item = &'a Record>>(records: impl Fn() -> I, qname: Name) -> Option<Name> {
     let (mut name, mut passed) = (qname, HashSet::new());
-    while passed.insert(name.clone()) {
+    while passed.len() < MAX_ALIASES && passed.insert(name.clone()) {
         match target(records(), &name).ok()? {
             Some(next) => name = next.clone(),
             None => return Some(name),

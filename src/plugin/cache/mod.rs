@@ -18,6 +18,7 @@ use super::block::Parts;
 use super::passage::{Counts, Passage, Tally, Way};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
+use crate::message::options;
 use crate::message::question::{Query, RecordType};
 use crate::message::record::Record;
 use crate::message::reply::{Composed, ResponseCode};
@@ -306,7 +307,7 @@ impl Cache {
         set_ttl(&mut composed, ttl);
         // As in CoreDNS, a reply that has passed a cache has no OPT record of its own.
         (composed.edns, composed.error) = (None, None);
-        if !composed.is_live && !composed.truncated {
+        if !composed.is_live && !composed.truncated && is_for_all(query, kind) {
             self.keep(query, &composed, (kind, ttl), server);
         }
         composed.authentic_data &= knows_ad(query);
@@ -359,6 +360,14 @@ impl Cache {
     }
 }
 
+/// Whether what was answered to this query may be answered to others: not where it is about the client's network (RFC 7871
+/// section 7.3.1), nor where nothing was found because nobody was to look for it.
+fn is_for_all(query: &Query, kind: Kind) -> bool {
+    let is_subnet = |(code, _): (u16, &[u8])| code == options::CLIENT_SUBNET;
+    let looked_for = query.recursion_desired || matches!(kind, Kind::Success | Kind::Denial);
+    looked_for && !options::each(&query.options).any(is_subnet)
+}
+
 /// The question as it goes on: whoever answers is to say whether the data are authentic, for clients that ask later.
 fn upstream(query: &Query) -> Query {
     Query {
@@ -396,3 +405,6 @@ impl Plugin for Cache {
         self.answer(query, next).boxed()
     }
 }
+
+#[cfg(test)]
+mod tests;

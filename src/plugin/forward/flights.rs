@@ -1,7 +1,8 @@
 //! Of identical questions at the same time, the upstreams are asked only one: the others wait for its reply.
 //!
 //! So a question that comes back to this server through an upstream is not asked again and again: it waits for the
-//! first one, and ends with it.
+//! first one, and ends with it. And who wants to guess a reply cannot have the same asked many times at once (RFC 5452
+//! section 5): of one question only a few forms are.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,10 +17,13 @@ use crate::message::reply::Failure;
 /// The upstream's message, or why there is none.
 pub(super) type Outcome = Result<Vec<u8>, Failure>;
 
-/// What a reply depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    question: Question,
+/// How many forms of a question may be asked at once; further ones wait for the first. As many as honest clients have: with
+/// and without EDNS, DNSSEC and its checks, over UDP and TCP.
+const FORMS: usize = 8;
+
+/// What a reply depends on beside the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Form {
     /// RD, CD, AD.
     flags: [bool; 3],
     edns: Option<Edns>,
@@ -27,14 +31,20 @@ struct Key {
     way: Way,
 }
 
+type Told = watch::Receiver<Option<Outcome>>;
+
+/// The forms of each question that are under way, the first one first.
+type UnderWay = HashMap<Question, Vec<(Form, Told)>, RandomState>;
+
 /// The questions under way.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Key, watch::Receiver<Option<Outcome>>, RandomState>>);
+pub(super) struct Flights(Mutex<UnderWay>);
 
 /// Somebody's question under way; it ends where this is dropped.
 struct Flight<'a> {
     flights: &'a Flights,
-    key: Key,
+    question: Question,
+    form: Form,
     tell: watch::Sender<Option<Outcome>>,
 }
 
@@ -46,8 +56,7 @@ impl Flights {
         way: Way,
         ask: impl Fn() -> F,
     ) -> Outcome {
-        let key = Key {
-            question: query.question.clone(),
+        let form = Form {
             flags: [
                 query.recursion_desired,
                 query.checking_disabled,
@@ -58,7 +67,7 @@ impl Flights {
             way,
         };
         loop {
-            let mut told = match self.begin(&key) {
+            let mut told = match self.begin(&query.question, &form) {
                 Ok(flight) => {
                     let outcome = ask().await;
                     flight.tell.send_replace(Some(outcome.clone()));
@@ -76,27 +85,68 @@ impl Flights {
     }
 
     /// A flight of one's own, or the outcome of the one there is.
-    fn begin(&self, key: &Key) -> Result<Flight<'_>, watch::Receiver<Option<Outcome>>> {
+    fn begin(&self, question: &Question, form: &Form) -> Result<Flight<'_>, Told> {
         let mut flights = self.lock();
-        if let Some(told) = flights.get(key) {
+        let forms = flights.entry(question.clone()).or_default();
+        let same = forms.iter().find(|(other, _)| other == form);
+        let first = || forms.first().filter(|_| forms.len() >= FORMS);
+        if let Some((_, told)) = same.or_else(first) {
             return Err(told.clone());
         }
         let (tell, told) = watch::channel(None);
-        flights.insert(key.clone(), told);
+        forms.push((form.clone(), told));
         Ok(Flight {
             flights: self,
-            key: key.clone(),
+            question: question.clone(),
+            form: form.clone(),
             tell,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, watch::Receiver<Option<Outcome>>, RandomState>> {
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        self.flights.lock().remove(&self.key);
+        let mut flights = self.flights.lock();
+        if let Some(forms) = flights.get_mut(&self.question) {
+            forms.retain(|(form, _)| *form != self.form);
+            if forms.is_empty() {
+                flights.remove(&self.question);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::question::RecordType;
+    use crate::plugin::tests::query;
+
+    #[test]
+    fn of_one_question_only_a_few_forms_are_asked_at_once() {
+        let (flights, question) = (Flights::default(), query("a.test", RecordType::A).question);
+        let form = |udp_size| Form {
+            flags: [true, false, false],
+            edns: Some(Edns {
+                udp_size,
+                dnssec_ok: false,
+            }),
+            options: Vec::new(),
+            way: Way::Udp,
+        };
+        let mut begun: Vec<_> = (0..20)
+            .filter_map(|size| flights.begin(&question, &form(size)).ok())
+            .collect();
+        assert_eq!(begun.len(), FORMS);
+        let other = query("b.test", RecordType::A).question;
+        assert!(flights.begin(&other, &form(0)).is_ok());
+        begun.pop();
+        assert!(flights.begin(&question, &form(20)).is_ok());
+        drop(begun);
+        assert!(flights.lock().is_empty());
     }
 }

@@ -47,9 +47,6 @@ pub(super) struct Rule {
     reverts: bool,
 }
 
-/// The client's network (RFC 7871 section 6).
-const SUBNET: u16 = 8;
-
 /// The size of a request to which an OPT record is added: CoreDNS's.
 const SIZE: u16 = 4096;
 
@@ -75,10 +72,13 @@ impl Rule {
             ("local", [code]) if act == Action::Unset => (number(code)?, Data::Octets(Vec::new())),
             ("local", [code, data]) if act != Action::Unset => (number(code)?, value(data)?),
             ("nsid", []) => (NSID, Data::Octets(Vec::new())),
-            ("subnet", []) if act == Action::Unset => (SUBNET, Data::Octets(Vec::new())),
-            ("subnet", [v4, v6]) if act != Action::Unset => {
-                (SUBNET, Data::Subnet(bits(v4, 32)?, bits(v6, 128)?))
+            ("subnet", []) if act == Action::Unset => {
+                (options::CLIENT_SUBNET, Data::Octets(Vec::new()))
             }
+            ("subnet", [v4, v6]) if act != Action::Unset => (
+                options::CLIENT_SUBNET,
+                Data::Subnet(bits(v4, 32)?, bits(v6, 128)?),
+            ),
             ("local" | "nsid" | "subnet", _) => {
                 return Err(action.error("the rule has another number of arguments", EXPECTED));
             }
