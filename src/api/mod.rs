@@ -19,10 +19,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::{Request, Response};
+use bytes::Bytes;
+
 use crate::apiserver::{ApiServer, server_url};
 pub use connection::Connection;
 pub use explain::{explain, explain_status};
 pub use kube::Client;
+use kube::client::Body;
 use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
@@ -94,6 +98,22 @@ pub async fn connect(server: &ApiServer, listener: Option<Listener>) -> Result<C
     let workers = Arc::new(Workers::start().map_err(ApiError::Workers)?);
     let (renewing, ns) = renewing::Renewing::start(server.clone(), workers, listener).await?;
     Ok(Client::new(renewing, ns))
+}
+
+/// A client whose requests are sent by this function, with the client that it has instead.
+pub fn through<S, B>(
+    client: &Client,
+    send: impl Fn(Client, Request<Body>) -> S + Send + 'static,
+) -> Client
+where
+    S: Future<Output = Result<Response<B>, kube::Error>> + Send + 'static,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
+{
+    let ns = client.default_namespace().to_owned();
+    let client = client.clone();
+    let send = tower::service_fn(move |request| send(client.clone(), request));
+    Client::new(send, ns)
 }
 
 /// A client, and the host that it talks to.

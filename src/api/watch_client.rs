@@ -2,14 +2,12 @@
 //! a connection was lost.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -19,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::doubt::Losses;
 use super::pace::Pace;
+use super::through;
 use super::utf8::{Mended, mend};
 
 /// The time between two lists or watches of one kind, in the long run.
@@ -38,22 +37,22 @@ const EARLY: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(3);
 
 /// A client for the watch of one kind.
-pub(super) fn watch_client(client: Client, losses: Losses) -> Client {
-    let ns = client.default_namespace().to_owned();
+pub(super) fn watch_client(client: &Client, losses: Losses) -> Client {
     let paces = Paces {
         first: Pace::new(EVERY, AT_ONCE),
         pages: Pace::new(PAGES_EVERY, PAGES_AT_ONCE),
     };
     let paces = Arc::new(Mutex::new(paces));
-    let watch_client = WatchClient {
-        client,
-        paces,
-        losses,
-    };
-    Client::new(watch_client, ns)
+    through(client, move |client, request| {
+        let watch_client = WatchClient {
+            client,
+            paces: Arc::clone(&paces),
+            losses: losses.clone(),
+        };
+        watch_client.send(request)
+    })
 }
 
-#[derive(Clone)]
 struct WatchClient {
     client: Client,
     paces: Arc<Mutex<Paces>>,
@@ -153,19 +152,5 @@ impl WatchClient {
         let losses = self.losses;
         let told = |body: Body| mend(until_end(body, until, losses));
         Ok(sent?.map(told))
-    }
-}
-
-impl tower::Service<Request<Body>> for WatchClient {
-    type Response = Response<Mended<kube::Error>>;
-    type Error = kube::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, kube::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        self.clone().send(request).boxed()
     }
 }

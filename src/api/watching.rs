@@ -83,7 +83,7 @@ where
 {
     config.timeout = config.timeout.or(Some(WATCH_TIMEOUT));
     let doubt = Doubt::default();
-    let client = watch_client(client, doubt.losses());
+    let client = watch_client(&client, doubt.losses());
     let api = match ns {
         Some(ns) => Api::namespaced_with(client, ns, dynamic_type),
         None => Api::all_with(client, dynamic_type),

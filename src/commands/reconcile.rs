@@ -69,10 +69,7 @@ impl Reconcile {
             identity: identity(),
         };
         info!(ns = %lease.ns, name = %lease.name, identity = %lease.identity, "waiting for the lease");
-        let work = {
-            let client = client.clone();
-            move || reconciler::run(client.clone(), Timestamp::now)
-        };
+        let work = |client| reconciler::run(client, Timestamp::now);
         lease::lead(client, lease, work, stop).await;
         Ok(())
     }

@@ -9,11 +9,13 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
+use super::fence::fenced;
 use crate::api::explain;
 
 /// How long the others wait for a silent leader: client-go's default, as are the two below.
@@ -21,6 +23,9 @@ const DURATION: Duration = Duration::from_secs(15);
 
 /// A leader that could not renew for this long stops before others may take over.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+
+/// So long before others may take over nothing is written any more: a write takes a while to arrive.
+const MARGIN: Duration = Duration::from_secs(1);
 
 /// How often the lease is looked at.
 const RETRY: Duration = Duration::from_secs(2);
@@ -62,16 +67,19 @@ enum Round {
     Contested,
 }
 
-/// Does the work whenever we lead, until `stop`; then the lease is given back. What fails is said and tried again.
+/// Does the work whenever we lead, until `stop`; then the lease is given back. What fails is said and tried again. The work
+/// has a client that writes nothing once the lease may have run out.
 pub async fn lead<W: Future<Output = ()> + Send + 'static>(
     client: Client,
     lease: Lease,
-    work: impl Fn() -> W,
+    work: impl Fn(Client) -> W,
     stop: CancellationToken,
 ) {
+    let renewed = watch::Sender::new(Instant::now());
+    let fenced = fenced(&client, renewed.subscribe(), DURATION - MARGIN);
     let elector = Elector::new(client, lease);
     let mut seen = Seen::default();
-    let mut leading: Option<(AbortOnDropHandle<()>, Instant)> = None;
+    let mut leading: Option<AbortOnDropHandle<()>> = None;
     let mut failing = false;
     let mut pause = tokio::time::interval(RETRY);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -80,7 +88,7 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
             _ = pause.tick() => {}
             () = stop.cancelled() => break,
         }
-        if let Some((task, _)) = leading.take_if(|(task, _)| task.is_finished()) {
+        if let Some(task) = leading.take_if(|task| task.is_finished()) {
             // The work ends by itself only with a panic, which is passed on.
             if let Err(broken) = task.await {
                 std::panic::resume_unwind(broken.into_panic());
@@ -91,14 +99,11 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
         match &outcome {
             Ok(Ok(Round::Ours)) => {
                 failing = false;
-                match &mut leading {
-                    Some((_, renewed)) => *renewed = asked,
-                    None => {
-                        info!(lease = %elector.lease.name, "leading");
-                        let task = AbortOnDropHandle::new(tokio::spawn(work()));
-                        leading = Some((task, asked));
-                    }
-                }
+                renewed.send_replace(asked);
+                leading.get_or_insert_with(|| {
+                    info!(lease = %elector.lease.name, "leading");
+                    AbortOnDropHandle::new(tokio::spawn(work(fenced.clone())))
+                });
                 continue;
             }
             Ok(Ok(Round::Anothers | Round::Contested)) => failing = false,
@@ -107,13 +112,13 @@ pub async fn lead<W: Future<Output = ()> + Send + 'static>(
         }
         // Another has the lease, or it could not be renewed for too long: the work must end.
         let lost = matches!(outcome, Ok(Ok(Round::Anothers)));
-        let late = |renewed: &Instant| renewed.elapsed() + RETRY >= RENEW_DEADLINE;
-        if let Some((task, _)) = leading.take_if(|(_, renewed)| lost || late(renewed)) {
+        let late = renewed.borrow().elapsed() + RETRY >= RENEW_DEADLINE;
+        if let Some(task) = leading.take_if(|_| lost || late) {
             end(task).await;
             warn!(lease = %elector.lease.name, "not leading any more");
         }
     }
-    if let Some((task, _)) = leading {
+    if let Some(task) = leading {
         end(task).await;
         let released = tokio::time::timeout(RETRY, elector.release()).await;
         if !matches!(released, Ok(Ok(()))) {

@@ -6,6 +6,7 @@
 mod act;
 mod cache;
 mod events;
+mod fence;
 mod kinds;
 pub mod lease;
 mod queue;

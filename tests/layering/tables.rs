@@ -113,7 +113,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hickory_server", "src/listen/handler"),
     (
         "http",
-        "crates/cluster/src src/admin src/api src/apiserver src/listen/https src/watch",
+        "crates/cluster/src src/admin src/api src/apiserver src/listen/https src/reconciler/fence src/watch",
     ),
     ("http_body", "crates/cluster/src src/api src/watch"),
     (

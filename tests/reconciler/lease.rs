@@ -78,7 +78,7 @@ fn candidate(cluster: &Cluster, who: &str, work: &Work) -> Candidate {
     };
     let stop = CancellationToken::new();
     let (who, work) = (who.to_owned(), Arc::clone(work));
-    let works = move || {
+    let works = move |_| {
         let working = Working(who.clone(), Arc::clone(&work));
         async move {
             working.begin();

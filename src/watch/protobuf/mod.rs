@@ -6,11 +6,8 @@
 mod messages;
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures::FutureExt;
 use headless_objects::envelope::{self, MEDIA_TYPE, TypeMeta};
 use http::{HeaderValue, Request, Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -20,7 +17,7 @@ use kube::client::Body;
 use prost::{DecodeError, Message};
 use serde::Serialize;
 
-use crate::api::Unreadable;
+use crate::api::{Unreadable, through};
 use messages::{EndpointSlice, Namespace, Pod, Service, Status, WatchEvent, as_str};
 
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf;stream=watch,application/vnd.kubernetes.protobuf,application/json";
@@ -33,31 +30,16 @@ type Json = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A client whose watches are in protobuf where the server can.
 pub(super) fn client(client: &Client) -> Client {
-    let ns = client.default_namespace().to_owned();
-    Client::new(Protobuf(client.clone()), ns)
+    through(client, send)
 }
 
-#[derive(Clone)]
-struct Protobuf(Client);
-
-impl tower::Service<Request<Body>> for Protobuf {
-    type Response = Response<Json>;
-    type Error = kube::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Json>, kube::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), kube::Error>> {
-        Poll::Ready(Ok(()))
+async fn send(client: Client, mut request: Request<Body>) -> Result<Response<Json>, kube::Error> {
+    let query = request.uri().query().unwrap_or_default();
+    if query.split('&').any(|pair| pair == "watch=true") {
+        let accept = HeaderValue::from_static(ACCEPT);
+        request.headers_mut().insert(header::ACCEPT, accept);
     }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let query = request.uri().query().unwrap_or_default();
-        if query.split('&').any(|pair| pair == "watch=true") {
-            let accept = HeaderValue::from_static(ACCEPT);
-            request.headers_mut().insert(header::ACCEPT, accept);
-        }
-        let client = self.0.clone();
-        async move { as_json(client.send(request).await?).await }.boxed()
-    }
+    as_json(client.send(request).await?).await
 }
 
 /// The response in JSON, where it is in protobuf.
