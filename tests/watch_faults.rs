@@ -56,6 +56,13 @@ impl World {
         said(&self.watches.zone, name, RecordType::A)
     }
 
+    /// Waits until slices are watched, not only listed.
+    async fn watched(&self) {
+        self.watches.synced().await;
+        self.cluster.apply("slice", &slice("10.0.0.9")).unwrap();
+        self.wait_for("10.0.0.9").await;
+    }
+
     /// How long it takes until the name is answered so.
     async fn wait_for(&self, wanted: &str) -> Duration {
         let start = Instant::now();
@@ -313,7 +320,7 @@ async fn another_server_at_the_same_address_is_noticed_though_its_version_fits()
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_falls_silent_is_noticed_within_15_seconds() {
     let world = World::start(|_| Fate::Serve);
-    world.watches.synced().await;
+    world.watched().await;
     world.api.stall();
     world.cluster.apply("slice", &slice("10.0.0.2")).unwrap();
     let late = world.wait_for("10.0.0.2").await;
@@ -323,7 +330,7 @@ async fn a_watch_that_falls_silent_is_noticed_within_15_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_is_never_answered_is_begun_again_within_15_seconds() {
     let world = World::start(|_| Fate::Serve);
-    world.watches.synced().await;
+    world.watched().await;
     let mut left = 3;
     world.api.rule(move |request| {
         if !request.is_watch() || left == 0 {

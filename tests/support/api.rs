@@ -314,9 +314,10 @@ fn until(body: Reply, ends: [CancellationToken; 2]) -> Reply {
     let frames = futures::stream::unfold((body, ends), |(mut body, ends)| async move {
         let [broken, stalled] = &ends;
         tokio::select! {
-            frame = body.frame() => frame.map(|frame| (frame, (body, ends))),
-            () = broken.cancelled() => None,
+            biased;
             () = stalled.cancelled() => std::future::pending().await,
+            () = broken.cancelled() => None,
+            frame = body.frame() => frame.map(|frame| (frame, (body, ends))),
         }
     });
     StreamBody::new(frames).boxed_unsync()
