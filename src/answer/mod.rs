@@ -21,7 +21,7 @@ use crate::zone::{
     Answer, Asked, Candidate, FewLabels, Found, Piece, Pointer, Selection, Shown, Value, Zone,
 };
 pub use reply::{Messages, Pens, Reply, ZoneReply, put};
-pub use transfer::transfer;
+pub use transfer::{Transfer, transfer};
 pub use words::Words;
 
 /// `dns-version.<zone>` (Kubernetes DNS specification 1.1.0, section 2.2).

@@ -1,6 +1,6 @@
 //! What a plugin answers.
 
-use super::{Turn, Words, rcode, write};
+use super::{Transfer, Turn, Words, rcode, write};
 
 use crate::message;
 use crate::message::PLAIN_UDP_SIZE;
@@ -20,8 +20,8 @@ pub enum Reply {
     Composed(Composed),
     /// A message of an upstream, passed on as it came but for its id.
     Raw(Vec<u8>),
-    /// The messages of a zone transfer (RFC 5936), whole.
-    Transfer(Vec<Vec<u8>>),
+    /// A zone transfer.
+    Transfer(Box<Transfer>),
 }
 
 /// What a zone found for a question.
@@ -39,7 +39,7 @@ pub enum Messages {
     /// One message.
     One(Vec<u8>),
     /// Those of a transfer.
-    Many(Vec<Vec<u8>>),
+    Many(Box<Transfer>),
 }
 
 impl From<Vec<u8>> for Messages {
@@ -217,7 +217,7 @@ impl Reply {
             },
             Self::Composed(composed) => message::encode(query, &composed),
             Self::Raw(wire) => message::truncate(query, wire),
-            Self::Transfer(messages) => return Messages::Many(messages),
+            Self::Transfer(transfer) => return Messages::Many(transfer),
         })
     }
 }
@@ -228,7 +228,7 @@ impl Messages {
     pub fn into_first(self) -> Vec<u8> {
         match self {
             Self::One(message) => message,
-            Self::Many(messages) => messages.into_iter().next().unwrap_or_default(),
+            Self::Many(mut messages) => messages.next().unwrap_or_default(),
         }
     }
 
@@ -237,7 +237,7 @@ impl Messages {
     pub fn into_only(self) -> Option<Vec<u8>> {
         match self {
             Self::One(message) => Some(message),
-            Self::Many(messages) => <[_; 1]>::try_from(messages).ok().map(|[only]| only),
+            Self::Many(mut messages) => messages.next().filter(|_| messages.next().is_none()),
         }
     }
 
@@ -246,7 +246,7 @@ impl Messages {
     pub fn into_all(self) -> Vec<Vec<u8>> {
         match self {
             Self::One(message) => vec![message],
-            Self::Many(messages) => messages,
+            Self::Many(messages) => messages.collect(),
         }
     }
 }

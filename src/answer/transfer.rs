@@ -1,14 +1,73 @@
 //! Every record of a zone, for those who transfer it.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{Flow, Writer, weight};
-use crate::endpoint::{Kind, Port};
+use crate::endpoint::{Kind, Port, Slice};
+use crate::message::encode_transfer;
+use crate::message::question::{Query, RecordType};
 use crate::message::record::Record;
 use crate::message::records::Records;
 use crate::message::sections::{Data, Pieces, Right, Section, Sections};
-use crate::name::absolute;
-use crate::zone::{Asked, Scope, ServiceData, Zone, names_of};
+use crate::name::{Name, Qname, absolute};
+use crate::zone::{Asked, Scope, ServiceData, Shown, Zone, names_of};
+
+/// Records of one message: whatever they are, these fit into 64 KiB (names have at most 255 octets).
+const CHUNK: usize = 100;
+
+/// The messages of a zone transfer (RFC 5936 section 2.2), each made when it is asked for: of the zone as it was, at little
+/// cost, as what a Service has is shared.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    query: Query,
+    parts: Parts,
+    /// Records that are in no message yet.
+    waiting: VecDeque<Record>,
+    is_whole: bool,
+}
+
+impl Transfer {
+    /// The whole zone, for `query`.
+    #[must_use]
+    pub fn whole(query: &Query, zone: &Zone, asked: &Asked<'_>) -> Self {
+        Self {
+            query: query.clone(),
+            parts: Parts::new(zone, asked),
+            waiting: VecDeque::new(),
+            is_whole: true,
+        }
+    }
+
+    /// Only the SOA, for a client that has this zone already (RFC 1995 section 2).
+    #[must_use]
+    pub fn unchanged(query: &Query, zone: &Zone, asked: &Asked<'_>) -> Self {
+        let mut parts = Parts::new(zone, asked);
+        parts.stage = Stage::End;
+        Self {
+            query: query.clone(),
+            parts,
+            waiting: VecDeque::new(),
+            is_whole: false,
+        }
+    }
+}
+
+impl Iterator for Transfer {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        while self.waiting.len() < CHUNK
+            && let Some(part) = self.parts.next()
+        {
+            self.waiting.extend(part);
+        }
+        let records = self.waiting.len().min(CHUNK);
+        let records: Vec<_> = self.waiting.drain(..records).collect();
+        (!records.is_empty()).then(|| encode_transfer(&self.query, &records, self.is_whole))
+    }
+}
 
 /// The records of a zone: its SOA first and last. `asked`: its name, in lower case; as in CoreDNS a name below a zone is
 /// transferred as if it were one.
@@ -16,41 +75,112 @@ use crate::zone::{Asked, Scope, ServiceData, Zone, names_of};
 /// Names of Pods, reverse names, `dns-version` and names by topology zone are not in it, as in CoreDNS.
 #[must_use]
 pub fn transfer(zone: &Zone, asked: &Asked<'_>) -> Vec<Record> {
-    let mut records = Records::new(asked.name());
-    let asked = &asked.as_apex();
-    let serial = zone.serial();
-    let pen = &mut records;
-    // Records have no end of room.
-    let _full = Writer {
-        asked,
-        serial,
-        turn: None,
-        pen,
-    }
-    .zone(zone);
-    records.answer
+    Parts::new(zone, asked).flatten().collect()
 }
 
-impl<S: Sections> Writer<'_, '_, S> {
-    fn zone(&mut self, zone: &Zone) -> Flow {
-        self.authority(Section::Answer)?;
-        let servers = zone.servers(self.asked);
-        for name in &names_of(&servers) {
-            self.record(&[], Data::Server(Pieces::name(name)))?;
-        }
-        for (name, ip) in &servers {
-            // As in CoreDNS, the glue of a transfer is not to be cached.
-            let (section, owner) = (Section::Answer, Pieces::name(name));
-            self.pen.add(section, owner, 0, Data::Address(*ip))?;
-        }
+/// The records of a zone, some at a time: those of one slice at most.
+#[derive(Clone, Debug)]
+struct Parts {
+    shown: Shown,
+    apex: Qname,
+    serial: u32,
+    servers: Vec<(Name, IpAddr)>,
+    services: Vec<Arc<ServiceData>>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Begin,
+    /// The slice of the Service that comes next.
+    Services {
+        service: usize,
+        slice: usize,
+    },
+    End,
+    Over,
+}
+
+impl Parts {
+    fn new(zone: &Zone, asked: &Asked<'_>) -> Self {
         let mut services = zone.services(Scope::Cluster);
-        services.retain(|data| zone.exposed(self.asked.view(), data.service().key.ns()));
+        services.retain(|data| zone.exposed(asked.view(), data.service().key.ns()));
         services.sort_by_key(|data| {
             let key = &data.service().key;
             (key.svc().to_vec(), key.ns().to_vec())
         });
-        services.iter().try_for_each(|data| self.service(data))?;
-        self.authority(Section::Answer)
+        Self {
+            shown: asked.shown().clone(),
+            apex: asked.name().clone(),
+            serial: zone.serial(),
+            servers: zone.servers(&asked.as_apex()),
+            services,
+            stage: Stage::Begin,
+        }
+    }
+
+    /// What this writes.
+    fn written(&self, write: impl FnOnce(&mut Writer<'_, '_, Records>) -> Flow) -> Vec<Record> {
+        let asked = self.shown.place(&self.apex, RecordType::AXFR);
+        let asked = asked.expect("a name of the zone was asked for").as_apex();
+        let mut records = Records::new(asked.name());
+        let mut writer = Writer {
+            asked: &asked,
+            serial: self.serial,
+            turn: None,
+            pen: &mut records,
+        };
+        // Records have no end of room.
+        let _full = write(&mut writer);
+        records.answer
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Vec<Record>;
+
+    fn next(&mut self) -> Option<Vec<Record>> {
+        let (stage, part) = match self.stage {
+            Stage::Begin => {
+                let part = self.written(|writer| writer.head(&self.servers));
+                let (service, slice) = (0, 0);
+                (Stage::Services { service, slice }, part)
+            }
+            Stage::Services { service, slice } => match self.services.get(service) {
+                None => (Stage::End, Vec::new()),
+                Some(data) => {
+                    let part = self.written(|writer| writer.service(data, slice));
+                    let is_last = slice + 1 >= data.slices().len();
+                    let (service, slice) = match is_last {
+                        true => (service + 1, 0),
+                        false => (service, slice + 1),
+                    };
+                    (Stage::Services { service, slice }, part)
+                }
+            },
+            Stage::End => {
+                let part = self.written(|writer| writer.authority(Section::Answer));
+                (Stage::Over, part)
+            }
+            Stage::Over => return None,
+        };
+        self.stage = stage;
+        Some(part)
+    }
+}
+
+impl<S: Sections> Writer<'_, '_, S> {
+    fn head(&mut self, servers: &[(Name, IpAddr)]) -> Flow {
+        self.authority(Section::Answer)?;
+        for name in &names_of(servers) {
+            self.record(&[], Data::Server(Pieces::name(name)))?;
+        }
+        for (name, ip) in servers {
+            // As in CoreDNS, the glue of a transfer is not to be cached.
+            let (section, owner) = (Section::Answer, Pieces::name(name));
+            self.pen.add(section, owner, 0, Data::Address(*ip))?;
+        }
+        Flow::Continue(())
     }
 
     /// Adds a record of a name: `labels`, then the zone's.
@@ -60,16 +190,18 @@ impl<S: Sections> Writer<'_, '_, S> {
         self.pen.add(section, owner, self.asked.ttl(), data)
     }
 
-    fn service(&mut self, data: &ServiceData) -> Flow {
+    /// A Service; of one that leads to endpoints, those of one slice.
+    fn service(&mut self, data: &ServiceData, slice: usize) -> Flow {
         let service = data.service();
         let own: [&[u8]; 3] = [service.key.svc(), service.key.ns(), b"svc"];
         match &service.kind {
             Kind::ExternalName(name) if name.parse::<IpAddr>().is_ok() => Flow::Continue(()),
             // One that is no DNS name costs its own record, not the transfer.
-            Kind::ExternalName(name) => absolute(name).map_or(Flow::Continue(()), |target| {
-                self.record(&own, Data::Alias(Pieces::name(&target)))
-            }),
-            Kind::ClusterIp(ips) => {
+            Kind::ExternalName(name) if slice == 0 => absolute(name)
+                .map_or(Flow::Continue(()), |target| {
+                    self.record(&own, Data::Alias(Pieces::name(&target)))
+                }),
+            Kind::ClusterIp(ips) if slice == 0 => {
                 for ip in ips {
                     self.record(&own, Data::Address(*ip))?;
                 }
@@ -78,25 +210,27 @@ impl<S: Sections> Writer<'_, '_, S> {
                 }
                 Flow::Continue(())
             }
-            Kind::Headless => self.endpoints(&own, data),
+            Kind::ClusterIp(_) | Kind::ExternalName(_) => Flow::Continue(()),
+            Kind::Headless => match data.slices().get(slice) {
+                Some(slice) => self.endpoints(&own, slice),
+                None => Flow::Continue(()),
+            },
         }
     }
 
-    fn endpoints(&mut self, own: &[&[u8]], data: &ServiceData) -> Flow {
-        for slice in data.slices() {
-            let ready: Vec<_> = slice
-                .ready_endpoints()
-                .filter_map(|e| Some((e.name(), e.ip()?)))
-                .collect();
-            let weight = weight(ready.len());
-            for (label, ip) in ready {
-                self.record(own, Data::Address(ip))?;
-                let labels: Vec<&[u8]> = label.split(|octet| *octet == b'.').collect();
-                let name = [&labels, own].concat();
-                self.record(&name, Data::Address(ip))?;
-                for port in &slice.ports {
-                    self.port(own, &name, port, weight, false)?;
-                }
+    fn endpoints(&mut self, own: &[&[u8]], slice: &Slice) -> Flow {
+        let ready: Vec<_> = slice
+            .ready_endpoints()
+            .filter_map(|e| Some((e.name(), e.ip()?)))
+            .collect();
+        let weight = weight(ready.len());
+        for (label, ip) in ready {
+            self.record(own, Data::Address(ip))?;
+            let labels: Vec<&[u8]> = label.split(|octet| *octet == b'.').collect();
+            let name = [&labels, own].concat();
+            self.record(&name, Data::Address(ip))?;
+            for port in &slice.ports {
+                self.port(own, &name, port, weight, false)?;
             }
         }
         Flow::Continue(())

@@ -1,6 +1,7 @@
 //! Connections (RFC 7766), plain or inside TLS (RFC 7858): the questions that are there are answered together, each that
 //! waits for somebody as soon as it can be.
 
+use std::collections::VecDeque;
 use std::io;
 use std::task::Poll;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, Behind, answer};
 use super::limits::{Slot, Wait};
-use crate::answer::Messages;
+use crate::answer::{Messages, Transfer};
 use crate::message;
 use crate::message::question::{Route, Transport};
 use crate::plugin::Shed;
@@ -49,8 +50,8 @@ pub(super) struct Connection<S> {
     incoming: BytesMut,
     /// What has been answered and not written, each message with its length.
     outgoing: Vec<u8>,
-    /// Of the limits, for a reply that is large.
-    room: Option<OwnedSemaphorePermit>,
+    /// Zones on their way, made as they are written.
+    transfers: VecDeque<Box<Transfer>>,
     /// Replies that had to wait for somebody else.
     later: (mpsc::Sender<Messages>, mpsc::Receiver<Messages>),
     /// How many of them are under way.
@@ -70,7 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             behind,
             incoming: BytesMut::new(),
             outgoing: Vec::new(),
-            room: None,
+            transfers: VecDeque::new(),
             later: mpsc::channel(MAX_WAITING),
             waiting: 0,
             ended: false,
@@ -87,8 +88,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut is_new = true;
         let mut until = Instant::now() + idle;
         loop {
-            let answered = self.answer_all().await;
-            if answered {
+            if !self.transfers.is_empty() {
+                self.transfer()?;
+                until = Instant::now() + idle;
+            }
+            if self.transfers.is_empty() && self.answer_all().await? {
                 is_new = false;
                 until = Instant::now() + idle;
             }
@@ -96,6 +100,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.write().await?;
                 // Others have their turn.
                 tokio::task::yield_now().await;
+                continue;
+            }
+            if !self.transfers.is_empty() {
                 continue;
             }
             if self.ended && self.waiting == 0 {
@@ -130,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Answers the questions that are there whole, until there is enough to write. Whether there was one.
-    async fn answer_all(&mut self) -> bool {
+    async fn answer_all(&mut self) -> io::Result<bool> {
         let mut any = false;
         while self.outgoing.len() < FLUSH && self.waiting < MAX_WAITING && self.left != Some(0) {
             let Some(packet) = frame(&mut self.incoming) else {
@@ -153,13 +160,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                 },
             };
-            if self.add(reply).is_err() {
-                // Nothing more is made for a client that there is no room for.
-                self.left = Some(0);
+            self.add(reply)?;
+            if !self.transfers.is_empty() {
+                break;
             }
         }
         self.ended |= self.left == Some(0);
-        any
+        Ok(any)
     }
 
     /// Waits for a reply beside the others.
@@ -175,15 +182,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Puts a reply behind those that are to be written.
     fn add(&mut self, reply: Messages) -> io::Result<()> {
-        let messages = reply.into_all();
-        let octets = messages.iter().map(Vec::len).sum();
-        if octets > PART {
-            self.room = Some(self.keep(octets)?);
+        match reply {
+            Messages::One(message) => self.add_one(&message),
+            Messages::Many(transfer) => {
+                self.transfers.push_back(transfer);
+                Ok(())
+            }
         }
-        for message in messages {
-            let size = u16::try_from(message.len()).map_err(io::Error::other)?;
-            self.outgoing.extend(size.to_be_bytes());
-            self.outgoing.extend(message);
+    }
+
+    fn add_one(&mut self, message: &[u8]) -> io::Result<()> {
+        let size = u16::try_from(message.len()).map_err(io::Error::other)?;
+        self.outgoing.extend(size.to_be_bytes());
+        self.outgoing.extend(message);
+        Ok(())
+    }
+
+    /// Goes on with transfers, until there is enough to write.
+    fn transfer(&mut self) -> io::Result<()> {
+        while self.outgoing.len() < FLUSH
+            && let Some(transfer) = self.transfers.front_mut()
+        {
+            match transfer.next() {
+                Some(message) => self.add_one(&message)?,
+                None => drop(self.transfers.pop_front()),
+            }
         }
         Ok(())
     }
@@ -205,17 +228,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let rest = &self.outgoing[written..];
         if !rest.is_empty() {
-            let _room = match &self.room {
-                None => Some(self.keep(rest.len())?),
-                Some(_) => None,
-            };
+            let _room = self.keep(rest.len())?;
             for part in rest.chunks(PART) {
                 within(WRITE, self.stream.write_all(part)).await?;
             }
         }
         within(WRITE, self.stream.flush()).await?;
         self.outgoing.clear();
-        self.room = None;
         Ok(())
     }
 

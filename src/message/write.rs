@@ -62,24 +62,18 @@ pub fn encode(query: &Query, reply: &Composed) -> Vec<u8> {
     })
 }
 
-/// Records of one message of a transfer: whatever they are, these fit into 64 KiB (names have at most 255 octets).
-const TRANSFER_CHUNK: usize = 100;
-
-/// The messages of a zone transfer (RFC 5936 section 2.2).
+/// A message of a zone transfer (RFC 5936 section 2.2).
 #[must_use]
-pub fn encode_transfer(query: &Query, records: &[Record], authoritative: bool) -> Vec<Vec<u8>> {
-    let encoded = |records: &[Record]| {
-        message(query, None, |wire| {
-            let _full = records
-                .iter()
-                .try_for_each(|record| wire.add_record(Section::Answer, record));
-            Head {
-                authoritative,
-                ..Head::of(ResponseCode::NoError)
-            }
-        })
-    };
-    records.chunks(TRANSFER_CHUNK).map(encoded).collect()
+pub fn encode_transfer(query: &Query, records: &[Record], authoritative: bool) -> Vec<u8> {
+    message(query, None, |wire| {
+        let _full = records
+            .iter()
+            .try_for_each(|record| wire.add_record(Section::Answer, record));
+        Head {
+            authoritative,
+            ..Head::of(ResponseCode::NoError)
+        }
+    })
 }
 
 /// The reply to a query of an EDNS version that is not spoken: BADVERS, version 0, DO copied (RFC 6891 section 6.1.3).

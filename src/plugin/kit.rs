@@ -236,8 +236,8 @@ pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
             }
         }
         Messages::Many(all) => Sized {
-            size: all.iter().map(|wire| size(wire)).sum(),
-            first: all.first().cloned().unwrap_or_default(),
+            size: all.clone().map(|wire| size(&wire)).sum(),
+            first: all.clone().next().unwrap_or_default(),
             reply: Reply::Transfer(all),
         },
     }

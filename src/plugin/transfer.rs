@@ -11,9 +11,8 @@ use super::block::{Block, Cluster, Link, Parts};
 use super::kit::{Directives, Registration};
 use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
-use crate::answer::{Reply, transfer};
+use crate::answer::{self, Reply};
 use crate::corefile::{CorefileError, Directive};
-use crate::message::encode_transfer;
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::reply::{Failure, ResponseCode};
 use crate::name::Origins;
@@ -138,15 +137,13 @@ impl Transfer {
                 why: why.into(),
             }));
         }
-        let records = transfer(zone, &asked);
-        let current =
+        let is_known =
             question.qtype == RecordType::IXFR && query.ixfr_serial == Some(zone.serial());
-        let messages = if current {
-            encode_transfer(query, &records[..1], false)
-        } else {
-            encode_transfer(query, &records, true)
+        let transfer = match is_known {
+            true => answer::Transfer::unchanged(query, zone, &asked),
+            false => answer::Transfer::whole(query, zone, &asked),
         };
-        Some(Ok(Reply::Transfer(messages)))
+        Some(Ok(Reply::Transfer(Box::new(transfer))))
     }
 }
 

@@ -191,6 +191,12 @@ impl<'q> Asked<'q> {
         Self { left: 0, ..*self }
     }
 
+    /// Whose zones they are.
+    #[must_use]
+    pub fn shown(&self) -> &'q Shown {
+        self.shown
+    }
+
     /// What the block's `kubernetes` shows.
     #[must_use]
     pub fn view(&self) -> &'q View {

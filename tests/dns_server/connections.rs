@@ -189,3 +189,23 @@ async fn questions_that_come_together_are_all_answered_in_their_order() {
         assert_eq!(reply.metadata.id, id);
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_behind_a_transfer_is_answered_too() {
+    let transfer = "transfer cluster.local {\n to *\n }";
+    let corefile = format!(".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n {transfer}\n}}");
+    let server = server(&corefile).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let whole = question(1, "cluster.local.", RecordType::AXFR);
+    let packets = [whole.clone(), whole, question(2, WEB, RecordType::A)];
+    let framed = packets.map(|packet| {
+        let size = u16::try_from(packet.len()).unwrap().to_be_bytes();
+        [&size[..], &packet].concat()
+    });
+    stream.write_all(&framed.concat()).await.unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(receive(&mut stream).await.unwrap().metadata.id);
+    }
+    assert_eq!(ids, [1, 1, 2]);
+}
