@@ -360,7 +360,7 @@ fn both_pens_write_the_same(zone: &Zone, shown: &Shown, question: &Question) {
         };
         let asked = shown.place(&question.qname, question.qtype).unwrap();
         let reply = Reply::from(ZoneReply::new(zone.lookup(&asked), shown, zone));
-        let wire = reply.encode(&query).into_first();
+        let wire = reply.encode(&query).into_first().unwrap();
         let read = Composed::read(&wire).unwrap();
         let written: Vec<&Record> = [&read.answer, &read.authority, &read.additional]
             .into_iter()

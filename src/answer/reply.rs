@@ -22,6 +22,8 @@ pub enum Reply {
     Raw(Vec<u8>),
     /// A zone transfer.
     Transfer(Box<Transfer>),
+    /// Nothing is sent.
+    Nothing,
 }
 
 /// What a zone found for a question.
@@ -40,6 +42,8 @@ pub enum Messages {
     One(Vec<u8>),
     /// Those of a transfer.
     Many(Box<Transfer>),
+    /// None.
+    Nothing,
 }
 
 impl From<Vec<u8>> for Messages {
@@ -152,7 +156,16 @@ impl Reply {
             Self::Zone(reply) => Some(reply.compose(&reply.asked(question)?)),
             Self::Composed(composed) => Some(composed),
             Self::Raw(wire) => Composed::read(&wire),
-            Self::Transfer(_) => None,
+            Self::Transfer(_) | Self::Nothing => None,
+        }
+    }
+
+    /// Whether it is one message.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        match self {
+            Self::Zone(_) | Self::Composed(_) | Self::Raw(_) => true,
+            Self::Transfer(_) | Self::Nothing => false,
         }
     }
 
@@ -168,7 +181,7 @@ impl Reply {
             Self::Composed(_) => true,
             // Of one record, or of none, there is one order only.
             Self::Raw(wire) => wire.get(6..8).is_some_and(|count| count > &[0, 1][..]),
-            Self::Transfer(_) => false,
+            Self::Transfer(_) | Self::Nothing => false,
         }
     }
 
@@ -192,7 +205,7 @@ impl Reply {
                 Answer::Found(_) | Answer::Denied(_) => reply.shown.has_ttls_within(bounds),
                 Answer::Leads { .. } | Answer::Unanswerable(_) => false,
             },
-            Self::Composed(_) | Self::Raw(_) | Self::Transfer(_) => false,
+            Self::Composed(_) | Self::Raw(_) | Self::Transfer(_) | Self::Nothing => false,
         }
     }
 
@@ -203,7 +216,7 @@ impl Reply {
             Self::Zone(reply) => rcode(&reply.answer),
             Self::Composed(composed) => composed.rcode,
             Self::Raw(wire) => ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f),
-            Self::Transfer(_) => ResponseCode::NoError,
+            Self::Transfer(_) | Self::Nothing => ResponseCode::NoError,
         }
     }
 
@@ -218,6 +231,7 @@ impl Reply {
             Self::Composed(composed) => message::encode(query, &composed),
             Self::Raw(wire) => message::truncate(query, wire),
             Self::Transfer(transfer) => return Messages::Many(transfer),
+            Self::Nothing => return Messages::Nothing,
         })
     }
 }
@@ -225,19 +239,21 @@ impl Reply {
 impl Messages {
     /// The only message, or the first.
     #[must_use]
-    pub fn into_first(self) -> Vec<u8> {
+    pub fn into_first(self) -> Option<Vec<u8>> {
         match self {
-            Self::One(message) => message,
-            Self::Many(mut messages) => messages.next().unwrap_or_default(),
+            Self::One(message) => Some(message),
+            Self::Many(mut messages) => messages.next(),
+            Self::Nothing => None,
         }
     }
 
-    /// The only message; `None` where there are several.
+    /// The only message; `None` where there are several, or none.
     #[must_use]
     pub fn into_only(self) -> Option<Vec<u8>> {
         match self {
             Self::One(message) => Some(message),
             Self::Many(mut messages) => messages.next().filter(|_| messages.next().is_none()),
+            Self::Nothing => None,
         }
     }
 
@@ -247,6 +263,7 @@ impl Messages {
         match self {
             Self::One(message) => vec![message],
             Self::Many(messages) => messages.collect(),
+            Self::Nothing => Vec::new(),
         }
     }
 }

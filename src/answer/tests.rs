@@ -45,7 +45,7 @@ fn over_tcp(zone: &Zone, qtype: RecordType) -> (bool, usize, usize, usize) {
     };
     let asked = shown.place(&query.question.qname, qtype).unwrap();
     let reply = Reply::from(ZoneReply::new(zone.lookup(&asked), &shown, zone));
-    let wire = reply.encode(&query).into_first();
+    let wire = reply.encode(&query).into_first().unwrap();
     let read = Composed::read(&wire).unwrap();
     let composed = compose(zone, &shown, &query.question).unwrap();
     assert_eq!(

@@ -60,6 +60,7 @@ pub(super) async fn answer(
     };
     let mut reply = reply.boxed();
     match futures::poll!(&mut reply) {
+        std::task::Poll::Ready(Messages::Nothing) => Answered::Nothing,
         std::task::Poll::Ready(reply) => Answered::Now(reply),
         std::task::Poll::Pending => Answered::Later(reply),
     }

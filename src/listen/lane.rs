@@ -238,8 +238,10 @@ impl Lane {
         match futures::executor::block_on(answered) {
             Answered::Nothing => {}
             Answered::Now(reply) => {
-                *out = reply.into_first();
-                replies.paths.push(path);
+                if let Some(reply) = reply.into_first() {
+                    *out = reply;
+                    replies.paths.push(path);
+                }
             }
             Answered::Later(reply) => self.later(reply, path),
         }
@@ -261,8 +263,9 @@ impl Lane {
         let socket = Arc::clone(&self.socket);
         self.tasks.spawn_on(
             async move {
-                let reply = reply.await.into_first();
-                send_all(&socket, &mut Headers::new(), &[reply], &[path]);
+                if let Some(reply) = reply.await.into_first() {
+                    send_all(&socket, &mut Headers::new(), &[reply], &[path]);
+                }
                 drop(slot);
             },
             &self.runtime,

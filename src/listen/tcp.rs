@@ -183,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Puts a reply behind those that are to be written.
     fn add(&mut self, reply: Messages) -> io::Result<()> {
         match reply {
+            Messages::Nothing => Ok(()),
             Messages::One(message) => self.add_one(&message),
             Messages::Many(transfer) => {
                 self.transfers.push_back(transfer);

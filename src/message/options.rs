@@ -3,8 +3,19 @@
 /// A server's name for itself (RFC 5001 section 2.1).
 pub const NSID: u16 = 3;
 
+/// A client's cookie, and a server's (RFC 7873 section 4).
+pub const COOKIE: u16 = 10;
+
 /// A client's network (RFC 7871 section 6).
 pub const CLIENT_SUBNET: u16 = 8;
+
+/// All options but those of one code.
+#[must_use]
+pub fn without(octets: &[u8], code: u16) -> Vec<u8> {
+    let others = each(octets).filter(|(other, _)| *other != code);
+    let others = others.filter_map(|(code, data)| written(code, data));
+    others.flatten().collect()
+}
 
 /// The options up to the first that is not whole.
 pub fn each(mut octets: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {

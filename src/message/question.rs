@@ -87,6 +87,8 @@ pub struct Query {
     pub edns: Option<Edns>,
     /// The options of that record as they came, each a code, a length and its octets (RFC 6891 section 6.1.2).
     pub options: Vec<u8>,
+    /// The client has shown a cookie that was given to its address (RFC 7873).
+    pub has_cookie: bool,
     /// Over what it came.
     pub transport: Transport,
     /// From whom it came, and to whom.
@@ -112,6 +114,7 @@ impl Query {
             authentic_data: false,
             edns: None,
             options: Vec::new(),
+            has_cookie: false,
             transport: Transport::Udp,
             route: client.into(),
             size: 0,

@@ -62,6 +62,7 @@ pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
         authentic_data: packet[3] & AD != 0,
         edns: body.edns.map(|(edns, _)| edns),
         options: body.options,
+        has_cookie: false,
         transport,
         route,
         size: packet.len(),

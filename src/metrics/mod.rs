@@ -44,6 +44,8 @@ pub struct Metrics {
     pub reload: Reload,
     /// What there was no room for: what.
     pub shed: IntCounterVec,
+    /// Of `rrl`.
+    pub rrl: Rrl,
     /// Objects that came and could not be read: the kind of object, in the plural.
     pub unreadable: IntCounterVec,
 }
@@ -112,6 +114,15 @@ pub struct Hosts {
     pub entries: GaugeVec,
     /// When the file was changed that was read last, in seconds since 1970.
     pub changed: Gauge,
+}
+
+/// Of `rrl`; each by server.
+#[derive(Debug)]
+pub struct Rrl {
+    /// Requests beyond their rate.
+    pub requests: IntCounterVec,
+    /// Replies beyond theirs.
+    pub responses: IntCounterVec,
 }
 
 /// Of `reload`.
@@ -221,6 +232,7 @@ impl Metrics {
                 "What there was no room for, by what it was.",
                 &["what"],
             )?,
+            rrl: Rrl::new(&make)?,
             unreadable: make.counters(
                 "headless_dns_unreadable_objects_total",
                 "Objects of the API server that came and could not be read.",
@@ -353,6 +365,23 @@ impl Hosts {
             changed: make.gauge(
                 "coredns_hosts_reload_timestamp_seconds",
                 "When the hosts file was changed that was read last.",
+            )?,
+        })
+    }
+}
+
+impl Rrl {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        Ok(Self {
+            requests: make.counters(
+                "coredns_rrl_requests_exceeded_total",
+                "Requests beyond the rate that `rrl` allows.",
+                &["server"],
+            )?,
+            responses: make.counters(
+                "coredns_rrl_responses_exceeded_total",
+                "Replies beyond the rate that `rrl` allows.",
+                &["server"],
             )?,
         })
     }

@@ -52,11 +52,11 @@ impl Plugin for Bufsize {
                 ..query.clone()
             };
             let reply = next.handle(&query).await?;
-            if matches!(reply, Reply::Transfer(_)) {
+            if !reply.is_message() {
                 return Ok(reply);
             }
             // Whoever composes it last knows only the client's own size.
-            let octets = reply.encode(&query).into_first();
+            let octets = reply.encode(&query).into_first().unwrap_or_default();
             Ok(Reply::Raw(truncate(
                 &query,
                 skim::with_opt_for(&query, octets),

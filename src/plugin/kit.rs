@@ -235,6 +235,11 @@ pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
                 reply: if fits { Reply::Raw(wire) } else { reply },
             }
         }
+        Messages::Nothing => Sized {
+            size: 0,
+            first: Vec::new(),
+            reply: Reply::Nothing,
+        },
         Messages::Many(all) => Sized {
             size: all.clone().map(|wire| size(&wire)).sum(),
             first: all.clone().next().unwrap_or_default(),

@@ -6,7 +6,6 @@ use futures::future::BoxFuture;
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{Handled, Next, Plugin};
-use crate::answer::Reply;
 use crate::corefile::CorefileError;
 use crate::message::question::Query;
 use crate::message::reply::{Composed, ResponseCode};
@@ -29,7 +28,7 @@ impl Plugin for Minimal {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         async move {
             let reply = next.handle(query).await?;
-            if reply.rcode() != ResponseCode::NoError || matches!(reply, Reply::Transfer(_)) {
+            if reply.rcode() != ResponseCode::NoError || !reply.is_message() {
                 return Ok(reply);
             }
             Ok(match reply.clone().into_composed(&query.question) {

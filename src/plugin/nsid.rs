@@ -46,7 +46,7 @@ impl Plugin for Nsid {
         };
         async move {
             let reply = next.handle(query).await?;
-            if matches!(reply, Reply::Transfer(_)) {
+            if !reply.is_message() {
                 return Ok(reply);
             }
             // As CoreDNS, whose own replies with this option always have DO.
@@ -55,7 +55,7 @@ impl Plugin for Nsid {
                 edns: Some(Edns { dnssec_ok, ..edns }),
                 ..query.clone()
             };
-            let octets = reply.encode(&query).into_first();
+            let octets = reply.encode(&query).into_first().unwrap_or_default();
             let mut octets = skim::with_opt_for(&query, octets);
             let text = self.0.as_bytes().to_vec();
             skim::edit_options(&mut octets, |options| {

@@ -3,9 +3,9 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    any, autopath, bind, bufsize, cache, chaos, errors, forward, header, health, hosts,
+    any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health, hosts,
     k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, multisocket,
-    noted, nsid, prometheus, ready, reload, rewrite, root, template, timeouts, tls, transfer,
+    noted, nsid, prometheus, ready, reload, rewrite, root, rrl, template, timeouts, tls, transfer,
     whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
@@ -29,7 +29,7 @@ const ELSEWHERE: &str = "`forward` of its zones to a CoreDNS that has it";
 const NO_TRACES: &str = "no such line: `log` and `prometheus` tell what is asked";
 const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport's limits are";
 
-/// In the order of CoreDNS 1.15's chain.
+/// In the order of CoreDNS 1.15's chain; `cookies` is ours, `rrl` one of its external plugins.
 const PLUGINS: &[Fate] = &[
     Fate::Supported(root::PLUGIN),
     Fate::Supported(metadata::PLUGIN),
@@ -55,6 +55,8 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(errors::PLUGIN),
     Fate::Supported(log::PLUGIN),
     Fate::Refused("dnstap", NO_TRACES),
+    Fate::Supported(cookies::PLUGIN),
+    Fate::Supported(rrl::PLUGIN),
     Fate::Supported(local::PLUGIN),
     Fate::Refused("dns64", ELSEWHERE),
     Fate::Supported(any::PLUGIN),

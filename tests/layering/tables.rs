@@ -171,6 +171,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     ("serde_path_to_error", "crates/cluster/src/types src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
+    ("siphasher", "src/plugin/cookies"),
     ("smallvec", "src/answer src/message src/name src/zone"),
     ("socket2", "src/listen"),
     ("thiserror", ""),

@@ -287,8 +287,7 @@ impl Cache {
     /// Keeps a reply where it may be kept; what is passed on has the TTL that its kind may have.
     fn pass(&self, query: &Query, reply: Reply, server: &str) -> Handled {
         let spec = &self.0.spec;
-        let is_transfer = matches!(reply, Reply::Transfer(_));
-        if is_transfer || reply.has_ttls_within(spec.bounds()) {
+        if !reply.is_message() || reply.has_ttls_within(spec.bounds()) {
             return Ok(reply);
         }
         let Some(mut composed) = reply.clone().into_composed(&query.question) else {

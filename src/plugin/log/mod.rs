@@ -138,7 +138,10 @@ fn refusal(query: &Query, rcode: ResponseCode) -> Vec<u8> {
         edns: None,
         ..query.clone()
     };
-    Reply::refusal(rcode).encode(&query).into_first()
+    Reply::refusal(rcode)
+        .encode(&query)
+        .into_first()
+        .unwrap_or_default()
 }
 
 impl Rule {
