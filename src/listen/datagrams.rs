@@ -11,6 +11,7 @@ use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg,
     sendmmsg, setsockopt, sockopt,
 };
+use nix::sys::time::TimeSpec;
 use tracing::debug;
 
 /// Datagrams that are read and answered at a time.
@@ -44,6 +45,19 @@ impl Local {
     }
 }
 
+/// A datagram that was read.
+pub(super) struct Received {
+    pub(super) size: usize,
+    pub(super) path: Path,
+    /// When it came, since 1970, where the socket says that ([`stamp`]).
+    pub(super) came: Option<Duration>,
+}
+
+/// Has the socket say when datagrams came, or not any more. Those that had come before seem to come when they are read.
+pub(super) fn stamp(socket: &UdpSocket, is_on: bool) -> nix::Result<()> {
+    setsockopt(socket, sockopt::ReceiveTimestampns, &is_on)
+}
+
 /// Readies a socket for a lane: it waits for datagrams, but not for ever, and learns their destinations where it is bound
 /// to every address.
 pub(super) fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
@@ -72,8 +86,9 @@ pub(super) struct Headers {
 impl Headers {
     pub(super) fn new() -> Self {
         let v6 = || Some(nix::cmsg_space!(libc::in6_pktinfo));
+        let stamped = nix::cmsg_space!(libc::in6_pktinfo, TimeSpec);
         Self {
-            received: MultiHeaders::preallocate(BATCH, v6()),
+            received: MultiHeaders::preallocate(BATCH, Some(stamped)),
             plain: MultiHeaders::preallocate(BATCH, None),
             v4: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(libc::in_pktinfo))),
             v6: MultiHeaders::preallocate(BATCH, v6()),
@@ -81,12 +96,12 @@ impl Headers {
     }
 }
 
-/// Waits for datagrams, and reads those that are there: the size and path of each.
+/// Waits for datagrams, and reads those that are there.
 pub(super) fn receive(
     (socket, flags): (&UdpSocket, MsgFlags),
     headers: &mut Headers,
     requests: &mut [[u8; MAX_REQUEST]; BATCH],
-    received: &mut Vec<(usize, Path)>,
+    received: &mut Vec<Received>,
 ) -> nix::Result<()> {
     let mut slices = requests
         .each_mut()
@@ -99,17 +114,25 @@ pub(super) fn receive(
         None,
     )?;
     for message in messages {
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "a foreign enum: nothing else was asked for"
-        )]
-        let local = message.cmsgs()?.find_map(|control| match control {
-            ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local::V4(info)),
-            ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local::V6(info)),
-            _ => None,
-        });
+        let (mut local, mut came) = (None, None);
+        for control in message.cmsgs()? {
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "a foreign enum: nothing else was asked for"
+            )]
+            match control {
+                ControlMessageOwned::Ipv4PacketInfo(info) => local = Some(Local::V4(info)),
+                ControlMessageOwned::Ipv6PacketInfo(info) => local = Some(Local::V6(info)),
+                ControlMessageOwned::ScmTimestampns(time) => came = Some(time.into()),
+                _ => {}
+            }
+        }
         if let Some(peer) = message.address {
-            received.push((message.bytes, Path { peer, local }));
+            received.push(Received {
+                size: message.bytes,
+                path: Path { peer, local },
+                came,
+            });
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use nix::sys::socket::MsgFlags;
@@ -22,7 +22,9 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::answer::{Answered, Behind, answer};
-use super::datagrams::{BATCH, Headers, MAX_REQUEST, Path, receive, send_all, to_std};
+use super::datagrams::{
+    BATCH, Headers, MAX_REQUEST, Path, Received, receive, send_all, stamp, to_std,
+};
 use super::filter;
 use super::limits::Limits;
 use super::shares::Shares;
@@ -35,6 +37,10 @@ use crate::throttle::Throttle;
 
 /// What a buffer for replies may hold on to, in octets: as much as nearly every reply takes.
 const KEPT: usize = 4096;
+
+/// A question that has waited for so long is not answered any more: its client has asked again, or given up (c-ares waits
+/// two seconds, others longer).
+const OVERDUE: Duration = Duration::from_secs(2);
 
 /// How long a lane that is to end answers what had come before.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -56,6 +62,8 @@ pub(super) struct Lane {
     /// Who may ask how much where not all can be answered.
     shares: Shares,
     overload: Throttle,
+    /// Datagrams say when they came, as the lane falls behind.
+    is_stamped: bool,
     start: Instant,
 }
 
@@ -130,6 +138,7 @@ impl Lane {
             dropped: Throttle::new(1),
             shares: Shares::default(),
             overload: Throttle::new(1),
+            is_stamped: false,
             start: Instant::now(),
         })
     }
@@ -179,8 +188,18 @@ impl Lane {
             }
             let begin = Instant::now();
             self.share(begin, &received);
-            for ((size, path), request) in received.iter().zip(&*requests) {
-                self.answer(&request[..(*size).min(MAX_REQUEST)], *path, &mut replies);
+            let now = if self.is_stamped {
+                since_1970()
+            } else {
+                Duration::ZERO
+            };
+            for (datagram, request) in received.iter().zip(&*requests) {
+                if is_overdue(datagram, now) {
+                    self.router.count_shed(Shed::Overdue);
+                    continue;
+                }
+                let request = &request[..datagram.size.min(MAX_REQUEST)];
+                self.answer(request, datagram.path, &mut replies);
             }
             self.send(&mut headers, &mut replies);
             self.express.settle(begin.elapsed());
@@ -188,11 +207,20 @@ impl Lane {
     }
 
     /// Sees to it that no client takes what others need.
-    fn share(&mut self, now: Instant, received: &[(usize, Path)]) {
+    fn share(&mut self, now: Instant, received: &[Received]) {
         let now = now.duration_since(self.start);
         if self.shares.saw(now, received.len() == BATCH) {
-            let clients = received.iter().filter_map(|(_, path)| to_std(&path.peer));
+            let clients = received
+                .iter()
+                .filter_map(|datagram| to_std(&datagram.path.peer));
             clients.for_each(|client| self.shares.sample(client.ip().into()));
+        }
+        let is_behind = self.shares.is_behind(now);
+        if is_behind != self.is_stamped {
+            match stamp(&self.socket, is_behind) {
+                Ok(()) => self.is_stamped = is_behind,
+                Err(error) => debug!(%error, "datagrams cannot have their time"),
+            }
         }
         let Some(limited) = self.shares.decide(now) else {
             return;
@@ -280,5 +308,56 @@ impl Lane {
             buffer.shrink_to(KEPT);
         }
         paths.clear();
+    }
+}
+
+/// Whether nobody waits for the answer any more. `now`: since 1970.
+fn is_overdue(datagram: &Received, now: Duration) -> bool {
+    let waited = datagram.came.map(|came| now.saturating_sub(came));
+    waited.is_some_and(|waited| waited > OVERDUE)
+}
+
+fn since_1970() -> Duration {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel says by this clock when datagrams came"
+    )]
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_nobody_waits_for_any_more_is_overdue() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = server.local_addr().unwrap();
+        let mut requests = [[0; MAX_REQUEST]; BATCH];
+        let mut received = Vec::new();
+        stamp(&server, true).unwrap();
+        let sent = since_1970();
+        client.send_to(b"x", at).unwrap();
+        let flags = MsgFlags::MSG_WAITFORONE;
+        let headers = &mut Headers::new();
+        receive((&server, flags), headers, &mut requests, &mut received).unwrap();
+        let [datagram] = &received[..] else {
+            panic!("there is one")
+        };
+        let came = datagram.came.unwrap();
+        let minute = Duration::from_secs(60);
+        assert!(came + minute > sent && came < sent + minute, "{came:?}");
+        let waited = [OVERDUE, OVERDUE + Duration::from_nanos(1)];
+        assert_eq!(
+            waited.map(|w| is_overdue(datagram, came + w)),
+            [false, true]
+        );
+        stamp(&server, false).unwrap();
+        client.send_to(b"x", at).unwrap();
+        received.clear();
+        receive((&server, flags), headers, &mut requests, &mut received).unwrap();
+        assert!(!is_overdue(&received[0], came + minute));
     }
 }

@@ -105,10 +105,15 @@ impl Shares {
         }
     }
 
+    /// Whether the queue has not been empty for a while.
+    pub(super) fn is_behind(&self, now: Duration) -> bool {
+        now.saturating_sub(self.empty) > STANDING
+    }
+
     /// Who is limited from now on, where that has changed.
     pub(super) fn decide(&mut self, now: Duration) -> Option<&[Limited]> {
         let waited = now.saturating_sub(self.decided);
-        let is_behind = now.saturating_sub(self.empty) > STANDING;
+        let is_behind = self.is_behind(now);
         let is_busy = self.full * 2 > self.batches;
         let changed = match (is_behind, is_busy) {
             (true, _) if waited >= LESS && self.looked_at >= ENOUGH => self.limit(),

@@ -42,6 +42,8 @@ pub enum Shed {
     Untaken,
     /// A connection: one that is idle gives way, else the new one is turned away.
     Connection,
+    /// A question that has waited for so long that nobody wants its answer any more.
+    Overdue,
     /// From now on a part of the questions of a client that asks for more than its share.
     Share,
 }
@@ -52,6 +54,7 @@ impl Shed {
             Self::Waiting => "waiting_question",
             Self::Untaken => "untaken_reply",
             Self::Connection => "connection",
+            Self::Overdue => "overdue_question",
             Self::Share => "share",
         }
     }
