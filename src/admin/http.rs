@@ -11,9 +11,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 use tracing::{debug, warn};
+
+use crate::throttle::Throttle;
 
 /// How long a client may take for a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(5);
@@ -29,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `shutdown`.
 pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+    let (failed, start) = (Throttle::new(1), Instant::now());
     let mut connections = JoinSet::new();
     let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -40,7 +44,9 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                warn!(%error, "accept failed");
+                if let Some(before) = failed.pass(start.elapsed()) {
+                    warn!(%error, before, "accept failed");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

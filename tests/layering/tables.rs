@@ -35,7 +35,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(1, "zone", "endpoint message name"),
     row(1, "answer", "endpoint message name zone"),
     row(1, "store", "endpoint name zone"),
-    row(2, "admin", ""),
+    row(2, "admin", "throttle"),
     row(2, "api", "apiserver"),
     row(2, "reconciler", "api statefulset"),
     row(

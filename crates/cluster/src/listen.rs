@@ -29,8 +29,8 @@ use super::status::ApiStatus;
 /// How long a client may take for its handshake: client-go's own patience.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// How long to wait where no connection can be accepted (no file left, mostly).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait where no connection can be accepted (no file left, mostly); each time is said.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// An address that the API cannot be served at.
 #[derive(Debug, thiserror::Error)]
