@@ -268,4 +268,68 @@ mod tests {
         let wanted: [&[u8]; 2] = [b"a;\"b\xff", b"c"];
         assert!(text.txt_data.iter().map(|text| &**text).eq(wanted));
     }
+
+    /// The kind of CVE-2026-123572 to -123574 and of CVE-2018-17419: words that made other readers panic.
+    #[test]
+    fn hostile_words_are_an_error_or_text_in_any_record() {
+        let long = "x".repeat(5000);
+        let labels = ["x"; 60].join(".");
+        let words = [
+            "\"",
+            "\\",
+            "\\1",
+            ",",
+            ",,",
+            "(",
+            ")",
+            "alpn=\"",
+            "alpn=\\",
+            "=",
+            "-1",
+            "@",
+            "*",
+            ".",
+            "..",
+            "\u{0}",
+            "\u{ff}",
+            "#",
+            "\\#",
+            "65536",
+            "4294967296",
+            &long,
+            &labels,
+        ];
+        let types = [
+            "A",
+            "AAAA",
+            "CNAME",
+            "NS",
+            "PTR",
+            "MX 1",
+            "SRV 0 0 1",
+            "TXT",
+            "HTTPS 1",
+            "SVCB 1 .",
+            "CAA 0 issue",
+            "TLSA 3 1 1",
+            "SSHFP 1 1",
+            "TA 1 1 1",
+            "NAPTR 1 1",
+            "SOA",
+            "DNSKEY",
+            "OPENPGPKEY",
+            "CERT",
+            "HINFO",
+            "LOC",
+            "TYPE65280",
+        ];
+        for rtype in types {
+            for word in words {
+                for quoted in [word.to_owned(), format!("\"{word}\"")] {
+                    // Nothing but that it returns is asked of it.
+                    drop(record(&format!("a.test. 60 IN {rtype} {quoted}")));
+                }
+            }
+        }
+    }
 }

@@ -386,3 +386,53 @@ async fn a_handshake_under_way_makes_room_too() {
     other.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 404");
 }
+
+/// The kind of CVE-2023-44487: requests that are taken back as soon as they are made.
+#[tokio::test]
+async fn who_takes_requests_back_all_the_time_is_closed() {
+    const HEADERS: u8 = 1;
+    const RST_STREAM: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const END: u8 = 0x5;
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    // GET https://x/: three fields of the static table, and :authority with a value of one letter.
+    let fields = [0x82, 0x84, 0x87, 0x41, 1, b'x'];
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let mut stream = pair.connect(server.address, "h2").await;
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        .await
+        .unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    let mut id = 1;
+    let gone = loop {
+        let begun = frame(HEADERS, END, id, &fields);
+        let back = frame(RST_STREAM, 0, id, &8_u32.to_be_bytes());
+        if stream.write_all(&[begun, back].concat()).await.is_err() {
+            break id;
+        }
+        id += 2;
+        assert!(id < 1_000_000, "it goes on");
+        tokio::task::yield_now().await;
+    };
+    assert!(gone > 1);
+}
+
+/// The kind of CVE-2026-123575: a body that does not come whole.
+#[tokio::test]
+async fn a_query_that_does_not_come_whole_is_given_up() {
+    let pair = Pair::new();
+    let lines = "kubernetes cluster.local\n timeouts {\n idle 1s\n }";
+    let server = encrypted(&pair, "https", lines).await;
+    let mut stream = pair.connect(server.address, "http/1.1").await;
+    let head = "POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\ncontent-length: 40\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&[0; 12]).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 408");
+}

@@ -3,6 +3,7 @@
 
 mod connections;
 mod encrypted;
+mod packets;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -29,6 +30,7 @@ const WEB: &str = "web.default.svc.cluster.local.";
 
 struct Server {
     address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
     cluster: Cluster,
@@ -52,11 +54,12 @@ async fn server(corefile: &str) -> Server {
     let cluster = Cluster::start(Delays::default());
     cluster.apply("web.yaml", SERVICE).unwrap();
     let program = bind(corefile, cluster.client()).await.unwrap();
-    let address = program.addresses()[0];
+    let addresses = program.addresses();
     let stop = CancellationToken::new();
     let task = tokio::spawn(program.run(stop.clone()));
     Server {
-        address,
+        address: addresses[0],
+        addresses,
         stop,
         task,
         cluster,

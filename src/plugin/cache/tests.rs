@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::message::question::Edns;
 use crate::message::record;
-use crate::name::Name;
+use crate::name::{Name, absolute};
 use crate::plugin::tests::{block, query};
 use crate::plugin::{Parts, Router};
 
@@ -18,6 +18,8 @@ impl Plugin for Upstream {
         if query.recursion_desired {
             let owner = query.question.qname.to_name(0);
             reply.answer = vec![record::address(owner, 60, number.to_be_bytes().into())];
+            let victim = absolute("victim.cluster.local").unwrap();
+            reply.additional = vec![record::address(victim, 60, [6, 6, 6, 6].into())];
         }
         futures::future::ready(Ok(reply.into())).boxed()
     }
@@ -60,4 +62,14 @@ fn what_was_answered_to_somebody_in_particular_is_not_answered_to_others() {
     assert_eq!(answers(&[&not_looked_for, &plain]), ["", "0.0.0.1"]);
     assert_eq!(answers(&[&of_network, &plain]), ["0.0.0.0", "0.0.0.1"]);
     assert_eq!(answers(&[&plain, &not_looked_for]), ["0.0.0.0", "0.0.0.0"]);
+}
+
+/// The kind of CVE-2025-40778 and CVE-2025-11411.
+#[test]
+fn a_record_that_nobody_asked_for_is_no_answer_to_anybody() {
+    let (other, victim) = (
+        query("other.cluster.local", RecordType::A),
+        query("victim.cluster.local", RecordType::A),
+    );
+    assert_eq!(answers(&[&other, &victim]), ["0.0.0.0", "0.0.0.1"]);
 }

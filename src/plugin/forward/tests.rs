@@ -418,3 +418,31 @@ async fn a_port_that_is_closed_is_told_at_once() {
     // One that had to be asked again is not.
     assert!(datagrams.is_reusable());
 }
+
+/// The kind of CVE-2019-19794 and CVE-2025-40780.
+#[tokio::test]
+async fn the_ids_of_questions_to_upstreams_cannot_be_foreseen() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let upstream = fake_upstream::upstream(move |packet, _| {
+        noted
+            .lock()
+            .unwrap()
+            .push(u16::from_be_bytes([packet[0], packet[1]]));
+        reply(packet, Transport::Udp, |query| Some(addresses(query, 1)))
+    });
+    let router = forward(&format!("forward . {}", upstream.await));
+    for n in 0..500 {
+        let answer = ask(&router, &query(&format!("a{n}.test"), RecordType::A)).await;
+        assert_eq!(answer, (ResponseCode::NoError, 1, false));
+    }
+    let ids = seen.lock().unwrap().clone();
+    let different: BTreeSet<u16> = ids.iter().copied().collect();
+    // By chance two of 500 are the same; by the same step from one to the next, few are.
+    assert!(different.len() > 450, "{}", different.len());
+    let steps: BTreeSet<u16> = ids
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect();
+    assert!(steps.len() > 450, "{}", steps.len());
+}
