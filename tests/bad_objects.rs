@@ -54,9 +54,20 @@ fn objects() -> impl Iterator<Item = (Value, Option<String>)> {
             let (field, why) = said.split_once(": ").unwrap();
             format!("WARN an object cannot be read and is left out: {why} kind={kind} ns=default name=bad field={field}")
         });
-        let fields = serde_json::from_str(fields).unwrap();
+        let fields = serde_json::from_str(&unfolded(fields)).unwrap();
         (object(kind, "bad", &fields), said)
     })
+}
+
+/// `<x*300>` is x three hundred times.
+fn unfolded(text: &str) -> String {
+    let Some((before, rest)) = text.split_once('<') else {
+        return text.to_owned();
+    };
+    let (run, behind) = rest.split_once('>').unwrap();
+    let (part, count) = run.rsplit_once('*').unwrap();
+    let run = part.repeat(count.parse().unwrap());
+    format!("{before}{run}{}", unfolded(behind))
 }
 
 fn address(watches: &Watches, name: &str) -> String {
@@ -64,16 +75,28 @@ fn address(watches: &Watches, name: &str) -> String {
     said(&watches.zone, &name, RecordType::A)
 }
 
+/// A headless Service with one endpoint, `h`.
+fn good(name: &str) -> [Value; 2] {
+    [
+        object("Service", name, &json!({"spec": {"clusterIP": "None"}})),
+        object("EndpointSlice", name, &json!({})),
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_bad_object_hides_no_other_and_is_named_once() {
-    let good = [
-        object("Namespace", "default", &json!({})),
-        object("Service", "good", &json!({"spec": {"clusterIP": "None"}})),
-        object("EndpointSlice", "good", &json!({})),
-    ];
-    for streaming in [true, false] {
+    let mut count = 0;
+    for (streaming, live) in [(true, false), (false, false), (true, true), (false, true)] {
         for (bad, said) in objects() {
-            let cluster = Cluster::holding(&[&[bad.clone()][..], &good].concat());
+            count += 1;
+            let what = format!(
+                "streaming {streaming}, live {live}: {:.300}",
+                bad.to_string()
+            );
+            let mut there = vec![object("Namespace", "default", &json!({}))];
+            there.extend((!live).then(|| bad.clone()));
+            there.extend(good("good"));
+            let cluster = Cluster::holding(&there);
             let api = FakeApi::ruled(&cluster, move |asked: &Asked| {
                 if asked.is_streaming_list() && !streaming {
                     Fate::Refuse(400)
@@ -88,20 +111,22 @@ async fn one_bad_object_hides_no_other_and_is_named_once() {
             };
             let watches = Watches::start(&api.client(), &options);
             let synced = tokio::time::timeout(Duration::from_secs(1), watches.synced()).await;
-            assert!(
-                synced.is_ok(),
-                "streaming {streaming}: {bad} {:?}",
-                logs.lines()
-            );
-            let address = address(&watches, "h.good");
-            assert_eq!(address, "10.9.0.1", "{bad}");
+            assert!(synced.is_ok(), "{what} {:?}", logs.lines());
+            if live {
+                cluster.put(&bad);
+                good("later").iter().for_each(|object| cluster.put(object));
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                assert_eq!(address(&watches, "h.later"), "10.9.0.1", "{what}");
+            }
+            assert_eq!(address(&watches, "h.good"), "10.9.0.1", "{what}");
             // Another list does not say it again.
             cluster.compact();
             tokio::time::sleep(Duration::from_secs(60)).await;
             let lines = logs.lines();
-            assert_eq!(lines, Vec::from_iter(said), "streaming {streaming}: {bad}");
+            assert_eq!(lines, Vec::from_iter(said), "{what}");
         }
     }
+    assert!(count >= 4 * 93, "{count}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,12 +126,19 @@ impl Cluster {
     /// An object of a kind that this cluster does not have.
     #[must_use]
     pub fn holding(objects: &[Value]) -> Self {
-        let mut state = State::new(0);
-        for object in objects {
-            let key = Key::of(object).expect("the objects are of kinds that the table has");
-            state.objects.put(key, object.clone());
-        }
-        Self::with(state)
+        let cluster = Self::with(State::new(0));
+        objects.iter().for_each(|object| cluster.put(object));
+        cluster
+    }
+
+    /// Puts an object beside those that are there, as it is.
+    ///
+    /// # Panics
+    /// An object of a kind that this cluster does not have.
+    pub fn put(&self, object: &Value) {
+        let key = Key::of(object).expect("the object is of a kind that the table has");
+        let put = |state: &mut State| drop(state.objects.put(key, object.clone()));
+        self.api.shared.write(put);
     }
 
     /// A client in this process.
