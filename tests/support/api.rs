@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use headless_cluster::Cluster;
 use headless_cluster::server::Api;
 use headless_dns::api::Client;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use kube::client::Body;
@@ -89,6 +91,8 @@ pub enum Fate {
     Busy,
     /// It gets this body, and then the end.
     Body(Vec<u8>),
+    /// It gets this reply.
+    Reply(Odd),
     /// There is no connection.
     Unreachable,
     /// It is served, and the reply is lost.
@@ -99,6 +103,28 @@ pub enum Fate {
     Never,
     /// It panics, in the task that sent it.
     Panic,
+}
+
+/// A reply that no API server should give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Odd {
+    pub code: u16,
+    pub media_type: &'static str,
+    /// Another header, such as `location`.
+    pub header: Option<(&'static str, &'static str)>,
+    pub body: Vec<u8>,
+    /// What comes behind the body.
+    pub then: Then,
+}
+
+/// How a reply ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Ends,
+    /// The connection is lost.
+    Breaks,
+    /// Nothing comes any more.
+    Hangs,
 }
 
 /// Decides over a request.
@@ -273,6 +299,7 @@ impl tower::Service<Request<Body>> for FakeApi {
                     Ok(busy)
                 }
                 Fate::Body(body) => Ok(Response::new(reply(Full::from(body)))),
+                Fate::Reply(odd) => Ok(odd.response(ends)),
                 Fate::Unreachable => lost(io::ErrorKind::ConnectionRefused),
                 Fate::Lose => {
                     behind.serve(request).await?;
@@ -289,6 +316,34 @@ impl tower::Service<Request<Body>> for FakeApi {
             }
         }
         .boxed()
+    }
+}
+
+impl Odd {
+    fn response(self, ends: [CancellationToken; 2]) -> Response<Reply> {
+        let then = self.then;
+        let frames = futures::stream::once(async { Ok(Frame::data(Bytes::from(self.body))) });
+        let behind = futures::stream::once(async move {
+            match then {
+                Then::Ends => Ok(Frame::data(Bytes::new())),
+                Then::Breaks => Err(BoxError::from(io::Error::from(
+                    io::ErrorKind::ConnectionReset,
+                ))),
+                Then::Hangs => std::future::pending().await,
+            }
+        });
+        let body = StreamBody::new(frames.chain(behind)).boxed_unsync();
+        let mut response = Response::new(until(body, ends));
+        *response.status_mut() = StatusCode::from_u16(self.code).unwrap();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static(self.media_type),
+        );
+        if let Some((name, value)) = self.header {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
     }
 }
 
