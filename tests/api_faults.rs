@@ -24,6 +24,9 @@ const PROTOBUF: &str = "application/vnd.kubernetes.protobuf;stream=watch";
 /// How long it may take until what has changed is known, from the fault's end on.
 const SOON: Duration = Duration::from_secs(1);
 
+/// Where the server says that a second is to be waited.
+const SECOND: Duration = Duration::from_secs(2);
+
 /// Where requests hang that nobody ends: until a watch counts as dead, and half a second for the next.
 const HUNG: Duration = Duration::from_secs(15);
 
@@ -67,18 +70,20 @@ fn garbage(random: &mut SmallRng, length: usize) -> Vec<u8> {
     octets
 }
 
-fn kinds() -> Vec<Kind> {
-    let mut kinds = Vec::new();
-    let mut add = |name, soon, fate| kinds.push(Kind { name, fate, soon });
-    add("400", SOON, |_, _| Fate::Refuse(400));
-    add("401", SOON, |_, _| Fate::Refuse(401));
-    add("403", SOON, |_, _| Fate::Refuse(403));
-    add("404", SOON, |_, _| Fate::Refuse(404));
-    add("410", SOON, |_, _| Fate::Refuse(410));
-    add("422", SOON, |_, _| Fate::Refuse(422));
-    add("429, come again in a second", 2 * SOON, |_, _| Fate::Busy);
-    add("429", SOON, |_, _| Fate::Refuse(429));
-    add("429, come again in an hour", TOLD, |_, _| {
+const fn kind(name: &'static str, soon: Duration, fate: fn(&Asked, &mut SmallRng) -> Fate) -> Kind {
+    Kind { name, fate, soon }
+}
+
+const KINDS: [Kind; 38] = [
+    kind("400", SOON, |_, _| Fate::Refuse(400)),
+    kind("401", SOON, |_, _| Fate::Refuse(401)),
+    kind("403", SOON, |_, _| Fate::Refuse(403)),
+    kind("404", SOON, |_, _| Fate::Refuse(404)),
+    kind("410", SOON, |_, _| Fate::Refuse(410)),
+    kind("422", SOON, |_, _| Fate::Refuse(422)),
+    kind("429, come again in a second", SECOND, |_, _| Fate::Busy),
+    kind("429", SOON, |_, _| Fate::Refuse(429)),
+    kind("429, come again in an hour", TOLD, |_, _| {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 429, "details": {"retryAfterSeconds": 3600}});
         Fate::Reply(Odd {
             code: 429,
@@ -87,14 +92,14 @@ fn kinds() -> Vec<Kind> {
             body: status.to_string().into_bytes(),
             then: Then::Ends,
         })
-    });
-    add("500", SOON, |_, _| Fate::Refuse(500));
-    add("503", SOON, |_, _| Fate::Refuse(503));
-    add("504", SOON, |_, _| Fate::Refuse(504));
-    add("a page", SOON, |_, _| {
+    }),
+    kind("500", SOON, |_, _| Fate::Refuse(500)),
+    kind("503", SOON, |_, _| Fate::Refuse(503)),
+    kind("504", SOON, |_, _| Fate::Refuse(504)),
+    kind("a page", SOON, |_, _| {
         typed("text/html", b"<html>login</html>".to_vec(), Then::Ends)
-    });
-    add("a page that says 502", SOON, |_, _| {
+    }),
+    kind("a page that says 502", SOON, |_, _| {
         Fate::Reply(Odd {
             code: 502,
             media_type: "text/html",
@@ -102,14 +107,14 @@ fn kinds() -> Vec<Kind> {
             body: b"<html>bad gateway</html>".to_vec(),
             then: Then::Ends,
         })
-    });
-    add("nothing", SOON, |_, _| odd(Vec::new(), Then::Ends));
-    add("garbage", SOON, |_, random| {
+    }),
+    kind("nothing", SOON, |_, _| odd(Vec::new(), Then::Ends)),
+    kind("garbage", SOON, |_, random| {
         odd(garbage(random, 300), Then::Ends)
-    });
-    add("null", SOON, |_, _| odd(b"null\n".to_vec(), Then::Ends));
-    add("an array", SOON, |_, _| odd(b"[]\n".to_vec(), Then::Ends));
-    add("elsewhere", SOON, |_, _| {
+    }),
+    kind("null", SOON, |_, _| odd(b"null\n".to_vec(), Then::Ends)),
+    kind("an array", SOON, |_, _| odd(b"[]\n".to_vec(), Then::Ends)),
+    kind("elsewhere", SOON, |_, _| {
         Fate::Reply(Odd {
             code: 302,
             media_type: JSON,
@@ -117,77 +122,76 @@ fn kinds() -> Vec<Kind> {
             body: Vec::new(),
             then: Then::Ends,
         })
-    });
-    add("a body cut short", SOON, |_, _| {
+    }),
+    kind("a body cut short", SOON, |_, _| {
         odd(b"{\"type\":\"ADD".to_vec(), Then::Breaks)
-    });
-    add("an error in the stream", SOON, |_, _| {
+    }),
+    kind("an error in the stream", SOON, |_, _| {
         let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "reason": "InternalError", "message": "etcd"});
         odd(event("ERROR", &status), Then::Ends)
-    });
-    add("no connection", SOON, |_, _| Fate::Unreachable);
-    add("half a line", SOON, |_, _| {
+    }),
+    kind("no connection", SOON, |_, _| Fate::Unreachable),
+    kind("half a line", SOON, |_, _| {
         odd(
             b"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"re".to_vec(),
             Then::Breaks,
         )
-    });
-    add("lines of no text", SOON, |_, _| {
+    }),
+    kind("lines of no text", SOON, |_, _| {
         odd(b"\xff\xfe\0\0\n".repeat(3), Then::Ends)
-    });
-    add("an unknown event", SOON, |_, _| {
+    }),
+    kind("an unknown event", SOON, |_, _| {
         odd(event("WEIRD", &json!({})), Then::Ends)
-    });
-    add("an event without object", SOON, |_, _| {
+    }),
+    kind("an event without object", SOON, |_, _| {
         odd(b"{\"type\":\"ADDED\"}\n".to_vec(), Then::Ends)
-    });
-    add("an event of null", SOON, |_, _| {
+    }),
+    kind("an event of null", SOON, |_, _| {
         odd(event("ADDED", &Value::Null), Then::Ends)
-    });
-    add("a line that is deep", SOON, |_, _| {
+    }),
+    kind("a line that is deep", SOON, |_, _| {
         odd([&b"[".repeat(100_000)[..], b"\n"].concat(), Then::Ends)
-    });
-    add("a line that is long", SOON, |_, _| {
+    }),
+    kind("a line that is long", SOON, |_, _| {
         let begin = b"{\"type\":\"ADDED\",\"object\":{\"a\":\"";
         odd([&begin[..], &b"x".repeat(1 << 20)].concat(), Then::Breaks)
-    });
-    add("no answer", HUNG, |_, _| Fate::Never);
-    add("an answer that stops", HUNG, |_, _| {
+    }),
+    kind("no answer", HUNG, |_, _| Fate::Never),
+    kind("an answer that stops", HUNG, |_, _| {
         odd(b"{\"type\":\"BOOK".to_vec(), Then::Hangs)
-    });
-    add("protobuf that is garbage", SOON, |_, random| {
+    }),
+    kind("protobuf that is garbage", SOON, |_, random| {
         typed(PROTOBUF, frame(&garbage(random, 40)), Then::Ends)
-    });
-    add("protobuf of 4 GB", SOON, |_, _| {
+    }),
+    kind("protobuf of 4 GB", SOON, |_, _| {
         typed(
             PROTOBUF,
             [&[0xff; 4][..], &[b'a'; 100]].concat(),
             Then::Ends,
         )
-    });
-    add("protobuf of 15 MB", HUNG, |_, _| {
+    }),
+    kind("protobuf of 15 MB", HUNG, |_, _| {
         let length = (15_u32 << 20).to_be_bytes();
         typed(PROTOBUF, [&length[..], &[b'a'; 100]].concat(), Then::Hangs)
-    });
-    add("half a frame", SOON, |_, _| {
+    }),
+    kind("half a frame", SOON, |_, _| {
         typed(PROTOBUF, vec![0, 0, 0, 50, 0x0a], Then::Breaks)
-    });
-    add("frames of nothing", SOON, |_, _| {
+    }),
+    kind("frames of nothing", SOON, |_, _| {
         typed(PROTOBUF, vec![0; 200], Then::Ends)
-    });
-    add("an object that is no protobuf", SOON, |_, _| {
+    }),
+    kind("an object that is no protobuf", SOON, |_, _| {
         typed(
             PROTOBUF,
             frame(b"\x0a\x05ADDED\x12\x05\x0a\x03abc"),
             Then::Ends,
         )
-    });
-    add("a list of garbage in protobuf", SOON, |_, random| {
+    }),
+    kind("a list of garbage in protobuf", SOON, |_, random| {
         let body = [b"k8s\0", &garbage(random, 30)[..]].concat();
         typed("application/vnd.kubernetes.protobuf", body, Then::Ends)
-    });
-    kinds
-}
+    }),
+];
 
 const SERVICE: &str =
     "apiVersion: v1\nkind: Service\nmetadata: {name: redis}\nspec: {clusterIP: None}\n";
@@ -257,9 +261,8 @@ fn seeds() -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn whatever_an_api_server_answers_nothing_is_denied_and_its_return_is_noticed() {
-    let (kinds, mut wrong) = (kinds(), Vec::new());
-    assert_eq!(kinds.len(), 38);
-    for kind in &kinds {
+    let mut wrong = Vec::new();
+    for kind in &KINDS {
         for seed in 0..seeds() {
             if let Err(why) = fault(kind, seed).await {
                 wrong.push(format!("{}, seed {seed}: {why}", kind.name));
