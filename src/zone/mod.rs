@@ -8,6 +8,7 @@ mod data;
 mod external;
 mod index;
 mod lookup;
+mod map;
 mod nameservers;
 mod path;
 mod reason;
@@ -18,10 +19,8 @@ mod view;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use dashmap::{DashMap, Entry};
-use foldhash::fast::RandomState;
 use smallvec::{SmallVec, smallvec};
 
 pub use aliases::MAX_ALIASES;
@@ -34,8 +33,7 @@ pub use view::{Asked, ExternalView, FewLabels, PodMode, Shown, View};
 
 use crate::endpoint::Pod;
 use crate::name::{ServiceKey, text};
-
-type Map<K, V> = DashMap<K, V, RandomState>;
+use map::Map;
 
 /// The Services that have an address, sorted; mostly one. The addresses that only one Service has share its list
 /// ([`alone`]).
@@ -60,6 +58,8 @@ pub struct Zone {
     unreadable_count: AtomicUsize,
     synced: AtomicBool,
     serial: AtomicU32,
+    /// How often a Service was published; counted before it is.
+    published: AtomicU64,
 }
 
 /// The Pods of an address, by namespace and name.
@@ -90,47 +90,41 @@ impl Zone {
     /// The Service of this key ([`ServiceKey::wire`]).
     #[must_use]
     pub fn service(&self, scope: Scope, key: &[u8]) -> Option<Arc<ServiceData>> {
-        self.of(scope)
-            .get(key)
-            .map(|entry| Arc::clone(entry.value()))
+        self.of(scope).get(key)
     }
 
     /// Whether there is an object of the Service of this key that cannot be read.
     #[must_use]
     pub fn is_unreadable(&self, scope: Scope, key: &[u8]) -> bool {
-        self.unreadable_count.load(Ordering::Relaxed) > 0
-            && self.unreadable(scope).contains_key(key)
+        self.unreadable_count.load(Ordering::Relaxed) > 0 && self.unreadable(scope).contains(key)
     }
 
     /// Every Service, in no order.
     #[must_use]
     pub fn services(&self, scope: Scope) -> Vec<Arc<ServiceData>> {
-        self.of(scope)
-            .iter()
-            .map(|entry| Arc::clone(entry.value()))
-            .collect()
+        let all = self.of(scope).all().into_iter();
+        all.map(|(_, data)| data).collect()
     }
 
     /// The Services that have this address, for a cluster address or an endpoint.
     #[must_use]
     pub fn owners(&self, ip: IpAddr) -> Option<Owners> {
         match ip {
-            IpAddr::V4(ip) => self.owners_v4.get(&ip).map(|entry| Arc::clone(&entry)),
-            IpAddr::V6(ip) => self.owners_v6.get(&ip).map(|entry| Arc::clone(&entry)),
+            IpAddr::V4(ip) => self.owners_v4.get(&ip),
+            IpAddr::V6(ip) => self.owners_v6.get(&ip),
         }
     }
 
     /// The Pods at this address, by namespace and name.
     #[must_use]
     pub fn pods_at(&self, ip: IpAddr) -> Arc<[Arc<Pod>]> {
-        let pods = self.pods.get(&ip);
-        pods.map(|pods| Arc::clone(&pods)).unwrap_or_default()
+        self.pods.get(&ip).unwrap_or_default()
     }
 
     /// Whether the namespace exists.
     #[must_use]
     pub fn has_namespace(&self, ns: &[u8]) -> bool {
-        self.namespaces.contains_key(ns)
+        self.namespaces.contains(ns)
     }
 
     fn unreadable(&self, scope: Scope) -> &Map<ServiceKey, ()> {
@@ -151,11 +145,8 @@ impl Zone {
 /// The write side, for the one store that owns this zone.
 impl Zone {
     pub(crate) fn publish_namespace(&self, ns: &str, exists: bool) {
-        if exists {
-            self.namespaces.insert(ns.as_bytes().into(), ());
-        } else {
-            self.namespaces.remove(ns.as_bytes());
-        }
+        self.namespaces
+            .set(ns.as_bytes().into(), exists.then_some(()));
     }
 
     pub(crate) fn publish_service(
@@ -164,18 +155,12 @@ impl Zone {
         key: &ServiceKey,
         data: Option<Arc<ServiceData>>,
     ) {
-        match data {
-            Some(data) => drop(self.of(scope).insert(key.clone(), data)),
-            None => drop(self.of(scope).remove(key)),
-        }
+        self.published.fetch_add(1, Ordering::AcqRel);
+        self.of(scope).set(key.clone(), data);
     }
 
     pub(crate) fn publish_unreadable(&self, scope: Scope, key: &ServiceKey, is: bool) {
-        if is {
-            self.unreadable(scope).insert(key.clone(), ());
-        } else {
-            self.unreadable(scope).remove(key);
-        }
+        self.unreadable(scope).set(key.clone(), is.then_some(()));
         let count = self.unreadable.len() + self.unreadable_imports.len();
         self.unreadable_count.store(count, Ordering::Relaxed);
     }
@@ -197,11 +182,7 @@ impl Zone {
     }
 
     pub(crate) fn publish_pods(&self, ip: IpAddr, pods: Vec<Arc<Pod>>) {
-        if pods.is_empty() {
-            self.pods.remove(&ip);
-        } else {
-            self.pods.insert(ip, pods.into());
-        }
+        self.pods.set(ip, (!pods.is_empty()).then(|| pods.into()));
     }
 
     pub(crate) fn publish_synced(&self) {
@@ -221,24 +202,24 @@ pub(crate) fn alone(key: &ServiceKey) -> Owners {
 }
 
 fn add_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, alone: &Owners) {
-    let mut entry = owners.entry(ip).or_insert_with(|| Arc::clone(alone));
-    for key in alone.iter() {
-        if let Err(at) = entry.binary_search(key) {
-            Arc::make_mut(&mut entry).insert(at, key.clone());
+    owners.change(ip, |has| {
+        let mut has = has.unwrap_or_else(|| Arc::clone(alone));
+        for key in alone.iter() {
+            if let Err(at) = has.binary_search(key) {
+                Arc::make_mut(&mut has).insert(at, key.clone());
+            }
         }
-    }
+        Some(has)
+    });
 }
 
 fn remove_owner<K: Eq + Hash>(owners: &Map<K, Owners>, ip: K, key: &ServiceKey) {
-    if let Entry::Occupied(mut entry) = owners.entry(ip) {
-        let others = entry.get().iter().filter(|owner| *owner != key);
+    owners.change(ip, |has| {
+        let has = has?;
+        let others = has.iter().filter(|owner| *owner != key);
         let left: SmallVec<[ServiceKey; 1]> = others.cloned().collect();
-        if left.is_empty() {
-            entry.remove();
-        } else {
-            entry.insert(left.into());
-        }
-    }
+        (!left.is_empty()).then(|| left.into())
+    });
 }
 
 /// Everything a reader can see, in an order of its own: two zones that answer alike are equal.
@@ -250,10 +231,9 @@ impl PartialEq for Zone {
 
 impl Zone {
     fn snapshot(&self) -> String {
-        let mut lines: Vec<String> = self
-            .namespaces
-            .iter()
-            .map(|e| format!("namespace {}", text(e.key())))
+        let namespaces = self.namespaces.all().into_iter();
+        let mut lines: Vec<String> = namespaces
+            .map(|(ns, ())| format!("namespace {}", text(&ns)))
             .collect();
         for (scope, name) in [(Scope::Cluster, "service"), (Scope::ClusterSet, "import")] {
             for data in self.services(scope) {
@@ -263,14 +243,19 @@ impl Zone {
             }
         }
         let owner = |ip: IpAddr, owners: &Owners| format!("owner {ip} {owners:?}");
-        lines.extend(self.owners_v4.iter().map(|e| owner((*e.key()).into(), &e)));
-        lines.extend(self.owners_v6.iter().map(|e| owner((*e.key()).into(), &e)));
-        for entry in &self.pods {
-            let pods = entry.value();
-            lines.push(format!("pod {} {pods:?}", entry.key()));
+        let (v4, v6) = (self.owners_v4.all(), self.owners_v6.all());
+        lines.extend(v4.iter().map(|(ip, owners)| owner((*ip).into(), owners)));
+        lines.extend(v6.iter().map(|(ip, owners)| owner((*ip).into(), owners)));
+        for (ip, pods) in self.pods.all() {
+            lines.push(format!("pod {ip} {pods:?}"));
         }
-        for entry in &self.unreadable {
-            lines.push(format!("unreadable {:?}", entry.key()));
+        for (scope, unreadable) in [
+            ("service", &self.unreadable),
+            ("import", &self.unreadable_imports),
+        ] {
+            for (key, ()) in unreadable.all() {
+                lines.push(format!("unreadable {scope} {key:?}"));
+            }
         }
         lines.sort_unstable();
         lines.push(format!("synced {}", self.synced()));

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use smallvec::SmallVec;
 
@@ -40,38 +41,56 @@ impl Zone {
         Answer::Found(Found::Pointers(names))
     }
 
-    /// Hands over the Services that have the address and that the stanza shows, until `take` says that this is enough.
-    fn owning(&self, view: &View, ip: IpAddr, take: impl FnMut(Arc<ServiceData>) -> bool) -> bool {
-        let owners = self.owners(ip);
-        let owners = owners.iter().flat_map(|keys| keys.iter());
-        let shown = owners.filter(|key| self.exposed(view, key.ns()));
-        let mut services = shown.filter_map(|key| self.service(Scope::Cluster, key.wire()));
-        services.any(take)
+    /// What `look` finds in the Services that have the address and that the stanza shows. Where it finds nothing, and a
+    /// Service was published meanwhile, it looks again: an address that moves from one to another is never nowhere.
+    fn among<T>(
+        &self,
+        view: &View,
+        ip: IpAddr,
+        look: impl Fn(&mut dyn Iterator<Item = Arc<ServiceData>>) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            let published = self.published.load(Ordering::Acquire);
+            let owners = self.owners(ip);
+            let keys = owners.iter().flat_map(|keys| keys.iter());
+            let shown = keys.filter(|key| self.exposed(view, key.ns()));
+            let mut services = shown.filter_map(|key| self.service(Scope::Cluster, key.wire()));
+            let found = look(&mut services);
+            if found.is_some() || self.published.load(Ordering::Acquire) == published {
+                return found;
+            }
+        }
     }
 
     /// Whether the address has a name.
     fn has_name(&self, view: &View, ip: IpAddr) -> bool {
-        self.owning(view, ip, |data| {
-            answers(view, &data, ip) || endpoint_names(&data, ip).next().is_some()
-        })
+        let has = |data: &Arc<ServiceData>| {
+            answers(view, data, ip) || endpoint_names(data, ip).next().is_some()
+        };
+        let found = self.among(view, ip, |mut services| Iterator::find(&mut services, has));
+        found.is_some()
     }
 
     /// One Service's name for a cluster address, else the name of every endpoint at this address.
     fn names_of(&self, view: &View, ip: IpAddr) -> Pointers {
-        let mut services: SmallVec<[Arc<ServiceData>; 1]> = SmallVec::new();
-        self.owning(view, ip, |data| {
-            services.push(data);
-            false
+        let names = self.among(view, ip, |services| {
+            let services: SmallVec<[_; 1]> = services.collect();
+            let names = names_among(&services, view, ip);
+            (!names.is_empty()).then_some(names)
         });
-        if let Some(data) = services.iter().find(|data| answers(view, data, ip)) {
-            return Pointers::from_elem(Pointer::to(data), 1);
-        }
-        let each = services.iter().flat_map(|data| endpoint_names(data, ip));
-        let mut names: Pointers = each.collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        names.unwrap_or_default()
     }
+}
+
+fn names_among(services: &[Arc<ServiceData>], view: &View, ip: IpAddr) -> Pointers {
+    if let Some(data) = services.iter().find(|data| answers(view, data, ip)) {
+        return Pointers::from_elem(Pointer::to(data), 1);
+    }
+    let each = services.iter().flat_map(|data| endpoint_names(data, ip));
+    let mut names: Pointers = each.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// Whether the Service has the address for a cluster address that it answers to.

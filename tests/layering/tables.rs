@@ -98,7 +98,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src crates/objects/src src/api src/listen src/watch",
     ),
     ("clap", "src/args src/commands"),
-    ("dashmap", "src/zone"),
+    ("dashmap", "src/zone/map"),
     ("foldhash", "src/zone"),
     ("form_urlencoded", "crates/cluster/src/request"),
     (
@@ -171,6 +171,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     ("serde_path_to_error", "crates/cluster/src/types src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
+    ("shuttle", "src/zone/map"),
     ("siphasher", "src/plugin/cookies"),
     ("smallvec", "src/answer src/message src/name src/zone"),
     ("socket2", "src/listen"),
