@@ -43,6 +43,19 @@ first-sync *ARGS:
 fuzz MINUTES:
     bash fuzz/run $(({{MINUTES}} * 60))
 
+# Who asks while names change, in many orders
+model:
+    cargo test --locked --features model --test zone_model
+
+# Undefined behaviour in what is pure, by Miri (nightly)
+miri:
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test --locked --lib -p headless-dns -- name:: message:: zone:: store:: endpoint:: --skip what_is_read_here --skip hostile --skip fits --skip random
+
+# The API server's faults, a hundred times each, and two hundred kills
+faults:
+    SEEDS=100 cargo test --locked --test api_faults
+    KILLS=200 cargo test --locked --test kills
+
 # A soak of half an hour: changes, questions, outages of the API server
 soak:
     SECONDS=1800 cargo test --release --test soak -- --nocapture
