@@ -103,6 +103,8 @@ enum Stage {
 
 impl Parts {
     fn new(zone: &Zone, asked: &Asked<'_>) -> Self {
+        // Before them: what changes meanwhile has a later one.
+        let serial = zone.serial();
         let mut services = zone.services(Scope::Cluster);
         services.retain(|data| zone.exposed(asked.view(), data.service().key.ns()));
         services.sort_by_key(|data| {
@@ -112,7 +114,7 @@ impl Parts {
         Self {
             shown: asked.shown().clone(),
             apex: asked.name().clone(),
-            serial: zone.serial(),
+            serial,
             servers: zone.servers(&asked.as_apex()),
             services,
             stage: Stage::Begin,

@@ -17,12 +17,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, Behind, answer};
-use super::limits::Slot;
+use super::limits::{Held, Slot};
 use super::tcp::{IDLE, WRITE};
 use crate::message::question::{Route, Transport};
 use crate::message::{lowest_ttl, servfail};
@@ -33,9 +33,9 @@ const PATH: &str = "/dns-query";
 
 const MEDIA_TYPE: &str = "application/dns-message";
 
-/// The largest message (RFC 1035 section 4.2.2), and what is taken of one without asking whether there is room.
+/// The largest message (RFC 1035 section 4.2.2), and what is taken and sent without asking whether there is room.
 const LARGEST: usize = 65_535;
-const SMALL: usize = 4096;
+const SMALL: usize = 512;
 
 /// Questions of one connection that may be under way.
 const STREAMS: u32 = 64;
@@ -109,13 +109,13 @@ struct Exchange {
     route: Route,
     behind: Behind,
     slot: Mutex<Slot>,
-    /// How many requests are being answered.
+    /// How many questions are being answered.
     at_work: watch::Sender<usize>,
     /// How long a request may take to come whole.
     patience: Duration,
 }
 
-/// A request that is being answered, until it is dropped.
+/// A question that is being answered, until this is dropped.
 struct AtWork<'a>(&'a Exchange);
 
 impl<'a> AtWork<'a> {
@@ -142,7 +142,8 @@ type Refusal = (StatusCode, &'static str);
 /// Octets of a reply, which count as not taken until the client has them.
 struct Untaken {
     message: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    /// `None`: it is small.
+    _room: Option<Held>,
 }
 
 impl AsRef<[u8]> for Untaken {
@@ -169,11 +170,16 @@ impl Exchange {
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let _at_work = AtWork::begin(self);
+        let is_head = request.method() == Method::HEAD;
         match self.answer(request).await {
             Ok(response) => response,
             Err((code, words)) => {
-                let mut response = Response::new(Full::from(format!("{words}\n")));
+                let words = if is_head {
+                    String::new()
+                } else {
+                    format!("{words}\n")
+                };
+                let mut response = Response::new(Full::from(words));
                 *response.status_mut() = code;
                 let text = HeaderValue::from_static("text/plain; charset=utf-8");
                 response.headers_mut().insert(CONTENT_TYPE, text);
@@ -195,6 +201,8 @@ impl Exchange {
             Method::POST => self.body(request).await?,
             _ => return Err((StatusCode::METHOD_NOT_ALLOWED, "GET or POST was expected")),
         };
+        // Until here it may have to make room for another.
+        let _at_work = AtWork::begin(self);
         let answered = answer(&self.behind.router, &packet, Transport::Tcp, self.route);
         let messages = match answered.await {
             Answered::Nothing => {
@@ -217,7 +225,8 @@ impl Exchange {
     fn response(&self, message: Vec<u8>) -> Result<Response<Full<Bytes>>, Refusal> {
         let age = lowest_ttl(&message).unwrap_or(DEFAULT_AGE);
         let age = HeaderValue::from_str(&format!("max-age={age}"));
-        let room = self.room(message.len())?;
+        let is_small = message.len() <= SMALL;
+        let room = (!is_small).then(|| self.room(message.len())).transpose()?;
         let untaken = Untaken {
             message,
             _room: room,
@@ -244,7 +253,7 @@ impl Exchange {
     }
 
     async fn collect(&self, mut body: Incoming) -> Result<Vec<u8>, Refusal> {
-        let (mut packet, mut room) = (BytesMut::new(), None);
+        let (mut packet, mut rooms) = (BytesMut::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let broken = |_| (StatusCode::BAD_REQUEST, "the query broke off");
             // Trailers say nothing here.
@@ -256,16 +265,18 @@ impl Exchange {
                 ));
             }
             packet.extend_from_slice(&data);
-            if packet.len() > SMALL && room.is_none() {
-                room = Some(self.room(LARGEST)?);
+            if packet.len() > SMALL {
+                // The client may take its time with the rest.
+                rooms.push(self.room(data.len())?);
             }
         }
         Ok(packet.into())
     }
 
     /// Room for so many octets that the client may take its time with.
-    fn room(&self, octets: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        self.behind.limits.keep(octets).map_err(|_| {
+    fn room(&self, octets: usize) -> Result<Held, Refusal> {
+        let held = self.behind.limits.keep(self.route.client.ip(), octets);
+        held.ok_or_else(|| {
             self.behind.router.count_shed(Shed::Untaken);
             (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::sync::CancellationToken;
 
 use super::shares::Client;
@@ -25,9 +24,8 @@ const MOST: u64 = 100_000;
 /// Every client may have so many.
 const OF_EACH: usize = 8;
 
-/// What replies that clients have not taken yet are counted in, in octets, and how much of them there may be: some of any
-/// size, and no more than helps anybody.
-const UNIT: usize = 1 << 10;
+/// How much there may be of replies that clients have not taken yet, in octets: some of any size, and no more than helps
+/// anybody.
 const LEAST_UNTAKEN: u64 = 4 << 20;
 const MOST_UNTAKEN: u64 = 64 << 20;
 
@@ -74,22 +72,31 @@ pub(super) struct Limits(Arc<Shared>);
 struct Shared {
     most: usize,
     table: Mutex<Table>,
-    untaken: Arc<Semaphore>,
-    most_waiting: usize,
-    waiting: Mutex<Waiting>,
+    untaken: Pool,
+    waiting: Pool,
 }
 
-/// Questions that wait for upstreams: how many, and how many of each client.
+/// So much of something, of which no client has more than half.
+struct Pool {
+    most: usize,
+    taken: Mutex<Taken>,
+}
+
 #[derive(Default)]
-struct Waiting {
+struct Taken {
     all: usize,
-    clients: HashMap<Client, usize, RandomState>,
+    clients: Counts,
 }
 
-/// A question that waits for an upstream until this is dropped.
-pub(super) struct Wait {
+/// How much each client has.
+type Counts = HashMap<Client, usize, RandomState>;
+
+/// What is taken of a pool, until this is dropped.
+pub(super) struct Held {
     limits: Limits,
+    pool: fn(&Shared) -> &Pool,
     client: Client,
+    amount: usize,
 }
 
 #[derive(Default)]
@@ -97,7 +104,7 @@ struct Table {
     /// What they count for.
     open: usize,
     /// The same for each client.
-    clients: HashMap<Client, usize, RandomState>,
+    clients: Counts,
     /// Connections that wait for a question, by the order in which they began to.
     idle: BTreeMap<u64, Idle>,
     next: u64,
@@ -125,9 +132,8 @@ impl Limits {
         Self(Arc::new(Shared {
             most: budget.connections,
             table: Mutex::default(),
-            untaken: Arc::new(Semaphore::new(budget.untaken / UNIT)),
-            most_waiting: budget.waiting,
-            waiting: Mutex::default(),
+            untaken: Pool::new(budget.untaken),
+            waiting: Pool::new(budget.waiting),
         }))
     }
 
@@ -154,31 +160,23 @@ impl Limits {
     }
 
     /// Room for so many octets that a client does not take at once; held until it has.
-    pub(super) fn keep(&self, octets: usize) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        let units = u32::try_from(octets.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        Arc::clone(&self.0.untaken).try_acquire_many_owned(units)
+    pub(super) fn keep(&self, address: IpAddr, octets: usize) -> Option<Held> {
+        self.hold(|shared| &shared.untaken, address, octets)
     }
 
-    /// Room for a question that waits for an upstream, where there is some, and its client has not half of all.
-    pub(super) fn wait(&self, address: IpAddr) -> Option<Wait> {
-        let (client, most) = (Client::from(address), self.0.most_waiting);
-        let mut waiting = self.waiting();
-        let own = waiting.clients.get(&client).copied().unwrap_or_default();
-        if waiting.all >= most || own >= most.div_ceil(2) {
-            return None;
-        }
-        waiting.all += 1;
-        *waiting.clients.entry(client).or_default() += 1;
-        drop(waiting);
-        Some(Wait {
+    /// Room for a question that waits for an upstream; held until it is answered.
+    pub(super) fn wait(&self, address: IpAddr) -> Option<Held> {
+        self.hold(|shared| &shared.waiting, address, 1)
+    }
+
+    fn hold(&self, pool: fn(&Shared) -> &Pool, address: IpAddr, amount: usize) -> Option<Held> {
+        let mut held = Held {
             limits: self.clone(),
-            client,
-        })
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        let waiting = self.0.waiting.lock();
-        waiting.unwrap_or_else(PoisonError::into_inner)
+            pool,
+            client: Client::from(address),
+            amount: 0,
+        };
+        held.add(amount).then_some(held)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -251,18 +249,47 @@ impl Drop for Slot {
     }
 }
 
-impl Drop for Wait {
+impl Pool {
+    fn new(most: usize) -> Self {
+        Self {
+            most,
+            taken: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Takes so much more, where there is so much.
+    pub(super) fn add(&mut self, amount: usize) -> bool {
+        let pool = (self.pool)(&self.limits.0);
+        let mut taken = pool.lock();
+        let own = taken.clients.get(&self.client).copied().unwrap_or_default();
+        if taken.all + amount > pool.most || own + amount > pool.most.div_ceil(2) {
+            return false;
+        }
+        taken.all += amount;
+        *taken.clients.entry(self.client).or_default() += amount;
+        self.amount += amount;
+        true
+    }
+}
+
+impl Drop for Held {
     fn drop(&mut self) {
-        let mut waiting = self.limits.waiting();
-        waiting.all -= 1;
-        take_from(&mut waiting.clients, self.client, 1);
+        let mut taken = (self.pool)(&self.limits.0).lock();
+        taken.all -= self.amount;
+        take_from(&mut taken.clients, self.client, self.amount);
     }
 }
 
 /// Takes so much from what a client has.
-fn take_from(clients: &mut HashMap<Client, usize, RandomState>, client: Client, count: usize) {
+fn take_from(clients: &mut Counts, client: Client, amount: usize) {
     if let Entry::Occupied(mut has) = clients.entry(client) {
-        *has.get_mut() -= count;
+        *has.get_mut() -= amount;
         if *has.get() == 0 {
             has.remove();
         }
@@ -342,21 +369,10 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_takes_has_a_limit() {
-        let limits = Limits::new(Budget {
-            untaken: 32 << 20,
-            ..NOTHING
-        });
-        let held = limits.keep(31 << 20).unwrap();
-        assert!(limits.keep(2 << 20).is_err());
-        drop(held);
-        assert!(limits.keep(2 << 20).is_ok());
-    }
-
-    #[test]
-    fn what_waits_has_a_limit_and_no_client_more_than_half() {
+    fn what_waits_or_is_not_taken_has_a_limit_and_no_client_more_than_half() {
         let limits = Limits::new(Budget {
             waiting: 4,
+            untaken: 1000,
             ..NOTHING
         });
         let wait = |n: u8| limits.wait([10, 0, 0, n].into());
@@ -367,6 +383,13 @@ mod tests {
         drop((first, third));
         assert!(wait(1).is_some());
         drop(second);
-        assert_eq!(limits.waiting().clients.len(), 1);
+        assert_eq!(limits.0.waiting.lock().clients.len(), 1);
+        let keep = |n: u8, octets| limits.keep([10, 0, 0, n].into(), octets);
+        let mut held = keep(1, 400).unwrap();
+        assert!(held.add(100) && !held.add(1));
+        let _other = keep(2, 500).unwrap();
+        assert!(keep(3, 1).is_none());
+        drop(held);
+        assert!(keep(3, 500).is_some());
     }
 }

@@ -3,18 +3,19 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, Behind, answer};
-use super::limits::{Slot, Wait};
+use super::limits::{Held, Slot};
 use crate::answer::{Messages, Transfer};
 use crate::message;
 use crate::message::question::{Route, Transport};
@@ -41,6 +42,9 @@ const FLUSH: usize = PART;
 /// How long a new connection has for its question after the shutdown signal.
 const FIRST_QUESTION: Duration = Duration::from_secs(1);
 
+/// A reply, and its room where it takes some.
+type Later = (Messages, Option<Held>);
+
 /// A connection, and what is on its way through it.
 pub(super) struct Connection<S> {
     stream: S,
@@ -52,8 +56,10 @@ pub(super) struct Connection<S> {
     outgoing: Vec<u8>,
     /// Zones on their way, made as they are written.
     transfers: VecDeque<Box<Transfer>>,
-    /// Replies that had to wait for somebody else.
-    later: (mpsc::Sender<Messages>, mpsc::Receiver<Messages>),
+    /// Replies that had to wait for somebody else, each with its room.
+    later: (mpsc::Sender<Later>, mpsc::Receiver<Later>),
+    /// Of those that stand in `outgoing`.
+    held: Vec<Held>,
     /// How many of them are under way.
     waiting: usize,
     /// How many questions it may still ask; `None`: any number.
@@ -73,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             outgoing: Vec::new(),
             transfers: VecDeque::new(),
             later: mpsc::channel(MAX_WAITING),
+            held: Vec::new(),
             waiting: 0,
             ended: false,
         }
@@ -121,7 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             tokio::select! {
                 reply = self.later.1.recv(), if self.waiting > 0 => {
                     self.waiting -= 1;
-                    if let Some(reply) = reply {
+                    if let Some((reply, held)) = reply {
+                        self.held.extend(held);
                         self.add(reply)?;
                     }
                 }
@@ -151,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Answered::Now(reply) => reply,
                 Answered::Later(reply) => match self.behind.limits.wait(self.route.client.ip()) {
                     Some(slot) => {
-                        self.wait_for(reply, slot);
+                        self.wait_for(reply, slot, message::servfail(&packet));
                         continue;
                     }
                     None => {
@@ -169,13 +177,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(any)
     }
 
-    /// Waits for a reply beside the others.
-    fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: Wait) {
-        let replies = self.later.0.clone();
+    /// Waits for a reply beside the others; where there is no room for it, its client gets `bare` instead.
+    fn wait_for(&mut self, reply: BoxFuture<'static, Messages>, slot: Held, bare: Vec<u8>) {
+        let (replies, client) = (self.later.0.clone(), self.route.client.ip());
+        let (limits, router) = (self.behind.limits.clone(), Arc::clone(&self.behind.router));
         self.waiting += 1;
         self.behind.tasks.spawn(async move {
+            let reply = reply.await;
+            let octets = match &reply {
+                Messages::One(message) => message.len(),
+                // Made as they are written.
+                Messages::Many(_) | Messages::Nothing => 0,
+            };
+            let later = match limits.keep(client, octets) {
+                Some(held) => (reply, Some(held)),
+                None => {
+                    router.count_shed(Shed::Untaken);
+                    (bare.into(), None)
+                }
+            };
             // A client that is gone gets none.
-            let _gone = replies.send(reply.await).await;
+            let _gone = replies.send(later).await;
             drop(slot);
         });
     }
@@ -229,19 +251,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         };
         let rest = &self.outgoing[written..];
         if !rest.is_empty() {
-            let _room = self.keep(rest.len())?;
+            // What had to wait has room already.
+            let _room = match self.held.is_empty() {
+                true => Some(self.keep(rest.len())?),
+                false => None,
+            };
             for part in rest.chunks(PART) {
                 within(WRITE, self.stream.write_all(part)).await?;
             }
         }
         within(WRITE, self.stream.flush()).await?;
         self.outgoing.clear();
+        self.held.clear();
         Ok(())
     }
 
     /// Room for so many octets that the client may not take.
-    fn keep(&self, octets: usize) -> io::Result<OwnedSemaphorePermit> {
-        self.behind.limits.keep(octets).map_err(|_| {
+    fn keep(&self, octets: usize) -> io::Result<Held> {
+        let held = self.behind.limits.keep(self.route.client.ip(), octets);
+        held.ok_or_else(|| {
             self.behind.router.count_shed(Shed::Untaken);
             io::Error::other("there is no room for replies that clients do not take")
         })

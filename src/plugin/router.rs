@@ -236,6 +236,12 @@ impl<'a> Next<'a> {
         &self.router.server
     }
 
+    /// Whether the query is the client's own, not one that another plugin asks for it.
+    #[must_use]
+    pub fn is_client_s(&self) -> bool {
+        self.depth == 0
+    }
+
     /// Hands the query to the next plugin.
     pub fn handle(self, query: &'a Query) -> BoxFuture<'a, Handled> {
         let next = Next {

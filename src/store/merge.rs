@@ -28,7 +28,7 @@ pub(super) struct Merge {
     parts: HashMap<ServiceKey, Parts, RandomState>,
     /// The Service each slice belongs to, to notice when it moves.
     slice_of: HashMap<ObjectKey, ServiceKey, RandomState>,
-    /// What is there and was never read.
+    /// What is there and cannot be read.
     pub(super) unreadable: Unreadable,
 }
 

@@ -114,7 +114,7 @@ pub enum Event {
     /// The object is still there, and says nothing new: a Pod on its way out.
     Confirm(Resource, ObjectKey),
     /// The object is there and cannot be read: what it said last stays true. The Service is the one whose names are then
-    /// not all known, where it said nothing before.
+    /// not all known.
     Unreadable(Resource, ObjectKey, Option<ServiceKey>),
     /// The object is gone.
     Delete(Resource, Object),
@@ -170,7 +170,7 @@ impl Store {
         let mut changes = Vec::new();
         match event {
             Event::Apply(object, fact) => self.apply(object, fact, &mut changes),
-            Event::Confirm(resource, key) => drop(self.confirm(resource, &key)),
+            Event::Confirm(resource, key) => self.confirm(resource, &key),
             Event::Unreadable(resource, key, of) => self.unreadable(resource, key, of),
             Event::Delete(resource, object) => self.delete(resource, object, &mut changes),
             Event::Reset(resource) => *self.epochs.entry(resource).or_default() += 1,
@@ -212,7 +212,8 @@ impl Store {
     }
 
     fn unreadable(&mut self, resource: Resource, key: ObjectKey, of: Option<ServiceKey>) {
-        if let (false, Some(of)) = (self.confirm(resource, &key), of) {
+        self.confirm(resource, &key);
+        if let Some(of) = of {
             let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
             let (zone, merge) = self.merge(resource.scope());
             merge.unreadable.insert(zone, (resource, key), (of, epoch));
@@ -227,8 +228,8 @@ impl Store {
         (&self.zone, merge)
     }
 
-    /// Keeps what is known of an object beyond the end of the present list; whether anything is.
-    fn confirm(&mut self, resource: Resource, key: &ObjectKey) -> bool {
+    /// Keeps what is known of an object beyond the end of the present list.
+    fn confirm(&mut self, resource: Resource, key: &ObjectKey) {
         let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
         let known = match resource {
             Resource::Namespaces => self
@@ -241,7 +242,9 @@ impl Store {
             Resource::Slices => self.services.slice_epoch(key),
             Resource::ImportSlices => self.imports.slice_epoch(key),
         };
-        known.map(|known| *known = epoch).is_some()
+        if let Some(known) = known {
+            *known = epoch;
+        }
     }
 
     fn delete(&mut self, resource: Resource, object: Object, changes: &mut Vec<Change>) {

@@ -245,5 +245,8 @@ fn names_that_a_slice_may_hold_that_cannot_be_read_are_not_denied() {
     c.says("unreadable slice default/web-b of web");
     c.says("synced slices");
     assert_eq!(c.a("web-1.web"), "10.0.0.2");
+    // What it says now may have that name.
+    assert_eq!(c.a("web-2.web"), unreadable);
+    c.says("apply slice default/web-b of web web-1=10.0.0.2");
     assert_eq!(c.a("web-2.web"), "NXDOMAIN no such endpoint of web.default");
 }

@@ -1,4 +1,4 @@
-//! Objects that are there and were never read: of the names of their Services nothing can be denied.
+//! Objects that are there and cannot be read: of the names of their Services none can be denied.
 
 use std::collections::HashMap;
 

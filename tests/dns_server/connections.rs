@@ -3,16 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use headless_dns::answer::Reply;
 use headless_dns::corefile;
 use headless_dns::listen::{Bound, Budget, Handler, Kept, respond};
-use headless_dns::message::question::Transport;
+use headless_dns::message::question::{Query, Transport};
 use headless_dns::name::Name;
-use headless_dns::plugin::{Parts, Router, read_blocks};
+use headless_dns::plugin::{Handled, Next, Parts, Plugin, Router, read_blocks};
 use headless_dns::serve::files::Files;
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::support::dns::{ask, data, question, receive, send, udp};
@@ -208,4 +212,54 @@ async fn what_is_asked_behind_a_transfer_is_answered_too() {
         ids.push(receive(&mut stream).await.unwrap().metadata.id);
     }
     assert_eq!(ids, [1, 1, 2]);
+}
+
+/// Answers with 60 kB once so many have asked.
+struct Large(Barrier);
+
+impl Plugin for Large {
+    fn handle<'a>(&'a self, query: &'a Query, _: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            self.0.wait().await;
+            let mut wire = question(query.id, "x.", RecordType::A);
+            wire[2] |= 0x80;
+            wire.resize(60_000, 0);
+            Ok(Reply::Raw(wire))
+        }
+        .boxed()
+    }
+}
+
+/// Replies that come later than their questions' turn take room too.
+#[tokio::test]
+async fn replies_that_wait_for_their_client_have_a_limit() {
+    const COUNT: u16 = 100;
+    let large = Large(Barrier::new(COUNT.into()));
+    let chain = Arc::from([Arc::new(large) as Arc<dyn Plugin>]);
+    let router = Router::new(vec![(Name::root(), chain)], false);
+    let budget = Budget {
+        untaken: 256 << 10,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    let mut bound = Bound::taking_over(Kept::default(), 1);
+    let address = bound.bind("127.0.0.1:0".parse().unwrap(), router).unwrap();
+    tokio::spawn(bound.run(CancellationToken::new(), budget));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for id in 0..COUNT {
+        send(&mut stream, &question(id, "x.", RecordType::A)).await;
+    }
+    let (mut large, mut failures) = (0, 0);
+    for _ in 0..COUNT {
+        let size = stream.read_u16().await.unwrap();
+        let mut reply = vec![0; size.into()];
+        stream.read_exact(&mut reply).await.unwrap();
+        match reply[3] & 0x0f {
+            2 => failures += 1,
+            _ => large += 1,
+        }
+    }
+    assert!(
+        large > 0 && failures > 0,
+        "{large} came whole, {failures} failed"
+    );
 }

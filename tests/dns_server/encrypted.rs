@@ -242,6 +242,7 @@ async fn what_is_no_request_for_dns_gets_a_status_that_says_so() {
             "a DNS message has 65,535 octets at most",
         ),
         (put(Method::PUT), 405, "GET or POST was expected"),
+        (put(Method::HEAD), 405, ""),
     ] {
         let response = asked(&pair, &server, "h2", request).await;
         let body = String::from_utf8(response.body().to_vec()).unwrap();
@@ -332,6 +333,24 @@ async fn encrypted_connections_count_and_an_idle_one_makes_room() {
     send(&mut other, &packet).await;
     assert!(receive(&mut other).await.is_some(), "there is room for it");
     assert!(receive(&mut idle).await.is_none(), "the idle one has gone");
+}
+
+/// A request whose question is not there yet holds no place that another wants.
+#[tokio::test]
+async fn a_request_that_does_not_come_whole_makes_room() {
+    let pair = Pair::new();
+    let budget = Budget {
+        connections: 4,
+        ..Budget::of(20_000, 1 << 30)
+    };
+    let address = bound(&pair, Inside::Http, whoami_router(), budget);
+    let mut first = pair.connect(address, "http/1.1").await;
+    let head = "POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: application/dns-message\r\ncontent-length: 40\r\n\r\n";
+    first.write_all(head.as_bytes()).await.unwrap();
+    let _second = pair.connect(address, "http/1.1").await;
+    let mut rest = Vec::new();
+    let _ended = first.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"", "it has gone");
 }
 
 /// Answers nothing, ever.

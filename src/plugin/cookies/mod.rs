@@ -28,6 +28,10 @@ pub(super) const PLUGIN: Registration = Registration {
 /// How many times as much as was sent goes to a client that may be another.
 const FACTOR: usize = 3;
 
+/// What the option takes in a reply, in octets: its code and length, the client's cookie, and ours.
+const OPTION: usize = 28;
+const OPTION_SIZE: u16 = 28;
+
 /// `cookies { secret HEX... }`.
 #[derive(Debug)]
 struct Spec(Vec<Secret>);
@@ -83,21 +87,21 @@ struct Cookies(Vec<Secret>);
 impl Cookies {
     /// A reply to a client that may be another, as far as it may have it.
     fn limited(query: &Query, shown: &Shown, wire: Vec<u8>) -> Vec<u8> {
-        if query.transport == Transport::Tcp || wire.len() <= FACTOR * query.size {
-            return wire;
-        }
-        let rcode = match shown {
-            Shown::Nothing => ResponseCode::NoError,
+        let (rcode, truncated, added) = match shown {
+            Shown::Nothing => (ResponseCode::NoError, true, 0),
             // It can come again at once, with the cookie that this reply has.
-            Shown::Stranger(_) => ResponseCode::BADCOOKIE,
+            Shown::Stranger(_) => (ResponseCode::BADCOOKIE, false, OPTION),
             Shown::Known(..) | Shown::Malformed => return wire,
         };
+        if query.transport == Transport::Tcp || wire.len() + added <= FACTOR * query.size {
+            return wire;
+        }
         let cut = Composed {
-            truncated: *shown == Shown::Nothing,
+            truncated,
             ..Composed::empty(rcode)
         };
         let cut = Reply::from(cut).encode(query).into_first();
-        cut.unwrap_or_default()
+        skim::with_opt_for(query, cut.unwrap_or_default())
     }
 
     fn give(&self, query: &Query, shown: &Shown, now: u32, wire: &mut Vec<u8>) {
@@ -117,6 +121,9 @@ impl Cookies {
 
 impl Plugin for Cookies {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        if !next.is_client_s() {
+            return next.handle(query);
+        }
         let now = unix_time();
         let mut cookies = options::each(&query.options).filter(|(code, _)| *code == COOKIE);
         let option = cookies.next().map(|(_, octets)| octets);
@@ -130,20 +137,25 @@ impl Plugin for Cookies {
             return futures::future::ready(Err(failure)).boxed();
         }
         async move {
-            // Cookies go from hop to hop: an upstream's are its own affair.
-            let query = Query {
+            let own = Query {
                 has_cookie: matches!(shown, Shown::Known(..)),
+                // Cookies go from hop to hop: an upstream's are its own affair.
                 options: options::without(&query.options, COOKIE),
                 ..query.clone()
             };
-            let reply = next.handle(&query).await?;
+            let mut inner = own.clone();
+            if let Some(edns) = inner.edns.as_mut().filter(|_| option.is_some()) {
+                edns.udp_size = edns.udp_size.saturating_sub(OPTION_SIZE);
+            }
+            // What fails has a cookie too.
+            let reply = next.handle(&inner).await;
+            let reply = reply.unwrap_or_else(|failure| Reply::refusal(failure.rcode));
             if !reply.is_message() {
                 return Ok(reply);
             }
-            let wire = reply.encode(&query).into_first().unwrap_or_default();
-            let wire = Self::limited(&query, &shown, wire);
-            let mut wire = skim::with_opt_for(&query, wire);
-            self.give(&query, &shown, now, &mut wire);
+            let wire = reply.encode(&inner).into_first().unwrap_or_default();
+            let mut wire = Self::limited(&own, &shown, skim::with_opt_for(&own, wire));
+            self.give(&own, &shown, now, &mut wire);
             Ok(Reply::Raw(wire))
         }
         .boxed()

@@ -8,18 +8,20 @@ use crate::plugin::tests::{Fixed, block, error, query};
 
 /// `cookies` before a name with so many addresses.
 fn router(addresses: u8) -> Arc<Router> {
-    let link = block("cookies").links.remove(0).1;
     let owner = query("a.test", RecordType::A).question.qname.to_name(0);
     let address = |n| record::address(owner.clone(), 5, [192, 0, 2, n].into());
     let answer = Composed {
         answer: (0..addresses).map(address).collect(),
         ..Composed::empty(ResponseCode::NoError)
     };
+    before(Ok(answer.into()))
+}
+
+/// `cookies` before this.
+fn before(handled: Handled) -> Arc<Router> {
+    let link = block("cookies").links.remove(0).1;
     let cookies = link.build(&Parts::default()).unwrap();
-    let chain = Arc::from([
-        cookies,
-        Arc::new(Fixed(Ok(answer.into()))) as Arc<dyn Plugin>,
-    ]);
+    let chain = Arc::from([cookies, Arc::new(Fixed(handled)) as Arc<dyn Plugin>]);
     Router::new(vec![(Name::root(), chain)], false)
 }
 
@@ -88,6 +90,31 @@ fn a_client_that_comes_with_the_cookie_it_was_given_gets_all() {
     };
     assert_eq!(said(&many, &elsewhere).0, 23);
     assert_eq!(said(&many, &with_cookie(&[1; 9])).0, 1);
+}
+
+#[test]
+fn the_cookie_counts_in_what_is_three_times_as_much() {
+    // 51 octets with two addresses' records and OPT, and 28 of the cookie.
+    let two = router(2);
+    let asked = |size| Query {
+        size,
+        ..with_cookie(&[1; 8])
+    };
+    let (_, _, _, whole, _) = said(&two, &asked(100));
+    let least = whole.div_ceil(3);
+    let said = |size| {
+        let (rcode, _, addresses, octets, _) = said(&two, &asked(size));
+        (rcode, addresses, octets <= 3 * size)
+    };
+    assert_eq!(said(least), (0, 2, true));
+    assert_eq!(said(least - 1), (23, 0, true));
+}
+
+#[test]
+fn a_reply_that_says_that_it_failed_has_a_cookie_too() {
+    let fails = before(Err(Failure::servfail("as told")));
+    let (rcode, _, _, _, cookie) = said(&fails, &with_cookie(&[1; 8]));
+    assert_eq!((rcode, cookie.map(|cookie| cookie.len())), (2, Some(24)));
 }
 
 #[test]

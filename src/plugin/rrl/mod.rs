@@ -162,7 +162,7 @@ impl Plugin for Rrl {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         // Who has a connection, or a cookie, is who it says.
         let is_proven = query.transport == Transport::Tcp || query.has_cookie;
-        if is_proven || !self.spec.origins.cover(&query.question.qname) {
+        if is_proven || !next.is_client_s() || !self.spec.origins.cover(&query.question.qname) {
             return next.handle(query);
         }
         async move {

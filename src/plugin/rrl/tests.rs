@@ -90,3 +90,32 @@ fn denials_are_alike_by_their_zone_and_errors_all() {
     let requests = router("requests-per-second 1", address());
     assert_eq!(said(&requests, names()), ["0", "nothing", "nothing"]);
 }
+
+/// Asks for the name behind each alias.
+struct Aliases;
+
+impl Plugin for Aliases {
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        async move {
+            let target = named("target.cluster.local").question.qname;
+            if query.question.qname == target {
+                return address();
+            }
+            let reply = next.ask(query, target.to_name(0)).await?;
+            reply
+                .map(Reply::from)
+                .ok_or_else(|| Failure::servfail("there is no reply"))
+        }
+        .boxed()
+    }
+}
+
+#[test]
+fn what_is_asked_for_a_client_s_question_is_no_question_of_its_own() {
+    let link = block("rrl {\nresponses-per-second 1\n}").links.remove(0).1;
+    let rrl = link.build(&Parts::default()).unwrap();
+    let chain = Arc::from([rrl, Arc::new(Aliases) as Arc<dyn Plugin>]);
+    let router = Router::new(vec![(Name::root(), chain)], false);
+    let aliases = ["a", "b", "c"].map(|label| named(&format!("{label}.cluster.local")));
+    assert_eq!(said(&router, aliases), ["0", "0", "0"]);
+}
