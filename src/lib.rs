@@ -26,8 +26,8 @@
 //!    plugin   one chain per server block, in CoreDNS's order: … loadbalance, kubernetes (asks the zone), forward
 //!             │   handle(query, next) → reply value; next.ask(question) re-enters the server
 //!             ▼
-//!    listen   UDP lanes (a thread, a socket, batches; the zone at once where no plugin has to see a question), TCP
-//!             │   message/: octets → query
+//!    listen   UDP lanes (a thread, a socket, batches; the zone at once where no plugin has to see a question)
+//!             │   TCP, TLS, HTTPS: one way in, one set of limits         message/: octets → query
 //!             ▼
 //!    clients                                  admin: /health /ready
 //! ```

@@ -5,6 +5,7 @@ use crate::build;
 use crate::message::question::{Query, Transport};
 use crate::message::record::Record;
 use crate::message::records::Records;
+use crate::message::skim;
 use crate::name::absolute;
 use crate::zone::View;
 
@@ -22,6 +23,7 @@ fn zone(endpoints: u16) -> Arc<Zone> {
     let cluster = [
         "apply namespace default",
         "apply service default/redis-headless headless http:80/TCP",
+        "apply service default/alias external:redis-headless.default.svc.cluster.local",
     ];
     let lines: Vec<String> = cluster
         .map(str::to_owned)
@@ -33,12 +35,16 @@ fn zone(endpoints: u16) -> Arc<Zone> {
 
 /// What a client gets over TCP: whether the answer is cut, how many records each section has, how many octets.
 fn over_tcp(zone: &Zone, qtype: RecordType) -> (bool, usize, usize, usize) {
+    of_service(zone, "redis-headless", qtype)
+}
+
+fn of_service(zone: &Zone, service: &str, qtype: RecordType) -> (bool, usize, usize, usize) {
     let view = View {
         origins: vec![absolute("cluster.local").unwrap()].into(),
         ..View::default()
     };
     let shown = Shown::from(view);
-    let name = absolute("redis-headless.default.svc.cluster.local").unwrap();
+    let name = absolute(&format!("{service}.default.svc.cluster.local")).unwrap();
     let query = Query {
         transport: Transport::Tcp,
         ..Query::plain(Question::new(name, qtype), "127.0.0.1:53".parse().unwrap())
@@ -46,6 +52,9 @@ fn over_tcp(zone: &Zone, qtype: RecordType) -> (bool, usize, usize, usize) {
     let asked = shown.place(&query.question.qname, qtype).unwrap();
     let reply = Reply::from(ZoneReply::new(zone.lookup(&asked), &shown, zone));
     let wire = reply.encode(&query).into_first().unwrap();
+    let (mut out, pens, answer) = (Vec::new(), &mut Pens::default(), zone.lookup(&asked));
+    let size = put(&answer, (&query, &asked), (0, None), pens, &mut out);
+    assert_eq!(skim::size_without_compression(&out, true), Some(size));
     let read = Composed::read(&wire).unwrap();
     let composed = compose(zone, &shown, &query.question).unwrap();
     assert_eq!(
@@ -66,6 +75,16 @@ fn two_thousand_addresses_go_whole_over_tcp() {
     assert_eq!(
         over_tcp(&zone(2000), RecordType::A),
         (false, 2000, 0, 32_058)
+    );
+}
+
+#[test]
+fn addresses_behind_an_alias_point_to_its_target() {
+    // Header and question; the alias, whose target is written out up to where it ends as the question does; the addresses.
+    let (question, alias, addresses) = (12 + 33 + 4, 12 + 17, 2000 * 16);
+    assert_eq!(
+        of_service(&zone(2000), "alias", RecordType::A),
+        (false, 2001, 0, question + alias + addresses)
     );
 }
 

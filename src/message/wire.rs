@@ -248,14 +248,63 @@ impl<'b, 'q> Wire<'b, 'q> {
     }
 
     /// Adds addresses of the question's own name: nearly every record of nearly every reply is one.
-    fn own_addresses<const N: usize>(
+    fn own_addresses(&mut self, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
+        let name = self.envelope.question.qname.typed().len();
+        let owner = (POINTER_TO_QUESTION, name - POINTER_TO_QUESTION.len());
+        match ips {
+            Ips::V4(ips) => {
+                let ips = ips.iter().map(Ipv4Addr::octets);
+                self.addresses_at(owner, (RecordType::A, ttl), ips)
+            }
+            Ips::V6(ips) => {
+                let ips = ips.iter().map(Ipv6Addr::octets);
+                self.addresses_at(owner, (RecordType::AAAA, ttl), ips)
+            }
+        }
+    }
+
+    /// Adds addresses of another name: the first record has it, the others point there.
+    fn others_addresses(&mut self, owner: Pieces<'_>, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
+        let (at, saved) = (self.out.len(), self.saved);
+        let (rtype, size) = match ips {
+            Ips::V4(_) => (RecordType::A, 4),
+            Ips::V6(_) => (RecordType::AAAA, 16),
+        };
+        let first = ips.len().min(1);
+        each_address(self, owner, ttl, ips.slice(0..first))?;
+        let rest = ips.slice(first..ips.len());
+        let Some(name) = (self.out.len() - at).checked_sub(OWN_HEAD - 2 + size) else {
+            // There was none, or its owner is no name.
+            return ControlFlow::Continue(());
+        };
+        let written = &self.out[at..at + name];
+        let pointer = match <[u8; 2]>::try_from(written) {
+            Ok(pointer) if pointer[0] >= compress::POINTER => Some(pointer),
+            _ => compress::pointer_to(at - self.start),
+        };
+        let Some(pointer) = pointer else {
+            return each_address(self, owner, ttl, rest);
+        };
+        let owner = (pointer, name + self.saved - saved - pointer.len());
+        match rest {
+            Ips::V4(ips) => {
+                self.addresses_at(owner, (rtype, ttl), ips.iter().map(Ipv4Addr::octets))
+            }
+            Ips::V6(ips) => {
+                self.addresses_at(owner, (rtype, ttl), ips.iter().map(Ipv6Addr::octets))
+            }
+        }
+    }
+
+    /// Adds addresses of a name that stands elsewhere; `saved`: how much longer it is than the pointer to it.
+    fn addresses_at<const N: usize>(
         &mut self,
-        rtype: RecordType,
-        ttl: u32,
+        (pointer, saved): ([u8; 2], usize),
+        (rtype, ttl): (RecordType, u32),
         ips: impl ExactSizeIterator<Item = [u8; N]>,
     ) -> ControlFlow<()> {
         let mut head = [0; OWN_HEAD];
-        head[..2].copy_from_slice(&POINTER_TO_QUESTION);
+        head[..2].copy_from_slice(&pointer);
         head[2..4].copy_from_slice(&u16::from(rtype).to_be_bytes());
         head[4..6].copy_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
         head[6..10].copy_from_slice(&ttl.to_be_bytes());
@@ -271,8 +320,7 @@ impl<'b, 'q> Wire<'b, 'q> {
             record[..OWN_HEAD].copy_from_slice(&head);
             record[OWN_HEAD..].copy_from_slice(&ip);
         }
-        let name = self.envelope.question.qname.typed().len();
-        self.saved += fit * (name - POINTER_TO_QUESTION.len());
+        self.saved += fit * saved;
         // A message has at most 65,535 octets, so fewer records.
         self.counts[Section::Answer as usize] += u16::try_from(fit).unwrap_or_default();
         self.full |= fit < all;
@@ -293,11 +341,10 @@ impl<'b, 'q> Wire<'b, 'q> {
         if (section, head.class) == (Section::Answer, DNSClass::IN) && self.is_own(head.owner) {
             match data {
                 Data::Address(IpAddr::V4(ip)) => {
-                    return self.own_addresses(RecordType::A, head.ttl, [ip.octets()].into_iter());
+                    return self.own_addresses(head.ttl, Ips::V4(&[ip]));
                 }
                 Data::Address(IpAddr::V6(ip)) => {
-                    let ips = [ip.octets()].into_iter();
-                    return self.own_addresses(RecordType::AAAA, head.ttl, ips);
+                    return self.own_addresses(head.ttl, Ips::V6(&[ip]));
                 }
                 Data::Alias(_)
                 | Data::Server(_)
@@ -512,14 +559,10 @@ impl Sections for Wire<'_, '_> {
     }
 
     fn add_addresses(&mut self, owner: Pieces<'_>, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
-        match ips {
-            _ if !self.is_own(owner) => each_address(self, owner, ttl, ips),
-            Ips::V4(ips) => {
-                self.own_addresses(RecordType::A, ttl, ips.iter().map(Ipv4Addr::octets))
-            }
-            Ips::V6(ips) => {
-                self.own_addresses(RecordType::AAAA, ttl, ips.iter().map(Ipv6Addr::octets))
-            }
+        if self.is_own(owner) {
+            self.own_addresses(ttl, ips)
+        } else {
+            self.others_addresses(owner, ttl, ips)
         }
     }
 }

@@ -17,10 +17,13 @@ pub const MAX_ALIASES: usize = 11;
 pub(super) struct Chain(Vec<Name>);
 
 impl Chain {
+    fn is_full(&self) -> bool {
+        self.0.len() >= MAX_ALIASES
+    }
+
     /// Whether `owner → target` may be followed; if so it is noted.
     fn follow(&mut self, owner: &Name, target: &Name) -> bool {
-        let known = owner.zone_of(target) || self.0.contains(target);
-        let fits = !known && self.0.len() < MAX_ALIASES;
+        let fits = !self.is_full() && !owner.zone_of(target) && !self.0.contains(target);
         if fits {
             self.0.push(target.clone());
         }
@@ -30,6 +33,8 @@ impl Chain {
 
 /// What is gathered on the way.
 struct Gathered {
+    /// The aliases' own name.
+    owner: Name,
     pieces: Vec<Piece>,
     targets: Vec<Name>,
     /// Why there is nothing, where there is nothing.
@@ -45,6 +50,7 @@ impl Zone {
         chain: &mut Chain,
     ) -> Answer {
         let mut gathered = Gathered {
+            owner: asked.name.to_name(0),
             pieces: Vec::new(),
             targets: Vec::new(),
             nothing: Denied {
@@ -68,6 +74,7 @@ impl Zone {
             pieces,
             targets,
             nothing,
+            ..
         } = gathered;
         match (pieces.is_empty(), targets.is_empty()) {
             _ if ended.is_break() => Answer::Unanswerable(Reason::BadExternalName),
@@ -88,10 +95,14 @@ impl Zone {
         chain: &mut Chain,
         gathered: &mut Gathered,
     ) -> ControlFlow<()> {
+        if chain.is_full() {
+            gathered.nothing.reason = Reason::AliasWithoutData;
+            return ControlFlow::Continue(());
+        }
         let Ok(target) = absolute(alias) else {
             return ControlFlow::Break(());
         };
-        if !chain.follow(&asked.name.to_name(0), &target) {
+        if !chain.follow(&gathered.owner, &target) {
             gathered.nothing.reason = Reason::AliasWithoutData;
             return ControlFlow::Continue(());
         }

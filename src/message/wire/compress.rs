@@ -48,7 +48,15 @@ struct Place {
 const REACH: usize = 1 << 14;
 
 /// What a label's length begins with where a pointer stands instead.
-const POINTER: u8 = 0xc0;
+pub(super) const POINTER: u8 = 0xc0;
+
+/// A pointer to a name that begins so many octets from the message's start; `None`: it does not reach there.
+pub(super) fn pointer_to(at: usize) -> Option<[u8; 2]> {
+    let at = u16::try_from(at)
+        .ok()
+        .filter(|at| usize::from(*at) < REACH)?;
+    Some((at | u16::from(POINTER) << 8).to_be_bytes())
+}
 
 /// Labels, the leftmost first.
 pub(super) type Labels<'a> = SmallVec<[&'a [u8]; 16]>;

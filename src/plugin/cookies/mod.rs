@@ -29,8 +29,7 @@ pub(super) const PLUGIN: Registration = Registration {
 const FACTOR: usize = 3;
 
 /// What the option takes in a reply, in octets: its code and length, the client's cookie, and ours.
-const OPTION: usize = 28;
-const OPTION_SIZE: u16 = 28;
+const OPTION: u16 = 28;
 
 /// `cookies { secret HEX... }`.
 #[derive(Debug)]
@@ -90,7 +89,7 @@ impl Cookies {
         let (rcode, truncated, added) = match shown {
             Shown::Nothing => (ResponseCode::NoError, true, 0),
             // It can come again at once, with the cookie that this reply has.
-            Shown::Stranger(_) => (ResponseCode::BADCOOKIE, false, OPTION),
+            Shown::Stranger(_) => (ResponseCode::BADCOOKIE, false, OPTION.into()),
             Shown::Known(..) | Shown::Malformed => return wire,
         };
         if query.transport == Transport::Tcp || wire.len() + added <= FACTOR * query.size {
@@ -145,7 +144,7 @@ impl Plugin for Cookies {
             };
             let mut inner = own.clone();
             if let Some(edns) = inner.edns.as_mut().filter(|_| option.is_some()) {
-                edns.udp_size = edns.udp_size.saturating_sub(OPTION_SIZE);
+                edns.udp_size = edns.udp_size.saturating_sub(OPTION);
             }
             // What fails has a cookie too.
             let reply = next.handle(&inner).await;
