@@ -45,7 +45,7 @@ fuzz MINUTES:
 
 # Who asks while names change, in many orders
 model:
-    cargo test --locked --features model --test zone_model
+    cargo test --locked --features model -p headless-dns --lib zone::tests::model
 
 # Undefined behaviour in what is pure, by Miri (nightly)
 miri:

@@ -117,7 +117,7 @@ mod shared {
     }
 }
 
-/// The same for `tests/zone_model.rs`, which has a scheduler decide who runs at each access.
+/// The same for `src/zone/tests/model.rs`, which has a scheduler decide who runs at each access.
 #[cfg(feature = "model")]
 mod model {
     use std::collections::HashMap;

@@ -262,3 +262,6 @@ impl Zone {
         lines.join("\n")
     }
 }
+
+#[cfg(test)]
+mod tests;

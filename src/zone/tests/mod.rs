@@ -1,0 +1,2 @@
+#[cfg(feature = "model")]
+mod model;
