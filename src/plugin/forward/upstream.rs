@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::peer::{Peer, Way};
 use crate::message::question::{Query, Question, RecordType};
 use crate::metrics::Metrics;
 use crate::name::Name;
+
+/// The least time between two checks, whatever the file says.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// How an upstream is checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,10 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
         ..Query::plain(Question::new(domain, RecordType::NS), upstream.peer.address)
     };
     tokio::spawn(async move {
+        // What a check takes is part of the time until the next.
+        let mut pause = tokio::time::interval(every.max(LEAST));
+        pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pause.tick().await;
         while let Some(upstream) = weak.upgrade() {
             let address = upstream.peer.address;
             if upstream.peer.probe(&query, upstream.way).await {
@@ -93,7 +101,7 @@ pub(super) fn check_until_up(upstream: &Arc<Upstream>) {
                 warn!(upstream = %address, "the upstream does not answer");
             }
             drop(upstream);
-            tokio::time::sleep(every).await;
+            pause.tick().await;
         }
     });
 }
