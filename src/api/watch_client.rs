@@ -86,7 +86,8 @@ fn ends(request: &Request<Body>) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-/// A body that tells where it ends before its time, or breaks; one that has not ended in time is broken.
+/// A body that tells where it ends before its time, or breaks; one that has fallen silent and has not ended in time is
+/// broken.
 fn until_end(
     body: Body,
     until: Option<Instant>,
@@ -96,7 +97,8 @@ fn until_end(
         let losses = losses.clone();
         async move {
             let next = match until {
-                Some(until) => timeout_at(until + LATE, body.frame()).await,
+                // One that still delivers is alive, whatever its time.
+                Some(until) => timeout_at(until.max(Instant::now()) + LATE, body.frame()).await,
                 None => Ok(body.frame().await),
             };
             let next = next.unwrap_or_else(|_| Some(Err(silent()))).transpose();
