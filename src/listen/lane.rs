@@ -4,7 +4,7 @@
 //! reply leaves from the address that was asked, also where the socket is bound to every address.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -271,14 +271,13 @@ impl Lane {
                     replies.paths.push(path);
                 }
             }
-            Answered::Later(reply) => self.later(reply, path),
+            Answered::Later(reply) => self.later(reply, path, client.ip()),
         }
     }
 
     /// Sends a reply when it is there, unless too many are waited for.
-    fn later(&self, reply: BoxFuture<'static, Messages>, path: Path) {
-        let client = to_std(&path.peer);
-        let Some(slot) = client.and_then(|client| self.limits.wait(client.ip())) else {
+    fn later(&self, reply: BoxFuture<'static, Messages>, path: Path, client: IpAddr) {
+        let Some(slot) = self.limits.wait(client) else {
             self.router.count_shed(Shed::Waiting);
             if let Some(before) = self.dropped.pass(self.start.elapsed()) {
                 warn!(

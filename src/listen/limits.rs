@@ -82,14 +82,12 @@ struct Pool {
     taken: Mutex<Taken>,
 }
 
+/// How much is taken, and how much of that by each client.
 #[derive(Default)]
 struct Taken {
     all: usize,
-    clients: Counts,
+    clients: HashMap<Client, usize, RandomState>,
 }
-
-/// How much each client has.
-type Counts = HashMap<Client, usize, RandomState>;
 
 /// What is taken of a pool, until this is dropped.
 pub(super) struct Held {
@@ -102,9 +100,7 @@ pub(super) struct Held {
 #[derive(Default)]
 struct Table {
     /// What they count for.
-    open: usize,
-    /// The same for each client.
-    clients: Counts,
+    open: Taken,
     /// Connections that wait for a question, by the order in which they began to.
     idle: BTreeMap<u64, Idle>,
     next: u64,
@@ -142,13 +138,11 @@ impl Limits {
     pub(super) fn admit(&self, address: IpAddr, cost: usize) -> Option<Slot> {
         let client = Client::from(address);
         let mut table = self.lock();
-        let own = table.clients.get(&client).copied().unwrap_or_default();
-        let has_half = own + cost > (self.0.most / 2).max(OF_EACH);
-        if has_half || table.open + cost > self.0.most {
+        let has_half = table.open.of(client) + cost > (self.0.most / 2).max(OF_EACH);
+        if has_half || table.open.all + cost > self.0.most {
             table.make_room(cost, has_half.then_some(client))?;
         }
-        table.open += cost;
-        *table.clients.entry(client).or_default() += cost;
+        table.open.add(client, cost);
         drop(table);
         Some(Slot {
             limits: self.clone(),
@@ -244,8 +238,28 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.work();
         let mut table = self.limits.lock();
-        table.open -= self.cost;
-        take_from(&mut table.clients, self.client, self.cost);
+        table.open.remove(self.client, self.cost);
+    }
+}
+
+impl Taken {
+    fn of(&self, client: Client) -> usize {
+        self.clients.get(&client).copied().unwrap_or_default()
+    }
+
+    fn add(&mut self, client: Client, amount: usize) {
+        self.all += amount;
+        *self.clients.entry(client).or_default() += amount;
+    }
+
+    fn remove(&mut self, client: Client, amount: usize) {
+        self.all -= amount;
+        if let Entry::Occupied(mut has) = self.clients.entry(client) {
+            *has.get_mut() -= amount;
+            if *has.get() == 0 {
+                has.remove();
+            }
+        }
     }
 }
 
@@ -267,12 +281,11 @@ impl Held {
     pub(super) fn add(&mut self, amount: usize) -> bool {
         let pool = (self.pool)(&self.limits.0);
         let mut taken = pool.lock();
-        let own = taken.clients.get(&self.client).copied().unwrap_or_default();
+        let own = taken.of(self.client);
         if taken.all + amount > pool.most || own + amount > pool.most.div_ceil(2) {
             return false;
         }
-        taken.all += amount;
-        *taken.clients.entry(self.client).or_default() += amount;
+        taken.add(self.client, amount);
         self.amount += amount;
         true
     }
@@ -281,18 +294,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut taken = (self.pool)(&self.limits.0).lock();
-        taken.all -= self.amount;
-        take_from(&mut taken.clients, self.client, self.amount);
-    }
-}
-
-/// Takes so much from what a client has.
-fn take_from(clients: &mut Counts, client: Client, amount: usize) {
-    if let Entry::Occupied(mut has) = clients.entry(client) {
-        *has.get_mut() -= amount;
-        if *has.get() == 0 {
-            has.remove();
-        }
+        taken.remove(self.client, self.amount);
     }
 }
 

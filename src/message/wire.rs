@@ -251,24 +251,15 @@ impl<'b, 'q> Wire<'b, 'q> {
     fn own_addresses(&mut self, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
         let name = self.envelope.question.qname.typed().len();
         let owner = (POINTER_TO_QUESTION, name - POINTER_TO_QUESTION.len());
-        match ips {
-            Ips::V4(ips) => {
-                let ips = ips.iter().map(Ipv4Addr::octets);
-                self.addresses_at(owner, (RecordType::A, ttl), ips)
-            }
-            Ips::V6(ips) => {
-                let ips = ips.iter().map(Ipv6Addr::octets);
-                self.addresses_at(owner, (RecordType::AAAA, ttl), ips)
-            }
-        }
+        self.addresses_at(owner, ttl, ips)
     }
 
     /// Adds addresses of another name: the first record has it, the others point there.
     fn others_addresses(&mut self, owner: Pieces<'_>, ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
         let (at, saved) = (self.out.len(), self.saved);
-        let (rtype, size) = match ips {
-            Ips::V4(_) => (RecordType::A, 4),
-            Ips::V6(_) => (RecordType::AAAA, 16),
+        let size = match ips {
+            Ips::V4(_) => 4,
+            Ips::V6(_) => 16,
         };
         let first = ips.len().min(1);
         each_address(self, owner, ttl, ips.slice(0..first))?;
@@ -286,18 +277,25 @@ impl<'b, 'q> Wire<'b, 'q> {
             return each_address(self, owner, ttl, rest);
         };
         let owner = (pointer, name + self.saved - saved - pointer.len());
-        match rest {
+        self.addresses_at(owner, ttl, rest)
+    }
+
+    /// Adds addresses of a name that stands elsewhere: the pointer to it, and how much longer the name is.
+    fn addresses_at(&mut self, owner: ([u8; 2], usize), ttl: u32, ips: Ips<'_>) -> ControlFlow<()> {
+        match ips {
             Ips::V4(ips) => {
-                self.addresses_at(owner, (rtype, ttl), ips.iter().map(Ipv4Addr::octets))
+                let ips = ips.iter().map(Ipv4Addr::octets);
+                self.octets_at(owner, (RecordType::A, ttl), ips)
             }
             Ips::V6(ips) => {
-                self.addresses_at(owner, (rtype, ttl), ips.iter().map(Ipv6Addr::octets))
+                let ips = ips.iter().map(Ipv6Addr::octets);
+                self.octets_at(owner, (RecordType::AAAA, ttl), ips)
             }
         }
     }
 
-    /// Adds addresses of a name that stands elsewhere; `saved`: how much longer it is than the pointer to it.
-    fn addresses_at<const N: usize>(
+    /// The same with the octets of each.
+    fn octets_at<const N: usize>(
         &mut self,
         (pointer, saved): ([u8; 2], usize),
         (rtype, ttl): (RecordType, u32),

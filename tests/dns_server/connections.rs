@@ -20,7 +20,7 @@ use tokio::sync::Barrier;
 use tokio_util::sync::CancellationToken;
 
 use super::support::dns::{ask, data, question, receive, send, udp};
-use super::{LOOPBACK, WEB, server};
+use super::{LOOPBACK, TRANSFERS, WEB, server};
 
 #[tokio::test]
 async fn pipelined_queries_do_not_wait_for_each_other() {
@@ -196,9 +196,7 @@ async fn questions_that_come_together_are_all_answered_in_their_order() {
 
 #[tokio::test]
 async fn what_is_asked_behind_a_transfer_is_answered_too() {
-    let transfer = "transfer cluster.local {\n to *\n }";
-    let corefile = format!(".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n {transfer}\n}}");
-    let server = server(&corefile).await;
+    let server = server(TRANSFERS).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let whole = question(1, "cluster.local.", RecordType::AXFR);
     let packets = [whole.clone(), whole, question(2, WEB, RecordType::A)];

@@ -66,6 +66,9 @@ async fn server(corefile: &str) -> Server {
     }
 }
 
+const TRANSFERS: &str =
+    ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n transfer cluster.local {\n to *\n }\n}";
+
 const LOOPBACK: &str = ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local\n}";
 
 #[tokio::test]

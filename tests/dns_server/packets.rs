@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::support::dns::{ask, exchange, question, receive, send, udp};
-use super::{LOOPBACK, Server, server};
+use super::{LOOPBACK, Server, TRANSFERS, server};
 
 const PACKETS: &str = include_str!("packets.txt");
 
@@ -206,9 +206,7 @@ async fn a_denial_of_the_longest_name_fits_into_the_smallest_datagram() {
 /// The kind of CVE-2026-62994.
 #[tokio::test]
 async fn a_transfer_has_endpoints_that_have_no_ports() {
-    let transfer = "transfer cluster.local {\n to *\n }";
-    let corefile = format!(".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n {transfer}\n}}");
-    let server = redis(&corefile).await;
+    let server = redis(TRANSFERS).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     send(
         &mut stream,
