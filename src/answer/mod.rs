@@ -384,11 +384,9 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         let Some(zone) = self.asked.primary() else {
             return ControlFlow::Continue(());
         };
-        let mut labels = FewLabels::new();
-        if !name.label.is_empty() {
-            labels.push(&name.label);
-        }
-        labels.extend_from_slice(&[name.service.svc(), name.service.ns()]);
+        let (label, service) = (name.label(), name.service());
+        let mut labels: FewLabels<'_> = label.iter().map(|label| &label[..]).collect();
+        labels.extend_from_slice(&[service.svc(), service.ns()]);
         labels.extend_from_slice(self.asked.tree());
         let data = Data::Pointer(Pieces {
             left: &labels,

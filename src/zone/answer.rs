@@ -1,10 +1,11 @@
 //! What a look-up finds: facts, which keep the Services they are about. [`crate::answer`] makes records of them.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::data::ServiceData;
+use super::data::{Place, ServiceData};
 use super::reason::Reason;
 use super::selection::Selection;
 use super::view::Asked;
@@ -105,21 +106,41 @@ pub enum Piece {
 }
 
 /// A name that an address has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub struct Pointer {
-    /// Whose name it is, or below whose.
-    pub service: ServiceKey,
-    /// The endpoint's label; empty for the Service itself.
-    pub label: Octets,
+    data: Arc<ServiceData>,
+    /// The endpoint whose name it is; `None`: the Service's own.
+    endpoint: Option<Place>,
 }
 
 impl Pointer {
     /// The Service's own name.
-    pub(super) fn to(data: &ServiceData) -> Self {
+    pub(super) fn to(data: Arc<ServiceData>) -> Self {
         Self {
-            service: data.service().key.clone(),
-            label: Octets::new(),
+            data,
+            endpoint: None,
         }
+    }
+
+    /// The name of one of the Service's endpoints.
+    pub(super) fn below(data: &Arc<ServiceData>, endpoint: Place) -> Self {
+        Self {
+            data: Arc::clone(data),
+            endpoint: Some(endpoint),
+        }
+    }
+
+    /// Whose name it is, or below whose.
+    #[must_use]
+    pub fn service(&self) -> &ServiceKey {
+        &self.data.service().key
+    }
+
+    /// The endpoint's label, in lower case; `None`: it is the Service's own name.
+    #[must_use]
+    pub fn label(&self) -> Option<Octets> {
+        self.endpoint
+            .map(|place| self.data.endpoint(place).1.name())
     }
 }
 

@@ -152,16 +152,23 @@ impl ServiceData {
         }))
     }
 
-    /// The endpoints with this address.
-    pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&Slice, Endpoint<'_>)> {
+    /// Where the endpoints are that have this address.
+    pub fn at(&self, ip: IpAddr) -> impl Iterator<Item = Place> {
         let found = self.by_address.find(|| hash_of(&ip)).iter();
-        let found = found.map(|(_, place)| self.endpoint(*place));
-        let found = found.filter(move |(_, endpoint)| endpoint.ip() == Some(ip));
+        let found = found.map(|(_, place)| *place);
+        let found = found.filter(move |place| self.endpoint(*place).1.ip() == Some(ip));
         let few = self.unless_kept(&self.by_address);
-        found.chain(few.flat_map(move |(_, slice)| {
+        found.chain(few.flat_map(move |(i, slice)| {
             let within = slice.at(ip);
-            within.map(move |within| (slice, slice.endpoint(within)))
+            within.map(move |within| Place::new(i, within))
         }))
+    }
+
+    /// The slices that have a ready endpoint of this address, once for each.
+    pub fn ready_at(&self, ip: IpAddr) -> impl Iterator<Item = &Slice> {
+        let all = self.at(ip).map(|place| self.endpoint(place));
+        all.filter(|(_, endpoint)| endpoint.ready)
+            .map(|(slice, _)| slice)
     }
 
     /// The slices, numbered, where an index keeps none of their entries.
@@ -266,7 +273,10 @@ mod tests {
                 .named(format!("redis-{i}").as_bytes())
                 .map(|place| data.endpoint(place).1.ip())
                 .collect();
-            let by_address: Vec<_> = data.at(ip).map(|(_, e)| e.name().to_vec()).collect();
+            let by_address: Vec<_> = data
+                .at(ip)
+                .map(|place| data.endpoint(place).1.name().to_vec())
+                .collect();
             assert_eq!(by_name, [Some(ip)]);
             assert_eq!(by_address, [format!("redis-{i}").into_bytes()]);
         }

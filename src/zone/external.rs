@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+use smallvec::SmallVec;
+
 use super::answer::{Answer, Found, Piece, Pointer, family, found, no_data};
 use super::nameservers::own_addresses;
 use super::path::Below;
@@ -91,7 +93,7 @@ impl Zone {
                 .filter_map(|key| self.service(Scope::Cluster, key.wire()))
             {
                 let headless = view.headless && data.service().kind == Kind::Headless;
-                for (slice, _) in data.at(*ip).filter(|(_, e)| e.ready) {
+                for slice in data.ready_at(*ip) {
                     reached = true;
                     if headless {
                         ips.extend(slice.ready_endpoints().filter_map(|e| e.ip()));
@@ -127,16 +129,13 @@ impl Zone {
         let Some(ip) = asked.name.reverse_address() else {
             return self.absent(Reason::NotAClusterName);
         };
-        let shown = |data: &&ServiceData| self.exposed(asked.view(), data.service().key.ns());
-        let services = self.services(Scope::Cluster);
-        let mut names: smallvec::SmallVec<[Pointer; 1]> = services
-            .iter()
-            .map(|data| &**data)
-            .filter(shown)
+        let services = self.services(Scope::Cluster).into_iter();
+        let mut names: SmallVec<[Pointer; 1]> = services
+            .filter(|data| self.exposed(asked.view(), data.service().key.ns()))
             .filter(|data| addresses(data).any(|address| address == ip))
             .map(Pointer::to)
             .collect();
-        names.sort_unstable();
+        names.sort_unstable_by(|a, b| a.service().cmp(b.service()));
         self.pointers(asked, ip, names)
     }
 }

@@ -66,7 +66,7 @@ impl Zone {
                     let labels = [left, &[key.svc(), key.ns(), b"svc"]].concat();
                     servers.extend(join(&labels, zone).map(|name| (name, ip)));
                 };
-                for (slice, _) in data.at(*local).filter(|(_, e)| e.ready) {
+                for slice in data.ready_at(*local) {
                     reached = true;
                     match &data.service().kind {
                         Kind::ClusterIp(ips) => ips.iter().for_each(|ip| add(&[], *ip)),

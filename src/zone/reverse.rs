@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use super::answer::{Answer, Found, Pointer, no_data};
-use super::data::ServiceData;
+use super::data::{Place, ServiceData};
 use super::reason::Reason;
 use super::view::{Asked, View};
 use super::{Scope, Zone};
@@ -41,8 +41,9 @@ impl Zone {
         Answer::Found(Found::Pointers(names))
     }
 
-    /// What `look` finds in the Services that have the address and that the stanza shows. Where it finds nothing, and a
-    /// Service was published meanwhile, it looks again: an address that moves from one to another is never nowhere.
+    /// What `look` finds in the Services that have the address and that the stanza shows, in the order of their keys. Where
+    /// it finds nothing, and a Service was published meanwhile, it looks again: an address that moves from one to another
+    /// is never nowhere.
     fn among<T>(
         &self,
         view: &View,
@@ -52,8 +53,14 @@ impl Zone {
         loop {
             let published = self.published.load(Ordering::Acquire);
             let owners = self.owners(ip);
-            let keys = owners.iter().flat_map(|keys| keys.iter());
-            let shown = keys.filter(|key| self.exposed(view, key.ns()));
+            // Thousands of Services may share an address, mostly in one namespace.
+            let mut before: Option<(&[u8], bool)> = None;
+            let shown = owners.iter().flat_map(|keys| keys.iter()).filter(|key| {
+                let ns = key.ns();
+                let known = before.filter(|(before, _)| *before == ns);
+                let (_, is) = *before.insert(known.unwrap_or_else(|| (ns, self.exposed(view, ns))));
+                is
+            });
             let mut services = shown.filter_map(|key| self.service(Scope::Cluster, key.wire()));
             let found = look(&mut services);
             if found.is_some() || self.published.load(Ordering::Acquire) == published {
@@ -74,22 +81,32 @@ impl Zone {
     /// One Service's name for a cluster address, else the name of every endpoint at this address.
     fn names_of(&self, view: &View, ip: IpAddr) -> Pointers {
         let names = self.among(view, ip, |services| {
-            let services: SmallVec<[_; 1]> = services.collect();
-            let names = names_among(&services, view, ip);
+            let names = names_among(services, view, ip);
             (!names.is_empty()).then_some(names)
         });
         names.unwrap_or_default()
     }
 }
 
-fn names_among(services: &[Arc<ServiceData>], view: &View, ip: IpAddr) -> Pointers {
-    if let Some(data) = services.iter().find(|data| answers(view, data, ip)) {
-        return Pointers::from_elem(Pointer::to(data), 1);
+fn names_among(
+    services: &mut dyn Iterator<Item = Arc<ServiceData>>,
+    view: &View,
+    ip: IpAddr,
+) -> Pointers {
+    let mut names = Pointers::new();
+    for data in services {
+        if answers(view, &data, ip) {
+            return Pointers::from_elem(Pointer::to(data), 1);
+        }
+        let before = names.len();
+        names.extend(endpoint_names(&data, ip).map(|place| Pointer::below(&data, place)));
+        if names.len() > before + 1 {
+            let mut own: Pointers = names.drain(before..).collect();
+            own.sort_by_cached_key(Pointer::label);
+            own.dedup_by_key(|name| name.label());
+            names.append(&mut own);
+        }
     }
-    let each = services.iter().flat_map(|data| endpoint_names(data, ip));
-    let mut names: Pointers = each.collect();
-    names.sort_unstable();
-    names.dedup();
     names
 }
 
@@ -99,17 +116,13 @@ fn answers(view: &View, data: &ServiceData, ip: IpAddr) -> bool {
     cluster_ip && (!view.ignore_empty_service || data.ready() > 0)
 }
 
-/// The names of the ready endpoints of a Service at an address.
-fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Pointer> {
-    let endpoints = data.at(ip);
-    endpoints
-        .filter(|_| !matches!(data.service().kind, Kind::ExternalName(_)))
-        .filter(|(_, endpoint)| endpoint.ready)
-        .map(|(_, endpoint)| endpoint.name())
+/// The ready endpoints of a Service at an address, as far as they have names.
+fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Place> {
+    let is_alias = matches!(data.service().kind, Kind::ExternalName(_));
+    data.at(ip).filter(move |place| {
+        let (_, endpoint) = data.endpoint(*place);
         // A label with a dot would be read as two.
-        .filter(|label| !label.contains(&b'.'))
-        .map(|label| Pointer {
-            service: data.service().key.clone(),
-            label,
-        })
+        let is_label = endpoint.label.is_none_or(|label| !label.contains('.'));
+        !is_alias && endpoint.ready && is_label
+    })
 }
