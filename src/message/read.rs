@@ -22,6 +22,9 @@ pub enum Screened {
 }
 
 const QR: u8 = 0x80;
+
+/// The operation code, of which a query has none, in a header's third octet (RFC 1035 section 4.1.1).
+const OPCODE: u8 = 0x78;
 const RD: u8 = 0x01;
 const CD: u8 = 0x10;
 const AD: u8 = 0x20;
@@ -240,9 +243,11 @@ pub fn servfail(packet: &[u8]) -> Vec<u8> {
 pub enum Received {
     /// The reply.
     Reply,
-    /// It has the request's id, and another question or none.
+    /// It has the request's id, and another question or none, or is a reply to something else than a query.
     Unusable,
-    /// Something else: no reply, cut short, of another id.
+    /// It has the request's id, and cannot be read.
+    Unreadable,
+    /// Something else: no reply, or of another id.
     Other,
 }
 
@@ -253,7 +258,7 @@ pub fn receive(wire: &[u8], id: u16, question: &Question) -> Received {
         return Received::Other;
     }
     if !skim::is_sound(wire) {
-        return Received::Other;
+        return Received::Unreadable;
     }
     let echoed = Qname::read(&wire[HEADER..]).and_then(|qname| {
         let rest = wire.get(HEADER + qname.typed().len()..)?;
@@ -265,7 +270,8 @@ pub fn receive(wire: &[u8], id: u16, question: &Question) -> Received {
             qclass: DNSClass::from(qclass),
         })
     });
-    if wire[4..6] == [0, 1] && echoed.as_ref() == Some(question) {
+    let is_of_query = wire[2] & OPCODE == 0;
+    if is_of_query && wire[4..6] == [0, 1] && echoed.as_ref() == Some(question) {
         Received::Reply
     } else {
         Received::Unusable

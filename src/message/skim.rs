@@ -74,17 +74,36 @@ pub fn lowest_ttl(wire: &[u8]) -> Option<u32> {
     records.filter_map(ttl).min()
 }
 
-/// Whether somebody who takes the message apart finds every name and every address in it.
+/// Whether somebody who takes the message apart finds every name, every address and every text in it.
 #[must_use]
 pub fn is_sound(wire: &[u8]) -> bool {
-    let sizes = [(RecordType::A, 4), (RecordType::AAAA, 16)];
-    let has_its_size = |place: &Place| {
-        let mut sizes = sizes.iter();
-        let size = sizes.find(|(rtype, _)| u16::from(*rtype) == place.rtype);
-        size.is_none_or(|(_, size)| place.end - place.data == *size)
+    let is_whole = |place: &Place| {
+        let data = &wire[place.data..place.end];
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "a foreign enum: other data are read by who knows them"
+        )]
+        match RecordType::from(place.rtype) {
+            RecordType::A => data.len() == 4,
+            RecordType::AAAA => data.len() == 16,
+            RecordType::TXT => has_strings(data),
+            _ => true,
+        }
     };
-    places(wire).is_some_and(|places| places.iter().all(has_its_size))
+    places(wire).is_some_and(|places| places.iter().all(is_whole))
         && size_without_compression(wire, true).is_some()
+}
+
+/// Whether the data are character strings, one at least (RFC 1035 section 3.3.14).
+fn has_strings(mut data: &[u8]) -> bool {
+    let mut strings = 0;
+    while let Some((length, rest)) = data.split_first() {
+        let Some(rest) = rest.get(usize::from(*length)..) else {
+            return false;
+        };
+        (data, strings) = (rest, strings + 1);
+    }
+    strings > 0
 }
 
 /// Where the questions end.
@@ -377,5 +396,18 @@ mod tests {
         let mut short = changed(places[1].data - 1, 3);
         short.pop();
         assert!(!is_sound(&short));
+    }
+
+    #[test]
+    fn text_is_strings_that_fill_the_data() {
+        for (data, wanted) in [
+            (&b""[..], false),
+            (b"\x00", true),
+            (b"\x03abc\x01d", true),
+            (b"\x03abc\x02d", false),
+            (b"\xff", false),
+        ] {
+            assert_eq!(has_strings(data), wanted, "{data:?}");
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::time::{Instant, timeout_at};
 
-use super::error::{timeout_between, wrong};
+use super::error::{timeout_between, unreadable, wrong};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
 
@@ -17,6 +18,10 @@ const MAX_DATAGRAM: usize = 65_535;
 /// look for itself, and shorter than a client waits. Other clients that ask the same question wait for this one, so it must
 /// not be lost with one datagram.
 const AGAIN: Duration = Duration::from_millis(1200);
+
+/// How long a better reply is waited for after one with the right id that is of no use: whoever guesses ids is mostly
+/// quicker than the upstream, which is near (RFC 5452 section 9.1).
+const BETTER: Duration = Duration::from_millis(250);
 
 /// How many questions a socket has: whoever has found its port out is not to have it for long (RFC 5452 section 9).
 pub(super) const QUESTIONS: u32 = 16;
@@ -65,23 +70,41 @@ impl Datagrams {
 
     /// The reply. Anything else is somebody's guess, or late: the reply may still come.
     async fn reply(&self, query: &Query, id: u16) -> io::Result<Vec<u8>> {
+        let useless = loop {
+            let reply = self.next().await?;
+            match receive(&reply, id, &query.question) {
+                Received::Reply => return Ok(reply),
+                Received::Unusable => break wrong(),
+                Received::Unreadable => break unreadable(),
+                Received::Other => {}
+            }
+        };
+        let until = Instant::now() + BETTER;
+        loop {
+            let Ok(reply) = timeout_at(until, self.next()).await else {
+                return Err(useless);
+            };
+            let reply = reply?;
+            if receive(&reply, id, &query.question) == Received::Reply {
+                return Ok(reply);
+            }
+        }
+    }
+
+    /// The next datagram.
+    async fn next(&self) -> io::Result<Vec<u8>> {
         loop {
             // Thousands may wait at a time: room is made when there is something to read. To look at it tells of errors too,
             // which make a socket not readable.
             self.socket.peek(&mut [0]).await?;
-            let mut reply = Vec::with_capacity(MAX_DATAGRAM);
-            match self.socket.try_recv_buf(&mut reply) {
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(error) => return Err(error),
-            }
-            match receive(&reply, id, &query.question) {
-                Received::Reply => {
-                    reply.shrink_to_fit();
-                    return Ok(reply);
+            let mut datagram = Vec::with_capacity(MAX_DATAGRAM);
+            match self.socket.try_recv_buf(&mut datagram) {
+                Ok(_) => {
+                    datagram.shrink_to_fit();
+                    return Ok(datagram);
                 }
-                Received::Unusable => return Err(wrong()),
-                Received::Other => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -49,6 +49,11 @@ pub(super) fn is_closed(error: &io::Error) -> bool {
     )
 }
 
+/// A reply with our id that no client could read.
+pub(super) fn unreadable() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the reply cannot be read")
+}
+
 /// A reply with our id that is to another question, or to none: whoever asked gets FORMERR.
 #[derive(Debug, thiserror::Error)]
 #[error("the reply is to another question")]

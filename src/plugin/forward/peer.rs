@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
 use super::datagrams::Datagrams;
-use super::error::{is_closed, timeout_between, wrong};
+use super::error::{is_closed, timeout_between, unreadable, wrong};
 use super::pool::{Kept, Limits, Pool};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
@@ -213,6 +213,7 @@ impl Connection {
             match receive(&reply, id, &query.question) {
                 Received::Reply => return Ok(reply),
                 Received::Unusable => return Err(wrong()),
+                Received::Unreadable => return Err(unreadable()),
                 // The reply may still come.
                 Received::Other => {}
             }

@@ -222,6 +222,53 @@ async fn a_datagram_that_is_lost_is_sent_again() {
     assert_eq!(sent, vec![sent[0].clone(); 2]);
 }
 
+/// A change that makes a reply one of no use.
+type Lie = fn(&mut Vec<u8>);
+
+#[tokio::test(start_paused = true)]
+async fn a_lie_with_the_right_id_does_not_hide_the_reply_behind_it() {
+    let lies: [(Lie, ResponseCode); 4] = [
+        (|wire| wire[13] = b'y', ResponseCode::FormErr),
+        (|wire| wire[2] |= 5 << 3, ResponseCode::FormErr),
+        (|wire| wire.truncate(12), ResponseCode::ServFail),
+        // The address is text, of which the first string has ten octets.
+        (
+            |wire| {
+                let record = wire.len() - 16;
+                wire[record + 3] = 16;
+                wire[record + 12] = 10;
+            },
+            ResponseCode::ServFail,
+        ),
+    ];
+    for (i, (lie, alone)) in lies.into_iter().enumerate() {
+        for (truth, wanted) in [
+            (true, (ResponseCode::NoError, 1, false)),
+            (false, (alone, 0, false)),
+        ] {
+            let (socket, router) = socket().await;
+            let upstream = tokio::spawn(async move {
+                let mut buffer = [0; 512];
+                while let Ok((size, peer)) = socket.recv_from(&mut buffer).await {
+                    let reply = reply(&buffer[..size], Transport::Udp, |q| Some(addresses(q, 1)));
+                    let (reply, mut lied) = (reply.clone().unwrap(), reply.unwrap());
+                    lie(&mut lied);
+                    socket.send_to(&lied, peer).await.unwrap();
+                    if truth {
+                        socket.send_to(&reply, peer).await.unwrap();
+                    }
+                }
+            });
+            let answered = ask(&router, &query("example.com", RecordType::A)).await;
+            assert_eq!(
+                answered, wanted,
+                "lie {i}, with the truth behind it: {truth}"
+            );
+            upstream.abort();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_record_that_no_library_would_write_is_passed_on_octet_by_octet() {
     // HTTPS in alias mode (priority 0) with parameters, which RFC 9460 section 2.4.2 has ignored, not refused.
