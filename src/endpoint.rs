@@ -244,7 +244,20 @@ impl Slice {
     }
 }
 
-impl Endpoint<'_> {
+impl<'s> Endpoint<'s> {
+    /// The same as [`Endpoint::name`], without a copy where the slice has it; else it is put into `made`.
+    #[must_use]
+    pub fn name_in<'n>(&self, made: &'n mut Octets) -> &'n [u8]
+    where
+        's: 'n,
+    {
+        if let Some(label) = self.label {
+            return label.as_bytes();
+        }
+        *made = self.name();
+        made
+    }
+
     /// The name below the Service, in lower case: the hostname, else the dashed address. An endpoint that is named
     /// after a Pod whose name has dots has a name of several labels.
     #[must_use]

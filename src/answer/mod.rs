@@ -327,12 +327,9 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     ) -> Flow {
         match (candidate.value, candidate.endpoint) {
             (Value::Address(_), endpoint) => {
-                let named = endpoint.and_then(|endpoint| endpoint.label);
-                let dashed = endpoint.filter(|_| named.is_none());
-                let dashed = dashed.map_or_else(Octets::new, |endpoint| endpoint.name());
-                let label = named.map_or(&dashed[..], str::as_bytes);
-                let mut labels = FewLabels::new();
-                if !label.is_empty() {
+                let (mut made, mut labels) = (Octets::new(), FewLabels::new());
+                if let Some(endpoint) = endpoint {
+                    let label = endpoint.name_in(&mut made);
                     // A Pod's name may have dots: as an endpoint name it is several labels.
                     if label.contains(&b'.') {
                         labels.extend(label.split(|octet| *octet == b'.'));
@@ -384,8 +381,10 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         let Some(zone) = self.asked.primary() else {
             return ControlFlow::Continue(());
         };
-        let (label, service) = (name.label(), name.service());
-        let mut labels: FewLabels<'_> = label.iter().map(|label| &label[..]).collect();
+        let (mut made, service, mut labels) = (Octets::new(), name.service(), FewLabels::new());
+        if let Some(endpoint) = name.endpoint() {
+            labels.push(endpoint.name_in(&mut made));
+        }
         labels.extend_from_slice(&[service.svc(), service.ns()]);
         labels.extend_from_slice(self.asked.tree());
         let data = Data::Pointer(Pieces {

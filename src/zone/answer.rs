@@ -9,6 +9,7 @@ use super::data::{Place, ServiceData};
 use super::reason::Reason;
 use super::selection::Selection;
 use super::view::Asked;
+use crate::endpoint::Endpoint;
 use crate::message::question::RecordType;
 use crate::name::{Name, Octets, ServiceKey};
 
@@ -136,11 +137,15 @@ impl Pointer {
         &self.data.service().key
     }
 
-    /// The endpoint's label, in lower case; `None`: it is the Service's own name.
+    /// The endpoint whose name it is; `None`: it is the Service's own.
     #[must_use]
-    pub fn label(&self) -> Option<Octets> {
-        self.endpoint
-            .map(|place| self.data.endpoint(place).1.name())
+    pub fn endpoint(&self) -> Option<Endpoint<'_>> {
+        self.endpoint.map(|place| self.data.endpoint(place).1)
+    }
+
+    /// The endpoint's label, in lower case.
+    pub(super) fn label(&self) -> Option<Octets> {
+        self.endpoint().map(|endpoint| endpoint.name())
     }
 }
 

@@ -112,13 +112,16 @@ fn names_among(
 
 /// Whether the Service has the address for a cluster address that it answers to.
 fn answers(view: &View, data: &ServiceData, ip: IpAddr) -> bool {
-    let cluster_ip = matches!(&data.service().kind, Kind::ClusterIp(ips) if ips.contains(&ip));
-    cluster_ip && (!view.ignore_empty_service || data.ready() > 0)
+    let is_its = |kind: &Kind| matches!(kind, Kind::ClusterIp(ips) if ips.contains(&ip));
+    // Asked of thousands: most tell without their Service being read.
+    !data.is_headless()
+        && is_its(&data.service().kind)
+        && (!view.ignore_empty_service || data.ready() > 0)
 }
 
 /// The ready endpoints of a Service at an address, as far as they have names.
 fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Place> {
-    let is_alias = matches!(data.service().kind, Kind::ExternalName(_));
+    let is_alias = !data.is_headless() && matches!(data.service().kind, Kind::ExternalName(_));
     data.at(ip).filter(move |place| {
         let (_, endpoint) = data.endpoint(*place);
         // A label with a dot would be read as two.

@@ -18,7 +18,7 @@ pub struct Offsets {
 }
 
 /// Remainders by which names are told apart.
-const TABLE: usize = 256;
+const TABLE: usize = 512;
 
 impl Default for Offsets {
     fn default() -> Self {
