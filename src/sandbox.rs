@@ -114,6 +114,7 @@ impl Sandbox {
             port: options.dns.port(),
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Client(cluster.client()),
+            namespaces: Vec::new(),
             resources: Resources::default(),
             previous: Kept::default(),
         };

@@ -14,6 +14,7 @@ use headless_dns::corefile::Source;
 use headless_dns::listen::respond;
 use headless_dns::message::question::Transport;
 use headless_dns::serve::{Ambient, Program, Setup};
+use headless_dns::watch::OF_DNS;
 use headless_dns::zone::Scope;
 use hickory_proto::op::{Message, MessageType};
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, PTR, SOA};
@@ -248,7 +249,13 @@ async fn serve(case: &Case) -> Server {
     let stop = CancellationToken::new();
     tokio::spawn(program.run(stop.clone()));
     // Where some lists are held, what the others have is waited for.
-    let services = objects.iter().filter(|o| o["kind"] == "Service").count();
+    let namespaces = case.list("namespaces");
+    let is_watched = |object: &&Value| {
+        let ns = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        namespaces.is_empty() || ns == OF_DNS || namespaces.iter().any(|named| *named == ns)
+    };
+    let services = objects.iter().filter(|o| o["kind"] == "Service");
+    let services = services.filter(is_watched).count();
     let has_all = || is_held(case) && zone.services(Scope::Cluster).len() == services;
     while !zone.synced() && !has_all() {
         tokio::task::yield_now().await;

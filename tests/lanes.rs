@@ -117,6 +117,7 @@ fn objects() -> Vec<Value> {
 async fn router(corefile: &str) -> Arc<Router> {
     let cluster = Cluster::holding(&objects());
     let setup = Setup {
+        namespaces: Vec::new(),
         resources: Resources {
             threads: Some(1),
             memory: None,

@@ -38,7 +38,7 @@ impl World {
     fn new() -> Self {
         let zone = Arc::new(Zone::default());
         let watches = [Resource::Namespaces, Resource::Services, Resource::Slices];
-        let store = Store::new(Arc::clone(&zone), &watches);
+        let store = Store::new(Arc::clone(&zone), watches);
         Self {
             now: 1,
             zone,

@@ -41,7 +41,7 @@ fn the_store_and_the_zone_take_at_most_128_octets_for_each_endpoint() {
     let mut kept = None;
     let taken = allocation_counter::measure(|| {
         let zone = Arc::new(Zone::default());
-        let mut store = Store::new(Arc::clone(&zone), &[Resource::Services, Resource::Slices]);
+        let mut store = Store::new(Arc::clone(&zone), [Resource::Services, Resource::Slices]);
         for line in &lines {
             store.handle(1, event(line).unwrap());
         }

@@ -148,12 +148,12 @@ fn run(store: &mut Store, objects: &mut Objects, step: Step) {
         }
         Step::Relist(resource, unseen) => {
             objects.retain(|(w, key), _| *w != resource || !unseen.contains(key));
-            store.handle(1, Event::Reset(resource));
+            store.handle(1, Event::Reset(resource.into()));
             apply_all(store, objects, resource, usize::MAX);
-            store.handle(1, Event::Synced(resource));
+            store.handle(1, Event::Synced(resource.into()));
         }
         Step::Broken(resource, most) => {
-            store.handle(1, Event::Reset(resource));
+            store.handle(1, Event::Reset(resource.into()));
             apply_all(store, objects, resource, most);
         }
     }
@@ -161,11 +161,11 @@ fn run(store: &mut Store, objects: &mut Objects, step: Step) {
 
 fn fresh(objects: &Objects) -> Arc<Zone> {
     let zone = Arc::new(Zone::default());
-    let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+    let mut store = Store::new(Arc::clone(&zone), WATCHES);
     for resource in WATCHES {
-        store.handle(1, Event::Reset(resource));
+        store.handle(1, Event::Reset(resource.into()));
         apply_all(&mut store, objects, resource, usize::MAX);
-        store.handle(1, Event::Synced(resource));
+        store.handle(1, Event::Synced(resource.into()));
     }
     zone
 }
@@ -175,7 +175,7 @@ proptest! {
     #[test]
     fn any_history_leaves_the_zone_of_the_final_objects(steps in prop::collection::vec(step(), 1..60)) {
         let zone = Arc::new(Zone::default());
-        let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+        let mut store = Store::new(Arc::clone(&zone), WATCHES);
         let mut objects = Objects::new();
         for step in steps {
             run(&mut store, &mut objects, step);
@@ -189,7 +189,7 @@ proptest! {
     #[test]
     fn without_resets_every_single_step_leaves_the_zone_of_the_objects(steps in prop::collection::vec(step(), 1..20)) {
         let zone = Arc::new(Zone::default());
-        let mut store = Store::new(Arc::clone(&zone), &WATCHES);
+        let mut store = Store::new(Arc::clone(&zone), WATCHES);
         let mut objects = Objects::new();
         for resource in WATCHES {
             run(&mut store, &mut objects, Step::Relist(resource, Vec::new()));

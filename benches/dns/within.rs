@@ -46,6 +46,7 @@ impl Within {
                 file: kubeconfig.to_owned(),
                 context: None,
             }),
+            namespaces: Vec::new(),
             resources: Resources {
                 threads: Some(1),
                 memory: None,

@@ -28,15 +28,15 @@ impl<W> Default for Connection<W> {
     }
 }
 
-impl<W: Ord + Copy + Debug> Connection<W> {
+impl<W: Ord + Clone + Debug> Connection<W> {
     fn lock(&self) -> MutexGuard<'_, Failing<W>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A watch has failed, for this reason; `meanwhile`: what that means.
-    pub fn failed(&self, watched: W, reason: String, meanwhile: &str) {
+    pub fn failed(&self, watched: &W, reason: String, meanwhile: &str) {
         let mut failing = self.lock();
-        failing.watches.insert(watched);
+        failing.watches.insert(watched.clone());
         if failing.said.len() < REASONS && !failing.said.contains(&reason) {
             warn!(?watched, "{reason}; {meanwhile}");
             failing.said.insert(reason);
@@ -44,9 +44,9 @@ impl<W: Ord + Copy + Debug> Connection<W> {
     }
 
     /// A watch has delivered.
-    pub fn works(&self, watched: W) {
+    pub fn works(&self, watched: &W) {
         let mut failing = self.lock();
-        if failing.watches.remove(&watched) && failing.watches.is_empty() {
+        if failing.watches.remove(watched) && failing.watches.is_empty() {
             failing.said.clear();
             info!("the API server is watched again");
         }

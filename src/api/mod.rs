@@ -34,7 +34,7 @@ pub use kubeconfig::KubeconfigProblem;
 pub use readable::Unreadable;
 pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;
-pub use watching::{Event, watching};
+pub use watching::{Event, Failure, watching};
 use workers::Workers;
 
 /// An API server that cannot be talked to, whatever it would say.

@@ -4,8 +4,8 @@ use http::Request;
 use kube::Client;
 use serde_json::{Value, json};
 
-/// What is to be done with objects of a kind, in every namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is to be done with objects of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Right {
     /// The API group; empty for the core.
     pub group: &'static str,
@@ -13,18 +13,21 @@ pub struct Right {
     pub resource: &'static str,
     /// `list` or `watch`.
     pub verb: &'static str,
+    /// In which namespace; empty: in all.
+    pub ns: Box<str>,
 }
 
 /// Whether the API server grants a right to whoever asks (authorization.k8s.io/v1 SelfSubjectAccessReview).
 ///
 /// # Errors
 /// Where it does not say.
-pub async fn is_granted(client: &Client, right: Right) -> Result<bool, kube::Error> {
+pub async fn is_granted(client: &Client, right: &Right) -> Result<bool, kube::Error> {
     let review = json!({
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {
             "group": right.group, "resource": right.resource, "verb": right.verb,
+            "namespace": right.ns,
         }},
     });
     let request = Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")

@@ -41,6 +41,15 @@ pub enum Event<K> {
     Synced,
 }
 
+/// Why a watch does not work at present.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// One line for a person.
+    pub reason: String,
+    /// The API server refuses it: a right is missing.
+    pub denied: bool,
+}
+
 /// What an error asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Remedy {
@@ -71,13 +80,13 @@ struct Watching<K: Resource> {
 }
 
 /// Lists and watches the objects of a kind, those of one namespace or all, until it is dropped. A failure is an item of
-/// the stream, as one line, and then the watch is tried again.
+/// the stream, and then the watch is tried again.
 pub fn watching<K>(
     client: Client,
     dynamic_type: &K::DynamicType,
     ns: Option<&str>,
     mut config: watcher::Config,
-) -> impl Stream<Item = Result<Event<K>, String>> + Send + use<K>
+) -> impl Stream<Item = Result<Event<K>, Failure>> + Send + use<K>
 where
     K: Resource<DynamicType: Clone> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -110,7 +119,7 @@ impl<K> Watching<K>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    async fn next(&mut self) -> Result<Event<K>, String> {
+    async fn next(&mut self) -> Result<Event<K>, Failure> {
         loop {
             if !self.wait.is_zero() {
                 tokio::time::sleep(std::mem::take(&mut self.wait)).await;
@@ -165,7 +174,10 @@ where
                 Remedy::Retry(asked) => asked,
             };
             self.wait = self.backoff.next(rand::random(), asked);
-            return Err(explained(&error));
+            return Err(Failure {
+                reason: explained(&error),
+                denied: status(&error).is_some_and(|status| status.code == 403),
+            });
         }
     }
 

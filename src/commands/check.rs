@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{print, server};
+use super::{lower, print, server};
 use crate::corefile::{CorefileError, CorefileErrors};
 use crate::listen::interface_addresses;
 use crate::output::Lines;
@@ -24,6 +24,9 @@ pub(crate) struct Check {
     /// The API server, where the Corefile names none.
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
+    /// Only this namespace is watched, where the Corefile's `kubernetes` names none. May be given more than once.
+    #[arg(long = "namespace", value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
     /// How it is said.
     #[arg(long, short, value_enum, default_value_t)]
     output: Form,
@@ -47,6 +50,7 @@ impl Check {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig)),
+            namespaces: lower(&self.namespaces),
             resources: Resources::default(),
             previous: Kept::default(),
         })
@@ -92,7 +96,11 @@ fn text_of(report: &Report) -> Vec<String> {
         lines.push("rights that `kubernetes` needs".to_owned());
     }
     for Granted { right, granted } in &report.rights {
-        let object = format!("{} {}", right.verb, right.resource);
+        let place = match &*right.ns {
+            "" => String::new(),
+            ns => format!(" in {ns}"),
+        };
+        let object = format!("{} {}{place}", right.verb, right.resource);
         let said = match granted {
             Ok(true) => "granted",
             Ok(false) => "NOT GRANTED",
@@ -137,6 +145,7 @@ fn json_of(name: &str, report: &Report) -> Value {
     let right = |Granted { right, granted }: &Granted| {
         json!({
             "group": right.group, "resource": right.resource, "verb": right.verb,
+            "namespace": Some(&*right.ns).filter(|ns| !ns.is_empty()),
             "granted": granted.as_ref().ok(), "why": granted.as_ref().err(),
         })
     };

@@ -20,6 +20,12 @@ fn server(kubeconfig: Option<PathBuf>) -> ApiServer {
     })
 }
 
+/// Names of namespaces as they are compared.
+fn lower(names: &[String]) -> Vec<Box<str>> {
+    let names = names.iter();
+    names.map(|name| name.to_ascii_lowercase().into()).collect()
+}
+
 /// Lines for a person, on standard output.
 fn print<L: AsRef<str>>(out: &Lines, lines: impl IntoIterator<Item = L>) {
     for line in lines {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{print, server};
+use super::{lower, print, server};
 use crate::corefile;
 use crate::listen::interface_addresses;
 use crate::logging::Form;
@@ -34,6 +34,10 @@ pub(crate) struct Serve {
     /// The API server, where the Corefile names none.
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
+    /// Watch only this namespace, where the Corefile's `kubernetes` names none: a Role in it is enough. May be given more
+    /// than once.
+    #[arg(long = "namespace", value_name = "NAMESPACE")]
+    namespaces: Vec<String>,
     /// How many threads answer datagrams at each address; without it what `multisocket` says, else one for each core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -115,6 +119,7 @@ impl Serve {
             port: self.dns_port,
             interfaces: interface_addresses().context("cannot list the interfaces")?,
             api: Ambient::Server(server(self.kubeconfig.clone())),
+            namespaces: lower(&self.namespaces),
             resources: serve::Resources {
                 threads: self.threads.map(usize::from),
                 memory: self.memory_limit,

@@ -11,11 +11,11 @@ use kube::runtime::watcher;
 use serde_json::Value;
 
 use super::kinds::{KINDS, Kind, Name, Written};
-use crate::api::{Connection, Event, watching};
+use crate::api::{Connection, Event, Failure, watching};
 use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
 use headless_objects::selector::Selector;
 
-type Events = SelectAll<BoxStream<'static, (Kind, Result<Event<DynamicObject>, String>)>>;
+type Events = SelectAll<BoxStream<'static, (Kind, Result<Event<DynamicObject>, Failure>)>>;
 
 /// Streams the events of all four kinds.
 pub(super) fn watch(client: &Client) -> Events {
@@ -66,18 +66,18 @@ impl Cache {
     pub(super) fn take(
         &mut self,
         kind: Kind,
-        event: Result<Event<DynamicObject>, String>,
+        event: Result<Event<DynamicObject>, Failure>,
     ) -> Vec<Name> {
         let event = match event {
             Ok(event) => event,
-            Err(reason) => {
+            Err(Failure { reason, .. }) => {
                 let meanwhile = "nothing new is reconciled meanwhile";
-                self.connection.failed(kind, reason, meanwhile);
+                self.connection.failed(&kind, reason, meanwhile);
                 return Vec::new();
             }
         };
         if !matches!(event, Event::Reset) {
-            self.connection.works(kind);
+            self.connection.works(&kind);
         }
         match event {
             Event::Reset => {

@@ -118,6 +118,7 @@ pub(super) fn options(spec: &Stanza) -> watch::Options {
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,
         multicluster: !spec.view.multicluster.is_empty(),
+        namespaces: spec.view.namespaces.clone(),
         metrics: None,
     }
 }

@@ -10,7 +10,7 @@ use crate::corefile::{self, CorefileError, CorefileErrors, Directive, ServerBloc
 use crate::metrics::Metrics;
 use crate::plugin::{Block, Cluster, Parts, Stanza, inspect};
 use crate::process::whole;
-use crate::store::Resource;
+use crate::store::{List, Resource};
 use crate::zone::Zone;
 
 /// What there is to say of a Corefile.
@@ -69,7 +69,10 @@ pub async fn check(setup: Setup<'_>) -> Report {
             };
         }
     };
-    let (blocks, mut errors) = inspect(&read, setup.source);
+    let (mut blocks, mut errors) = inspect(&read, setup.source);
+    for block in &mut blocks {
+        block.restrict(&setup.namespaces);
+    }
     errors.extend(unservable(&blocks, &setup));
     let stanzas = || blocks.iter().filter_map(|block| block.kubernetes.as_ref());
     for stanza in stanzas() {
@@ -170,16 +173,18 @@ async fn unreachable(stanza: &Stanza, ambient: &Ambient) -> Option<CorefileError
 
 /// Asks the API server of a stanza for its rights.
 async fn granted(stanza: &Stanza, ambient: &Ambient) -> Vec<Granted> {
-    let needed: Vec<Right> = options(stanza)
+    let options = options(stanza);
+    let needed: Vec<Right> = options
         .watches()
         .into_iter()
+        .filter(|list| !options.can_do_without(list))
         .flat_map(rights)
         .collect();
     let client = client(stanza, ambient, None).await;
     let mut answers = Vec::new();
     for right in needed {
         let granted = match &client {
-            Ok(client) => api::is_granted(client, right)
+            Ok(client) => api::is_granted(client, &right)
                 .await
                 .map_err(|error| api::explain(&error)),
             Err(error) => Err(whole(error)),
@@ -190,8 +195,8 @@ async fn granted(stanza: &Stanza, ambient: &Ambient) -> Vec<Granted> {
 }
 
 /// What a watch does with its objects.
-fn rights(resource: Resource) -> [Right; 2] {
-    let (group, resource) = match resource {
+fn rights(list: List) -> [Right; 2] {
+    let (group, resource) = match list.resource {
         Resource::Imports => ("multicluster.x-k8s.io", "serviceimports"),
         Resource::Namespaces => ("", "namespaces"),
         Resource::Pods => ("", "pods"),
@@ -202,5 +207,6 @@ fn rights(resource: Resource) -> [Right; 2] {
         group,
         resource,
         verb,
+        ns: list.ns.clone(),
     })
 }

@@ -45,6 +45,8 @@ pub struct Setup<'a> {
     pub interfaces: Vec<(String, IpAddr)>,
     /// The API server of stanzas that name none.
     pub api: Ambient,
+    /// The namespaces of stanzas that name none, lower case; empty: all.
+    pub namespaces: Vec<Box<str>>,
     /// What it may take of the machine.
     pub resources: Resources,
     /// What a server hands over that this one follows.
@@ -147,7 +149,10 @@ fn read(setup: &Setup<'_>) -> anyhow::Result<Vec<Block>> {
         warn!(file = %setup.name, "the Corefile is empty: `whoami` answers every question");
         blocks = corefile::parse(setup.name, corefile::EMPTY, setup.source)?;
     }
-    let blocks = read_blocks(&blocks, setup.source)?;
+    let mut blocks = read_blocks(&blocks, setup.source)?;
+    for block in &mut blocks {
+        block.restrict(&setup.namespaces);
+    }
     for (name, why) in blocks.iter().flat_map(|block| &block.without_effect) {
         info!(plugin = %name, "accepted without effect: {why}");
     }

@@ -48,6 +48,39 @@ impl Resource {
     }
 }
 
+/// What one watch lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct List {
+    /// Objects of this kind.
+    pub resource: Resource,
+    /// In this namespace, or the namespace of this name; empty: all.
+    pub ns: Box<str>,
+}
+
+impl From<Resource> for List {
+    fn from(resource: Resource) -> Self {
+        Self {
+            resource,
+            ns: "".into(),
+        }
+    }
+}
+
+impl List {
+    /// Whether it lists objects of this kind and key.
+    fn has(&self, resource: Resource, key: &ObjectKey) -> bool {
+        let ns = match resource {
+            Resource::Namespaces => &key.name,
+            Resource::Imports
+            | Resource::ImportSlices
+            | Resource::Pods
+            | Resource::Services
+            | Resource::Slices => &key.ns,
+        };
+        self.resource == resource && (self.ns.is_empty() || self.ns == *ns)
+    }
+}
+
 /// Namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
@@ -119,9 +152,9 @@ pub enum Event {
     /// The object is gone.
     Delete(Resource, Object),
     /// A full list begins.
-    Reset(Resource),
+    Reset(List),
     /// The full list is complete: what it did not have is gone.
-    Synced(Resource),
+    Synced(List),
 }
 
 /// The number of the list that last confirmed an object.
@@ -133,13 +166,20 @@ struct Kept<T> {
     value: T,
 }
 
+/// A list, and how often it began.
+#[derive(Debug)]
+struct Watched {
+    list: List,
+    epoch: Epoch,
+    /// It must deliver, and has not yet.
+    awaited: bool,
+}
+
 /// The cluster's names, as the watches tell them.
 #[derive(Debug)]
 pub struct Store {
     zone: Arc<Zone>,
-    /// Each watch that must deliver, with whether it has.
-    watches: Vec<(Resource, bool)>,
-    epochs: HashMap<Resource, Epoch, RandomState>,
+    watched: Vec<Watched>,
     namespaces: HashMap<Box<str>, Kept<()>, RandomState>,
     pods: HashMap<ObjectKey, Kept<Arc<Pod>>, RandomState>,
     services: Merge,
@@ -149,14 +189,19 @@ pub struct Store {
 impl Store {
     /// A store that is synced once every one of `watches` has delivered its first list.
     #[must_use]
-    pub fn new(zone: Arc<Zone>, watches: &[Resource]) -> Self {
-        if watches.is_empty() {
+    pub fn new(zone: Arc<Zone>, watches: impl IntoIterator<Item: Into<List>>) -> Self {
+        let watched = watches.into_iter().map(|list| Watched {
+            list: list.into(),
+            epoch: 0,
+            awaited: true,
+        });
+        let watched: Vec<Watched> = watched.collect();
+        if watched.is_empty() {
             zone.publish_synced();
         }
         Self {
             zone,
-            watches: watches.iter().map(|w| (*w, false)).collect(),
-            epochs: HashMap::default(),
+            watched,
             namespaces: HashMap::default(),
             pods: HashMap::default(),
             services: Merge::new(Scope::Cluster),
@@ -173,8 +218,8 @@ impl Store {
             Event::Confirm(resource, key) => self.confirm(resource, &key),
             Event::Unreadable(resource, key, of) => self.unreadable(resource, key, of),
             Event::Delete(resource, object) => self.delete(resource, object, &mut changes),
-            Event::Reset(resource) => *self.epochs.entry(resource).or_default() += 1,
-            Event::Synced(resource) => self.finish(resource, &mut changes),
+            Event::Reset(list) => self.begin(list),
+            Event::Synced(list) => self.finish(&list, &mut changes),
         }
         if !changes.is_empty() {
             self.zone.publish_change(now);
@@ -184,7 +229,7 @@ impl Store {
 
     fn apply(&mut self, object: Object, fact: Fact, changes: &mut Vec<Change>) {
         let resource = fact.resource();
-        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+        let epoch = self.epoch(resource, &object.key);
         match fact {
             Fact::Namespace => {
                 self.zone.publish_namespace(&object.key.name, true);
@@ -214,7 +259,7 @@ impl Store {
     fn unreadable(&mut self, resource: Resource, key: ObjectKey, of: Option<ServiceKey>) {
         self.confirm(resource, &key);
         if let Some(of) = of {
-            let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+            let epoch = self.epoch(resource, &key);
             let (zone, merge) = self.merge(resource.scope());
             merge.unreadable.insert(zone, (resource, key), (of, epoch));
         }
@@ -230,7 +275,7 @@ impl Store {
 
     /// Keeps what is known of an object beyond the end of the present list.
     fn confirm(&mut self, resource: Resource, key: &ObjectKey) {
-        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
+        let epoch = self.epoch(resource, key);
         let known = match resource {
             Resource::Namespaces => self
                 .namespaces
@@ -270,10 +315,33 @@ impl Store {
         }
     }
 
+    /// The number of the list that has an object now.
+    fn epoch(&self, resource: Resource, key: &ObjectKey) -> Epoch {
+        let mut watched = self.watched.iter();
+        let watched = watched.find(|watched| watched.list.has(resource, key));
+        watched.map_or(0, |watched| watched.epoch)
+    }
+
+    fn begin(&mut self, list: List) {
+        match self.watched.iter_mut().find(|w| w.list == list) {
+            Some(watched) => watched.epoch += 1,
+            None => self.watched.push(Watched {
+                list,
+                epoch: 1,
+                awaited: false,
+            }),
+        }
+    }
+
     /// Ends a reset: removes what the list did not confirm.
-    fn finish(&mut self, resource: Resource, changes: &mut Vec<Change>) {
-        let epoch = self.epochs.get(&resource).copied().unwrap_or_default();
-        let stale: Vec<ObjectKey> = match resource {
+    fn finish(&mut self, list: &List, changes: &mut Vec<Change>) {
+        let mut epoch = 0;
+        if let Some(watched) = self.watched.iter_mut().find(|w| w.list == *list) {
+            watched.awaited = false;
+            epoch = watched.epoch;
+        }
+        let resource = list.resource;
+        let mut stale: Vec<ObjectKey> = match resource {
             Resource::Namespaces => {
                 let stale = self
                     .namespaces
@@ -295,15 +363,13 @@ impl Store {
             Resource::Slices => self.services.stale_slices(epoch),
             Resource::ImportSlices => self.imports.stale_slices(epoch),
         };
+        stale.retain(|key| list.has(resource, key));
         let (zone, merge) = self.merge(resource.scope());
-        merge.unreadable.finish(zone, resource, epoch);
+        merge.unreadable.finish(zone, list, epoch);
         for key in stale {
             self.delete(resource, key.into(), changes);
         }
-        if let Some((_, done)) = self.watches.iter_mut().find(|(w, _)| *w == resource) {
-            *done = true;
-        }
-        if self.watches.iter().all(|(_, done)| *done) {
+        if self.watched.iter().all(|watched| !watched.awaited) {
             self.zone.publish_synced();
         }
     }

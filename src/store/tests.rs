@@ -16,7 +16,7 @@ impl Cluster {
     fn new() -> Self {
         let zone = Arc::new(Zone::default());
         let watches = [Resource::Namespaces, Resource::Services, Resource::Slices];
-        let store = Store::new(Arc::clone(&zone), &watches);
+        let store = Store::new(Arc::clone(&zone), watches);
         let mut cluster = Self { store, zone };
         cluster.says("apply namespace default");
         cluster
@@ -91,6 +91,43 @@ fn a_relist_removes_what_it_does_not_list_and_only_at_its_end() {
     c.says("synced slices");
     assert_eq!(c.a("redis"), "10.0.0.3");
     assert!(c.zone.owners([10, 0, 0, 1].into()).is_none());
+}
+
+#[test]
+fn a_list_of_one_namespace_says_nothing_of_another() {
+    let lists = ["default", "prod"].map(|ns| List {
+        resource: Resource::Services,
+        ns: ns.into(),
+    });
+    let zone = Arc::new(Zone::default());
+    let mut c = Cluster {
+        store: Store::new(Arc::clone(&zone), lists),
+        zone,
+    };
+    c.says("apply namespace default");
+    for ns in ["default", "prod"] {
+        c.says(&format!("apply service {ns}/redis 10.96.0.1"));
+        c.says(&format!("apply service {ns}/web 10.96.0.2"));
+    }
+    c.says("synced services in default");
+    assert!(!c.zone.synced());
+    c.says("synced services in prod");
+    assert!(c.zone.synced());
+    c.says("reset services in default");
+    // The other list goes on meanwhile, and ends later.
+    c.says("reset services in prod");
+    c.says("apply service prod/web 10.96.0.2");
+    c.says("confirm service default/redis");
+    c.says("synced services in default");
+    let zone = Arc::clone(&c.zone);
+    let known = |ns: &str, svc: &str| {
+        let key = ServiceKey::new(ns.as_bytes(), svc.as_bytes());
+        zone.service(Scope::Cluster, key.wire()).is_some()
+    };
+    let all = || ["default", "prod"].map(|ns| ["redis", "web"].map(|svc| known(ns, svc)));
+    assert_eq!(all(), [[true, false], [true, true]]);
+    c.says("synced services in prod");
+    assert_eq!(all(), [[true, false], [false, true]]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ahash::RandomState;
 
-use super::{Epoch, ObjectKey, Resource};
+use super::{Epoch, List, ObjectKey, Resource};
 use crate::name::ServiceKey;
 use crate::zone::{Scope, Zone};
 
@@ -48,9 +48,10 @@ impl Unreadable {
     }
 
     /// Forgets what a list that is complete did not have.
-    pub(super) fn finish(&mut self, zone: &Zone, resource: Resource, epoch: Epoch) {
-        let is_stale = |(of, _): &(Resource, ObjectKey), (_, seen): &mut (ServiceKey, Epoch)| {
-            *of == resource && *seen != epoch
+    pub(super) fn finish(&mut self, zone: &Zone, list: &List, epoch: Epoch) {
+        type Entry = (Resource, ObjectKey);
+        let is_stale = |(resource, key): &Entry, (_, seen): &mut (ServiceKey, Epoch)| {
+            list.has(*resource, key) && *seen != epoch
         };
         let stale: Vec<_> = self.objects.extract_if(is_stale).collect();
         for (_, (of, _)) in stale {

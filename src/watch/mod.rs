@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use crate::api::Connection;
 use crate::metrics::Metrics;
-use crate::store::{Change, Event, Resource, Store};
+use crate::store::{Change, Event, List, Resource, Store};
 use crate::zone::Zone;
 use headless_objects::selector::Selector;
 use wire::{EndpointSlice, Namespace, Pod, Reading, Service, ServiceImport};
@@ -28,6 +28,9 @@ const QUEUE: usize = 128;
 
 /// Changes that may wait for who listens; who is slower misses the oldest. Each holds on to what was there before.
 const CHANGES: usize = 1024;
+
+/// Where a cluster's DNS server and its Service stand, as kubeadm and every distribution have it.
+pub const OF_DNS: &str = "kube-system";
 
 /// What to watch, and how to read it.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +47,9 @@ pub struct Options {
     pub pods: bool,
     /// ServiceImports and their slices are watched.
     pub multicluster: bool,
+    /// Only these namespaces are watched, each by itself: a Role in each is enough. Empty: all at once. Where the right is
+    /// there, the Services of [`OF_DNS`] are watched too.
+    pub namespaces: Vec<Box<str>>,
     /// Where what cannot be read is counted.
     pub metrics: Option<Arc<Metrics>>,
 }
@@ -51,14 +57,35 @@ pub struct Options {
 impl Options {
     /// The watches that must deliver.
     #[must_use]
-    pub fn watches(&self) -> Vec<Resource> {
+    pub fn watches(&self) -> Vec<List> {
         let mut watches = vec![Resource::Namespaces, Resource::Services];
         watches.extend((!self.noendpoints).then_some(Resource::Slices));
         watches.extend(self.pods.then_some(Resource::Pods));
         if self.multicluster {
             watches.extend([Resource::Imports, Resource::ImportSlices]);
         }
-        watches
+        if self.namespaces.is_empty() {
+            return watches.into_iter().map(List::from).collect();
+        }
+        let mut lists = Vec::new();
+        for resource in watches {
+            let each = self.namespaces.iter().cloned();
+            lists.extend(each.map(|ns| List { resource, ns }));
+            let is_of_dns = matches!(resource, Resource::Services | Resource::Slices);
+            if is_of_dns && !self.namespaces.iter().any(|ns| **ns == *OF_DNS) {
+                let ns = OF_DNS.into();
+                lists.push(List { resource, ns });
+            }
+        }
+        lists
+    }
+
+    /// Whether answers can do without a watch, where the right to it is missing. A namespace that is named here is taken to
+    /// exist then; without the Service that has this server's address, NS records are of the address itself.
+    #[must_use]
+    pub fn can_do_without(&self, list: &List) -> bool {
+        let is_named = self.namespaces.contains(&list.ns);
+        !list.ns.is_empty() && (list.resource == Resource::Namespaces || !is_named)
     }
 }
 
@@ -78,7 +105,7 @@ impl Watches {
         let zone = Arc::new(Zone::default());
         let (events, queue) = mpsc::channel(QUEUE);
         let (synced, is_synced) = watch::channel(false);
-        let store = Store::new(Arc::clone(&zone), &options.watches());
+        let store = Store::new(Arc::clone(&zone), options.watches());
         let mut tasks = JoinSet::new();
         let (changes, _) = broadcast::channel(CHANGES);
         tasks.spawn(keep(
@@ -89,15 +116,16 @@ impl Watches {
         ));
         let connection = Arc::new(Connection::default());
         let client = protobuf::client(client);
-        for resource in options.watches() {
+        for list in options.watches() {
+            let (resource, config) = (list.resource, config(&list, options));
             let feed = stream::Feed {
-                resource,
+                optional: options.can_do_without(&list),
+                list,
                 reading: options.reading,
                 events: events.clone(),
                 metrics: options.metrics.clone(),
                 connection: Arc::clone(&connection),
             };
-            let config = config(resource, options);
             match resource {
                 Resource::Namespaces => {
                     tasks.spawn(stream::run::<Namespace>(client.clone(), config, feed))
@@ -174,8 +202,8 @@ fn unix_time() -> u32 {
     u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn config(resource: Resource, options: &Options) -> watcher::Config {
-    let selector = match resource {
+fn config(list: &List, options: &Options) -> watcher::Config {
+    let selector = match list.resource {
         Resource::Namespaces | Resource::Imports => options.namespace_labels.to_string(),
         Resource::Services | Resource::Slices | Resource::Pods => options.labels.to_string(),
         Resource::ImportSlices => wire::IMPORT_NAME.to_owned(),
@@ -184,7 +212,10 @@ fn config(resource: Resource, options: &Options) -> watcher::Config {
     if !selector.is_empty() {
         config = config.labels(&selector);
     }
-    if resource == Resource::Pods {
+    if list.resource == Resource::Namespaces && !list.ns.is_empty() {
+        config = config.fields(&format!("metadata.name={}", list.ns));
+    }
+    if list.resource == Resource::Pods {
         // A Pod that has ended has given its address back.
         config =
             config.fields("status.phase!=Succeeded,status.phase!=Failed,status.phase!=Unknown");

@@ -11,46 +11,61 @@ use kube::api::ObjectMeta;
 use kube::runtime::watcher;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::wire::{Reading, Wire, key_of, object_of, service_of};
 use crate::api::{self, Connection, watching};
 use crate::metrics::Metrics;
-use crate::store::{Event, Fact, Resource};
+use crate::store::{Event, Fact, List, Object, ObjectKey, Resource};
 
 /// Where a watch's events go.
 pub(super) struct Feed {
-    pub(super) resource: Resource,
+    pub(super) list: List,
+    /// Answers can do without it, where the right to it is missing.
+    pub(super) optional: bool,
     pub(super) reading: Reading,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) metrics: Option<Arc<Metrics>>,
-    pub(super) connection: Arc<Connection<Resource>>,
+    pub(super) connection: Arc<Connection<List>>,
 }
 
 /// How long a watch must be silent to count as connected: longer than a connection may take to be made or to fail.
 const QUIET: Duration = Duration::from_secs(6);
+
+/// How long until a right that is not needed is looked for again: as each sidecar of a cluster may.
+const RARELY: Duration = Duration::from_secs(60);
 
 /// Watches until nobody takes events any more.
 pub(super) async fn run<K>(client: Client, config: watcher::Config, feed: Feed)
 where
     K: Wire + kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let mut stream = watching::<K>(client, &(), None, config).boxed();
-    let mut cluster = None;
+    let is_namespaces = feed.list.resource == Resource::Namespaces;
+    let ns = Some(&*feed.list.ns).filter(|ns| !is_namespaces && !ns.is_empty());
+    let mut stream = watching::<K>(client, &(), ns, config).boxed();
+    let (mut cluster, mut does_without) = (None, false);
     while let Some(next) = next_or_quiet(&mut stream, &feed).await {
         let event = match next {
             Ok(event) => event,
-            Err(reason) => {
+            Err(failure) if failure.denied && feed.optional => {
+                if !std::mem::replace(&mut does_without, true) && do_without(&feed).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(RARELY).await;
+                continue;
+            }
+            Err(failure) => {
+                let meanwhile = "what is known stays served";
                 feed.connection
-                    .failed(feed.resource, reason, "what is known stays served");
+                    .failed(&feed.list, failure.reason, meanwhile);
                 continue;
             }
         };
         // A list that begins has delivered nothing yet.
         if !matches!(event, api::Event::Reset) {
-            feed.connection.works(feed.resource);
+            feed.connection.works(&feed.list);
         }
-        if let (Resource::Namespaces, api::Event::Apply(object)) = (feed.resource, &event) {
+        if let (true, api::Event::Apply(object)) = (is_namespaces, &event) {
             identify(&mut cluster, object.meta());
         }
         if feed.events.send(translate(&feed, event)).await.is_err() {
@@ -65,8 +80,24 @@ async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &F
     if let Ok(next) = tokio::time::timeout(QUIET, stream.next()).await {
         return next;
     }
-    feed.connection.works(feed.resource);
+    feed.connection.works(&feed.list);
     stream.next().await
+}
+
+/// Ends the list of a watch for which the right is missing and not needed: a namespace that was named is taken to exist.
+async fn do_without(feed: &Feed) -> Result<(), mpsc::error::SendError<Event>> {
+    let (resource, ns) = (feed.list.resource, &feed.list.ns);
+    info!(?resource, %ns, "the right to watch it is missing, and not needed");
+    feed.events.send(Event::Reset(feed.list.clone())).await?;
+    if resource == Resource::Namespaces {
+        let key = ObjectKey {
+            ns: "".into(),
+            name: ns.clone(),
+        };
+        let is_there = Event::Apply(Object::from(key), Fact::Namespace);
+        feed.events.send(is_there).await?;
+    }
+    feed.events.send(Event::Synced(feed.list.clone())).await
 }
 
 /// The namespace whose UID tells one cluster from another, as tools of Kubernetes use it.
@@ -86,10 +117,10 @@ fn identify(cluster: &mut Option<String>, namespace: &ObjectMeta) {
 }
 
 fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Event {
-    let resource = feed.resource;
+    let resource = feed.list.resource;
     match event {
-        api::Event::Reset => Event::Reset(resource),
-        api::Event::Synced => Event::Synced(resource),
+        api::Event::Reset => Event::Reset(feed.list.clone()),
+        api::Event::Synced => Event::Synced(feed.list.clone()),
         api::Event::Delete(meta) => Event::Delete(resource, object_of(&meta)),
         // A namespace says all with its name.
         api::Event::Unreadable(meta) if resource == Resource::Namespaces => {
@@ -116,8 +147,9 @@ fn translate<K: Wire + kube::Resource>(feed: &Feed, event: api::Event<K>) -> Eve
 
 fn unreadable(feed: &Feed, meta: &ObjectMeta) -> Event {
     if let Some(metrics) = &feed.metrics {
-        let kind = format!("{:?}", feed.resource).to_lowercase();
+        let kind = format!("{:?}", feed.list.resource).to_lowercase();
         metrics.unreadable.with_label_values(&[&kind]).inc();
     }
-    Event::Unreadable(feed.resource, key_of(meta), service_of(feed.resource, meta))
+    let resource = feed.list.resource;
+    Event::Unreadable(resource, key_of(meta), service_of(resource, meta))
 }

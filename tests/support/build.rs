@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Endpoint, External, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
-use headless_dns::store::{Event, Fact, Object, ObjectKey, Resource, Store};
+use headless_dns::store::{Event, Fact, List, Object, ObjectKey, Resource, Store};
 use headless_dns::zone::{Scope, Zone};
 
 /// The event of a line; the error says what is no such step.
@@ -73,8 +73,8 @@ pub fn event(line: &str) -> Result<Event, String> {
                 Some(sibling(name, of)),
             ));
         }
-        ["reset", kinds] => return Ok(Event::Reset(plural(kinds)?)),
-        ["synced", kinds] => return Ok(Event::Synced(plural(kinds)?)),
+        ["reset", ref list @ ..] => return Ok(Event::Reset(listed(list)?)),
+        ["synced", ref list @ ..] => return Ok(Event::Synced(listed(list)?)),
         _ => return Err(format!("no such step: {line}")),
     };
     let key = key(words[2]);
@@ -84,7 +84,7 @@ pub fn event(line: &str) -> Result<Event, String> {
 /// A zone of what these lines tell, every one of its watches synced.
 pub fn zone(lines: &[&str]) -> Arc<Zone> {
     let zone = Arc::new(Zone::default());
-    let mut store = Store::new(Arc::clone(&zone), &[]);
+    let mut store = Store::new(Arc::clone(&zone), [] as [List; 0]);
     for line in lines {
         store.handle(1, event(line).unwrap());
     }
@@ -101,6 +101,18 @@ fn resource(kind: &str) -> Result<Resource, String> {
         "pod" => Resource::Pods,
         _ => return Err(format!("no such kind: {kind}")),
     })
+}
+
+/// `services`, or `services in default`.
+fn listed(words: &[&str]) -> Result<List, String> {
+    match *words {
+        [kinds] => Ok(plural(kinds)?.into()),
+        [kinds, "in", ns] => Ok(List {
+            resource: plural(kinds)?,
+            ns: ns.into(),
+        }),
+        _ => Err(format!("no such list: {}", words.join(" "))),
+    }
 }
 
 fn plural(kinds: &str) -> Result<Resource, String> {

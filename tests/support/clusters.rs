@@ -185,8 +185,8 @@ pub fn zone(cluster: &GenCluster, rng: &mut StdRng) -> Arc<Zone> {
     events.shuffle(rng);
     let zone = Arc::new(Zone::default());
     let watches = [Resource::Namespaces, Resource::Services, Resource::Slices];
-    let mut store = Store::new(Arc::clone(&zone), &watches);
-    events.extend(watches.map(Event::Synced));
+    let mut store = Store::new(Arc::clone(&zone), watches);
+    events.extend(watches.map(|watched| Event::Synced(watched.into())));
     for event in events {
         store.handle(1, event);
     }

@@ -154,7 +154,7 @@ impl Case {
         if self.config.contains_key("multicluster") {
             watches.extend([Resource::Imports, Resource::ImportSlices]);
         }
-        let mut store = Store::new(Arc::clone(&zone), &watches);
+        let mut store = Store::new(Arc::clone(&zone), watches.iter().copied());
         for event in self.events(&watches) {
             store.handle(1_700_000_000, event);
         }
@@ -168,7 +168,7 @@ impl Case {
             .into_iter()
             .filter(|w| !(unsynced && late.contains(w)))
         {
-            store.handle(1_700_000_000, Event::Synced(watched));
+            store.handle(1_700_000_000, Event::Synced(watched.into()));
         }
         zone
     }

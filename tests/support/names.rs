@@ -54,6 +54,7 @@ pub fn setup(text: &str, api: Ambient) -> Setup<'_> {
         port: 0,
         interfaces: headless_dns::listen::interface_addresses().unwrap(),
         api,
+        namespaces: Vec::new(),
         resources: Resources::default(),
         previous: Kept::default(),
     }
@@ -73,7 +74,12 @@ impl Names {
     /// Serves a cluster.
     pub async fn of(api: Ambient) -> Self {
         let text = ".:0 {\n bind 127.0.0.1\n kubernetes cluster.local in-addr.arpa ip6.arpa\n}\n";
-        let program = Program::bind(setup(text, api)).await.unwrap();
+        Self::with(setup(text, api)).await
+    }
+
+    /// Serves what this says.
+    pub async fn with(setup: Setup<'_>) -> Self {
+        let program = Program::bind(setup).await.unwrap();
         let (server, zone) = (program.addresses()[0], program.zones().remove(0));
         let stop = CancellationToken::new();
         let task = tokio::spawn(program.run(stop.clone()));

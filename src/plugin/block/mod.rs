@@ -60,6 +60,16 @@ pub struct Block {
 }
 
 impl Block {
+    /// Has its `kubernetes` show only these namespaces, where the file names none.
+    pub fn restrict(&mut self, namespaces: &[Box<str>]) {
+        if let Some(stanza) = &mut self.kubernetes
+            && stanza.view.namespaces.is_empty()
+            && stanza.namespace_labels.is_empty()
+        {
+            stanza.view.namespaces = namespaces.to_vec();
+        }
+    }
+
     /// A path of the file, from the block's root on.
     #[must_use]
     pub fn path(&self, path: &Token) -> Token {

@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn the_pod_that_asks_is_named_with_its_labels() {
         let zone = Arc::new(Zone::default());
-        let mut store = Store::new(Arc::clone(&zone), &[Resource::Pods]);
+        let mut store = Store::new(Arc::clone(&zone), [Resource::Pods]);
         let key = ObjectKey {
             ns: "prod".into(),
             name: "client".into(),

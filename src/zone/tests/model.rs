@@ -8,7 +8,7 @@ use crate::build::event;
 use crate::message::question::{Question, RecordType};
 use crate::message::rcode_name;
 use crate::name::absolute;
-use crate::store::Store;
+use crate::store::{List, Store};
 use crate::zone::{View, Zone};
 
 /// How many orders are tried.
@@ -50,7 +50,7 @@ fn holds(before: &[&str], then: &[&str], asked: (&str, RecordType), answers: &[&
     let (name, qtype) = (asked.0.to_owned(), asked.1);
     let tried = move || {
         let zone = Arc::new(Zone::default());
-        let mut store = Store::new(Arc::clone(&zone), &[]);
+        let mut store = Store::new(Arc::clone(&zone), [] as [List; 0]);
         for line in &before {
             store.handle(1, event(line).unwrap());
         }
