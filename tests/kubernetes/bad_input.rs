@@ -61,7 +61,7 @@ const COREFILE: &str = ".:0 {\n bind 127.0.0.1\n ready 127.0.0.1:0\n kubernetes 
 
 async fn lines(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
-    let kubeconfig = service_account(&plane, "headless-dns.yaml", "headless-dns");
+    let kubeconfig = service_account(&plane, "beside", "headless-dns");
     let (port, ca) = (plane.address().port(), plane.path("ca.crt"));
     let other = plane.path("bad.kubeconfig");
     let with = |port: u16, ca: &PathBuf, user: Value| {
@@ -133,7 +133,7 @@ fn rights(said: &str) -> String {
 
 async fn right(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
-    let file = service_account(&plane, "headless-dns.yaml", "headless-dns");
+    let file = service_account(&plane, "beside", "headless-dns");
     let checked = || checked(&plane, &file);
     let wanted = rights("granted") + "[0]";
     assert_eq!(checked(), wanted);
@@ -168,7 +168,7 @@ async fn right(programs: Programs) {
         (ready().await == "503 kubernetes").then_some(())
     })
     .await;
-    service_account(&plane, "headless-dns.yaml", "headless-dns");
+    service_account(&plane, "beside", "headless-dns");
     eventually("readiness", async || {
         (ready().await == "200 OK").then_some(())
     })

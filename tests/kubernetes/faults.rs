@@ -253,7 +253,7 @@ async fn counted(client: &Client, parts: &[&str]) {
 
 /// The account of `deploy/`.
 fn account(plane: &ControlPlane) -> Value {
-    service_account(plane, "headless-dns.yaml", "headless-dns");
+    service_account(plane, "beside", "headless-dns");
     json!({"tokenFile": plane.path("token")})
 }
 
@@ -293,7 +293,7 @@ async fn token(programs: Programs) {
     world.plane.start_api().await;
     world.change().await;
     counted(&client, &["authentication_attempts{result=\"error\"}"]).await;
-    service_account(&world.plane, "headless-dns.yaml", "headless-dns");
+    service_account(&world.plane, "beside", "headless-dns");
     let late = world.caught_up().await;
     assert!(late < AT_ONCE, "{late:?}");
     world.end().await;

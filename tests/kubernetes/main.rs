@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod bad_input;
+mod deploy;
 mod examples;
 mod faults;
 mod names;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         statefulsets::TESTS,
         faults::TESTS,
         bad_input::TESTS,
+        deploy::TESTS,
         protobuf::TESTS,
         transcript::TESTS,
     ]

@@ -62,12 +62,7 @@ impl World {
             tokio::spawn(reconciler::run(plane.client.clone(), Timestamp::now));
         }
         let kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
-        let names = Names::serve(&service_account(
-            &plane,
-            "headless-dns.yaml",
-            "headless-dns",
-        ))
-        .await;
+        let names = Names::serve(&service_account(&plane, "beside", "headless-dns")).await;
         Self {
             plane,
             names,
@@ -138,16 +133,21 @@ impl World {
     }
 }
 
-/// A kubeconfig for an account of `deploy/`, whose token stands in a file as it does in a Pod.
+/// A kubeconfig for the account of a folder of `deploy/`, which is applied.
 pub(crate) fn service_account(
     plane: &ControlPlane,
-    manifest: &str,
+    overlay: &str,
     account: &str,
 ) -> std::path::PathBuf {
-    let deploy = format!("{}/deploy/{manifest}", env!("CARGO_MANIFEST_DIR"));
-    let applied = plane.kubectl(&["apply", "-f", &deploy]);
+    let deploy = format!("{}/deploy/{overlay}", env!("CARGO_MANIFEST_DIR"));
+    let applied = plane.kubectl(&["apply", "-k", &deploy]);
     assert!(applied.status.success(), "{applied:?}");
-    let token = plane.kubectl(&["create", "token", account, "-n", "kube-system"]);
+    token_of(plane, "kube-system", account)
+}
+
+/// A kubeconfig for an account, whose token stands in a file as it does in a Pod.
+pub(crate) fn token_of(plane: &ControlPlane, ns: &str, account: &str) -> std::path::PathBuf {
+    let token = plane.kubectl(&["create", "token", account, "-n", ns]);
     assert!(token.status.success(), "{token:?}");
     let file = plane.path("token");
     std::fs::write(&file, token.stdout).unwrap();

@@ -202,7 +202,7 @@ async fn two(programs: Programs) {
     };
     let plane = ControlPlane::start(&programs, options).await;
     let _kubelet = TestKubelet::start(&plane.client, Delays::default()).await;
-    let account = service_account(&plane, "reconciler.yaml", "headless-dns-reconciler");
+    let account = service_account(&plane, "reconciler", "headless-dns-reconciler");
     let mut first = Reconciler::start(&plane, &account, "first.log");
     first.says("leading").await;
     let mut second = Reconciler::start(&plane, &account, "second.log");
