@@ -94,6 +94,8 @@ pub struct Slice {
     label_ends: Box<[u32]>,
     /// All labels in one text.
     labels: Box<str>,
+    /// Some label has a dot, as a Pod's name may.
+    has_dots: bool,
     /// Topologies; empty where they are not wanted.
     topologies: Box<[Box<str>]>,
     /// The slice's ports; never empty: where it has none, one without number stands in.
@@ -150,6 +152,7 @@ impl Slice {
             cluster: cluster.to_ascii_lowercase().into(),
             ports,
             addresses,
+            has_dots: labels.contains('.'),
             labels: labels.into(),
             label_ends: label_ends.into(),
             ready,
@@ -204,6 +207,13 @@ impl Slice {
             topology: self.topologies.get(i).map_or("", |topology| topology),
             ready: i < self.ready,
         }
+    }
+
+    /// Whether the name of endpoint `i` is one label.
+    #[must_use]
+    pub fn is_one_label(&self, i: usize) -> bool {
+        let label = || self.endpoint(i).label;
+        !self.has_dots || label().is_none_or(|label| !label.contains('.'))
     }
 
     /// The places of the endpoints whose label is this one, in lower case; without a label an endpoint is named after its

@@ -126,12 +126,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
                 self.pen
                     .add(Section::Answer, own, self.asked.name_ttl(), alias)
             }
-            Found::Pointers(names) => {
-                for name in names {
-                    self.pointer(name)?;
-                }
-                ControlFlow::Continue(())
-            }
+            Found::Pointers(names) => self.pointers(names),
             Found::Addresses(_) | Found::Service(_) | Found::Pod(_) | Found::Pieces(_) => {
                 self.addresses(own, self.asked.name(), found)
             }
@@ -377,22 +372,28 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             .add(Section::Additional, target, ttl, Data::Address(ip))
     }
 
-    fn pointer(&mut self, name: &Pointer) -> Flow {
+    /// The names of an address, of which there may be thousands.
+    fn pointers(&mut self, names: &[Pointer]) -> Flow {
         let Some(zone) = self.asked.primary() else {
             return ControlFlow::Continue(());
         };
-        let (mut made, service, mut labels) = (Octets::new(), name.service(), FewLabels::new());
-        if let Some(endpoint) = name.endpoint() {
-            labels.push(endpoint.name_in(&mut made));
+        let base: SmallVec<[&[u8]; 8]> = self.asked.tree().iter().copied().chain(zone).collect();
+        // No label of the question: the root.
+        let right = Right::Question(self.asked.name().len());
+        let (own, ttl) = (Pieces::QUESTION, self.asked.ttl());
+        for name in names {
+            let (mut made, service) = (Octets::new(), name.service());
+            let mut labels = SmallVec::<[&[u8]; 16]>::new();
+            if let Some(endpoint) = name.endpoint() {
+                labels.push(endpoint.name_in(&mut made));
+            }
+            labels.extend_from_slice(&[service.svc(), service.ns()]);
+            labels.extend_from_slice(&base);
+            let (left, section) = (&labels[..], Section::Answer);
+            self.pen
+                .add(section, own, ttl, Data::Pointer(Pieces { left, right }))?;
         }
-        labels.extend_from_slice(&[service.svc(), service.ns()]);
-        labels.extend_from_slice(self.asked.tree());
-        let data = Data::Pointer(Pieces {
-            left: &labels,
-            right: Right::Name(zone),
-        });
-        self.pen
-            .add(Section::Answer, Pieces::QUESTION, self.asked.ttl(), data)
+        ControlFlow::Continue(())
     }
 }
 

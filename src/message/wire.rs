@@ -356,9 +356,8 @@ impl<'b, 'q> Wire<'b, 'q> {
         self.record(section, head, rtype, |wire| match data {
             Data::Address(IpAddr::V4(v4)) => wire.octets(&v4.octets()),
             Data::Address(IpAddr::V6(v6)) => wire.octets(&v6.octets()),
-            Data::Alias(name) | Data::Server(name) | Data::Pointer(name) => {
-                wire.name(name, Naming::Compressed)
-            }
+            Data::Alias(name) | Data::Server(name) => wire.name(name, Naming::Compressed),
+            Data::Pointer(name) => wire.name(name, Naming::Distinct),
             Data::Service {
                 weight,
                 port,
@@ -467,10 +466,11 @@ impl<'b, 'q> Wire<'b, 'q> {
             return false;
         }
         match naming {
-            Naming::Compressed => {
-                self.saved += self
-                    .offsets
-                    .compressed(self.out, self.start, &name, question);
+            Naming::Compressed | Naming::Distinct => {
+                let distinct = usize::from(matches!(naming, Naming::Distinct));
+                self.saved +=
+                    self.offsets
+                        .compressed(self.out, self.start, (&name, distinct), question);
             }
             Naming::Whole => self.offsets.whole(self.out, self.start, &name, question),
         }
@@ -533,6 +533,8 @@ pub(super) fn write_opt(
 #[derive(Clone, Copy)]
 enum Naming {
     Compressed,
+    /// Compressed but for its first label: no other name of the message is the same.
+    Distinct,
     Whole,
 }
 

@@ -181,6 +181,18 @@ impl ServiceData {
         slices.iter().map(|slice| &**slice).enumerate()
     }
 
+    /// Whether the endpoint that is there is ready.
+    #[must_use]
+    pub fn is_ready(&self, Place { slice, within }: Place) -> bool {
+        (within as usize) < self.slices[slice as usize].ready()
+    }
+
+    /// Whether the name of the endpoint that is there is one label.
+    #[must_use]
+    pub fn is_one_label(&self, Place { slice, within }: Place) -> bool {
+        self.slices[slice as usize].is_one_label(within as usize)
+    }
+
     /// The endpoint that is there, with its slice.
     #[must_use]
     pub fn endpoint(&self, Place { slice, within }: Place) -> (&Slice, Endpoint<'_>) {

@@ -123,9 +123,7 @@ fn answers(view: &View, data: &ServiceData, ip: IpAddr) -> bool {
 fn endpoint_names(data: &ServiceData, ip: IpAddr) -> impl Iterator<Item = Place> {
     let is_alias = !data.is_headless() && matches!(data.service().kind, Kind::ExternalName(_));
     data.at(ip).filter(move |place| {
-        let (_, endpoint) = data.endpoint(*place);
         // A label with a dot would be read as two.
-        let is_label = endpoint.label.is_none_or(|label| !label.contains('.'));
-        !is_alias && endpoint.ready && is_label
+        !is_alias && data.is_ready(*place) && data.is_one_label(*place)
     })
 }

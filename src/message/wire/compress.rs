@@ -18,7 +18,7 @@ pub struct Offsets {
 }
 
 /// Remainders by which names are told apart.
-const TABLE: usize = 512;
+const TABLE: usize = 1024;
 
 impl Default for Offsets {
     fn default() -> Self {
@@ -92,11 +92,11 @@ impl<'a> Ending<'a> {
         self.labels.iter().all(label) && self.len(question) <= MAX_NAME
     }
 
-    /// The hashes of this name and of its ends, one for each label.
-    fn hashes(&self) -> SmallVec<[u32; 16]> {
+    /// The hashes of this name's ends that begin at label `from` or behind it, one for each.
+    fn hashes(&self, from: usize) -> SmallVec<[u32; 16]> {
         let mut state = self.rest as u64;
         let mut hashes = SmallVec::new();
-        for label in self.labels.iter().rev() {
+        for label in self.labels.iter().skip(from).rev() {
             state = (state ^ summary(label)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
             // The upper half depends on all octets.
             hashes.push(u32::try_from(state >> 32).unwrap_or_default());
@@ -153,12 +153,12 @@ impl Offsets {
     }
 
     /// Writes a name at the end of `out`, in which the message begins at `start`; how many octets shorter that is than the
-    /// name.
+    /// name. What it has in common with others begins after so many `distinct` labels.
     pub(super) fn compressed(
         &mut self,
         out: &mut Vec<u8>,
         start: usize,
-        name: &Ending<'_>,
+        (name, distinct): (&Ending<'_>, usize),
         question: &Qname,
     ) -> usize {
         let saved = |labels: &[&[u8]]| {
@@ -171,7 +171,10 @@ impl Offsets {
             self.next += 1;
             return saved(name.labels);
         }
-        for (i, hash) in name.hashes().into_iter().enumerate() {
+        for label in name.labels.iter().take(distinct) {
+            write_label(out, label);
+        }
+        for (i, hash) in (distinct..).zip(name.hashes(distinct)) {
             let rest = (&name.labels[i..], name.rest);
             if let Some(found) = self.find(hash, &out[start..], rest) {
                 write_pointer(out, self.places[found].at);
@@ -191,7 +194,7 @@ impl Offsets {
         name: &Ending<'_>,
         question: &Qname,
     ) {
-        for (i, hash) in name.hashes().into_iter().enumerate() {
+        for (i, hash) in name.hashes(0).into_iter().enumerate() {
             self.label(out, start, hash, (name, i));
         }
         out.extend_from_slice(&question.typed()[question.offset(name.rest)..]);
@@ -220,9 +223,7 @@ impl Offsets {
             // Each stands at another octet below `REACH`.
             *last = u16::try_from(self.places.len()).unwrap_or_default();
         }
-        // A label has at most 63 octets (`Ending::is_name`).
-        out.push(u8::try_from(label.len()).unwrap_or_default());
-        out.extend_from_slice(label);
+        write_label(out, label);
     }
 
     /// Which place these labels stand at, with the question's name from a label on behind them.
@@ -245,6 +246,12 @@ impl Offsets {
                 && begins(message, usize::from(place.at), labels)
         })
     }
+}
+
+fn write_label(out: &mut Vec<u8>, label: &[u8]) {
+    // A label has at most 63 octets (`Ending::is_name`).
+    out.push(u8::try_from(label.len()).unwrap_or_default());
+    out.extend_from_slice(label);
 }
 
 fn write_pointer(out: &mut Vec<u8>, place: u16) {
