@@ -31,6 +31,10 @@ deny:
 sandbox *ARGS:
     cargo run --release -- sandbox {{ARGS}}
 
+# The image, without a container engine: target/images/headless-dns-VERSION-ARCH.tar; `just image amd64 arm64` for both
+image *ARCH:
+    deploy/image/build {{ARCH}}
+
 # CPU per query beside an echo, hickory-server and CoreDNS: `just bench --coredns PATH`
 bench *ARGS:
     cargo bench --bench dns -- {{ARGS}}
