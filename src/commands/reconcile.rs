@@ -20,6 +20,10 @@ pub(crate) struct Reconcile {
     /// Work only while we hold this Lease, for several that run beside each other.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     lease: Option<LeaseName>,
+    /// Who we are to the others that ask for the lease, ours alone among them. A Pod's name: then a container that was
+    /// killed and begins again has its lease back at once. Without it the host's name and a random number.
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    identity: Option<String>,
 }
 
 /// Where a Lease is: `NAMESPACE/NAME`.
@@ -66,7 +70,7 @@ impl Reconcile {
         let lease = Lease {
             ns,
             name,
-            identity: identity(),
+            identity: self.identity.unwrap_or_else(identity),
         };
         info!(ns = %lease.ns, name = %lease.name, identity = %lease.identity, "waiting for the lease");
         let work = |client| reconciler::run(client, Timestamp::now);

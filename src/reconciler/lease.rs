@@ -247,6 +247,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_begins_again_has_its_lease_back_and_another_waits() {
+        let ask = |identity: &str| {
+            let lease = Lease {
+                ns: "default".into(),
+                name: "l".into(),
+                identity: identity.into(),
+            };
+            let present = json!({"spec": {"holderIdentity": "pod-a", "leaseDurationSeconds": 15, "acquireTime": "t"}});
+            step(
+                Some(&present),
+                &Seen::default(),
+                &lease,
+                Timestamp::UNIX_EPOCH,
+            )
+        };
+        assert!(matches!(ask("pod-a"), Step::Replace(_)));
+        assert_eq!(ask("pod-b"), Step::Wait);
+    }
+
+    #[test]
     fn the_count_of_transitions_stays_what_the_api_server_takes() {
         let lease = Lease {
             ns: "default".into(),

@@ -192,7 +192,8 @@ impl Job {
     async fn leave_alone(&self, name: Name) -> Done {
         let warnings = BTreeSet::from([Warning {
             reason: "LeftAlone",
-            message: "kube-controller-manager looks after this set: headless-dns leaves it alone"
+            message: "kube-controller-manager looks after this set: headless-dns leaves it alone until that runs with \
+                --controllers=*,-statefulset-controller and this reconciler is started again"
                 .into(),
         }]);
         self.say(&name, &warnings).await;

@@ -137,7 +137,7 @@ async fn left_alone(programs: Programs) {
     let said = world.event("LeftAlone").await;
     assert_eq!(
         said,
-        "kube-controller-manager looks after this set: headless-dns leaves it alone"
+        "kube-controller-manager looks after this set: headless-dns leaves it alone until that runs with --controllers=*,-statefulset-controller and this reconciler is started again"
     );
     assert!(managers(world.set(), "status").contains(&"kube-controller-manager"));
     // From now on everything is the other's doing.
