@@ -4,18 +4,28 @@ mod http;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// What the program waits for before it is ready: tokens, each with the name of its holder.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<Vec<String>>>);
+pub struct Readiness(Arc<Awaited>);
+
+#[derive(Debug, Default)]
+struct Awaited {
+    names: Mutex<Vec<String>>,
+    /// A token was dropped.
+    less: Notify,
+}
 
 /// Who waits for all others: the sockets.
 pub const LAST: &str = "dns";
@@ -50,8 +60,22 @@ impl Readiness {
         names
     }
 
+    /// Waits until nobody is missing.
+    async fn complete(&self) {
+        loop {
+            let mut less = pin!(self.0.less.notified());
+            // What is dropped between the look and the wait is told too.
+            less.as_mut().enable();
+            if self.missing().is_empty() {
+                return;
+            }
+            less.await;
+        }
+    }
+
     fn names(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
         self.0
+            .names
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -63,6 +87,8 @@ impl Drop for Token {
         if let Some(at) = names.iter().position(|name| *name == self.name) {
             names.swap_remove(at);
         }
+        drop(names);
+        self.readiness.0.less.notify_waiters();
     }
 }
 
@@ -241,7 +267,12 @@ impl Bound {
     }
 }
 
+/// How long a probe that comes too early is kept: less than the second that the kubelet waits for an answer. The next one
+/// may come ten seconds later, and a roll-out waits for it.
+const HELD: Duration = Duration::from_millis(800);
+
 async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    let _in_time = tokio::time::timeout(HELD, readiness.complete()).await;
     let missing = readiness.missing();
     if missing.is_empty() {
         (StatusCode::OK, "OK".into())
@@ -269,5 +300,20 @@ mod tests {
         assert_eq!(readiness.missing(), ["dns"]);
         drop(dns);
         assert!(readiness.missing().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_comes_too_early_is_kept_for_a_while() {
+        let readiness = Readiness::default();
+        let token = readiness.token("kubernetes");
+        let late = ready(State(readiness.clone())).await;
+        assert_eq!(
+            late,
+            (StatusCode::SERVICE_UNAVAILABLE, "kubernetes".to_owned())
+        );
+        let soon = tokio::spawn(ready(State(readiness.clone())));
+        tokio::time::sleep(HELD / 2).await;
+        drop(token);
+        assert_eq!(soon.await.unwrap(), (StatusCode::OK, "OK".to_owned()));
     }
 }
