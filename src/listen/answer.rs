@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use super::heard::Heard;
 use super::limits::Limits;
 use crate::answer::Messages;
 use crate::message::question::{Route, Transport};
@@ -20,6 +21,7 @@ pub(super) struct Behind {
     pub(super) router: Arc<Router>,
     pub(super) limits: Limits,
     pub(super) tasks: TaskTracker,
+    pub(super) heard: Heard,
 }
 
 /// What becomes of a packet.

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
@@ -64,6 +64,8 @@ pub(super) struct Lane {
     overload: Throttle,
     /// Datagrams say when they came, as the lane falls behind.
     is_stamped: bool,
+    /// How many have come.
+    heard: Arc<AtomicU64>,
     start: Instant,
 }
 
@@ -123,6 +125,7 @@ impl Lane {
             router,
             limits,
             tasks,
+            heard,
         } = behind;
         let address = socket.local_addr()?;
         Ok(Self {
@@ -139,6 +142,7 @@ impl Lane {
             shares: Shares::default(),
             overload: Throttle::new(1),
             is_stamped: false,
+            heard: heard.counter(),
             start: Instant::now(),
         })
     }
@@ -187,6 +191,8 @@ impl Lane {
                 }
             }
             let begin = Instant::now();
+            let heard = self.heard.load(Ordering::Relaxed) + received.len() as u64;
+            self.heard.store(heard, Ordering::Relaxed);
             self.share(begin, &received);
             let now = if self.is_stamped {
                 since_1970()

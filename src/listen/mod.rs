@@ -9,6 +9,7 @@ mod datagrams;
 mod encrypted;
 mod filter;
 mod handler;
+mod heard;
 mod https;
 mod lane;
 mod limits;
@@ -32,6 +33,7 @@ pub use certificate::{CertificateError, certificate, log_keys, no_certificate};
 pub use encrypted::Inside;
 use encrypted::Tls;
 pub use handler::Handler;
+pub use heard::Heard;
 pub use limits::Budget;
 
 use crate::plugin::Router;
@@ -86,6 +88,7 @@ pub struct Bound {
     lanes: usize,
     listeners: Vec<(Listener, Arc<Router>)>,
     encrypted: Vec<(Encrypted, Arc<Router>)>,
+    heard: Heard,
     /// Of the server that this one takes over from.
     previous: Kept,
     /// These sockets, for a server that takes over from this one.
@@ -136,6 +139,7 @@ impl Bound {
             lanes,
             listeners: Vec::new(),
             encrypted: Vec::new(),
+            heard: Heard::default(),
             previous,
             kept: Kept::default(),
         }
@@ -299,6 +303,12 @@ impl Bound {
             .collect()
     }
 
+    /// Counts the datagrams that come.
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        self.heard.clone()
+    }
+
     /// What answers on each of the sockets, those without encryption first.
     #[must_use]
     pub fn routers(&self) -> Vec<Arc<Router>> {
@@ -321,6 +331,7 @@ impl Bound {
             router,
             limits: limits.clone(),
             tasks: tasks.clone(),
+            heard: self.heard.clone(),
         };
         for (listener, router) in self.listeners {
             let (at, behind) = (listener.address, behind(router));

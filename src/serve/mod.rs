@@ -15,6 +15,7 @@ use anyhow::Context;
 use ring::digest;
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -326,6 +327,7 @@ impl Program {
             () = shutdown.cancelled() => {}
             Some(ended) = watching.join_next() => return Err(ended_by_itself(ended)),
         }
+        let heard = self.dns.heard();
         let mut dns = tokio::spawn(self.dns.run(stop_dns.clone(), self.budget));
         drop(self.serving);
         probe(&mut tasks, admin.drain(..), &stops);
@@ -353,8 +355,9 @@ impl Program {
         };
         ending.cancel();
         if outcome.is_ok() {
-            let lame = self.lameduck * u32::from(!taken_over.is_cancelled());
-            tokio::time::sleep(lame).await;
+            if !taken_over.is_cancelled() && !self.lameduck.is_zero() {
+                leave(self.lameduck, &heard).await;
+            }
             stop_dns.cancel();
             dns.await
                 .context("the DNS server broke while it drained")??;
@@ -363,6 +366,28 @@ impl Program {
         stops.all.cancel();
         while tasks.join_next().await.is_some() {}
         outcome
+    }
+}
+
+/// How long nobody has asked when all have gone to other servers: whoever asks often has asked by then.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// How long a server that leaves waits for those who still ask: with `lameduck 5s` it is gone in half of the 30 s that the
+/// kubelet gives it.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Waits as long as the file says, and then until nobody asks any more: a client whose socket the cluster still leads here
+/// would lose what it asks.
+async fn leave(lameduck: Duration, heard: &listen::Heard) {
+    tokio::time::sleep(lameduck).await;
+    let (deadline, mut before) = (Instant::now() + LINGER, heard.total());
+    while Instant::now() < deadline {
+        tokio::time::sleep(QUIET).await;
+        let now = heard.total();
+        if now == before {
+            return;
+        }
+        before = now;
     }
 }
 
@@ -435,11 +460,12 @@ fn probe(tasks: &mut JoinSet<()>, bound: impl Iterator<Item = admin::Bound>, sto
 
 /// Holds a stanza's watches, and its readiness until they are synced. Returns only when a watch has died.
 async fn keep(mut stanza: Watched, metrics: Arc<Metrics>) -> String {
-    let synced = stanza.watches.synced();
+    let (synced, began) = (stanza.watches.synced(), Instant::now());
     tokio::select! {
         ended = stanza.watches.ended() => return ended,
         () = synced => drop(stanza.ready),
     }
+    observed::synced(&stanza.watches.zone, began.elapsed());
     // What the first lists say was so before.
     let changes = stanza.watches.changes();
     tokio::select! {

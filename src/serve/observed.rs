@@ -9,13 +9,21 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::sockets::reachable;
 use crate::endpoint::{Kind, Service};
 use crate::metrics::{Health, Metrics, Process};
 use crate::process;
 use crate::store::Change;
+use crate::zone::{Scope, Zone};
+
+/// Says what the first lists had, and how long they took.
+pub(super) fn synced(zone: &Zone, took: Duration) {
+    let services = zone.services(Scope::Cluster);
+    let endpoints: usize = services.iter().map(|data| data.len()).sum();
+    info!(services = services.len(), endpoints, ?took, "synced");
+}
 
 /// Notes how long each change of a slice took from its cause until it is answered, as long as there are changes.
 /// (Kubernetes' service level indicator "DNS programming latency".)

@@ -10,6 +10,7 @@ mod support;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::api::Client;
@@ -23,6 +24,7 @@ use support::names::setup;
 use support::upstream::upstream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: 10.96.0.50, ports: [{name: http, port: 80}]}\n";
@@ -414,6 +416,20 @@ async fn data_moves_while_the_duck_is_lame() {
         reply = ask(server.address, name, RecordType::A).await;
     }
     assert_eq!(data(&reply), ["10.96.0.51"]);
+    server.task.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_goes_on_asking_is_answered_after_the_duck_was_lame() {
+    let corefile = "a.local:0 {\n bind 127.0.0.1\n health 127.0.0.1:0 {\n lameduck 10ms\n }\n kubernetes a.local\n}";
+    let server = server(corefile).await;
+    let began = Instant::now();
+    server.stop.cancel();
+    while began.elapsed() < Duration::from_millis(1200) {
+        let reply = ask(server.address, "web.default.svc.a.local.", RecordType::A).await;
+        assert_eq!(data(&reply), ["10.96.0.50"]);
+    }
+    // Nobody asks any more.
     server.task.await.unwrap().unwrap();
 }
 
