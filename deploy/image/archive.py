@@ -4,10 +4,10 @@
     archive.py PROGRAM ARCH VERSION OUT
 
 OUT is a tar file that is an OCI layout (image-spec 1.1) and what `docker load` reads; `kind load image-archive`,
-`k3d image import` and `ctr images import` take it as well. The same program gives the same octets, whoever runs this:
+`k3d image import` and `ctr images import` take it as well. Needs the program `zstd`. The same program gives the same octets, whoever runs this:
 times are SOURCE_DATE_EPOCH (0 where it is not set), owners are numbers, and the order is fixed.
 """
-import datetime, gzip, hashlib, io, json, os, pathlib, sys, tarfile
+import datetime, hashlib, io, json, os, pathlib, subprocess, sys, tarfile
 
 NAME = "headless-dns"
 USER = 65532
@@ -53,10 +53,8 @@ def text(value):
 
 def main(program, arch, version, out):
     plain = layer(pathlib.Path(program).read_bytes())
-    packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9, mtime=0, filename="") as file:
-        file.write(plain)
-    packed = packed.getvalue()
+    # A quarter smaller than gzip; Docker since 20.10, containerd since 1.5 and CRI-O read it.
+    packed = subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=plain, stdout=subprocess.PIPE, check=True).stdout
     created = datetime.datetime.fromtimestamp(EPOCH, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     config = text({
         "architecture": arch, "os": "linux", "created": created,
@@ -78,7 +76,7 @@ def main(program, arch, version, out):
 
     manifest = text({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": blob("config.v1+json", config), "layers": [blob("layer.v1.tar+gzip", packed)],
+        "config": blob("config.v1+json", config), "layers": [blob("layer.v1.tar+zstd", packed)],
     })
     tag = f"docker.io/library/{NAME}:{version}"
     index = text({
