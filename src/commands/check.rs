@@ -1,5 +1,6 @@
 //! `check`: what `serve` would make of a Corefile.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -10,6 +11,7 @@ use super::{lower, print, server};
 use crate::corefile::{CorefileError, CorefileErrors};
 use crate::listen::interface_addresses;
 use crate::output::Lines;
+use crate::serve::against::{Compared, Difference, against};
 use crate::serve::check::{self, Fate, Granted, Report, Verdict};
 use crate::serve::{Ambient, Kept, Resources, Setup, files};
 
@@ -27,6 +29,9 @@ pub(crate) struct Check {
     /// Only this namespace is watched, where the Corefile's `kubernetes` names none. May be given more than once.
     #[arg(long = "namespace", value_name = "NAMESPACE")]
     namespaces: Vec<String>,
+    /// Ask this DNS server for every name of the cluster, and say where it answers otherwise than this Corefile would.
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = server_address)]
+    against: Option<SocketAddr>,
     /// How it is said.
     #[arg(long, short, value_enum, default_value_t)]
     output: Form,
@@ -39,11 +44,18 @@ enum Form {
     Json,
 }
 
+/// A DNS server's address; its port is 53 where none is said.
+fn server_address(text: &str) -> Result<SocketAddr, String> {
+    let ip = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    let address = text.parse().or_else(|_| ip());
+    address.map_err(|_| "an address was expected, such as 10.96.0.10 or [::1]:1053".to_owned())
+}
+
 impl Check {
     /// Says what there is to say. The error, where there is one, is what is wrong with the file or which rights are missing.
     pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
         let (name, text) = files::corefile(self.conf.as_deref())?;
-        let report = check::check(Setup {
+        let setup = Setup {
             name: &name,
             text: &text,
             source: &files::Files,
@@ -53,8 +65,11 @@ impl Check {
             namespaces: lower(&self.namespaces),
             resources: Resources::default(),
             previous: Kept::default(),
-        })
-        .await;
+        };
+        if let Some(server) = self.against {
+            return compare(setup, server, self.output, out).await;
+        }
+        let report = check::check(setup).await;
         match self.output {
             Form::Text => print(out, text_of(&report)),
             Form::Json => print(out, [json_of(&name, &report).to_string()]),
@@ -72,6 +87,53 @@ impl Check {
             None => Ok(()),
         }
     }
+}
+
+/// Says what differs between the Corefile and a server; the error is that something does.
+async fn compare(
+    setup: Setup<'_>,
+    server: SocketAddr,
+    form: Form,
+    out: &Lines,
+) -> anyhow::Result<()> {
+    let Compared { asked, differences } = against(setup, server).await?;
+    let line = |Difference {
+                    name,
+                    rtype,
+                    ours,
+                    theirs,
+                }: &Difference| {
+        format!("{name} {rtype}\n  this Corefile: {ours}\n  {server}: {theirs}")
+    };
+    let object = |Difference {
+                      name,
+                      rtype,
+                      ours,
+                      theirs,
+                  }: &Difference| {
+        json!({"name": name, "type": rtype, "corefile": ours, "server": theirs})
+    };
+    match form {
+        Form::Text => {
+            print(out, differences.iter().map(line));
+            let alike = asked - differences.len();
+            print(
+                out,
+                [format!("{alike} of {asked} questions are answered alike")],
+            );
+        }
+        Form::Json => {
+            let differences: Vec<_> = differences.iter().map(object).collect();
+            let said = json!({"asked": asked, "differences": differences});
+            print(out, [said.to_string()]);
+        }
+    }
+    anyhow::ensure!(
+        differences.is_empty(),
+        "{} questions are answered otherwise by {server}",
+        differences.len()
+    );
+    Ok(())
 }
 
 /// Lines for a person; the errors come after them, each with its place.

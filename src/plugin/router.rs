@@ -130,10 +130,18 @@ impl Router {
 
     /// Answers a query. There is always a reply.
     pub async fn answer(&self, query: &Query) -> Reply {
-        match self.ask(query, 0, &AtomicUsize::new(0)).await {
+        match self.handle(query).await {
             Ok(reply) => reply,
             Err(failure) => Reply::refusal(failure.rcode),
         }
+    }
+
+    /// The same, or why there is no reply.
+    ///
+    /// # Errors
+    /// What a plugin says, or that none has answered.
+    pub async fn handle(&self, query: &Query) -> Handled {
+        self.ask(query, 0, &AtomicUsize::new(0)).await
     }
 
     /// What connections may take.

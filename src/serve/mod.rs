@@ -1,5 +1,6 @@
 //! The server's life: bind everything, run, drain.
 
+pub mod against;
 mod chain;
 pub mod check;
 pub mod files;

@@ -1,6 +1,7 @@
 //! The DNS server on real sockets.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod against;
 mod connections;
 mod encrypted;
 mod packets;
