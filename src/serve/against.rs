@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures::StreamExt;
+use tokio::task::JoinSet;
 
 use super::chain::chain;
 use super::{Setup, Watched, read};
@@ -74,6 +74,7 @@ pub async fn against(setup: Setup<'_>, server: SocketAddr) -> anyhow::Result<Com
         setup.source,
     )?;
     let (theirs, _) = router(&mut forward, &setup).await?;
+    let routers = [ours, theirs];
     let mut questions = BTreeSet::new();
     for (block, stanza) in blocks
         .iter()
@@ -89,11 +90,11 @@ pub async fn against(setup: Setup<'_>, server: SocketAddr) -> anyhow::Result<Com
             break;
         }
         tokio::time::sleep(pause).await;
-        differing = differences(&differing, [&ours, &theirs]).await;
+        differing = differences(&differing, &routers).await;
     }
     let mut differences = Vec::new();
     for (name, rtype) in differing {
-        let [ours, theirs] = both(&name, rtype, [&ours, &theirs]).await;
+        let [ours, theirs] = both(&name, rtype, &routers).await;
         differences.push(Difference {
             name: name.to_string(),
             rtype: rtype.to_string(),
@@ -161,19 +162,24 @@ fn names(block: &Block, stanza: &Watched) -> Asked {
     asked
 }
 
-async fn differences(questions: &Asked, routers: [&Router; 2]) -> Asked {
-    let each = questions.iter().map(|(name, rtype)| async move {
-        let [ours, theirs] = both(name, *rtype, routers).await;
-        (ours != theirs).then(|| (name.clone(), *rtype))
-    });
-    let differing = futures::stream::iter(each).buffer_unordered(TOGETHER);
+async fn differences(questions: &Asked, routers: &[Arc<Router>; 2]) -> Asked {
+    let questions: Vec<_> = questions.iter().cloned().collect();
+    let mut differing = Asked::new();
+    for some in questions.chunks(TOGETHER) {
+        let mut asking = JoinSet::new();
+        for (name, rtype) in some.iter().cloned() {
+            let routers = routers.clone();
+            asking.spawn(async move {
+                let [ours, theirs] = both(&name, rtype, &routers).await;
+                (ours != theirs).then_some((name, rtype))
+            });
+        }
+        differing.extend(asking.join_all().await.into_iter().flatten());
+    }
     differing
-        .filter_map(|one| async move { one })
-        .collect()
-        .await
 }
 
-async fn both(name: &Name, rtype: RecordType, [ours, theirs]: [&Router; 2]) -> [String; 2] {
+async fn both(name: &Name, rtype: RecordType, [ours, theirs]: &[Arc<Router>; 2]) -> [String; 2] {
     let [ours, theirs] = [ours, theirs].map(|router| said(router, name, rtype));
     let (ours, theirs) = tokio::join!(ours, theirs);
     [ours, theirs]

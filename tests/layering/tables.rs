@@ -52,7 +52,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin api apiserver corefile endpoint listen message metrics name plugin process store watch zone",
+        "admin answer api apiserver corefile endpoint listen message metrics name plugin process store watch zone",
     ),
     row(
         3,
