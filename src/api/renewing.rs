@@ -260,10 +260,23 @@ impl tower::Service<Request<Body>> for Renewing {
 
 /// What TLS has against the server, or the server against us.
 pub(super) fn tls(error: &kube::Error) -> Option<&rustls::Error> {
+    inner(error)
+}
+
+/// Whether the server has left an HTTP/2 connection without an error: it answers on another (RFC 9113 section 6.8). After a
+/// 401 kube-apiserver does, so that nobody floods it unknown; what else was asked on the connection ends with it.
+pub(super) fn has_left(error: &kube::Error) -> bool {
+    inner(error).is_some_and(|error: &h2::Error| {
+        error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR)
+    })
+}
+
+/// The error of this type that is behind another.
+fn inner<E: std::error::Error + 'static>(error: &kube::Error) -> Option<&E> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
         }
         // An io::Error does not name what it wraps as its source.
         let io = error.downcast_ref::<io::Error>();

@@ -16,12 +16,16 @@ use tracing::{debug, warn};
 use super::backoff::Backoff;
 use super::doubt::Doubt;
 use super::readable::{Readable, Unreadable};
+use super::renewing::has_left;
 use super::watch_client::watch_client;
 use super::{explain, explain_status};
 
 /// How long the server may leave a watch open, in seconds. A watch that died in silence, as behind a proxy that stalls,
 /// is noticed soon after this; bookmarks would tell later, as a real API server sends one a minute.
 const WATCH_TIMEOUT: u32 = 10;
+
+/// How often in a row a server may leave the connection before that is a failure.
+const LEAVES: u32 = 8;
 
 /// How many unreadable objects are logged by name; of further ones only that there are more.
 const TOLD: usize = 1000;
@@ -76,6 +80,8 @@ struct Watching<K: Resource> {
     restart: bool,
     /// It was begun anew, and has delivered nothing since.
     restarted: bool,
+    /// How often in a row the server has left the connection.
+    left: u32,
     doubt: Doubt,
 }
 
@@ -107,6 +113,7 @@ where
         wait: Duration::ZERO,
         restart: false,
         restarted: false,
+        left: 0,
         doubt,
     };
     futures::stream::unfold(watching, |mut watching| async {
@@ -144,6 +151,7 @@ where
                     // A list that is not complete may never be.
                     if !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_)) {
                         self.backoff.reset();
+                        self.left = 0;
                         self.restarted = false;
                     }
                     return Ok(self.read(event));
@@ -154,31 +162,45 @@ where
                     continue;
                 }
             };
-            let remedy = remedy(&error, &self.config);
-            debug!(kind = std::any::type_name::<K>(), %error, ?remedy, "watch failed");
-            let asked = match remedy {
-                Remedy::ListInstead => {
-                    self.config.initial_list_strategy = InitialListStrategy::ListWatch;
-                    self.restart = true;
-                    continue;
-                }
-                // The server is there: the first time there is nothing to wait for.
-                Remedy::Restart if !std::mem::replace(&mut self.restarted, true) => {
-                    self.restart = true;
-                    continue;
-                }
-                Remedy::Restart => {
-                    self.restart = true;
-                    None
-                }
-                Remedy::Retry(asked) => asked,
-            };
-            self.wait = self.backoff.next(rand::random(), asked);
-            return Err(Failure {
-                reason: explained(&error),
-                denied: status(&error).is_some_and(|status| status.code == 403),
-            });
+            if let Some(failure) = self.failed(&error) {
+                return Err(failure);
+            }
         }
+    }
+
+    /// Sees to the next try; what is to be said of this one, where it is to be said.
+    fn failed(&mut self, error: &watcher::Error) -> Option<Failure> {
+        // What the server has against us another connection tells.
+        if client_error(error).is_some_and(has_left) && self.left < LEAVES {
+            self.left += 1;
+            self.wait = self.backoff.next(rand::random(), None);
+            return None;
+        }
+        self.left = 0;
+        let remedy = remedy(error, &self.config);
+        debug!(kind = std::any::type_name::<K>(), %error, ?remedy, "watch failed");
+        let asked = match remedy {
+            Remedy::ListInstead => {
+                self.config.initial_list_strategy = InitialListStrategy::ListWatch;
+                self.restart = true;
+                return None;
+            }
+            // The server is there: the first time there is nothing to wait for.
+            Remedy::Restart if !std::mem::replace(&mut self.restarted, true) => {
+                self.restart = true;
+                return None;
+            }
+            Remedy::Restart => {
+                self.restart = true;
+                None
+            }
+            Remedy::Retry(asked) => asked,
+        };
+        self.wait = self.backoff.next(rand::random(), asked);
+        Some(Failure {
+            reason: explained(error),
+            denied: status(error).is_some_and(|status| status.code == 403),
+        })
     }
 
     fn read(&mut self, event: watcher::Event<Readable<K>>) -> Event<K> {
@@ -226,12 +248,10 @@ where
 
 /// One line for a person.
 fn explained(error: &watcher::Error) -> String {
-    match error {
-        watcher::Error::WatchStartFailed(error)
-        | watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchFailed(error) => explain(error),
-        watcher::Error::WatchError(status) => explain_status(status),
-        watcher::Error::NoResourceVersion => error.to_string(),
+    match (client_error(error), error) {
+        (Some(error), _) => explain(error),
+        (None, watcher::Error::WatchError(status)) => explain_status(status),
+        (None, other) => other.to_string(),
     }
 }
 
@@ -245,6 +265,16 @@ fn status(error: &watcher::Error) -> Option<&Status> {
         | watcher::Error::InitialListFailed(_)
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => None,
+    }
+}
+
+/// What the client says, where it does.
+fn client_error(error: &watcher::Error) -> Option<&kube::Error> {
+    match error {
+        watcher::Error::WatchStartFailed(error)
+        | watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchFailed(error) => Some(error),
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
     }
 }
 

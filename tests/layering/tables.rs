@@ -125,6 +125,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/admin/http src/listen/https",
     ),
     ("hyper_rustls", "src/api/http"),
+    ("h2", "src/api"),
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
