@@ -64,6 +64,7 @@ static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
             port: 0,
             interfaces: Vec::new(),
             api: Ambient::Client(cluster.client()),
+            namespaces: Vec::new(),
             resources: Resources::default(),
             previous: Kept::default(),
         });
