@@ -437,9 +437,7 @@ impl<'b, 'q> Wire<'b, 'q> {
             return false;
         }
         for label in name.left {
-            // Labels of a zone's own names are short.
-            self.out.push(u8::try_from(label.len()).unwrap_or_default());
-            self.out.extend_from_slice(label);
+            compress::write_label(self.out, label);
         }
         self.saved += compress::end_of_question(self.out, skipped, question);
         true

@@ -1,6 +1,6 @@
 //! Two servers beside each other: what a Corefile makes of each name of its cluster, and what a server says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,24 +84,19 @@ pub async fn against(setup: Setup<'_>, server: SocketAddr) -> anyhow::Result<Com
         questions.extend(names(block, stanza));
     }
     let asked = questions.len();
-    let mut differing = questions;
-    for pause in [Duration::ZERO, AGAIN] {
-        if differing.is_empty() {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-        differing = differences(&differing, &routers).await;
+    let mut differing = differences(questions, &routers).await;
+    if !differing.is_empty() {
+        tokio::time::sleep(AGAIN).await;
+        differing = differences(differing.into_keys(), &routers).await;
     }
-    let mut differences = Vec::new();
-    for (name, rtype) in differing {
-        let [ours, theirs] = both(&name, rtype, &routers).await;
-        differences.push(Difference {
+    let difference =
+        |((name, rtype), [ours, theirs]): ((Name, RecordType), [String; 2])| Difference {
             name: name.to_string(),
             rtype: rtype.to_string(),
             ours,
             theirs,
-        });
-    }
+        };
+    let differences = differing.into_iter().map(difference).collect();
     Ok(Compared { asked, differences })
 }
 
@@ -162,16 +157,20 @@ fn names(block: &Block, stanza: &Watched) -> Asked {
     asked
 }
 
-async fn differences(questions: &Asked, routers: &[Arc<Router>; 2]) -> Asked {
-    let questions: Vec<_> = questions.iter().cloned().collect();
-    let mut differing = Asked::new();
+/// The questions that are not answered alike, with both answers.
+async fn differences(
+    questions: impl IntoIterator<Item = (Name, RecordType)>,
+    routers: &[Arc<Router>; 2],
+) -> BTreeMap<(Name, RecordType), [String; 2]> {
+    let questions: Vec<_> = questions.into_iter().collect();
+    let mut differing = BTreeMap::new();
     for some in questions.chunks(TOGETHER) {
         let mut asking = JoinSet::new();
         for (name, rtype) in some.iter().cloned() {
             let routers = routers.clone();
             asking.spawn(async move {
-                let [ours, theirs] = both(&name, rtype, &routers).await;
-                (ours != theirs).then_some((name, rtype))
+                let said = both(&name, rtype, &routers).await;
+                (said[0] != said[1]).then_some(((name, rtype), said))
             });
         }
         differing.extend(asking.join_all().await.into_iter().flatten());

@@ -248,8 +248,8 @@ impl Offsets {
     }
 }
 
-fn write_label(out: &mut Vec<u8>, label: &[u8]) {
-    // A label has at most 63 octets (`Ending::is_name`).
+pub(super) fn write_label(out: &mut Vec<u8>, label: &[u8]) {
+    // A label has at most 63 octets (`Ending::is_name`); those of a zone's own names are short.
     out.push(u8::try_from(label.len()).unwrap_or_default());
     out.extend_from_slice(label);
 }
