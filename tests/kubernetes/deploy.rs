@@ -10,7 +10,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use serde_json::{Value, json};
 
-use crate::names::{service_account, token_of};
+use crate::names::{folder, kubectl, service_account, token_of};
 use crate::support::control_plane::{ControlPlane, Options, Programs};
 use crate::support::names::{Names, eventually, setup};
 use crate::{Needs, Test};
@@ -32,17 +32,6 @@ pub(crate) const TESTS: &[Test] = &[
         run: |p| one_namespace(p).boxed_local(),
     },
 ];
-
-fn kubectl(plane: &ControlPlane, arguments: &[&str]) -> (String, String) {
-    let output = plane.kubectl(arguments);
-    let [out, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    assert!(output.status.success(), "kubectl {arguments:?}: {said}");
-    (out, said)
-}
-
-fn folder(name: &str) -> String {
-    format!("{}/deploy/{name}", env!("CARGO_MANIFEST_DIR"))
-}
 
 async fn taken(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;

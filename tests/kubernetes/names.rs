@@ -71,10 +71,7 @@ impl World {
     }
 
     fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = self.plane.kubectl(arguments);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "kubectl {arguments:?}: {said}");
-        String::from_utf8(output.stdout).unwrap()
+        kubectl(&self.plane, arguments).0
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -133,24 +130,34 @@ impl World {
     }
 }
 
+/// What kubectl prints, on its standard output and beside it; it succeeds.
+pub(crate) fn kubectl(plane: &ControlPlane, arguments: &[&str]) -> (String, String) {
+    let output = plane.kubectl(arguments);
+    let [out, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "kubectl {arguments:?}: {said}");
+    (out, said)
+}
+
+/// A folder of `deploy/`.
+pub(crate) fn folder(name: &str) -> String {
+    format!("{}/deploy/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
 /// A kubeconfig for the account of a folder of `deploy/`, which is applied.
 pub(crate) fn service_account(
     plane: &ControlPlane,
     overlay: &str,
     account: &str,
 ) -> std::path::PathBuf {
-    let deploy = format!("{}/deploy/{overlay}", env!("CARGO_MANIFEST_DIR"));
-    let applied = plane.kubectl(&["apply", "-k", &deploy]);
-    assert!(applied.status.success(), "{applied:?}");
+    kubectl(plane, &["apply", "-k", &folder(overlay)]);
     token_of(plane, "kube-system", account)
 }
 
 /// A kubeconfig for an account, whose token stands in a file as it does in a Pod.
 pub(crate) fn token_of(plane: &ControlPlane, ns: &str, account: &str) -> std::path::PathBuf {
-    let token = plane.kubectl(&["create", "token", account, "-n", ns]);
-    assert!(token.status.success(), "{token:?}");
+    let (token, _) = kubectl(plane, &["create", "token", account, "-n", ns]);
     let file = plane.path("token");
-    std::fs::write(&file, token.stdout).unwrap();
+    std::fs::write(&file, token).unwrap();
     write_kubeconfig(
         &plane.path("service-account.kubeconfig"),
         plane.address().port(),
