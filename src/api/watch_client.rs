@@ -21,7 +21,7 @@ use super::through;
 use super::utf8::{Mended, mend};
 
 /// The time between two lists or watches of one kind, in the long run.
-const EVERY: Duration = Duration::from_millis(200);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// How many of them may come at once: a start needs three where a server does not stream lists.
 const AT_ONCE: u32 = 10;

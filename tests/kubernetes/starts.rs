@@ -19,5 +19,5 @@ async fn versions(programs: Programs) {
         .lines()
         .filter_map(|line| line.split_once(" Version: v1."))
         .collect();
-    assert_eq!(versions, [("Client", "36.3"), ("Server", "36.3")]);
+    assert_eq!(versions, [("Client", "37.2"), ("Server", "37.2")]);
 }

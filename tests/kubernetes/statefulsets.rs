@@ -46,9 +46,6 @@ pub(crate) const TESTS: &[Test] = &[
     },
 ];
 
-/// On by default from 1.37 on.
-const MAX_UNAVAILABLE: &str = "--feature-gates=MaxUnavailableStatefulSet=true";
-
 /// Scenarios at a time: each has a namespace of its own.
 const AT_A_TIME: usize = 6;
 
@@ -59,8 +56,7 @@ async fn start(programs: &Programs, keeper: Keeper) -> (ControlPlane, TestKubele
             Keeper::Ours => "*,-statefulset-controller",
             Keeper::Upstream => "*",
         }),
-        api_flags: vec![MAX_UNAVAILABLE],
-        controller_flags: vec![MAX_UNAVAILABLE],
+        ..Options::default()
     };
     let plane = ControlPlane::start(programs, options).await;
     let kubelet = TestKubelet::start(&plane.client, Delays::default()).await;

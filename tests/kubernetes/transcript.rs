@@ -304,7 +304,7 @@ fn document(calls: usize, listed: &[(&Call, &String, String)]) -> String {
     let mut text = format!(
         "# The embedded cluster and a real one\n\n\
          Made by `UPDATE_DOCS=1 cargo test --test kubernetes embedded` from `tests/kubernetes/transcript/calls.txt`: {calls} calls of\n\
-         kubectl and of the raw API, asked of kube-apiserver and kube-controller-manager 1.36.3 and of the embedded cluster. After times,\n\
+         kubectl and of the raw API, asked of kube-apiserver and kube-controller-manager 1.37.2 and of the embedded cluster. After times,\n\
          UIDs, revisions, addresses and `managedFields` are taken out, {} are answered alike, and these {} are not\n\
          (`-` the real cluster, `+` the embedded one):\n",
         calls - listed.len(),

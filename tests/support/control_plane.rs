@@ -150,8 +150,6 @@ pub struct Options {
     pub controllers: Option<&'static str>,
     /// Further flags of the API server.
     pub api_flags: Vec<&'static str>,
-    /// Further flags of the controllers.
-    pub controller_flags: Vec<&'static str>,
 }
 
 /// A control plane that runs; dropping it ends it.
@@ -283,7 +281,6 @@ impl ControlPlane {
             "--kube-api-qps=1000".into(),
             "--kube-api-burst=2000".into(),
         ]);
-        command.args(&self.options.controller_flags);
         self.controllers = Some(Process::start(&command, self.path("controllers.log")));
     }
 

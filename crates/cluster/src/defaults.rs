@@ -105,12 +105,14 @@ pub(super) fn stateful_set(set: &mut Value) {
     default(spec, "podManagementPolicy", "OrderedReady");
     default(spec, "revisionHistoryLimit", 10);
     let strategy = object(spec, "updateStrategy");
-    // The block is filled in only where the type was left out.
+    // The block is made only where the type was left out.
     if strategy.get("type").is_none_or(Value::is_null) {
         default(strategy, "type", "RollingUpdate");
-        default(object(strategy, "rollingUpdate"), "partition", 0);
-    } else if strategy.get("rollingUpdate").is_some_and(Value::is_object) {
+        object(strategy, "rollingUpdate");
+    }
+    if strategy["type"] == "RollingUpdate" && strategy["rollingUpdate"].is_object() {
         default(&mut strategy["rollingUpdate"], "partition", 0);
+        default(&mut strategy["rollingUpdate"], "maxUnavailable", 1);
     }
     let retention = object(spec, "persistentVolumeClaimRetentionPolicy");
     default(retention, "whenDeleted", "Retain");

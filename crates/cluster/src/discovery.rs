@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::kinds::{KINDS, Kind};
 
 /// The Kubernetes release this cluster behaves like.
-pub(super) const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.0");
+pub(super) const VERSION: (&str, &str, &str) = ("1", "37", "v1.37.2");
 
 /// The document at a path that is not of an object; `None`: there is none.
 #[must_use]

@@ -183,7 +183,7 @@ async fn s98_a_claim_that_another_controls_is_left_to_it(world: &mut World) {
         .await;
     world.edit(policy("Delete", "Delete")).await;
     world.observed().await;
-    // 1.36.3 says nothing of it.
+    // 1.37.2 says nothing of it.
     if world.keeper == Keeper::Ours {
         world.event("ConflictingController").await;
     }

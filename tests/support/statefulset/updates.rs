@@ -193,11 +193,7 @@ async fn s47_with_on_delete_the_update_is_over_when_all_were_replaced(world: &mu
         halted(world, 3, updated).await;
     }
     world.delete_pod("x-2").await;
-    // 1.36.3 keeps the old name for ever; 1.37 does not.
-    match world.keeper {
-        Keeper::Ours => world.updated(0..3).await,
-        Keeper::Upstream => halted(world, 3, 3).await,
-    }
+    world.updated(0..3).await;
     assert_eq!(world.images(), ["i:2"; 3]);
 }
 
@@ -284,11 +280,6 @@ async fn s50_in_a_parallel_set_the_broken_pod_is_replaced_when_the_template_is_p
     world: &mut World,
 ) {
     trapped(world, parallel(3)).await;
-    // 1.36.3 with `maxUnavailable` on lets the broken Pod use up the budget (kubernetes/kubernetes#137409).
-    if world.keeper == Keeper::Upstream {
-        world.observed().await;
-        return assert_eq!(world.images(), ["i:1", "i:1", "i:2"]);
-    }
     world.updated(0..3).await;
     assert_eq!(world.images(), ["i:1"; 3]);
 }

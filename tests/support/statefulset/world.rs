@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Keeper {
     /// Our reconciler, which follows Kubernetes 1.37.
     Ours,
-    /// kube-controller-manager 1.36.3.
+    /// kube-controller-manager 1.37.2.
     Upstream,
 }
 

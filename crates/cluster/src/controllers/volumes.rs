@@ -10,10 +10,14 @@ use crate::kinds::{self, KindId};
 use crate::objects::{Key, Objects};
 use crate::state::{PROTECTION, Part};
 use headless_objects::quantity;
+use headless_objects::rfc3339::timestamp;
 use headless_objects::selector::Selector;
 
 /// The `provisioner` of a class that has none: its claims wait for volumes made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+
+/// The condition of a claim that no Pod refers to.
+const UNUSED: &str = "Unused";
 
 /// Says on a volume who made it.
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
@@ -25,6 +29,7 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
         actions.extend(release(step.objects, key));
     }
     actions.extend(drop_protection(step, &claims));
+    actions.extend(say_whether_used(step, &claims));
     // A class or a volume that appears serves the claims that wait for it.
     let supply = [
         touched(step, "StorageClass"),
@@ -209,15 +214,68 @@ fn drop_protection(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Actio
     free.collect()
 }
 
+/// Bound claims say in their condition `Unused` whether a Pod refers to them, and since when (KEP-5541).
+fn say_whether_used(step: &Step<'_>, touched_claims: &BTreeSet<Key>) -> Vec<Action> {
+    let pods = touched(step, "Pod");
+    let namespaces: BTreeSet<_> = touched_claims.union(&pods).map(|key| &*key.ns).collect();
+    let mut actions = Vec::new();
+    for ns in namespaces {
+        let used: BTreeSet<_> = step
+            .objects
+            .list(kinds::POD, Some(ns))
+            .filter(|(_, pod)| !has_ended(pod))
+            .flat_map(|(_, pod)| claims_of(pod))
+            .collect();
+        let claims = step
+            .objects
+            .list(kinds::PERSISTENT_VOLUME_CLAIM, Some(ns))
+            .filter(|(_, claim)| !is_ending(claim) && claim["status"]["phase"] == "Bound");
+        for (key, claim) in claims {
+            let (holds, reason, message) = if used.contains(&*key.name) {
+                (
+                    "False",
+                    "PodUsingPVC",
+                    "A pod is currently referencing this PVC",
+                )
+            } else {
+                (
+                    "True",
+                    "NoPodsUsingPVC",
+                    "No pods are currently referencing this PVC",
+                )
+            };
+            let conditions = claim["status"]["conditions"].as_array();
+            let mut conditions = conditions.cloned().unwrap_or_default();
+            let before = conditions.iter().position(|c| c["type"] == UNUSED);
+            if before.is_some_and(|at| conditions[at]["status"] == holds) {
+                continue;
+            }
+            let condition = json!({
+                "type": UNUSED, "status": holds, "reason": reason, "message": message,
+                "lastProbeTime": null, "lastTransitionTime": timestamp(step.now),
+            });
+            match before {
+                Some(at) => conditions[at] = condition,
+                None => conditions.push(condition),
+            }
+            let mut said = Value::clone(claim);
+            said["status"]["conditions"] = conditions.into();
+            actions.push(Action::Update(key.clone(), Part::Status, said));
+        }
+    }
+    actions
+}
+
+/// The claims that a Pod's volumes name.
+fn claims_of(pod: &Value) -> impl Iterator<Item = &str> {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    volumes.filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str())
+}
+
 /// Whether a Pod that has not ended uses the claim.
 fn is_used(objects: &Objects, claim: &Key) -> bool {
-    let uses = |pod: &Value| {
-        let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        !has_ended(pod)
-            && volumes.any(|v| v["persistentVolumeClaim"]["claimName"] == claim.name.as_str())
-    };
     let mut pods = objects.list(kinds::POD, Some(&claim.ns));
-    pods.any(|(_, pod)| uses(pod))
+    pods.any(|(_, pod)| !has_ended(pod) && claims_of(pod).any(|name| name == claim.name))
 }
 
 /// A claim is gone: its volume goes too, or is released, as its policy says.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Errors, Problem, SUBDOMAIN_RULE, is_label, pod_spec};
+use super::{Errors, SUBDOMAIN_RULE, is_label, pod_spec};
 use headless_objects::selector::Selector;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
@@ -131,24 +131,16 @@ fn status(status: &Value, errors: &mut Errors) {
     }
 }
 
+/// What may never change.
 fn update(new: &Value, old: &Value, errors: &mut Errors) {
-    const MUTABLE: &[&str] = &[
-        "replicas",
-        "ordinals",
-        "template",
-        "updateStrategy",
-        "revisionHistoryLimit",
-        "persistentVolumeClaimRetentionPolicy",
-        "minReadySeconds",
-    ];
-    let fixed = |spec: &Value| {
-        let mut spec = spec.as_object().cloned().unwrap_or_default();
-        spec.retain(|key, value| !MUTABLE.contains(&key.as_str()) && !value.is_null());
-        Value::Object(spec)
-    };
-    if fixed(new) != fixed(old) {
-        let what = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', \
-            'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
-        errors.add("spec", Problem::Forbidden(what.into()));
+    for field in [
+        "selector",
+        "volumeClaimTemplates",
+        "serviceName",
+        "podManagementPolicy",
+    ] {
+        if new[field] != old[field] {
+            errors.invalid(format!("spec.{field}"), &new[field], "field is immutable");
+        }
     }
 }

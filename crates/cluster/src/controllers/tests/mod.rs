@@ -222,7 +222,13 @@ fn a_pod_waits_for_its_claim_and_the_claim_for_its_class() {
     let claim = world.get("PersistentVolumeClaim", "d-redis-0").unwrap();
     assert_eq!(
         claim["status"],
-        json!({"phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"}})
+        json!({
+            "phase": "Bound", "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"},
+            "conditions": [{
+                "type": "Unused", "status": "False", "reason": "PodUsingPVC", "message": "A pod is currently referencing this PVC",
+                "lastProbeTime": null, "lastTransitionTime": "1970-01-01T00:00:00Z",
+            }],
+        })
     );
     let volume = claim["spec"]["volumeName"].as_str().unwrap();
     assert_eq!(
@@ -247,6 +253,45 @@ fn a_pod_waits_for_its_claim_and_the_claim_for_its_class() {
     world.settle();
     assert_eq!(world.get("PersistentVolumeClaim", "d-redis-0"), None);
     assert_eq!(world.get("PersistentVolume", volume), None);
+}
+
+#[test]
+fn a_claim_says_since_when_no_pod_refers_to_it() {
+    let mut world = World::new(Delays::default());
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "c", "resources": {"requests": {"storage": "1Gi"}}});
+    world.create(
+        "StorageClass",
+        json!({"metadata": {"name": "c"}, "provisioner": "example.com/p"}),
+    );
+    world.create(
+        "PersistentVolumeClaim",
+        json!({"metadata": {"name": "data"}, "spec": spec}),
+    );
+    world.settle();
+    let unused = |world: &World| {
+        let claim = world.get("PersistentVolumeClaim", "data").unwrap();
+        let condition = &claim["status"]["conditions"][0];
+        ["status", "reason", "lastTransitionTime"].map(|field| condition[field].clone())
+    };
+    let none = ["True", "NoPodsUsingPVC", "1970-01-01T00:00:00Z"];
+    assert_eq!(unused(&world), none);
+    let mut user = pod("redis-0");
+    user["spec"]["volumes"] =
+        json!([{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]);
+    world.create("Pod", user);
+    world.pass(Duration::from_secs(1));
+    world.settle();
+    let used = ["False", "PodUsingPVC", "1970-01-01T00:00:01Z"];
+    assert_eq!(unused(&world), used);
+    let now = DeleteOptions {
+        grace: Some(0),
+        ..DeleteOptions::default()
+    };
+    world.delete("Pod", "redis-0", &now);
+    world.pass(Duration::from_secs(1));
+    world.settle();
+    let none = ["True", "NoPodsUsingPVC", "1970-01-01T00:00:02Z"];
+    assert_eq!(unused(&world), none);
 }
 
 #[test]
