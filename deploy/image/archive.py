@@ -52,11 +52,8 @@ def text(value):
 
 
 def main(program, arch, version, out):
-    plain = layer(pathlib.Path(program).read_bytes())
-    # A quarter smaller than gzip; Docker since 20.10, containerd since 1.5 and CRI-O read it.
-    packed = subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=plain, stdout=subprocess.PIPE, check=True).stdout
     created = datetime.datetime.fromtimestamp(EPOCH, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    config = text({
+    config = {
         "architecture": arch, "os": "linux", "created": created,
         "config": {
             "User": f"{USER}:{USER}", "Entrypoint": [f"/{NAME}"], "WorkingDir": "/",
@@ -67,9 +64,18 @@ def main(program, arch, version, out):
                 "org.opencontainers.image.source": "https://github.com/headless-dns/headless-dns",
             },
         },
-        "rootfs": {"type": "layers", "diff_ids": [digest(plain)]},
         "history": [{"created": created, "created_by": f"{NAME} {version}"}],
-    })
+    }
+    manifest, size = write(out, f"{NAME}:{version}", config, layer(pathlib.Path(program).read_bytes()))
+    print(f"{out}: {NAME}:{version} for {arch}, {manifest}, {size:,} octets compressed")
+
+
+def write(out, name, config, plain):
+    """Writes an archive of one layer, the tar `plain`; `name`: REPOSITORY:TAG, of Docker Hub's `library` where it says no host.
+    Gives the manifest's digest and the layer's size."""
+    # A quarter smaller than gzip; Docker since 20.10, containerd since 1.5 and CRI-O read it.
+    packed = subprocess.run(["zstd", "-19", "-T1", "-q", "-c"], input=plain, stdout=subprocess.PIPE, check=True).stdout
+    config = text({**config, "rootfs": {"type": "layers", "diff_ids": [digest(plain)]}})
 
     def blob(kind, octets):
         return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest(octets), "size": len(octets)}
@@ -78,19 +84,22 @@ def main(program, arch, version, out):
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": blob("config.v1+json", config), "layers": [blob("layer.v1.tar+zstd", packed)],
     })
-    tag = f"docker.io/library/{NAME}:{version}"
+    whole = name if "/" in name else f"docker.io/library/{name}"
     index = text({
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
         "manifests": [{
-            **blob("manifest.v1+json", manifest), "platform": {"architecture": arch, "os": "linux"},
-            "annotations": {"io.containerd.image.name": tag, "org.opencontainers.image.ref.name": version},
+            **blob("manifest.v1+json", manifest),
+            "platform": {"architecture": json.loads(config)["architecture"], "os": "linux"},
+            "annotations": {
+                "io.containerd.image.name": whole, "org.opencontainers.image.ref.name": name.rpartition(":")[2],
+            },
         }],
     })
 
     def path(octets):
         return "blobs/sha256/" + digest(octets).removeprefix("sha256:")
 
-    docker = text([{"Config": path(config), "RepoTags": [f"{NAME}:{version}"], "Layers": [path(packed)]}])
+    docker = text([{"Config": path(config), "RepoTags": [name], "Layers": [path(packed)]}])
     files = {path(octets): octets for octets in (config, manifest, packed)}
     files |= {"index.json": index, "manifest.json": docker, "oci-layout": text({"imageLayoutVersion": "1.0.0"})}
     with tarfile.open(out, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -98,7 +107,7 @@ def main(program, arch, version, out):
             tar.addfile(entry(folder, 0o755, tarfile.DIRTYPE))
         for name, octets in sorted(files.items()):
             tar.addfile(entry(name, 0o644, size=len(octets)), io.BytesIO(octets))
-    print(f"{out}: {NAME}:{version} for {arch}, {digest(manifest)}, {len(packed):,} octets compressed")
+    return digest(manifest), len(packed)
 
 
 if __name__ == "__main__":
