@@ -35,6 +35,10 @@ sandbox *ARGS:
 image *ARCH:
     deploy/image/build {{ARCH}}
 
+# A node of Kubernetes with real Pods, and what deploy/ installs on it; `just node shell`: a shell on it
+node *ARGS:
+    tests/node/run {{ARGS}}
+
 # CPU per query beside an echo, hickory-server and CoreDNS: `just bench --coredns PATH`
 bench *ARGS:
     cargo bench --bench dns -- {{ARGS}}
