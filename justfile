@@ -35,6 +35,10 @@ sandbox *ARGS:
 image *ARCH:
     deploy/image/build {{ARCH}}
 
+# Packages that carry the image's program, in target/packages: Debian's, a wheel, npm's
+packages *ARCH:
+    deploy/packages/build {{ARCH}}
+
 # A node of Kubernetes with real Pods, and what deploy/ installs on it; `just node shell`: a shell on it
 node *ARGS:
     tests/node/run {{ARGS}}

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::commands::describe::{Completion, Manual};
 use crate::commands::{check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
 use crate::logging::{self, Form};
 use crate::output::{self, Lines};
@@ -54,6 +55,10 @@ enum Command {
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
     Sandbox(Sandbox),
+    /// Print what a shell needs to complete this program's arguments.
+    Completion(Completion),
+    /// Print a manual page: `headless-dns man | man -l -`.
+    Man(Manual),
 }
 
 /// CoreDNS's flags: Go takes them with one dash or two.
@@ -164,6 +169,11 @@ impl Args {
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,
+                Command::Completion(args) => {
+                    args.run(&mut Self::command(), out);
+                    Ok(())
+                }
+                Command::Man(args) => args.run(&mut Self::command(), out),
             }
         });
         // Threads that still read a file or look up a host's name are not waited for, and not told: the program ends.

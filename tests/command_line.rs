@@ -432,3 +432,49 @@ fn a_server_may_have_as_many_files_as_the_system_lets_it() {
     server.wait().unwrap();
     assert_eq!(words, ["4000", "4000", "files"]);
 }
+
+/// What a program prints that succeeds.
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_a_command_and_an_option() {
+    let folder = Folder::new("completion");
+    let script = printed(Command::new(PROGRAM).args(["completion", "bash"]));
+    let script = folder.file("completion", &script);
+    let completed = |line: &[&str]| {
+        let words = line.join(" ");
+        let (last, at) = (line[line.len() - 1], line.len() - 1);
+        let ask = format!(
+            "source {script}; f=$(complete -p headless-dns | sed 's/.*-F \\([^ ]*\\).*/\\1/'); COMP_WORDS=({words}); COMP_CWORD={at}; \
+             $f headless-dns '{last}' '{}'; echo ${{COMPREPLY[*]}}",
+            line[at - 1]
+        );
+        printed(Command::new("bash").args(["-c", &ask]))
+    };
+    assert_eq!(completed(&["headless-dns", "sand"]), "sandbox\n");
+    assert_eq!(completed(&["headless-dns", "check", "--ag"]), "--against\n");
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    for command in [
+        "serve",
+        "check",
+        "reconcile",
+        "sandbox",
+        "completion",
+        "man",
+    ] {
+        let page = printed(Command::new(PROGRAM).args(["man", command]));
+        let title = format!(".TH HEADLESS-DNS-{} 1", command.to_uppercase());
+        assert!(page.contains(&title), "{page}");
+    }
+    let page = printed(Command::new(PROGRAM).arg("man"));
+    assert!(page.contains(".TH HEADLESS-DNS 1"), "{page}");
+    let unknown = (Some(1), "there is no command 'nope'\n".to_owned());
+    assert_eq!(run(&["man", "nope"]), unknown);
+}

@@ -1,6 +1,7 @@
 //! The commands: a file each, with its arguments and what it does.
 
 pub(crate) mod check;
+pub(crate) mod describe;
 mod file;
 mod names;
 pub(crate) mod reconcile;
