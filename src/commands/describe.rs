@@ -42,7 +42,7 @@ impl Manual {
         };
         let name = described
             .get_display_name()
-            .unwrap_or(described.get_name())
+            .unwrap_or_else(|| described.get_name())
             .to_owned();
         let mut page = Vec::new();
         Man::new(described.clone())

@@ -98,6 +98,8 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src crates/objects/src src/api src/listen src/watch",
     ),
     ("clap", "src/args src/commands"),
+    ("clap_complete", "src/commands/describe"),
+    ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
     ("foldhash", "src/zone"),
     ("form_urlencoded", "crates/cluster/src/request"),
