@@ -49,6 +49,14 @@ pub enum Shed {
 }
 
 impl Shed {
+    const ALL: [Self; 5] = [
+        Self::Waiting,
+        Self::Untaken,
+        Self::Connection,
+        Self::Overdue,
+        Self::Share,
+    ];
+
     fn label(self) -> &'static str {
         match self {
             Self::Waiting => "waiting_question",
@@ -117,6 +125,12 @@ impl Router {
             timeouts,
             metrics,
         } = socket;
+        if let Some(metrics) = &metrics {
+            // A counter that is there from the start shows its first increase.
+            for what in Shed::ALL {
+                metrics.shed.with_label_values(&[what.label()]);
+            }
+        }
         let blocks = blocks.into_iter();
         Arc::new_cyclic(|itself| Self {
             blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),

@@ -8,6 +8,7 @@ use headless_dns::apiserver::ApiServer;
 use headless_dns::serve::{Ambient, Program};
 use hickory_proto::op::{Edns, Message};
 use hickory_proto::rr::RecordType;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -175,7 +176,34 @@ async fn kubeadm_s_corefile_shows_what_coredns_shows_and_what_dashboards_ask_for
         let mut pages = pages.iter();
         assert!(pages.any(|page| page.has(words[1], &words[2..])), "{query}");
     }
+    for (expression, series, labels) in asked_by_our_dashboard() {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let mut pages = pages.iter();
+        assert!(pages.any(|page| page.has(&series, &labels)), "{expression}");
+    }
     task.abort();
+}
+
+/// Each expression of `deploy/`'s dashboard: the series it asks for, and the labels that it sums by.
+fn asked_by_our_dashboard() -> Vec<(String, String, Vec<String>)> {
+    let text = std::fs::read_to_string("deploy/monitoring/dashboard.json").unwrap();
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let read = |target: &Value| {
+        let expression = target["expr"].as_str().unwrap();
+        let series = expression.split_once('{').unwrap().0;
+        let series = series.rsplit(['(', ' ']).next().unwrap();
+        let labels = expression.split_once(" by (").map_or("", |(_, by)| by);
+        let labels = labels.split_once(')').map_or("", |(labels, _)| labels);
+        let labels = labels.split(", ").filter(|label| !label.is_empty());
+        (
+            expression.to_owned(),
+            series.to_owned(),
+            labels.map(str::to_owned).collect(),
+        )
+    };
+    targets.map(read).collect()
 }
 
 /// What is shown where nobody answers outside.
