@@ -39,6 +39,18 @@ image *ARCH:
 packages *ARCH:
     deploy/packages/build {{ARCH}}
 
+# docs/pictures/sandbox.svg, recorded
+picture: control-plane
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo build --locked --release
+    programs=$(mktemp -d)
+    trap 'rm -rf "$programs"' EXIT
+    ln -s "$PWD/target/release/headless-dns" "$programs"
+    printf '#!/bin/sh\nexec %s kubectl "$@"\n' "$PWD/target/control-plane" >"$programs/kubectl"
+    chmod +x "$programs/kubectl"
+    python3 docs/pictures/record.py "$programs"
+
 # A node of Kubernetes with real Pods, and what deploy/ installs on it; `just node shell`: a shell on it
 node *ARGS:
     tests/node/run {{ARGS}}
