@@ -23,6 +23,12 @@ pub(super) const MAX_REQUEST: usize = 4096;
 /// How long a lane waits for datagrams before it looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The same where nothing has come for a while: a server that nobody asks costs nothing.
+const LOOK_IDLE: Duration = Duration::from_secs(1);
+
+/// After so many looks in vain a lane counts as idle: a second.
+const IDLE_AFTER: u32 = 20;
+
 /// Where a datagram came from, and the address it was sent to where the socket is bound to all.
 #[derive(Clone, Copy)]
 pub(super) struct Path {
@@ -73,6 +79,33 @@ pub(super) fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Resu
         SocketAddr::V4(_) | SocketAddr::V6(_) => {}
     }
     Ok(())
+}
+
+/// How often a lane has waited in vain since it was last asked.
+#[derive(Default)]
+pub(super) struct Patience(u32);
+
+impl Patience {
+    /// Something has come.
+    pub(super) fn heard(&mut self, socket: &UdpSocket) {
+        if std::mem::take(&mut self.0) >= IDLE_AFTER {
+            look_every(LOOK, socket);
+        }
+    }
+
+    /// Nothing has come.
+    pub(super) fn waited(&mut self, socket: &UdpSocket) {
+        self.0 = self.0.saturating_add(1);
+        if self.0 == IDLE_AFTER {
+            look_every(LOOK_IDLE, socket);
+        }
+    }
+}
+
+fn look_every(wait: Duration, socket: &UdpSocket) {
+    if let Err(error) = socket.set_read_timeout(Some(wait)) {
+        debug!(%error, "the socket waits as long as before");
+    }
 }
 
 /// What the system calls fill in and read: one for each kind of control message.

@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Answered, Behind, answer};
 use super::datagrams::{
-    BATCH, Headers, MAX_REQUEST, Path, Received, receive, send_all, stamp, to_std,
+    BATCH, Headers, MAX_REQUEST, Path, Patience, Received, receive, send_all, stamp, to_std,
 };
 use super::filter;
 use super::limits::Limits;
@@ -162,6 +162,7 @@ impl Lane {
         let mut received = Vec::with_capacity(BATCH);
         // What stands in the socket when it is to end is answered too, as far as that takes no longer than clients wait.
         let mut until = None;
+        let mut patience = Patience::default();
         loop {
             if until.is_none() && stop.load(Ordering::Relaxed) {
                 until = Some(Instant::now() + DRAIN);
@@ -179,13 +180,14 @@ impl Lane {
                 &mut requests,
                 &mut received,
             ) {
-                Ok(()) => {}
+                Ok(()) => patience.heard(&self.socket),
                 Err(nix::errno::Errno::EAGAIN) if until.is_some() => return,
                 // Nothing has come; or an ICMP error about an earlier reply: the socket is as good as before.
                 Err(error) => {
                     if !matches!(error, nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) {
                         debug!(%error, "receive failed");
                     }
+                    patience.waited(&self.socket);
                     self.share(Instant::now(), &[]);
                     continue;
                 }
