@@ -116,13 +116,13 @@ fn a_manifest_that_is_wrong_is_refused_with_its_line() {
     let folder = Folder::new("manifest");
     let file = folder.file(
         "m.yaml",
-        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: x\n",
+        "apiVersion: example.com/v1\nkind: Widget\nmetadata:\n  name: x\n",
     );
     let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", &file]);
     assert_eq!(code, Some(1));
     assert!(
         said.starts_with(&format!(
-            "{file}:2: the sandbox has no Deployment of apps/v1; it has ConfigMap (v1), "
+            "{file}:2: no matches for kind \"Widget\" in version \"example.com/v1\": the sandbox has "
         )),
         "{said}"
     );
@@ -132,8 +132,8 @@ fn a_manifest_that_is_wrong_is_refused_with_its_line() {
     );
     let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", &mistyped]);
     let wanted = format!(
-        "{mistyped}:6: StatefulSet in version \"v1\" cannot be handled as a StatefulSet: spec.updateStrategy: \
-         invalid type: string \"RollingUpdate\", expected StatefulSetUpdateStrategy\n"
+        "{mistyped}:6: json: cannot unmarshal string into Go struct field StatefulSetSpec.spec.updateStrategy of type \
+         v1.StatefulSetUpdateStrategy\n"
     );
     assert_eq!((code, said), (Some(1), wanted));
     let missing = folder.0.join("none.yaml").display().to_string();

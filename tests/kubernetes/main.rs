@@ -8,6 +8,7 @@ mod examples;
 mod faults;
 mod names;
 mod protobuf;
+mod schema;
 mod starts;
 mod statefulsets;
 #[path = "../support/mod.rs"]
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         bad_input::TESTS,
         deploy::TESTS,
         protobuf::TESTS,
+        schema::TESTS,
         transcript::TESTS,
     ]
     .concat();

@@ -172,7 +172,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "serde_json",
         "crates/cluster/src crates/objects/src src/api src/commands/check src/logging src/reconciler src/sandbox src/statefulset src/watch",
     ),
-    ("serde_path_to_error", "crates/cluster/src/types src/api"),
+    ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
     ("shuttle", "src/zone/map"),
     ("siphasher", "src/plugin/cookies"),

@@ -102,7 +102,7 @@ fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
 fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(), ApiStatus> {
     for (i, ip) in ips.iter().enumerate() {
         let problem = if ip.parse::<IpAddr>().is_err() {
-            "must be a valid IP address"
+            validate::NO_ADDRESS
         } else if is_taken(objects, ip, service) {
             "failed to allocate IP: provided IP is already allocated"
         } else {

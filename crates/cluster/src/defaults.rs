@@ -50,6 +50,15 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
+/// What an EndpointSlice does not have is shown as null.
+pub(super) fn slice(slice: &mut Value) {
+    for list in ["endpoints", "ports"] {
+        if slice[list].as_array().is_none_or(Vec::is_empty) {
+            slice[list] = Value::Null;
+        }
+    }
+}
+
 /// A claim, or a set's template of claims.
 pub(super) fn claim(claim: &mut Value) {
     default(object(claim, "spec"), "volumeMode", "Filesystem");
@@ -62,6 +71,7 @@ pub(super) fn service(service: &mut Value) {
     default(spec, "sessionAffinity", "None");
     for port in items(spec, "ports") {
         default(port, "protocol", "TCP");
+        default(port, "port", 0);
         let number = port["port"].clone();
         if number.is_number() {
             default(port, "targetPort", number);

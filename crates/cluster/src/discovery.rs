@@ -1,85 +1,128 @@
-//! What the API has: versions, groups, resources, and an OpenAPI document that is enough for kubectl.
+//! What the API has: versions, groups, resources, and the types of its kinds as OpenAPI.
 
-use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-use super::kinds::{KINDS, Kind};
+use serde_json::{Map, Value, json};
+
+use super::kinds::{Kind, KindId};
+use super::schema::{Field, SCHEMA, Shape};
 
 /// The Kubernetes release this cluster behaves like.
 pub(super) const VERSION: (&str, &str, &str) = ("1", "37", "v1.37.2");
+
+/// An OpenAPI v2 document without types, in protobuf: clients that ask for one check nothing by it. Its one field is `swagger`.
+pub(super) const SWAGGER_PROTOBUF: &[u8] = b"\x0a\x032.0";
+
+/// Where fields are explained: this API tells their types only.
+const EXPLAINED: &str =
+    "What the fields mean: https://kubernetes.io/docs/reference/kubernetes-api/";
 
 /// The document at a path that is not of an object; `None`: there is none.
 #[must_use]
 pub(super) fn document(path: &[&str]) -> Option<Value> {
     match path {
-        ["version"] => Some(
-            json!({"major": VERSION.0, "minor": VERSION.1, "gitVersion": VERSION.2, "platform": "linux/amd64"}),
-        ),
+        [] => Some(json!({"paths": roots()})),
+        ["version"] => Some(version()),
         ["api"] => Some(
             json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ),
         ["apis"] => Some(
-            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups().iter().map(group).collect::<Vec<_>>()}),
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups().iter().map(|name| group(name)).collect::<Vec<_>>()}),
         ),
-        ["apis", name] => groups().iter().find(|(g, _)| g == name).map(|g| {
-            let mut group = group(g);
+        ["apis", name] => groups().contains(name).then(|| {
+            let mut group = group(name);
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             group
         }),
         ["api", "v1"] => Some(resources("", "v1")),
-        ["apis", group, version] if groups().iter().any(|(g, v)| g == group && v == version) => {
+        ["apis", group, version] if versions(group).contains(version) => {
             Some(resources(group, version))
         }
+        ["openapi", "v2"] => Some(swagger()),
         ["openapi", "v3"] => {
-            let paths = groups()
-                .into_iter()
-                .map(|(g, v)| format!("apis/{g}/{v}"))
-                .chain(["api/v1".to_owned()]);
-            let paths: serde_json::Map<_, _> = paths
-                .map(|p| {
-                    (
-                        p.clone(),
-                        json!({"serverRelativeURL": format!("/openapi/v3/{p}?hash=1")}),
-                    )
-                })
-                .collect();
-            Some(json!({"paths": paths}))
+            let paths = roots().into_iter().filter_map(|path| {
+                let path = path.trim_start_matches('/');
+                let of_version = path == "api/v1" || path.matches('/').count() == 2;
+                let url =
+                    json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={}", VERSION.2)});
+                of_version.then(|| (path.to_owned(), url))
+            });
+            Some(json!({"paths": paths.collect::<Map<_, _>>()}))
         }
         ["openapi", "v3", "api", "v1"] => Some(openapi("", "v1")),
-        ["openapi", "v3", "apis", group, version] => Some(openapi(group, version)),
+        ["openapi", "v3", "apis", group, version] if versions(group).contains(version) => {
+            Some(openapi(group, version))
+        }
         ["healthz" | "livez" | "readyz", ..] => Some(Value::String("ok".into())),
         _ => None,
     }
+}
+
+fn version() -> Value {
+    json!({
+        "major": VERSION.0, "minor": VERSION.1, "emulationMajor": VERSION.0, "emulationMinor": VERSION.1,
+        "minCompatibilityMajor": VERSION.0, "minCompatibilityMinor": "36", "gitVersion": VERSION.2,
+        "gitCommit": "", "gitTreeState": "", "buildDate": "1970-01-01T00:00:00Z", "goVersion": "", "compiler": "rustc",
+        "platform": "linux/amd64",
+    })
+}
+
+/// Every path that another is found from.
+fn roots() -> Vec<String> {
+    let mut roots = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
+    for group in groups() {
+        roots.push(format!("/apis/{group}"));
+        let of_version = |version| format!("/apis/{group}/{version}");
+        roots.extend(versions(group).into_iter().map(of_version));
+    }
+    for path in [
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ] {
+        roots.push(path.into());
+    }
+    roots
 }
 
 /// Whether the path is below a group and version that is served.
 pub(super) fn serves(path: &[&str]) -> bool {
     match path {
         ["api", "v1", ..] => true,
-        ["apis", group, version, ..] => groups().contains(&(group, version)),
+        ["apis", group, version, ..] => versions(group).contains(version),
         _ => false,
     }
 }
 
-fn groups() -> Vec<(&'static str, &'static str)> {
-    let mut groups: Vec<_> = KINDS
-        .iter()
-        .filter(|k| !k.group.is_empty())
-        .map(|k| (k.group, k.version))
-        .collect();
-    groups.dedup();
-    groups
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    KindId::all().map(KindId::info)
 }
 
-fn group((name, version): &(&str, &str)) -> Value {
-    let version = json!({"groupVersion": format!("{name}/{version}"), "version": version});
-    json!({"name": name, "versions": [version], "preferredVersion": version})
+fn groups() -> BTreeSet<&'static str> {
+    let groups = kinds().map(|kind| kind.group);
+    groups.filter(|group| !group.is_empty()).collect()
+}
+
+/// The versions of a group, the preferred first.
+fn versions(group: &str) -> Vec<&'static str> {
+    let of = kinds().filter(|kind| kind.group == group);
+    let versions: BTreeSet<_> = of.map(|kind| kind.version).collect();
+    versions.into_iter().rev().collect()
+}
+
+fn group(name: &str) -> Value {
+    let version =
+        |version| json!({"groupVersion": format!("{name}/{version}"), "version": version});
+    let versions: Vec<_> = versions(name).into_iter().map(version).collect();
+    json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
 }
 
 fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + use<'a> {
-    KINDS
-        .iter()
-        .filter(move |k| k.group == group && k.version == version)
+    kinds().filter(move |k| k.group == group && k.version == version)
 }
 
 fn resources(group: &str, version: &str) -> Value {
@@ -87,25 +130,18 @@ fn resources(group: &str, version: &str) -> Value {
     for kind in kinds_of(group, version) {
         let mut entry = json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced, "kind": kind.kind,
-            "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"], "shortNames": kind.short,
+            "verbs": kind.verbs,
         });
-        // What `kubectl get all` means.
-        if matches!(kind.kind, "Pod" | "Service" | "StatefulSet") {
-            entry["categories"] = json!(["all"]);
+        for (field, words) in [
+            ("shortNames", &kind.short),
+            ("categories", &kind.categories),
+        ] {
+            if !words.is_empty() {
+                entry[field] = json!(words);
+            }
         }
         list.push(entry);
-        for sub in kind.subresources {
-            let mut entry = json!({
-                "name": format!("{}/{sub}", kind.plural), "singularName": "", "namespaced": kind.namespaced, "kind": kind.kind,
-                "verbs": ["get", "patch", "update"],
-            });
-            if *sub == "scale" {
-                entry["group"] = "autoscaling".into();
-                entry["version"] = "v1".into();
-                entry["kind"] = "Scale".into();
-            }
-            list.push(entry);
-        }
+        list.extend(kind.subresources.iter().map(|sub| subresource(kind, sub)));
     }
     let group_version = if group.is_empty() {
         version.to_owned()
@@ -115,9 +151,40 @@ fn resources(group: &str, version: &str) -> Value {
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list})
 }
 
-/// Paths with the marks by which kubectl knows what it may send; no schemas: nothing is checked at the client.
+/// A subresource, whose kind may be one of its own.
+fn subresource(kind: &Kind, name: &str) -> Value {
+    let proxy = format!("{}ProxyOptions", kind.kind);
+    let (group, version, of, verbs): (_, _, &str, &[&str]) = match name {
+        "scale" => ("autoscaling", "v1", "Scale", &["get", "patch", "update"]),
+        "eviction" => ("policy", "v1", "Eviction", &["create"]),
+        "token" => ("authentication.k8s.io", "v1", "TokenRequest", &["create"]),
+        "binding" => ("", "", "Binding", &["create"]),
+        "attach" => ("", "", "PodAttachOptions", &["create", "get"]),
+        "exec" => ("", "", "PodExecOptions", &["create", "get"]),
+        "portforward" => ("", "", "PodPortForwardOptions", &["create", "get"]),
+        "proxy" => (
+            "",
+            "",
+            &proxy,
+            &["create", "delete", "get", "patch", "update"],
+        ),
+        "log" => ("", "", kind.kind, &["get"]),
+        "finalize" => ("", "", kind.kind, &["update"]),
+        _ => ("", "", kind.kind, &["get", "patch", "update"]),
+    };
+    let mut entry = json!({
+        "name": format!("{}/{name}", kind.plural), "singularName": "", "namespaced": kind.namespaced, "kind": of, "verbs": verbs,
+    });
+    if !version.is_empty() {
+        entry["group"] = group.into();
+        entry["version"] = version.into();
+    }
+    entry
+}
+
+/// The kinds of a group and version: paths with the marks by which kubectl knows what it may send, and types.
 fn openapi(group: &str, version: &str) -> Value {
-    let mut paths = serde_json::Map::new();
+    let mut paths = Map::new();
     let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}});
     for kind in kinds_of(group, version) {
         let root = if group.is_empty() {
@@ -144,7 +211,77 @@ fn openapi(group: &str, version: &str) -> Value {
         let one = json!({"get": operation("get"), "put": operation("put"), "patch": operation("patch"), "delete": operation("delete")});
         paths.insert(format!("{root}{scope}/{}/{{name}}", kind.plural), one);
     }
-    json!({"openapi": "3.0.0", "info": {"title": "headless-dns", "version": VERSION.2}, "paths": paths, "components": {"schemas": {}}})
+    let types = types(kinds_of(group, version), "#/components/schemas/");
+    json!({
+        "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION.2}, "paths": paths, "components": {"schemas": types},
+    })
+}
+
+/// All kinds' types, for clients that read OpenAPI v2.
+fn swagger() -> Value {
+    json!({
+        "swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION.2}, "paths": {},
+        "definitions": types(kinds(), "#/definitions/"),
+    })
+}
+
+/// The types of these kinds, with those that they name.
+fn types(kinds: impl Iterator<Item = &'static Kind>, at: &str) -> Map<String, Value> {
+    let (mut types, mut left) = (Map::new(), Vec::new());
+    for kind in kinds.filter(|kind| !kind.of.is_empty()) {
+        let mut of = described(kind.of, at, &mut left);
+        of["description"] = EXPLAINED.into();
+        of["x-kubernetes-group-version-kind"] =
+            json!([{"group": kind.group, "version": kind.version, "kind": kind.kind}]);
+        types.insert(kind.of.into(), of);
+    }
+    while let Some(name) = left.pop() {
+        if !types.contains_key(name) {
+            let of = described(name, at, &mut left);
+            types.insert(name.into(), of);
+        }
+    }
+    types
+}
+
+/// A type; the types that it names are added to `left`.
+fn described(name: &str, at: &str, left: &mut Vec<&'static str>) -> Value {
+    let fields = SCHEMA.fields(name);
+    let describe = |field: &Field, left: &mut Vec<&'static str>| {
+        let mut of = of_shape(&field.shape, at, left);
+        if !field.values.is_empty() && field.shape == Shape::String {
+            of["enum"] = json!(field.values);
+        }
+        (field.name.to_owned(), of)
+    };
+    let properties: Map<_, _> = fields.iter().map(|field| describe(field, left)).collect();
+    let required = fields.iter().filter(|field| field.required);
+    let required: Vec<_> = required.map(|field| field.name).collect();
+    let mut of = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        of["required"] = json!(required);
+    }
+    of
+}
+
+fn of_shape(shape: &Shape, at: &str, left: &mut Vec<&'static str>) -> Value {
+    match shape {
+        Shape::String | Shape::Quantity => json!({"type": "string"}),
+        Shape::Bytes => json!({"type": "string", "format": "byte"}),
+        Shape::Time | Shape::MicroTime => json!({"type": "string", "format": "date-time"}),
+        Shape::Int32 => json!({"type": "integer", "format": "int32"}),
+        Shape::Int64 => json!({"type": "integer", "format": "int64"}),
+        Shape::Double => json!({"type": "number", "format": "double"}),
+        Shape::Boolean => json!({"type": "boolean"}),
+        Shape::IntOrString => json!({"type": "string", "format": "int-or-string"}),
+        Shape::Any => json!({"type": "object"}),
+        Shape::Struct(name) => {
+            left.push(name);
+            json!({"$ref": format!("{at}{name}")})
+        }
+        Shape::List(of) => json!({"type": "array", "items": of_shape(of, at, left)}),
+        Shape::Map(of) => json!({"type": "object", "additionalProperties": of_shape(of, at, left)}),
+    }
 }
 
 #[cfg(test)]
@@ -153,31 +290,47 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_from_the_root() {
+        let root = document(&[]).unwrap();
+        let paths = root["paths"].as_array().unwrap().iter();
         let mut found = 0;
-        for path in [
-            vec!["api", "v1"],
-            vec!["apis", "apps", "v1"],
-            vec!["apis", "coordination.k8s.io", "v1"],
-            vec!["apis", "discovery.k8s.io", "v1"],
-            vec!["apis", "multicluster.x-k8s.io", "v1alpha1"],
-            vec!["apis", "storage.k8s.io", "v1"],
-        ] {
+        for path in paths.filter_map(Value::as_str) {
+            let path: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
             let list = document(&path).unwrap();
-            found += list["resources"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter(|r| !r["name"].as_str().unwrap().contains('/'))
-                .count();
+            let resources = list["resources"].as_array().into_iter().flatten();
+            let is_kind = |resource: &&Value| !resource["name"].as_str().unwrap().contains('/');
+            found += resources.filter(is_kind).count();
         }
-        assert_eq!(found, KINDS.len());
+        assert_eq!(found, KindId::all().count());
+        let groups = document(&["apis"]).unwrap();
+        let autoscaling = &groups["groups"].as_array().unwrap()[5];
         assert_eq!(
-            document(&["apis"]).unwrap()["groups"]
-                .as_array()
-                .unwrap()
-                .len(),
-            5
+            autoscaling["preferredVersion"],
+            json!({"groupVersion": "autoscaling/v2", "version": "v2"})
         );
-        assert!(document(&["apis", "batch", "v1"]).is_none());
+        assert!(document(&["apis", "batch", "v2"]).is_none());
+    }
+
+    #[test]
+    fn every_type_that_openapi_names_is_in_the_document() {
+        fn names(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::Object(fields) => {
+                    let name = fields.get("$ref").and_then(Value::as_str);
+                    found.extend(name.map(|name| name.rsplit('/').next().unwrap().to_owned()));
+                    fields.values().for_each(|field| names(field, found));
+                }
+                Value::Array(items) => items.iter().for_each(|item| names(item, found)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        let v3 = document(&["openapi", "v3", "apis", "apps", "v1"]).unwrap();
+        let v2 = document(&["openapi", "v2"]).unwrap();
+        for types in [&v3["components"]["schemas"], &v2["definitions"]] {
+            let mut named = BTreeSet::new();
+            names(types, &mut named);
+            assert!(named.contains("io.k8s.api.core.v1.Container"));
+            let missing: Vec<_> = named.iter().filter(|name| types[*name].is_null()).collect();
+            assert_eq!(missing, [""; 0]);
+        }
     }
 }

@@ -17,6 +17,7 @@ pub(super) enum Problem {
     Duplicate(Value),
     Forbidden(String),
     Invalid(Value, String),
+    NotFound(Value),
     NotSupported(Value, Vec<&'static str>),
     Required(String),
 }
@@ -73,6 +74,7 @@ impl FieldError {
             Problem::Duplicate(_) => "FieldValueDuplicate",
             Problem::Forbidden(_) => "FieldValueForbidden",
             Problem::Invalid(..) => "FieldValueInvalid",
+            Problem::NotFound(_) => "FieldValueNotFound",
             Problem::NotSupported(..) => "FieldValueNotSupported",
             Problem::Required(_) => "FieldValueRequired",
         }
@@ -83,6 +85,7 @@ impl FieldError {
             Problem::Duplicate(value) => format!("Duplicate value: {value}"),
             Problem::Forbidden(what) => format!("Forbidden: {what}"),
             Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
+            Problem::NotFound(value) => format!("Not found: {value}"),
             Problem::NotSupported(value, allowed) => {
                 let allowed: Vec<_> = allowed.iter().map(|a| format!("\"{a}\"")).collect();
                 format!(

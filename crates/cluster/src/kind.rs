@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::field::{Errors, Mistyped};
+use super::field::Errors;
 
 /// A column of kubectl's: its heading, whether only `-o wide` shows it, and its cell.
 pub type Column = (&'static str, bool, fn(&Value, Timestamp) -> Value);
@@ -19,23 +19,38 @@ pub struct Kind {
     /// The name in paths.
     pub plural: &'static str,
     /// Names that kubectl takes as well.
-    pub short: &'static [&'static str],
+    pub short: Vec<&'static str>,
+    /// What kubectl calls several kinds by, such as `all`.
+    pub categories: Vec<&'static str>,
     /// Whether objects are in a namespace.
     pub namespaced: bool,
     /// `status`, `scale` and the like.
-    pub subresources: &'static [&'static str],
+    pub subresources: Vec<&'static str>,
+    /// What may be done with its objects.
+    pub verbs: Vec<&'static str>,
+    /// The type of its objects; empty: only their metadata have known types.
+    pub of: &'static str,
+    /// What this cluster does with it.
+    pub does: Behaviour,
+}
+
+/// What differs between kinds beside what discovery and OpenAPI say.
+#[derive(Clone, Copy)]
+pub struct Behaviour {
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// The kind's name.
+    pub kind: &'static str,
     /// Whether `metadata.generation` counts changes of the spec.
     pub generation: bool,
     /// How names may look.
     pub names: Names,
     /// What field selectors may name beside `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
-    /// Whether every field has its type.
-    pub types: fn(&Value) -> Result<(), Mistyped>,
     /// Fills in what the API server fills in.
     pub defaults: fn(&mut Value),
-    /// Checks an object; the old one is given on update.
-    pub validate: fn(&Value, Option<&Value>, &mut Errors),
+    /// Checks an object; the old one is given on update. Without it the required fields of its type have to be there.
+    pub validate: Option<fn(&Value, Option<&Value>, &mut Errors)>,
     /// The column NAME comes last, and with `-o wide` only: such objects are known by what they are about.
     pub name_is_last: bool,
     /// kubectl's columns beside NAME.
@@ -49,6 +64,8 @@ pub enum Names {
     Label,
     /// Labels joined with dots.
     Subdomain,
+    /// A part of a path: roles have colons in their names.
+    Path,
 }
 
 /// A kind of this cluster: its place in the table of [`kinds`](super::kinds).

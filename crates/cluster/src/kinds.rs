@@ -1,56 +1,37 @@
-//! The kinds this cluster has. What differs between them is here, in a table, not in handlers.
+//! The kinds this cluster has: those of the schema. What differs between them beside is here, in a table, not in handlers.
 
-use k8s_openapi::api::{
-    apps::v1 as apps, coordination::v1 as coordination, core::v1 as core,
-    discovery::v1 as discovery, storage::v1 as storage,
-};
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
-use super::field::Errors;
-pub use super::kind::{Kind, KindId, Names};
-use super::types::{self, Custom};
+pub use super::kind::{Behaviour, Kind, KindId, Names};
+use super::schema::{KindRow, SCHEMA};
 use super::{defaults, table, validate};
 
 const fn none(_: &mut Value) {}
-const fn anything(_: &Value, _: Option<&Value>, _: &mut Errors) {}
 
-const CORE: Kind = Kind {
+/// Of a kind that is kept, listed and watched, and that nothing happens with.
+const KEPT: Behaviour = Behaviour {
     group: "",
-    version: "v1",
     kind: "",
-    plural: "",
-    short: &[],
-    namespaced: true,
-    subresources: &[],
     generation: false,
     names: Names::Subdomain,
     fields: &[],
-    types: types::check_as::<Custom>,
     defaults: none,
-    validate: anything,
+    validate: None,
     name_is_last: false,
-    columns: &[],
+    columns: table::AGE_ONLY,
 };
 
-const CLUSTER: Kind = Kind {
-    namespaced: false,
-    ..CORE
-};
-
-/// Every kind.
-pub const KINDS: &[Kind] = &[
-    Kind {
+/// The kinds that more is known of than discovery and OpenAPI say.
+const KINDS: &[Behaviour] = &[
+    Behaviour {
         kind: "ConfigMap",
-        plural: "configmaps",
-        types: types::check_as::<core::ConfigMap>,
-        short: &["cm"],
         columns: table::CONFIG_MAP,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Event",
-        plural: "events",
-        types: types::check_as::<core::Event>,
         fields: &[
             "involvedObject.apiVersion",
             "involvedObject.fieldPath",
@@ -64,58 +45,39 @@ pub const KINDS: &[Kind] = &[
             "source",
             "type",
         ],
-        short: &["ev"],
         name_is_last: true,
         columns: table::EVENT,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Namespace",
-        plural: "namespaces",
-        types: types::check_as::<core::Namespace>,
         fields: &["status.phase"],
-        short: &["ns"],
-        subresources: &["status"],
         names: Names::Label,
         defaults: defaults::namespace,
         columns: table::NAMESPACE,
-        ..CLUSTER
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Node",
-        plural: "nodes",
-        types: types::check_as::<core::Node>,
         fields: &["spec.unschedulable"],
-        short: &["no"],
-        subresources: &["status"],
         columns: table::NODE,
-        ..CLUSTER
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "PersistentVolume",
-        plural: "persistentvolumes",
-        types: types::check_as::<core::PersistentVolume>,
-        short: &["pv"],
-        subresources: &["status"],
         defaults: defaults::volume,
         columns: table::VOLUME,
-        ..CLUSTER
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "PersistentVolumeClaim",
-        plural: "persistentvolumeclaims",
-        types: types::check_as::<core::PersistentVolumeClaim>,
-        short: &["pvc"],
-        subresources: &["status"],
         defaults: defaults::claim,
-        validate: validate::claim,
+        validate: Some(validate::claim),
         columns: table::CLAIM,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Pod",
-        plural: "pods",
-        types: types::check_as::<core::Pod>,
         fields: &[
             "spec.hostNetwork",
             "spec.nodeName",
@@ -126,111 +88,77 @@ pub const KINDS: &[Kind] = &[
             "status.phase",
             "status.podIP",
         ],
-        short: &["po"],
-        subresources: &[
-            "status",
-            "binding",
-            "log",
-            "exec",
-            "attach",
-            "portforward",
-            "eviction",
-            "ephemeralcontainers",
-        ],
         generation: true,
         defaults: defaults::pod,
-        validate: validate::pod,
+        validate: Some(validate::pod),
         columns: table::POD,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Secret",
-        plural: "secrets",
-        types: types::check_as::<core::Secret>,
         fields: &["type"],
         defaults: defaults::secret,
         columns: table::SECRET,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "Service",
-        plural: "services",
-        types: types::check_as::<core::Service>,
         fields: &["spec.clusterIP", "spec.type"],
-        short: &["svc"],
-        subresources: &["status"],
         names: Names::Label,
         defaults: defaults::service,
-        validate: validate::service,
+        validate: Some(validate::service),
         columns: table::SERVICE,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         kind: "ServiceAccount",
-        plural: "serviceaccounts",
-        types: types::check_as::<core::ServiceAccount>,
-        short: &["sa"],
         columns: table::AGE_ONLY,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "apps",
         kind: "ControllerRevision",
-        plural: "controllerrevisions",
-        types: types::check_as::<apps::ControllerRevision>,
-        validate: validate::revision,
+        validate: Some(validate::revision),
         columns: table::REVISION,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "apps",
         kind: "StatefulSet",
-        plural: "statefulsets",
-        types: types::check_as::<apps::StatefulSet>,
-        short: &["sts"],
-        subresources: &["status", "scale"],
         generation: true,
         names: Names::Label,
         defaults: defaults::stateful_set,
-        validate: validate::stateful_set,
+        validate: Some(validate::stateful_set),
         columns: table::STATEFUL_SET,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "coordination.k8s.io",
         kind: "Lease",
-        plural: "leases",
-        types: types::check_as::<coordination::Lease>,
         columns: table::LEASE,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "discovery.k8s.io",
         kind: "EndpointSlice",
-        plural: "endpointslices",
-        types: types::check_as::<discovery::EndpointSlice>,
         generation: true,
-        validate: validate::slice,
+        defaults: defaults::slice,
+        validate: Some(validate::slice),
         columns: table::SLICE,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "multicluster.x-k8s.io",
-        version: "v1alpha1",
         kind: "ServiceImport",
-        plural: "serviceimports",
         columns: table::AGE_ONLY,
-        ..CORE
+        ..KEPT
     },
-    Kind {
+    Behaviour {
         group: "storage.k8s.io",
         kind: "StorageClass",
-        plural: "storageclasses",
-        types: types::check_as::<storage::StorageClass>,
-        short: &["sc"],
         defaults: defaults::storage_class,
         columns: table::STORAGE_CLASS,
-        ..CLUSTER
+        ..KEPT
     },
 ];
 
@@ -267,25 +195,108 @@ pub const SERVICE_ACCOUNT: KindId = KindId::named("ServiceAccount");
 /// StorageClass.
 pub const STORAGE_CLASS: KindId = KindId::named("StorageClass");
 
+/// Every kind: those of the table in its order, then the others of the schema.
+static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let row = |does: &Behaviour| {
+        let mut rows = SCHEMA.kinds.iter();
+        rows.find(|row| row.group == does.group && row.kind == does.kind)
+    };
+    let known = KINDS.iter().map(|does| match row(does) {
+        Some(row) => of_row(row, *does),
+        None => custom(does),
+    });
+    let is_known = |row: &&KindRow| {
+        let is = |does: &Behaviour| does.group == row.group && does.kind == row.kind;
+        KINDS.iter().any(is)
+    };
+    let others = SCHEMA.kinds.iter().filter(|row| !is_known(row));
+    known.chain(others.map(kept)).collect()
+});
+
+const VERBS: &[&str] = &[
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
+];
+
+fn of_row(row: &'static KindRow, does: Behaviour) -> Kind {
+    let verbs = if row.verbs.is_empty() {
+        VERBS
+    } else {
+        &row.verbs
+    };
+    Kind {
+        group: row.group,
+        version: row.version,
+        kind: row.kind,
+        plural: row.plural,
+        short: row.short.clone(),
+        categories: row.categories.clone(),
+        namespaced: row.namespaced,
+        subresources: row.subresources.clone(),
+        verbs: verbs.to_vec(),
+        of: row.of,
+        does,
+    }
+}
+
+/// A kind of the schema that nothing more is known of.
+fn kept(row: &'static KindRow) -> Kind {
+    let is_role = row.group == "rbac.authorization.k8s.io";
+    let does = Behaviour {
+        group: row.group,
+        kind: row.kind,
+        generation: SCHEMA.fields(row.of).iter().any(|f| f.name == "spec"),
+        names: if is_role {
+            Names::Path
+        } else {
+            Names::Subdomain
+        },
+        ..KEPT
+    };
+    of_row(row, does)
+}
+
+/// A kind that a real cluster has by a CustomResourceDefinition of the Multicluster Services API.
+fn custom(does: &Behaviour) -> Kind {
+    Kind {
+        group: does.group,
+        version: "v1alpha1",
+        kind: does.kind,
+        plural: "serviceimports",
+        short: Vec::new(),
+        categories: Vec::new(),
+        namespaced: true,
+        subresources: Vec::new(),
+        verbs: VERBS.to_vec(),
+        of: "",
+        does: *does,
+    }
+}
+
 impl KindId {
     /// The kind of this plural in this group and version.
     #[must_use]
     pub fn of_plural(group: &str, version: &str, plural: &str) -> Option<Self> {
         let fits = |k: &Kind| k.group == group && k.version == version && k.plural == plural;
-        KINDS.iter().position(fits).map(KindId)
+        ALL.iter().position(fits).map(KindId)
     }
 
     /// The kind of an object, by its `apiVersion` and `kind`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
-        KINDS
-            .iter()
+        ALL.iter()
             .position(|k| k.kind == kind && k.api_version() == api_version)
             .map(KindId)
     }
 
-    /// The kind of this name. In a constant a name that the table does not have is an error of the compiler.
+    /// The kind of this name in the table. In a constant a name that the table does not have is an error of the compiler.
     ///
     /// # Panics
     /// Where the table has none of this name.
@@ -303,12 +314,12 @@ impl KindId {
 
     /// All kinds.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..KINDS.len()).map(KindId)
+        (0..ALL.len()).map(KindId)
     }
 
-    /// The table's entry.
+    /// What is known of it.
     #[must_use]
     pub fn info(self) -> &'static Kind {
-        &KINDS[self.0]
+        &ALL[self.0]
     }
 }

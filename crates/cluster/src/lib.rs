@@ -18,7 +18,10 @@ pub mod manifest;
 pub mod objects;
 mod patch;
 mod protobuf;
+mod received;
 mod request;
+mod reviews;
+mod schema;
 pub mod server;
 mod shared;
 pub mod state;
@@ -188,7 +191,9 @@ impl Cluster {
     pub fn apply(&self, file: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
         let mut applied = Vec::new();
         for document in manifest::parse(file, text)? {
-            let object = document.object.clone();
+            let mut object = document.object.clone();
+            received::of_manifest(document.kind.info(), &mut object)
+                .map_err(|(field, problem)| document.error(file, &problem, Some(&field)))?;
             let meta = &object["metadata"];
             let ns = if document.kind.info().namespaced {
                 meta["namespace"].as_str().unwrap_or("default")

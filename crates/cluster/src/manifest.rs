@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::kinds::{KINDS, KindId};
+use super::kinds::KindId;
 use super::yaml;
 
 /// An object of a manifest.
@@ -104,15 +104,11 @@ fn one(file: &str, object: Value, line: usize, text: &str) -> Result<Document, M
         }
     }
     let Some(kind) = KindId::of_object(&object) else {
-        let known: Vec<_> = KINDS
-            .iter()
-            .map(|k| format!("{} ({})", k.kind, k.api_version()))
-            .collect();
         let problem = format!(
-            "the sandbox has no {} of {}; it has {}",
+            "no matches for kind {:?} in version {:?}: the sandbox has Kubernetes' own kinds, and none that a CustomResourceDefinition \
+             makes",
             field("kind"),
             field("apiVersion"),
-            known.join(", ")
         );
         return Err(error(line + line_of(text, "kind"), problem));
     };
@@ -239,10 +235,10 @@ mod tests {
             "f:3: metadata.name: Required value"
         );
         assert!(error("a: [\n").starts_with("f:"), "{}", error("a: [\n"));
-        let unknown = error("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n");
+        let unknown = error("apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: x}\n");
         assert!(
             unknown.starts_with(
-                "f:2: the sandbox has no Deployment of apps/v1; it has ConfigMap (v1), Event (v1), "
+                "f:2: no matches for kind \"StatefulSet\" in version \"apps/v1beta1\": the sandbox has "
             ),
             "{unknown}"
         );

@@ -1,8 +1,11 @@
 //! Patches: RFC 6902, RFC 7396, and Kubernetes' strategic merge.
 
+use std::collections::BTreeMap;
+
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
+use super::schema::{Field, SCHEMA};
 use super::status::ApiStatus;
 
 /// The kinds of patch, by media type.
@@ -33,11 +36,25 @@ impl PatchType {
         }
     }
 
-    /// Applies `patch` to `object`.
+    /// How the API server's errors show a patch that leaves an object which cannot be read: a strategic one as Go prints it,
+    /// of the others what they leave.
+    pub(super) fn shown(self, patch: &Value, patched: &Value) -> String {
+        match self {
+            Self::Strategic => printed(patch),
+            Self::Json | Self::Merge => patched.to_string(),
+        }
+    }
+
+    /// Applies `patch` to `object`, which is of the type `of`.
     ///
     /// # Errors
     /// A patch that cannot be applied.
-    pub(super) fn apply(self, object: &mut Value, patch: &Value) -> Result<(), ApiStatus> {
+    pub(super) fn apply(
+        self,
+        object: &mut Value,
+        patch: &Value,
+        of: &str,
+    ) -> Result<(), ApiStatus> {
         match self {
             Self::Json => {
                 let patch: json_patch::Patch =
@@ -51,9 +68,28 @@ impl PatchType {
                 Ok(())
             }
             Self::Strategic => {
-                strategic(object, patch, "");
+                strategic(object, patch, of);
                 Ok(())
             }
+        }
+    }
+}
+
+/// A value as Go's `%+v` prints it.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".into(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(printed).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(fields) => {
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            let fields = sorted.into_iter();
+            let fields: Vec<_> = fields.map(|(k, v)| format!("{k}:{}", printed(v))).collect();
+            format!("map[{}]", fields.join(" "))
         }
     }
 }
@@ -116,37 +152,11 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-/// Lists whose items are merged by a key instead of replaced (`x-kubernetes-patch-merge-key`), by the list's name.
-///
-/// A name that occurs in two places with different keys has its parent in front: `container.ports`.
-const MERGE_KEYS: &[(&str, &str)] = &[
-    ("containers", "name"),
-    ("initContainers", "name"),
-    ("ephemeralContainers", "name"),
-    ("env", "name"),
-    ("volumes", "name"),
-    ("volumeMounts", "mountPath"),
-    ("volumeDevices", "devicePath"),
-    ("imagePullSecrets", "name"),
-    ("hostAliases", "ip"),
-    ("topologySpreadConstraints", "topologyKey"),
-    ("resourceClaims", "name"),
-    ("podIPs", "ip"),
-    ("ownerReferences", "uid"),
-    ("conditions", "type"),
-    ("secrets", "name"),
-    ("container.ports", "containerPort"),
-    ("ports", "port"),
-    ("addresses", "type"),
-];
-
-/// Lists of plain values that are merged as sets (`x-kubernetes-patch-strategy: merge`).
-const MERGED_SETS: &[&str] = &["finalizers"];
-
 /// Keys of a patch that say how to apply it: they are no fields of the object.
 const DIRECTIVES: &[&str] = &["$patch", "$retainKeys"];
 
-fn strategic(object: &mut Value, patch: &Value, parent: &str) {
+/// Merges a patch into an object of the type `of`; lists are merged as the schema says (`x-kubernetes-patch-strategy`).
+fn strategic(object: &mut Value, patch: &Value, of: &str) {
     let Some(patch) = patch.as_object() else {
         *object = patch.clone();
         return;
@@ -175,19 +185,23 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
             }
             continue;
         }
+        let field = SCHEMA.fields(of).iter().find(|field| field.name == key);
+        let inside = field.map_or("", |field| field.shape.of());
         match value {
             Value::Null => drop(target.remove(key)),
             Value::Object(_) if value["$patch"] == "delete" => drop(target.remove(key)),
-            Value::Object(_) => {
-                strategic(target.entry(key.clone()).or_insert(Value::Null), value, key)
-            }
+            Value::Object(_) => strategic(
+                target.entry(key.clone()).or_insert(Value::Null),
+                value,
+                inside,
+            ),
             Value::Array(items) => {
                 let order = patch.get(&format!("$setElementOrder/{key}"));
                 let order = order.and_then(Value::as_array).unwrap_or(items);
                 let list = target
                     .entry(key.clone())
                     .or_insert_with(|| Value::Array(Vec::new()));
-                merge_list(list, (items, order), key, parent);
+                merge_list(list, (items, order), field);
             }
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 drop(target.insert(key.clone(), value.clone()))
@@ -197,21 +211,15 @@ fn strategic(object: &mut Value, patch: &Value, parent: &str) {
 }
 
 /// Merges a list; `order`: the items that the patch names, in the order that they are to have.
-fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), name: &str, parent: &str) {
-    let scoped = if name == "ports" && ["containers", "initContainers"].contains(&parent) {
-        "container.ports"
-    } else {
-        name
-    };
-    let merge_key = MERGE_KEYS
-        .iter()
-        .find(|(list, _)| *list == scoped)
-        .map(|(_, key)| *key);
+fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), field: Option<&Field>) {
+    let merge_key = field.and_then(|field| field.merge);
+    let inside = field.map_or("", |field| field.shape.of());
     let Some(items) = target.as_array_mut() else {
         *target = Value::Array(patch.to_vec());
         return;
     };
-    if MERGED_SETS.contains(&name) {
+    // A list of plain values is merged as a set.
+    if merge_key == Some("") {
         for item in patch {
             if !items.contains(item) {
                 items.push(item.clone());
@@ -233,12 +241,11 @@ fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), name: &s
             .position(|old| old[merge_key] == item[merge_key]);
         match (item["$patch"].as_str(), at) {
             (Some("replace"), _) if item[merge_key].is_null() => {}
-            (Some("delete"), Some(at)) => drop(items.remove(at)),
-            (Some("delete"), None) => {}
-            (_, Some(at)) => strategic(&mut items[at], item, name),
+            (Some("delete"), _) => items.retain(|old| old[merge_key] != item[merge_key]),
+            (_, Some(at)) => strategic(&mut items[at], item, inside),
             (_, None) => {
                 let mut new = Value::Null;
-                strategic(&mut new, item, name);
+                strategic(&mut new, item, inside);
                 items.push(new);
             }
         }
@@ -283,8 +290,11 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn patched(mut object: Value, patch: Value) -> Value {
-        PatchType::Strategic.apply(&mut object, &patch).unwrap();
+    fn patched(of: &str, mut object: Value, patch: Value) -> Value {
+        let of = format!("io.k8s.api.{of}");
+        PatchType::Strategic
+            .apply(&mut object, &patch, &of)
+            .unwrap();
         object
     }
 
@@ -294,36 +304,38 @@ mod tests {
         let patch = json!({"spec": {"containers": [{"name": "a", "image": "a:2", "args": ["y", "z"]}, {"name": "c", "image": "c:1"}]}});
         let wanted = json!({"spec": {"containers": [
             {"name": "a", "image": "a:2", "args": ["y", "z"]}, {"name": "c", "image": "c:1"}, {"name": "b", "image": "b:1"}]}});
-        assert_eq!(patched(pod, patch), wanted);
+        assert_eq!(patched("core.v1.Pod", pod, patch), wanted);
     }
 
     #[test]
     fn directives_delete_replace_and_keep() {
-        let object = json!({"a": {"x": 1, "y": 2}, "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}], "finalizers": ["f", "g"]});
-        let patch = json!({
-            "a": {"$retainKeys": ["y"], "y": 3},
-            "env": [{"name": "A", "$patch": "delete"}],
-            "$deleteFromPrimitiveList/finalizers": ["f"],
-            "finalizers": ["h"],
-            "$setElementOrder/env": [{"name": "B"}],
+        let object = json!({
+            "metadata": {"finalizers": ["f", "g"]},
+            "spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 2}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": {
+                "containers": [{"name": "c", "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]}],
+            }}},
         });
-        assert_eq!(
-            patched(object, patch),
-            json!({"a": {"y": 3}, "env": [{"name": "B", "value": "2"}], "finalizers": ["g", "h"]})
-        );
-        let template = json!({"spec": {"template": {"a": 1, "b": 2}}});
-        let whole = json!({"spec": {"template": {"$patch": "replace", "c": 3}}});
-        assert_eq!(
-            patched(template, whole),
-            json!({"spec": {"template": {"c": 3}}})
-        );
+        let patch = json!({
+            "metadata": {"$deleteFromPrimitiveList/finalizers": ["f"], "finalizers": ["h"]},
+            "spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}, "template": {
+                "metadata": {"$patch": "replace", "name": "x"},
+                "spec": {"containers": [{"name": "c", "env": [{"name": "A", "$patch": "delete"}], "$setElementOrder/env": [{"name": "B"}]}]},
+            }},
+        });
+        let wanted = json!({
+            "metadata": {"finalizers": ["g", "h"]},
+            "spec": {"strategy": {"type": "Recreate"}, "template": {"metadata": {"name": "x"}, "spec": {
+                "containers": [{"name": "c", "env": [{"name": "B", "value": "2"}]}],
+            }}},
+        });
+        assert_eq!(patched("apps.v1.Deployment", object, patch), wanted);
     }
 
     #[test]
     fn a_json_patch_builds_nothing_that_no_request_could_say() {
         let apply = |operations: Vec<Value>| {
             let mut object = json!({"data": {"q": {}}, "list": ["x"]});
-            let outcome = PatchType::Json.apply(&mut object, &operations.into());
+            let outcome = PatchType::Json.apply(&mut object, &operations.into(), "");
             outcome.map_err(|status| (status.code, status.message))
         };
         let copy = |from: &str, path: &str| json!({"op": "copy", "from": from, "path": path});
@@ -343,29 +355,30 @@ mod tests {
     }
 
     #[test]
-    fn null_removes_and_ports_have_the_key_of_their_place() {
+    fn a_list_is_merged_by_the_key_of_its_place() {
+        let labels = json!({"metadata": {"labels": {"a": "1", "b": "2"}}});
+        let patch = json!({"metadata": {"labels": {"a": null}}});
         assert_eq!(
-            patched(json!({"a": 1, "b": 2}), json!({"a": null})),
-            json!({"b": 2})
+            patched("core.v1.Pod", labels, patch),
+            json!({"metadata": {"labels": {"b": "2"}}})
         );
-        let service = json!({"spec": {"ports": [{"port": 80, "name": "http"}]}});
+        let ports = |ports: Value| json!({"spec": {"ports": ports}});
+        let service = ports(
+            json!([{"port": 81, "protocol": "TCP"}, {"port": 81, "protocol": "UDP"}, {"port": 80, "name": "http"}]),
+        );
+        let patch = ports(json!([{"port": 81, "$patch": "delete"}, {"port": 80, "name": "web"}]));
         assert_eq!(
-            patched(
-                service,
-                json!({"spec": {"ports": [{"port": 80, "name": "web"}]}})
-            ),
-            json!({"spec": {"ports": [{"port": 80, "name": "web"}]}})
+            patched("core.v1.Service", service, patch),
+            ports(json!([{"port": 80, "name": "web"}]))
         );
-        let pod =
-            json!({"containers": [{"name": "a", "ports": [{"containerPort": 1, "name": "x"}]}]});
-        let patch =
-            json!({"containers": [{"name": "a", "ports": [{"containerPort": 2, "name": "y"}]}]});
-        assert_eq!(
-            patched(pod, patch)["containers"][0]["ports"]
-                .as_array()
-                .unwrap()
-                .len(),
-            2
-        );
+        let ports = |ports: Value| json!({"spec": {"containers": [{"name": "a", "ports": ports}]}});
+        let pod = ports(json!([{"containerPort": 1, "name": "x"}]));
+        let patch = ports(json!([{"containerPort": 2, "name": "y"}]));
+        let both = json!([{"containerPort": 2, "name": "y"}, {"containerPort": 1, "name": "x"}]);
+        assert_eq!(patched("core.v1.Pod", pod, patch), ports(both));
+        // Tolerations have no key: the patch's are all that is left.
+        let tolerations = |key: &str| json!({"spec": {"tolerations": [{"key": key}]}});
+        let (before, patch) = (tolerations("a"), tolerations("b"));
+        assert_eq!(patched("core.v1.Pod", before, patch), tolerations("b"));
     }
 }

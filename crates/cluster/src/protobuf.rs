@@ -101,11 +101,49 @@ const DELETE_OPTIONS: &[Field] = &[
     (5, "dryRun", TEXTS),
 ];
 
+/// `kubectl auth can-i`.
+const SELF_SUBJECT_ACCESS_REVIEW: &[Field] = &[
+    (1, "metadata", META),
+    (
+        2,
+        "spec",
+        Type::Message(&[
+            (
+                1,
+                "resourceAttributes",
+                Type::Message(&[
+                    (1, "namespace", Type::Text),
+                    (2, "verb", Type::Text),
+                    (3, "group", Type::Text),
+                    (4, "version", Type::Text),
+                    (5, "resource", Type::Text),
+                    (6, "subresource", Type::Text),
+                    (7, "name", Type::Text),
+                ]),
+            ),
+            (
+                2,
+                "nonResourceAttributes",
+                Type::Message(&[(1, "path", Type::Text), (2, "verb", Type::Text)]),
+            ),
+        ]),
+    ),
+];
+
+/// `kubectl auth can-i --list`.
+const SELF_SUBJECT_RULES_REVIEW: &[Field] = &[
+    (1, "metadata", META),
+    (2, "spec", Type::Message(&[(1, "namespace", Type::Text)])),
+];
+
 const KINDS: &[(&str, &[Field])] = &[
     ("ConfigMap", CONFIG_MAP),
     ("DeleteOptions", DELETE_OPTIONS),
     ("Namespace", NAMESPACE),
     ("Secret", SECRET),
+    ("SelfSubjectAccessReview", SELF_SUBJECT_ACCESS_REVIEW),
+    ("SelfSubjectReview", &[(1, "metadata", META)]),
+    ("SelfSubjectRulesReview", SELF_SUBJECT_RULES_REVIEW),
     ("Service", SERVICE),
     ("ServiceAccount", SERVICE_ACCOUNT),
 ];

@@ -144,10 +144,10 @@ impl Parameters {
 
 /// Only some fields can be selected by.
 fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
-    if ["metadata.name", "metadata.namespace"].contains(&path) || kind.fields.contains(&path) {
+    if ["metadata.name", "metadata.namespace"].contains(&path) || kind.does.fields.contains(&path) {
         return Ok(());
     }
-    Err(ApiStatus::bad_request(if kind.fields.is_empty() {
+    Err(ApiStatus::bad_request(if kind.does.fields.is_empty() {
         format!(
             "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         )
@@ -252,7 +252,7 @@ mod tests {
             target("apis/apps/v1/namespaces/a/statefulsets"),
             Some(("StatefulSet", some("a"), None, None))
         );
-        assert_eq!(target("apis/batch/v1/jobs"), None);
+        assert_eq!(target("apis/batch/v2/jobs"), None);
         assert_eq!(target("api/v1/namespaces/a/pods/b/c/d"), None);
     }
 

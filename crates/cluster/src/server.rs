@@ -71,6 +71,11 @@ impl Api {
     }
 
     fn answer(&self, path: &[&str], call: &Call) -> Result<Response<Body>, ApiStatus> {
+        if path == ["openapi", "v2"] && call.accept.contains("protobuf") {
+            let media_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+            let document = Bytes::from_static(discovery::SWAGGER_PROTOBUF);
+            return Ok(reply(StatusCode::OK, media_type, document));
+        }
         if let Some(document) = discovery::document(path).filter(|_| call.method == Method::GET) {
             return Ok(match document.as_str() {
                 Some(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text.to_owned())),

@@ -112,7 +112,7 @@ impl State {
             // The status is written by its own subresource only.
             object.as_object_mut().map(|o| o.remove("status"));
         }
-        (info.defaults)(&mut object);
+        (info.does.defaults)(&mut object);
         if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
             protect(&mut object);
         }
@@ -180,13 +180,13 @@ impl State {
             )));
         }
         let mut object = merge_parts(info, &old, object, part);
-        (info.defaults)(&mut object);
+        (info.does.defaults)(&mut object);
         check(info, &object, Some(&old))?;
         self.admit(info, &mut object)?;
         if object == *old {
             return Ok(old);
         }
-        if info.generation && asks_for_more(&object, &old) {
+        if info.does.generation && asks_for_more(&object, &old) {
             object["metadata"]["generation"] =
                 (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
         }
@@ -379,10 +379,13 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     let mut errors = Errors::default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_none() {
-        validate::name(name, info.names, &mut errors);
+        validate::name(name, info.does.names, &mut errors);
     }
     validate::metadata(object, old, &mut errors);
-    (info.validate)(object, old, &mut errors);
+    match info.does.validate {
+        Some(validate) => validate(object, old, &mut errors),
+        None => validate::required(info.of, object, &mut errors),
+    }
     if errors.0.is_empty() {
         Ok(())
     } else {
@@ -428,7 +431,7 @@ fn identify(
     }
     meta.insert("uid".into(), uid(random).into());
     meta.insert("creationTimestamp".into(), timestamp(now).into());
-    if info.generation {
+    if info.does.generation {
         meta.insert("generation".into(), 1.into());
     }
     Ok(())

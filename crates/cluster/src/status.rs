@@ -142,16 +142,23 @@ impl ApiStatus {
         )
     }
 
-    /// 400 for a field of another type than its kind says.
+    /// 400 for an object that cannot be read as one of its kind.
     #[must_use]
-    pub fn mistyped(kind: &Kind, field: &str, problem: &str) -> Self {
+    pub fn unreadable(kind: &Kind, problem: &str) -> Self {
         let name = kind.kind;
-        let message = format!(
-            "{name} in version {:?} cannot be handled as a {name}: {field}: {problem}",
+        Self::bad_request(format!(
+            "{name} in version {:?} cannot be handled as a {name}: {problem}",
             kind.version
-        );
-        let details = json!({"causes": [{"field": field, "message": problem}]});
-        Self::of(400, "BadRequest", message, details)
+        ))
+    }
+
+    /// 422 for a patch after which an object cannot be read; of no kind, as the API server says it.
+    #[must_use]
+    pub fn invalid_patch(shown: &str, problem: &str) -> Self {
+        let what = format!("Invalid value: {shown:?}: {problem}");
+        let cause = json!({"reason": "FieldValueInvalid", "message": what, "field": "patch"});
+        let message = format!(" \"\" is invalid: patch: {what}");
+        Self::of(422, "Invalid", message, json!({"causes": [cause]}))
     }
 
     /// 413.

@@ -12,9 +12,13 @@ pub(super) fn table(kind: &Kind, objects: &[Value], now: Timestamp, include: &st
     let name: Column = ("Name", false, |object, _| {
         object["metadata"]["name"].clone()
     });
-    let mut columns = kind.columns.to_vec();
-    let at = if kind.name_is_last { columns.len() } else { 0 };
-    columns.insert(at, (name.0, kind.name_is_last, name.2));
+    let mut columns = kind.does.columns.to_vec();
+    let at = if kind.does.name_is_last {
+        columns.len()
+    } else {
+        0
+    };
+    columns.insert(at, (name.0, kind.does.name_is_last, name.2));
     let heading = |(name, wide, _): &Column| {
         let format = if *name == "Name" { "name" } else { "" };
         json!({"name": name, "type": "string", "format": format, "description": "", "priority": i32::from(*wide)})

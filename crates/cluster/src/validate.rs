@@ -1,21 +1,35 @@
 //! What the API server refuses, with the field.
 
+mod container;
+mod handler;
+mod pod;
+mod service;
 mod stateful_set;
+mod words;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::faults::Faults;
 use super::field::{Errors, FieldError, Problem};
 use super::kind::Names;
+use super::schema::{Field, SCHEMA, Shape};
 
+use pod::pod_spec;
+pub(crate) use service::NO_ADDRESS;
+pub use service::service;
 pub use stateful_set::stateful_set;
+use words::{LABEL_RULE, SUBDOMAIN_RULE, is_label, is_subdomain};
 
-const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
-    alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const KEY_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character \
-    (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with \
-    an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+/// What is wrong with a name that is a part of a path.
+fn path_rule(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        _ if name.contains('/') => Some("may not contain '/'"),
+        _ if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    }
+}
 
 /// A field with a value that it may not have.
 pub(super) fn invalid(field: String, value: Value, what: &str) -> FieldError {
@@ -49,7 +63,11 @@ pub fn name(name: &str, names: Names, errors: &mut Errors) {
     }
     let (fits, longest, rule) = match names {
         Names::Label => (is_label(name), 63, LABEL_RULE),
-        Names::Subdomain => (name.split('.').all(is_label), 253, SUBDOMAIN_RULE),
+        Names::Subdomain => (is_subdomain(name), 253, SUBDOMAIN_RULE),
+        Names::Path => {
+            let rule = path_rule(name);
+            (rule.is_none(), usize::MAX, rule.unwrap_or_default())
+        }
     };
     if name.len() > longest {
         errors.invalid(
@@ -58,21 +76,12 @@ pub fn name(name: &str, names: Names, errors: &mut Errors) {
             &format!("must be no more than {longest} characters"),
         );
     }
-    if !fits {
+    let has_dots = names == Names::Label && name.contains('.');
+    if has_dots {
+        errors.invalid("metadata.name", &value, "must not contain dots");
+    } else if !fits {
         errors.invalid("metadata.name", &value, rule);
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    !text.is_empty() && text.bytes().all(good) && !text.starts_with('-') && !text.ends_with('-')
-}
-
-/// Whether it may be the name part of a key, or a label's value.
-fn is_word(text: &str) -> bool {
-    let inside = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let edge = |c: char| c.is_ascii_alphanumeric();
-    text.chars().all(inside) && text.starts_with(edge) && text.ends_with(edge)
 }
 
 /// Checks labels and annotations.
@@ -80,22 +89,53 @@ pub fn metadata(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     if let Some(old) = old {
         finalizers(&object["metadata"], &old["metadata"], errors);
     }
-    let labels = object["metadata"]["labels"].as_object();
-    for (_, value) in labels.into_iter().flatten() {
-        let text = value.as_str().unwrap_or_default();
-        if !text.is_empty() && (text.len() > 63 || !is_word(text)) {
-            errors.invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', at most 63");
-        }
+    words::labels(&object["metadata"]["labels"], "metadata.labels", errors);
+    let annotations = object["metadata"]["annotations"].as_object();
+    for (key, _) in annotations.into_iter().flatten() {
+        words::keys(&key.to_lowercase(), "metadata.annotations", errors);
     }
-    for field in ["labels", "annotations"] {
-        let entries = object["metadata"][field].as_object();
-        for key in entries.into_iter().flatten().map(|(key, _)| key) {
-            let bare = key.rsplit('/').next().unwrap_or_default();
-            if bare.len() > 63 || !is_word(bare) {
-                let value = Value::from(key.as_str());
-                errors.invalid(format!("metadata.{field}"), &value, KEY_RULE);
+}
+
+/// Asks for the fields that objects of this type must have. Numbers and truth values are there also where nothing is said.
+pub fn required(of: &str, object: &Value, errors: &mut Errors) {
+    // What there is of a spec that is not given is nothing.
+    let nothing = Value::Object(Map::new());
+    for field in SCHEMA.fields(of).iter().filter(|f| f.name != "status") {
+        let given = &object[field.name];
+        let given = match (&field.shape, given) {
+            (Shape::Struct(_), Value::Null) if field.name == "spec" => &nothing,
+            _ => given,
+        };
+        required_in(field, given, field.name, errors);
+    }
+}
+
+fn required_in(field: &Field, value: &Value, at: &str, errors: &mut Errors) {
+    let is_number = matches!(
+        field.shape,
+        Shape::Int32 | Shape::Int64 | Shape::Double | Shape::Boolean | Shape::Any
+    );
+    let is_empty = value.is_null() || value == "" || value.as_array().is_some_and(Vec::is_empty);
+    if is_empty {
+        if field.required && !is_number {
+            errors.required(at, "");
+        }
+        return;
+    }
+    let inside = |value: &Value, at: &str, errors: &mut Errors| {
+        for field in SCHEMA.fields(field.shape.of()) {
+            let at = format!("{at}.{}", field.name);
+            required_in(field, &value[field.name], &at, errors);
+        }
+    };
+    match (&field.shape, value) {
+        (Shape::Struct(_), _) => inside(value, at, errors),
+        (Shape::List(_), Value::Array(items)) => {
+            for (i, item) in items.iter().enumerate() {
+                inside(item, &format!("{at}[{i}]"), errors);
             }
         }
+        _ => {}
     }
 }
 
@@ -157,118 +197,10 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-fn pod_spec(spec: &Value, path: &str, errors: &mut Errors) {
-    if spec["containers"].as_array().is_none_or(Vec::is_empty) {
-        errors.required(format!("{path}.containers"), "");
-    }
-    for list in ["initContainers", "containers"] {
-        containers(&spec[list], &format!("{path}.{list}"), errors);
-    }
-    errors.one_of(
-        &format!("{path}.restartPolicy"),
-        &spec["restartPolicy"],
-        &["Always", "OnFailure", "Never"],
-    );
-}
-
-fn containers(containers: &Value, path: &str, errors: &mut Errors) {
-    let containers = containers.as_array().map_or(&[][..], |c| c);
-    for (i, container) in containers.iter().enumerate() {
-        let at = format!("{path}[{i}]");
-        match container["name"].as_str().unwrap_or_default() {
-            "" => errors.required(format!("{at}.name"), ""),
-            name if !is_label(name) => {
-                errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE)
-            }
-            _ if containers[..i]
-                .iter()
-                .any(|c| c["name"] == container["name"]) =>
-            {
-                let problem = Problem::Duplicate(container["name"].clone());
-                errors.add(format!("{at}.name"), problem);
-            }
-            _ => {}
-        }
-        if container["image"].as_str().unwrap_or_default().is_empty() {
-            errors.required(format!("{at}.image"), "");
-        }
-        for (j, port) in container["ports"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-        {
-            port_number(
-                &port["containerPort"],
-                &format!("{at}.ports[{j}].containerPort"),
-                errors,
-            );
-        }
-    }
-}
-
-fn port_number(port: &Value, field: &str, errors: &mut Errors) {
-    match port.as_i64() {
-        None if port.is_null() => errors.required(field, ""),
-        Some(1..=65535) => {}
-        Some(_) | None => errors.invalid(field, port, "must be between 1 and 65535, inclusive"),
-    }
-}
-
-/// v1 Service.
-pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = &object["spec"];
-    let kind = spec["type"].as_str().unwrap_or_default();
-    errors.one_of(
-        "spec.type",
-        &spec["type"],
-        &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-    );
-    let ports = spec["ports"].as_array().map_or(&[][..], |p| p);
-    let headless = spec["clusterIP"] == "None";
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        errors.required("spec.ports", "");
-    }
-    if kind == "ExternalName" && spec["externalName"].as_str().unwrap_or_default().is_empty() {
-        errors.required("spec.externalName", "");
-    }
-    for (i, port) in ports.iter().enumerate() {
-        let at = format!("spec.ports[{i}]");
-        port_number(&port["port"], &format!("{at}.port"), errors);
-        if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {
-            errors.required(format!("{at}.name"), "");
-        }
-        if port["targetPort"].is_number() {
-            port_number(&port["targetPort"], &format!("{at}.targetPort"), errors);
-        }
-        errors.one_of(
-            &format!("{at}.protocol"),
-            &port["protocol"],
-            &["SCTP", "TCP", "UDP"],
-        );
-    }
-    if let Some(old) = old
-        && kind != "ExternalName"
-        && old["spec"]["type"] != "ExternalName"
-        && !old["spec"]["clusterIP"].is_null()
-    {
-        let (new, old) = (&spec["clusterIP"], &old["spec"]["clusterIP"]);
-        if new != old {
-            let given = Value::Array(vec![new.clone()]);
-            errors.invalid("spec.clusterIPs[0]", &given, "may not change once set");
-        }
-    }
-}
-
 /// v1 PersistentVolumeClaim.
 pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &object["spec"];
-    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-        errors.required("spec.accessModes", "at least 1 access mode is required");
-    }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        errors.required("spec.resources[storage]", "");
-    }
+    claim_spec(spec, "spec", errors);
     if let Some(old) = old
         && !old["spec"]["storageClassName"].is_null()
     {
@@ -277,6 +209,19 @@ pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             &spec["storageClassName"],
             &old["spec"]["storageClassName"],
         );
+    }
+}
+
+/// A claim's spec, also in a template.
+fn claim_spec(spec: &Value, at: &str, errors: &mut Errors) {
+    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
+        errors.required(
+            format!("{at}.accessModes"),
+            "at least 1 access mode is required",
+        );
+    }
+    if spec["resources"]["requests"]["storage"].is_null() {
+        errors.required(format!("{at}.resources[storage]"), "");
     }
 }
 

@@ -10,11 +10,12 @@ use super::call::{Body, Call, json as reply};
 use super::kinds::{self, Kind, KindId};
 use super::objects::Key;
 use super::patch::PatchType;
+use super::received::{self, Received, warn};
 use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{table, watching};
+use super::{reviews, schema, table, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -30,6 +31,17 @@ pub(super) fn answer(
     if let Some(subresource) = &target.subresource {
         return sub(shared, target, subresource, call);
     }
+    let verb = verb(target, call);
+    if !info.verbs.contains(&verb) {
+        return Err(ApiStatus::not_served(
+            "the server does not allow this method on the requested resource",
+        ));
+    }
+    if verb == "create" && reviews::is_one(info) {
+        let Received { object, warnings } = received::object(info, call)?;
+        let answered = reviews::answer(info, object)?;
+        return Ok(warn(reply(StatusCode::CREATED, &answered), &warnings));
+    }
     match (&call.method, &target.name) {
         (&Method::GET, None) if call.parameters.flag("watch") => {
             watching::watch(shared, target, call)
@@ -43,7 +55,7 @@ pub(super) fn answer(
             ))
         }
         (&Method::POST, None) => {
-            let object = checked(target.kind, call.object()?)?;
+            let Received { object, warnings } = received::object(info, call)?;
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
                 return Err(ApiStatus::bad_request(
@@ -53,27 +65,21 @@ pub(super) fn answer(
             let dry_run = call.parameters.dry_run("CreateOptions")?;
             let made = shared
                 .write(|state| state.create(shared.now(), target.kind, &ns, object, dry_run))?;
-            Ok(reply(
-                StatusCode::CREATED,
-                &shown(shared, target.kind, call, &made),
-            ))
+            let made = shown(shared, target.kind, call, &made);
+            Ok(warn(reply(StatusCode::CREATED, &made), &warnings))
         }
         (&Method::PUT, Some(_)) => {
-            let object = checked(target.kind, call.object()?)?;
+            let Received { object, warnings } = received::object(info, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new =
                 shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
-            Ok(reply(
-                StatusCode::OK,
-                &shown(shared, target.kind, call, &new),
-            ))
+            let new = shown(shared, target.kind, call, &new);
+            Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         (&Method::PATCH, Some(_)) => {
-            let new = patch(shared, &target.key(), Part::Main, call)?;
-            Ok(reply(
-                StatusCode::OK,
-                &shown(shared, target.kind, call, &new),
-            ))
+            let (new, warnings) = patch(shared, &target.key(), Part::Main, call)?;
+            let new = shown(shared, target.kind, call, &new);
+            Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         (&Method::DELETE, Some(_)) => delete(shared, target, call),
         (&Method::DELETE, None) => delete_collection(shared, target, call),
@@ -83,27 +89,19 @@ pub(super) fn answer(
     }
 }
 
-/// An object whose kind is the path's.
-fn checked(kind: KindId, object: Value) -> Result<Value, ApiStatus> {
-    let info = kind.info();
-    let given = |field: &str, wanted: String| object[field].as_str().map_or(wanted, str::to_owned);
-    let given_kind = given("kind", info.kind.into());
-    let api_version = given("apiVersion", info.api_version());
-    if given_kind == info.kind && api_version == info.api_version() {
-        return Ok(object);
+/// What discovery calls what a request asks for; empty: it asks for nothing that there is.
+fn verb(target: &Target, call: &Call) -> &'static str {
+    match (&call.method, &target.name) {
+        (&Method::GET, None) if call.parameters.flag("watch") => "watch",
+        (&Method::GET, None) => "list",
+        (&Method::GET, Some(_)) => "get",
+        (&Method::POST, None) => "create",
+        (&Method::PUT, Some(_)) => "update",
+        (&Method::PATCH, Some(_)) => "patch",
+        (&Method::DELETE, Some(_)) => "delete",
+        (&Method::DELETE, None) => "deletecollection",
+        _ => "",
     }
-    let wanted = info.kind;
-    let group = if info.group.is_empty() {
-        "core"
-    } else {
-        info.group
-    };
-    let group = group.split('.').next().unwrap_or_default();
-    let version = api_version.rsplit('/').next().unwrap_or_default();
-    Err(ApiStatus::bad_request(format!(
-        "{given_kind} in version {api_version:?} cannot be handled as a {wanted}: converting ({version}.{given_kind}) to ({group}.{wanted}): \
-         unknown conversion"
-    )))
 }
 
 /// The object, or its table where one is asked for.
@@ -202,14 +200,25 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
     Ok((Some(revision), Some((ns, name))))
 }
 
-fn patch(shared: &Shared, key: &Key, part: Part, call: &Call) -> Result<Arc<Value>, ApiStatus> {
+/// The object that a patch leaves, and what is to be warned of.
+fn patch(
+    shared: &Shared,
+    key: &Key,
+    part: Part,
+    call: &Call,
+) -> Result<(Arc<Value>, Vec<String>), ApiStatus> {
     let kind = PatchType::of(&call.content_type)?;
-    let patch = call.object_of_patch()?;
+    let (patch, twice) = call.patch()?;
     let dry_run = call.parameters.dry_run("PatchOptions")?;
     shared.write(|state| {
         let old = Value::clone(state.get(key)?);
         let mut object = old.clone();
-        kind.apply(&mut object, &patch)?;
+        kind.apply(&mut object, &patch, key.kind.info().of)?;
+        let shown = |patched: &Value| kind.shown(&patch, patched);
+        let Received {
+            mut object,
+            warnings,
+        } = received::patched(key.kind.info(), call, (object, twice), shown)?;
         // A patch without a revision is for whatever is there.
         let given = |field: &str| object["metadata"][field] != old["metadata"][field];
         if !given("resourceVersion") {
@@ -217,7 +226,8 @@ fn patch(shared: &Shared, key: &Key, part: Part, call: &Call) -> Result<Arc<Valu
                 .as_object_mut()
                 .map(|m| m.remove("resourceVersion"));
         }
-        state.update(key, part, object, dry_run)
+        let new = state.update(key, part, object, dry_run)?;
+        Ok((new, warnings))
     })
 }
 
@@ -286,13 +296,14 @@ fn sub(
     match (subresource, &call.method) {
         ("status", &Method::GET) => Ok(reply(StatusCode::OK, &shared.read().get(&key)?.clone())),
         ("status", &Method::PUT) => {
-            let (object, dry_run) = (call.object()?, call.parameters.dry_run("UpdateOptions")?);
+            let Received { object, warnings } = received::object(key.kind.info(), call)?;
+            let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new = shared.write(|state| state.update(&key, Part::Status, object, dry_run))?;
-            Ok(reply(StatusCode::OK, &new))
+            Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         ("status", &Method::PATCH) => {
-            let new = patch(shared, &key, Part::Status, call)?;
-            Ok(reply(StatusCode::OK, &new))
+            let (new, warnings) = patch(shared, &key, Part::Status, call)?;
+            Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
         ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, &key, call),
@@ -351,7 +362,7 @@ fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, 
                 object["metadata"]["resourceVersion"] = revision.into();
             }
         } else {
-            PatchType::of(&call.content_type)?.apply(&mut wanted, &call.object_of_patch()?)?;
+            PatchType::of(&call.content_type)?.apply(&mut wanted, &call.patch()?.0, "")?;
         }
         object["spec"]["replicas"] = wanted["spec"]["replicas"]
             .as_i64()
@@ -388,8 +399,9 @@ fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiSt
 }
 
 impl Call {
-    fn object_of_patch(&self) -> Result<Value, ApiStatus> {
-        serde_json::from_slice(&self.body)
+    /// The patch, and the paths of fields that stand in it more than once.
+    fn patch(&self) -> Result<(Value, Vec<String>), ApiStatus> {
+        schema::object(&self.body)
             .map_err(|error| ApiStatus::bad_request(format!("the patch is no JSON: {error}")))
     }
 }

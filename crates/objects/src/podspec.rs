@@ -31,6 +31,29 @@ pub fn fill(spec: &mut Value) {
         items(spec, list).for_each(container);
     }
     for volume in items(spec, "volumes") {
+        let is_source = |name: &String| name != "name";
+        if volume.as_object().is_some_and(|v| !v.keys().any(is_source)) {
+            default(volume, "emptyDir", json!({}));
+        }
+        if volume.get("hostPath").is_some_and(Value::is_object) {
+            default(&mut volume["hostPath"], "type", "");
+        }
+        downward(volume);
+        if let Some(projected) = volume.get_mut("projected") {
+            for source in items(projected, "sources") {
+                downward(source);
+                if source
+                    .get("serviceAccountToken")
+                    .is_some_and(Value::is_object)
+                {
+                    default(
+                        &mut source["serviceAccountToken"],
+                        "expirationSeconds",
+                        3600,
+                    );
+                }
+            }
+        }
         for source in ["configMap", "secret", "projected", "downwardAPI"] {
             if volume.get(source).is_some_and(Value::is_object) {
                 default(&mut volume[source], "defaultMode", 420);
@@ -51,14 +74,56 @@ fn container(container: &mut Value) {
     for port in items(container, "ports") {
         default(port, "protocol", "TCP");
     }
+    for variable in items(container, "env") {
+        if variable.get("valueFrom").is_some_and(Value::is_object) {
+            field_reference(&mut variable["valueFrom"], "fieldRef");
+        }
+    }
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if container.get(name).is_some_and(Value::is_object) {
-            probe(&mut container[name]);
+            probe(container, name);
+        }
+    }
+    if container.get("lifecycle").is_some_and(Value::is_object) {
+        for hook in ["postStart", "preStop"] {
+            handler(&mut container["lifecycle"], hook);
         }
     }
 }
 
-fn probe(probe: &mut Value) {
+/// The items of a volume's, or of a projection's, `downwardAPI`.
+fn downward(source: &mut Value) {
+    if let Some(downward) = source.get_mut("downwardAPI") {
+        for item in items(downward, "items") {
+            field_reference(item, "fieldRef");
+        }
+    }
+}
+
+/// A reference to a field of the Pod.
+fn field_reference(parent: &mut Value, key: &str) {
+    if parent.get(key).is_some_and(Value::is_object) {
+        default(&mut parent[key], "apiVersion", "v1");
+    }
+}
+
+/// What is done at the start or the end of a container, or to see whether it lives.
+fn handler(parent: &mut Value, key: &str) {
+    let Some(handler) = parent.get_mut(key).filter(|handler| handler.is_object()) else {
+        return;
+    };
+    if handler.get("httpGet").is_some_and(Value::is_object) {
+        default(&mut handler["httpGet"], "path", "/");
+        default(&mut handler["httpGet"], "scheme", "HTTP");
+    }
+    if handler.get("grpc").is_some_and(Value::is_object) {
+        default(&mut handler["grpc"], "service", "");
+    }
+}
+
+fn probe(container: &mut Value, name: &str) {
+    handler(container, name);
+    let probe = &mut container[name];
     for (key, value) in [
         ("timeoutSeconds", 1),
         ("periodSeconds", 10),

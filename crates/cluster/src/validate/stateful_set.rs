@@ -1,8 +1,11 @@
 //! What the API server refuses of a StatefulSet.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
 
-use super::{Errors, SUBDOMAIN_RULE, is_label, pod_spec};
+use serde_json::{Value, json};
+
+use super::words::{LABEL_RULE, is_label, items, labels};
+use super::{Errors, Problem, claim_spec, pod_spec};
 use headless_objects::selector::Selector;
 
 const PERCENT_RULE: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', \
@@ -15,39 +18,31 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     for field in [
         "replicas",
         "minReadySeconds",
-        "revisionHistoryLimit",
         "ordinals.start",
         "updateStrategy.rollingUpdate.partition",
     ] {
         let value = field.split('.').fold(spec, |value, key| &value[key]);
         errors.at_least(&format!("spec.{field}"), value, 0);
     }
-    let template = &spec["template"]["spec"]["restartPolicy"];
-    for (field, value, allowed) in [
-        (
-            "spec.podManagementPolicy",
-            &spec["podManagementPolicy"],
-            &["OrderedReady", "Parallel"][..],
-        ),
-        (
-            "spec.updateStrategy.type",
-            &spec["updateStrategy"]["type"],
-            &["OnDelete", "Recreate", "RollingUpdate"],
-        ),
-        ("spec.template.spec.restartPolicy", template, &["Always"]),
-    ] {
-        errors.one_of(field, value, allowed);
+    let management = &spec["podManagementPolicy"];
+    if !["OrderedReady", "Parallel"]
+        .map(Value::from)
+        .contains(management)
+    {
+        let what = "must be 'OrderedReady' or 'Parallel'";
+        errors.invalid("spec.podManagementPolicy", management, what);
     }
+    strategy(&spec["updateStrategy"], errors);
     max_unavailable(
         &spec["updateStrategy"]["rollingUpdate"]["maxUnavailable"],
         errors,
     );
-    pod_spec(&spec["template"]["spec"], "spec.template.spec", errors);
+    template(spec, errors);
     match old {
         None => {
             let service = spec["serviceName"].as_str().unwrap_or_default();
-            if !service.is_empty() && !service.split('.').all(is_label) {
-                errors.invalid("spec.serviceName", &spec["serviceName"], SUBDOMAIN_RULE);
+            if !service.is_empty() && !is_label(service) {
+                errors.invalid("spec.serviceName", &spec["serviceName"], LABEL_RULE);
             }
         }
         Some(old) => {
@@ -60,6 +55,63 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         }
     }
     status(&object["status"], errors);
+}
+
+fn strategy(strategy: &Value, errors: &mut Errors) {
+    let at = "spec.updateStrategy";
+    let block = &strategy["rollingUpdate"];
+    match strategy["type"].as_str().unwrap_or_default() {
+        "RollingUpdate" | "Recreate" => {}
+        "OnDelete" if block.is_null() => {}
+        "OnDelete" => {
+            let shown =
+                json!({"Partition": block["partition"], "MaxUnavailable": block["maxUnavailable"]});
+            let what = "only allowed for updateStrategy 'RollingUpdate'";
+            errors.invalid(format!("{at}.rollingUpdate"), &shown, what);
+        }
+        _ => {
+            let shown = json!({"Type": strategy["type"], "RollingUpdate": null});
+            errors.invalid(at, &shown, "must be 'RollingUpdate' or 'OnDelete'");
+        }
+    }
+}
+
+/// The Pods' template, with the volumes that the claims' templates give it, and these.
+fn template(spec: &Value, errors: &mut Errors) {
+    for (i, claim) in items(&spec["volumeClaimTemplates"]) {
+        let at = format!("spec.volumeClaimTemplates[{i}].spec");
+        claim_spec(&claim["spec"], &at, errors);
+    }
+    let template = &spec["template"];
+    labels(
+        &template["metadata"]["labels"],
+        "spec.template.labels",
+        errors,
+    );
+    let mut pod = template["spec"].clone();
+    let claims = items(&spec["volumeClaimTemplates"]).map(|(_, claim)| {
+        let name = &claim["metadata"]["name"];
+        json!({"name": name, "persistentVolumeClaim": {"claimName": name}})
+    });
+    let mut names = BTreeSet::new();
+    let mut volumes: Vec<_> = claims
+        .filter(|volume| names.insert(volume["name"].to_string()))
+        .collect();
+    // A volume of the template that a claim has the name of gives way.
+    let own = items(&template["spec"]["volumes"]);
+    let own = own.filter(|(_, volume)| !names.contains(&volume["name"].to_string()));
+    volumes.extend(own.map(|(_, volume)| volume.clone()));
+    if pod.is_object() {
+        pod["volumes"] = volumes.into();
+    }
+    pod_spec(&pod, "spec.template.spec", errors);
+    let policy = &pod["restartPolicy"];
+    errors.one_of("spec.template.spec.restartPolicy", policy, &["Always"]);
+    if !pod["activeDeadlineSeconds"].is_null() {
+        let what = "activeDeadlineSeconds in StatefulSet is not Supported";
+        let at = "spec.template.spec.activeDeadlineSeconds";
+        errors.add(at, Problem::Forbidden(what.into()));
+    }
 }
 
 /// Checks that the selector selects something, and matches the template's labels.

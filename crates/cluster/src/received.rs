@@ -1,0 +1,152 @@
+//! Objects as they come in a request: decoded against their kind's types, with what `fieldValidation` asks for.
+
+use http::{HeaderValue, Response};
+use serde_json::Value;
+
+use super::call::{Body, Call};
+use super::kind::Kind;
+use super::status::ApiStatus;
+use super::{schema, types};
+
+/// An object, and what is to be warned of.
+pub(super) struct Received {
+    pub(super) object: Value,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What becomes of fields that no type has, and of those that stand twice (KEP-2885).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl FieldValidation {
+    fn of(call: &Call) -> Result<Self, ApiStatus> {
+        match call.parameters.text("fieldValidation") {
+            "Ignore" => Ok(Self::Ignore),
+            "" | "Warn" => Ok(Self::Warn),
+            "Strict" => Ok(Self::Strict),
+            other => Err(ApiStatus::bad_request(format!(
+                "invalid fieldValidation {other:?}: Ignore, Warn or Strict was expected"
+            ))),
+        }
+    }
+}
+
+/// The object of a create or an update.
+pub(super) fn object(kind: &Kind, call: &Call) -> Result<Received, ApiStatus> {
+    let validation = FieldValidation::of(call)?;
+    let (mut object, twice) = call.object_with_duplicates()?;
+    is_of(kind, &object)?;
+    let unknown = types::check(kind, &mut object)?;
+    let found = told(&twice, &unknown);
+    if validation == FieldValidation::Strict && !found.is_empty() {
+        return Err(ApiStatus::unreadable(kind, &strict(&found)));
+    }
+    let warnings = match validation {
+        FieldValidation::Warn => found,
+        FieldValidation::Ignore | FieldValidation::Strict => Vec::new(),
+    };
+    Ok(Received { object, warnings })
+}
+
+/// An object as a patch has left it. `shown`: the patch, as the API server's errors show it.
+pub(super) fn patched(
+    kind: &Kind,
+    call: &Call,
+    (mut object, twice): (Value, Vec<String>),
+    shown: impl Fn(&Value) -> String,
+) -> Result<Received, ApiStatus> {
+    let validation = FieldValidation::of(call)?;
+    let patched = object.clone();
+    let found = match types::mistyped(kind, &mut object) {
+        Ok(unknown) => told(&twice, &unknown),
+        Err(mistyped) => {
+            return Err(ApiStatus::invalid_patch(
+                &shown(&patched),
+                &mistyped.problem,
+            ));
+        }
+    };
+    if validation == FieldValidation::Strict && !found.is_empty() {
+        return Err(ApiStatus::invalid_patch(&shown(&patched), &strict(&found)));
+    }
+    let warnings = match validation {
+        FieldValidation::Warn => found,
+        FieldValidation::Ignore | FieldValidation::Strict => Vec::new(),
+    };
+    Ok(Received { object, warnings })
+}
+
+/// What is wrong with an object of a manifest, with the field: kubectl asks for `Strict`.
+pub(super) fn of_manifest(kind: &Kind, object: &mut Value) -> Result<(), (String, String)> {
+    let unknown =
+        types::mistyped(kind, object).map_err(|mistyped| (mistyped.field, mistyped.problem))?;
+    match unknown.first() {
+        Some(field) => Err((field.clone(), strict(&told(&[], &unknown)))),
+        None => Ok(()),
+    }
+}
+
+fn told(twice: &[String], unknown: &[String]) -> Vec<String> {
+    let twice = twice
+        .iter()
+        .map(|path| format!("duplicate field \"{path}\""));
+    let unknown = unknown
+        .iter()
+        .map(|path| format!("unknown field \"{path}\""));
+    twice.chain(unknown).collect()
+}
+
+fn strict(found: &[String]) -> String {
+    format!("strict decoding error: {}", found.join(", "))
+}
+
+/// Refuses an object whose kind is not the path's.
+fn is_of(kind: &Kind, object: &Value) -> Result<(), ApiStatus> {
+    let given = |field: &str, wanted: String| object[field].as_str().map_or(wanted, str::to_owned);
+    let given_kind = given("kind", kind.kind.into());
+    let api_version = given("apiVersion", kind.api_version());
+    if given_kind == kind.kind && api_version == kind.api_version() {
+        return Ok(());
+    }
+    let wanted = kind.kind;
+    let group = if kind.group.is_empty() {
+        "core"
+    } else {
+        kind.group
+    };
+    let group = group.split('.').next().unwrap_or_default();
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    Err(ApiStatus::bad_request(format!(
+        "{given_kind} in version {api_version:?} cannot be handled as a {wanted}: converting ({version}.{given_kind}) to ({group}.{wanted}): \
+         unknown conversion"
+    )))
+}
+
+/// Puts warnings into a reply's headers (RFC 9111 had code 299 before it was taken out; clients of Kubernetes read it).
+pub(super) fn warn(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append("warning", value);
+        }
+    }
+    response
+}
+
+impl Call {
+    /// The body as an object, and the paths of fields that stand in it more than once.
+    pub(super) fn object_with_duplicates(&self) -> Result<(Value, Vec<String>), ApiStatus> {
+        let is_json =
+            !self.content_type.contains("protobuf") && !self.content_type.contains("yaml");
+        if is_json {
+            return schema::object(&self.body).map_err(|error| {
+                ApiStatus::bad_request(format!("the body is no JSON object: {error}"))
+            });
+        }
+        self.object().map(|object| (object, Vec::new()))
+    }
+}

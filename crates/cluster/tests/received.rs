@@ -1,0 +1,142 @@
+//! What becomes of objects that come in requests: of fields that no type has, of kinds that are only kept, of questions.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use headless_cluster::{Cluster, Delays};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+/// A reply: its code, its warnings, its object.
+struct Reply {
+    code: u16,
+    warnings: Vec<String>,
+    body: Value,
+}
+
+async fn send(cluster: &Cluster, method: Method, path: &str, body: &str) -> Reply {
+    let media_type = if method == Method::PATCH {
+        "application/strategic-merge-patch+json"
+    } else {
+        "application/json"
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", media_type)
+        .body(Full::new(body.to_owned().into()))
+        .unwrap();
+    let response = cluster.api().call(request).await;
+    let warnings = response.headers().get_all("warning").iter();
+    let warnings = warnings.map(|value| value.to_str().unwrap().to_owned());
+    let warnings = warnings.collect();
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    Reply {
+        code,
+        warnings,
+        body: serde_json::from_slice(&body).unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn fields_that_no_type_has_are_refused_warned_of_or_left_out() {
+    let cluster = Cluster::start(Delays::default());
+    let body = r#"{"metadata": {"name": "a"}, "data": {"x": "1", "x": "2"}, "datta": {}}"#;
+    let path = "/api/v1/namespaces/default/configmaps?dryRun=All";
+    let strict = send(
+        &cluster,
+        Method::POST,
+        &format!("{path}&fieldValidation=Strict"),
+        body,
+    )
+    .await;
+    let message = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: \
+                   duplicate field \"data.x\", unknown field \"datta\"";
+    assert_eq!(
+        (strict.code, &strict.body["message"]),
+        (400, &message.into())
+    );
+    let warned = send(&cluster, Method::POST, path, body).await;
+    let warnings = [
+        r#"299 - "duplicate field \"data.x\"""#,
+        r#"299 - "unknown field \"datta\"""#,
+    ];
+    assert_eq!(
+        (warned.code, &warned.warnings[..]),
+        (201, &warnings.map(str::to_owned)[..])
+    );
+    assert_eq!(
+        (&warned.body["data"], &warned.body["datta"]),
+        (&json!({"x": "2"}), &Value::Null)
+    );
+    let ignored = send(
+        &cluster,
+        Method::POST,
+        &format!("{path}&fieldValidation=Ignore"),
+        body,
+    )
+    .await;
+    assert_eq!((ignored.code, ignored.warnings), (201, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_patch_that_leaves_what_cannot_be_read_is_refused() {
+    let cluster = Cluster::start(Delays::default());
+    let service = "/api/v1/namespaces/default/services/kubernetes?fieldValidation=Strict";
+    for (patch, wanted) in [
+        (
+            r#"{"spec": {"sesionAffinity": "None"}}"#,
+            r#" "" is invalid: patch: Invalid value: "map[spec:map[sesionAffinity:None]]": strict decoding error: unknown field "spec.sesionAffinity""#,
+        ),
+        (
+            r#"{"spec": {"externalIPs": "10.0.0.1"}}"#,
+            r#" "" is invalid: patch: Invalid value: "map[spec:map[externalIPs:10.0.0.1]]": json: cannot unmarshal string into Go struct field ServiceSpec.spec.externalIPs of type []string"#,
+        ),
+    ] {
+        let refused = send(&cluster, Method::PATCH, service, patch).await;
+        assert_eq!(
+            (refused.code, &refused.body["message"]),
+            (422, &wanted.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn kinds_without_behaviour_are_kept_and_their_required_fields_asked_for() {
+    let cluster = Cluster::start(Delays::default());
+    let path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = r#"{"metadata": {"name": "zk"}, "spec": {"minAvailable": 2, "selector": {"matchLabels": {"a": "b"}}}}"#;
+    assert_eq!(send(&cluster, Method::POST, path, budget).await.code, 201);
+    let kept = send(&cluster, Method::GET, &format!("{path}/zk"), "").await;
+    assert_eq!(kept.body["spec"]["minAvailable"], 2);
+    assert_eq!(kept.body["metadata"]["generation"], 1);
+    let path = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    let binding = r#"{"metadata": {"name": "system:x"}, "roleRef": {"kind": "ClusterRole"}}"#;
+    let refused = send(&cluster, Method::POST, path, binding).await;
+    let message = "ClusterRoleBinding.rbac.authorization.k8s.io \"system:x\" is invalid: roleRef.name: Required value";
+    assert_eq!(
+        (refused.code, &refused.body["message"]),
+        (422, &message.into())
+    );
+}
+
+#[tokio::test]
+async fn everybody_may_do_everything_and_no_kind_can_be_added() {
+    let cluster = Cluster::start(Delays::default());
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let question = r#"{"spec": {"resourceAttributes": {"verb": "create", "resource": "pods"}}}"#;
+    let answered = send(&cluster, Method::POST, path, question).await;
+    assert_eq!(
+        (answered.code, &answered.body["status"]["allowed"]),
+        (201, &true.into())
+    );
+    assert_eq!(send(&cluster, Method::GET, path, "").await.code, 405);
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let none = send(&cluster, Method::GET, path, "").await;
+    assert_eq!((none.code, &none.body["items"]), (200, &json!([])));
+    let definition = r#"{"metadata": {"name": "a.b.c"}}"#;
+    assert_eq!(
+        send(&cluster, Method::POST, path, definition).await.code,
+        405
+    );
+}
