@@ -526,7 +526,7 @@ async fn clock() {
         })
         .await;
     let meta = &world.pod("x-0")["metadata"];
-    assert_eq!(meta["annotations"], json!({}));
+    assert_eq!(meta["annotations"], Value::Null);
     let time = |pod: &str| -> jiff::Timestamp {
         world.pod(pod)["metadata"]["creationTimestamp"]
             .as_str()
