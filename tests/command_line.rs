@@ -148,6 +148,42 @@ fn a_manifest_that_is_wrong_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_folder_and_the_standard_input_are_manifests_too() {
+    let folder = Folder::new("folder");
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    folder.file("a.yaml", &map("fine"));
+    let wrong = folder.file("b.yml", &map("Wrong"));
+    folder.file("notes.txt", "nothing");
+    let path = folder.0.display().to_string();
+    let (code, said) = run(&["sandbox", "--dns", "127.0.0.1:0", &path]);
+    let starts = format!("{wrong}:3: ConfigMap \"Wrong\" is invalid: metadata.name: ");
+    assert!(code == Some(1) && said.starts_with(&starts), "{said}");
+    let mut program = Command::new(PROGRAM)
+        .args(["sandbox", "--dns", "127.0.0.1:0", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = format!("{}---\n{}", map("fine"), map("Wrong"));
+    program
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    let said = String::from_utf8(program.wait_with_output().unwrap().stderr).unwrap();
+    assert!(
+        said.contains("-:7: ConfigMap \"Wrong\" is invalid: "),
+        "{said}"
+    );
+    let empty = Folder::new("empty");
+    let path = empty.0.display().to_string();
+    let wanted =
+        format!("cannot read {path}: no file in this folder ends in .json, .yaml or .yml\n");
+    assert_eq!(run(&["sandbox", &path]), (Some(1), wanted));
+}
+
+#[test]
 fn a_busy_port_is_named_and_an_api_for_everybody_is_refused() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = holder.local_addr().unwrap().to_string();

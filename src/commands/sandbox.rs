@@ -1,7 +1,8 @@
 //! `sandbox`: a small cluster with its names, told of line by line.
 
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,7 +23,8 @@ use crate::store::Change;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sandbox {
-    /// What to apply; a headless Service and a StatefulSet of three redis Pods without it.
+    /// What to apply: files, folders of them, `-` for the standard input; without it a headless Service and a StatefulSet of three
+    /// redis Pods.
     manifest: Vec<PathBuf>,
     /// Where DNS is answered, over UDP and TCP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1053")]
@@ -72,9 +74,8 @@ impl Sandbox {
     async fn begin(self) -> anyhow::Result<(sandbox::Sandbox, Receiver<Change>)> {
         let mut manifests = Vec::new();
         for path in &self.manifest {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            manifests.push((path.display().to_string(), text));
+            manifests
+                .extend(read(path).with_context(|| format!("cannot read {}", path.display()))?);
         }
         if manifests.is_empty() {
             manifests.push(("config/redis.yaml".into(), sandbox::REDIS.into()));
@@ -90,6 +91,33 @@ impl Sandbox {
         };
         sandbox::Sandbox::begin(options).await
     }
+}
+
+/// Manifests with the names that errors call them: of a folder each file that kubectl would take, in the order of their names.
+fn read(path: &Path) -> io::Result<Vec<(String, String)>> {
+    if path == Path::new("-") {
+        return Ok(vec![("-".into(), io::read_to_string(io::stdin())?)]);
+    }
+    if !path.is_dir() {
+        let text = std::fs::read_to_string(path)?;
+        return Ok(vec![(path.display().to_string(), text)]);
+    }
+    let entries: io::Result<Vec<_>> = std::fs::read_dir(path)?
+        .map(|entry| Ok(entry?.path()))
+        .collect();
+    let mut files = entries?;
+    let is_manifest = |file: &PathBuf| {
+        let extension = file.extension().and_then(|extension| extension.to_str());
+        file.is_file() && extension.is_some_and(|e| ["json", "yaml", "yml"].contains(&e))
+    };
+    files.retain(is_manifest);
+    files.sort();
+    if files.is_empty() {
+        let what = "no file in this folder ends in .json, .yaml or .yml";
+        return Err(io::Error::new(io::ErrorKind::NotFound, what));
+    }
+    let read = |file: PathBuf| Ok((file.display().to_string(), std::fs::read_to_string(file)?));
+    files.into_iter().map(read).collect()
 }
 
 /// Tells a person what happens in a sandbox until `stop`.

@@ -1,9 +1,9 @@
-//! Manifests: YAML or JSON documents to objects, with the line each came from.
+//! Manifests as kubectl reads them: YAML or JSON documents to objects, with the line each came from.
 
 use serde_json::Value;
 
-use super::kinds::KindId;
-use super::yaml;
+use super::kinds::{self, KindId};
+use super::yaml::read;
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,41 @@ pub struct ManifestError {
 /// # Errors
 /// Text that is no YAML, an object without kind or name, a kind that this cluster does not have.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut documents = if text.trim_start().starts_with('{') {
+        stream(file, text)?
+    } else {
+        yaml(file, text)?
+    };
+    // What is in a Namespace comes after it.
+    documents.sort_by_key(|document| document.kind != kinds::NAMESPACE);
+    Ok(documents)
+}
+
+/// JSON documents, one after the other.
+fn stream(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let (mut documents, mut start) = (Vec::new(), 0);
+    while let Some(value) = values.next() {
+        let before = &text[..start];
+        let blank = text[start..].len() - text[start..].trim_start().len();
+        let line = 1 + before.matches('\n').count();
+        let value = value.map_err(|e| ManifestError {
+            file: file.into(),
+            line: e.line(),
+            problem: format!("this is no JSON: {e}"),
+        })?;
+        let end = values.byte_offset();
+        let part = &text[start..end];
+        let line = line + part[..blank.min(part.len())].matches('\n').count();
+        documents.extend(objects(file, value, line, part.trim_start())?);
+        start = end;
+    }
+    Ok(documents)
+}
+
+/// YAML documents, with a line `---` between each and the next.
+fn yaml(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     let mut documents = Vec::new();
     let mut start = 0;
     let lines: Vec<&str> = text.lines().collect();
@@ -65,7 +100,7 @@ fn document(file: &str, text: &str, line: usize) -> Result<Vec<Document>, Manife
         .lines()
         .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
         .count();
-    let object: Value = yaml::read(text).map_err(|e| {
+    let object: Value = read(text).map_err(|e| {
         let at = e.location().map_or(0, |l| {
             usize::try_from(l.line())
                 .unwrap_or_default()
@@ -74,15 +109,31 @@ fn document(file: &str, text: &str, line: usize) -> Result<Vec<Document>, Manife
         let first = e.to_string().lines().next().unwrap_or_default().to_owned();
         error(line + at, format!("this is no YAML: {first}"))
     })?;
-    let line = line + blank;
-    if object["kind"] == "List" {
-        let items = object["items"].as_array().cloned().unwrap_or_default();
-        return items
-            .into_iter()
-            .map(|item| one(file, item, line, text))
-            .collect();
+    objects(file, object, line + blank, text)
+}
+
+/// The objects that a value is: itself, or those of a list, whose kind tells theirs where they do not.
+fn objects(
+    file: &str,
+    value: Value,
+    line: usize,
+    text: &str,
+) -> Result<Vec<Document>, ManifestError> {
+    let kind = value["kind"].as_str().and_then(|k| k.strip_suffix("List"));
+    let (Some(kind), Some(items)) = (kind, value["items"].as_array()) else {
+        return Ok(vec![one(file, value, line, text)?]);
+    };
+    let mut documents = Vec::new();
+    for item in items {
+        let mut item = item.clone();
+        if let Some(fields) = item.as_object_mut().filter(|_| !kind.is_empty()) {
+            let version = value["apiVersion"].clone();
+            fields.entry("kind").or_insert_with(|| kind.into());
+            fields.entry("apiVersion").or_insert(version);
+        }
+        documents.extend(objects(file, item, line, text)?);
     }
-    Ok(vec![one(file, object, line, text)?])
+    Ok(documents)
 }
 
 fn one(file: &str, object: Value, line: usize, text: &str) -> Result<Document, ManifestError> {
@@ -206,6 +257,40 @@ mod tests {
             .collect();
         assert_eq!(seen, [("a", 2), ("b", 12)]);
         assert_eq!(parse("f", "---\n# nothing\n---\n"), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn lists_streams_of_json_and_namespaces_are_read_as_kubectl_reads_them() {
+        let names = |text: &str| {
+            let documents = parse("f", text).unwrap();
+            let name = |d: &Document| {
+                format!(
+                    "{}:{}",
+                    d.object["metadata"]["name"].as_str().unwrap(),
+                    d.line
+                )
+            };
+            documents.iter().map(name).collect::<Vec<_>>()
+        };
+        let map = |name: &str| {
+            format!(
+                r#"{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "{name}"}}}}"#
+            )
+        };
+        let stream = format!("\u{feff}{}\n\n{}\n", map("a"), map("b"));
+        assert_eq!(names(&stream), ["a:1", "b:3"]);
+        let nested = format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [{}, {{"apiVersion": "v1", "kind": "List", "items": [{}]}}]}}"#,
+            map("a"),
+            map("b")
+        );
+        assert_eq!(names(&nested), ["a:1", "b:1"]);
+        let typed = "apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n";
+        assert_eq!(names(typed), ["a:1"]);
+        let late = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: later}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: later}\n";
+        assert_eq!(names(late), ["later:5", "s:1"]);
+        let twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nmetadata: {name: b}\n";
+        assert_eq!(names(twice), ["b:1"]);
     }
 
     #[test]

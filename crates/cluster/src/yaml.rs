@@ -2,7 +2,8 @@
 //! integers, as in kubectl's JSON.
 
 use serde_json::{Number, Value};
-use serde_saphyr::{Error, Options, from_str_with_options};
+
+use serde_saphyr::{DuplicateKeyPolicy, Error, Options, from_str_with_options};
 
 /// Reads one document.
 ///
@@ -12,6 +13,8 @@ pub(super) fn read(text: &str) -> Result<Value, Error> {
     // `defaultMode: 0644` is octal.
     let mut options = Options::default();
     options.legacy_octal_numbers = true;
+    // Of keys that stand twice the last one counts.
+    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
     let mut value = from_str_with_options(text, options)?;
     whole(&mut value);
     Ok(value)
