@@ -15,7 +15,7 @@ pub(super) struct Received {
 }
 
 /// What becomes of fields that no type has, and of those that stand twice (KEP-2885).
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum FieldValidation {
     Ignore,
     Warn,
@@ -33,6 +33,18 @@ impl FieldValidation {
             ))),
         }
     }
+
+    /// What is to be warned of.
+    ///
+    /// # Errors
+    /// What is found, as the reason to refuse the object.
+    fn judge(self, found: Vec<String>) -> Result<Vec<String>, String> {
+        match self {
+            Self::Strict if !found.is_empty() => Err(strict(&found)),
+            Self::Warn => Ok(found),
+            Self::Ignore | Self::Strict => Ok(Vec::new()),
+        }
+    }
 }
 
 /// The object of a create or an update.
@@ -41,14 +53,9 @@ pub(super) fn object(kind: &Kind, call: &Call) -> Result<Received, ApiStatus> {
     let (mut object, twice) = call.object_with_duplicates()?;
     is_of(kind, &object)?;
     let unknown = types::check(kind, &mut object)?;
-    let found = told(&twice, &unknown);
-    if validation == FieldValidation::Strict && !found.is_empty() {
-        return Err(ApiStatus::unreadable(kind, &strict(&found)));
-    }
-    let warnings = match validation {
-        FieldValidation::Warn => found,
-        FieldValidation::Ignore | FieldValidation::Strict => Vec::new(),
-    };
+    let warnings = validation
+        .judge(told(&twice, &unknown))
+        .map_err(|problem| ApiStatus::unreadable(kind, &problem))?;
     Ok(Received { object, warnings })
 }
 
@@ -61,22 +68,10 @@ pub(super) fn patched(
 ) -> Result<Received, ApiStatus> {
     let validation = FieldValidation::of(call)?;
     let patched = object.clone();
-    let found = match types::mistyped(kind, &mut object) {
-        Ok(unknown) => told(&twice, &unknown),
-        Err(mistyped) => {
-            return Err(ApiStatus::invalid_patch(
-                &shown(&patched),
-                &mistyped.problem,
-            ));
-        }
-    };
-    if validation == FieldValidation::Strict && !found.is_empty() {
-        return Err(ApiStatus::invalid_patch(&shown(&patched), &strict(&found)));
-    }
-    let warnings = match validation {
-        FieldValidation::Warn => found,
-        FieldValidation::Ignore | FieldValidation::Strict => Vec::new(),
-    };
+    let warnings = types::mistyped(kind, &mut object)
+        .map_err(|mistyped| mistyped.problem)
+        .and_then(|unknown| validation.judge(told(&twice, &unknown)))
+        .map_err(|problem| ApiStatus::invalid_patch(&shown(&patched), &problem))?;
     Ok(Received { object, warnings })
 }
 

@@ -31,6 +31,12 @@ pub(super) fn mistyped(kind: &Kind, object: &mut Value) -> Result<Vec<String>, M
 
 /// Of an object of a custom kind only the metadata have known types.
 fn custom(object: &mut Value) -> Result<Checked, Mistyped> {
+    if !object.is_object() {
+        return Err(Mistyped {
+            field: String::new(),
+            problem: "it is not an object".into(),
+        });
+    }
     match object.get_mut("metadata") {
         Some(metadata) if !metadata.is_null() => {
             schema::check(METADATA, metadata).map_err(|mistyped| Mistyped {
