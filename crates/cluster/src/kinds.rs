@@ -27,6 +27,7 @@ const KEPT: Behaviour = Behaviour {
 const KINDS: &[Behaviour] = &[
     Behaviour {
         kind: "ConfigMap",
+        validate: Some(validate::config_map),
         columns: table::CONFIG_MAP,
         ..KEPT
     },
@@ -98,6 +99,7 @@ const KINDS: &[Behaviour] = &[
         kind: "Secret",
         fields: &["type"],
         defaults: defaults::secret,
+        validate: Some(validate::secret),
         columns: table::SECRET,
         ..KEPT
     },

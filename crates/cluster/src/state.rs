@@ -183,6 +183,7 @@ impl State {
         (info.does.defaults)(&mut object);
         check(info, &object, Some(&old))?;
         self.admit(info, &mut object)?;
+        self.admit_growth(info, &object, &old)?;
         if object == *old {
             return Ok(old);
         }
@@ -372,6 +373,34 @@ impl State {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl State {
+    /// What the admission plugin PersistentVolumeClaimResize refuses.
+    fn admit_growth(&self, info: &Kind, new: &Value, old: &Value) -> Result<(), ApiStatus> {
+        let is_claim = info.is(kinds::PERSISTENT_VOLUME_CLAIM);
+        if !is_claim || validate::size(&new["spec"]) <= validate::size(&old["spec"]) {
+            return Ok(());
+        }
+        let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();
+        let key = Key {
+            kind: kinds::STORAGE_CLASS,
+            ns: String::new(),
+            name: class.into(),
+        };
+        let class = self.objects.get(&key);
+        let why = if old["status"]["phase"] != "Bound" {
+            "Only bound persistent volume claims can be expanded"
+        } else if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
+            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+        } else {
+            return Ok(());
+        };
+        let name = new["metadata"]["name"].as_str().unwrap_or_default();
+        Err(ApiStatus::forbidden(format!(
+            "persistentvolumeclaims \"{name}\" is forbidden: {why}"
+        )))
     }
 }
 

@@ -1,6 +1,8 @@
 //! What the API server refuses, with the field.
 
+mod claim;
 mod container;
+mod data;
 mod handler;
 mod pod;
 mod service;
@@ -14,6 +16,10 @@ use super::field::{Errors, FieldError, Problem};
 use super::kind::Names;
 use super::schema::{Field, SCHEMA, Shape};
 
+pub use claim::claim;
+use claim::claim_spec;
+pub(crate) use claim::size;
+pub use data::{config_map, secret};
 use pod::pod_spec;
 pub(crate) use service::NO_ADDRESS;
 pub use service::service;
@@ -194,34 +200,6 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
                 `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
             errors.add("spec", Problem::Forbidden(what.into()));
         }
-    }
-}
-
-/// v1 PersistentVolumeClaim.
-pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = &object["spec"];
-    claim_spec(spec, "spec", errors);
-    if let Some(old) = old
-        && !old["spec"]["storageClassName"].is_null()
-    {
-        errors.unchanged(
-            "spec.storageClassName",
-            &spec["storageClassName"],
-            &old["spec"]["storageClassName"],
-        );
-    }
-}
-
-/// A claim's spec, also in a template.
-fn claim_spec(spec: &Value, at: &str, errors: &mut Errors) {
-    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-        errors.required(
-            format!("{at}.accessModes"),
-            "at least 1 access mode is required",
-        );
-    }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        errors.required(format!("{at}.resources[storage]"), "");
     }
 }
 

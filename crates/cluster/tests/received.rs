@@ -140,3 +140,75 @@ async fn everybody_may_do_everything_and_no_kind_can_be_added() {
         405
     );
 }
+
+#[tokio::test]
+async fn what_may_not_change_does_not() {
+    let cluster = Cluster::start(Delays::default());
+    let core = "/api/v1/namespaces/default";
+    let map = r#"{"metadata": {"name": "fixed"}, "data": {"a": "1"}, "immutable": true}"#;
+    let made = send(&cluster, Method::POST, &format!("{core}/configmaps"), map).await;
+    assert_eq!(made.code, 201);
+    let claim = r#"{"metadata": {"name": "c"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}}"#;
+    let made = send(
+        &cluster,
+        Method::POST,
+        &format!("{core}/persistentvolumeclaims"),
+        claim,
+    )
+    .await;
+    assert_eq!(made.code, 201);
+    let bound = made.body.clone();
+    cluster
+        .wait_until(|cluster| {
+            cluster
+                .present(&bound)
+                .is_some_and(|claim| claim["status"]["phase"] == "Bound")
+        })
+        .await;
+    let claim = "PersistentVolumeClaim \"c\" is invalid: spec";
+    for (path, patch, code, wanted) in [
+        (
+            "configmaps/fixed",
+            r#"{"data": {"a": "2"}}"#,
+            422,
+            "ConfigMap \"fixed\" is invalid: data: Forbidden: field is immutable when `immutable` is set".to_owned(),
+        ),
+        (
+            "persistentvolumeclaims/c",
+            r#"{"spec": {"resources": {"requests": {"storage": "1Gi"}}}}"#,
+            422,
+            format!("{claim}.resources.requests.storage: Forbidden: field can not be less than status.capacity"),
+        ),
+        (
+            "persistentvolumeclaims/c",
+            r#"{"spec": {"accessModes": ["ReadWriteMany"]}}"#,
+            422,
+            format!("{claim}: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"),
+        ),
+        (
+            "persistentvolumeclaims/c",
+            r#"{"spec": {"resources": {"requests": {"storage": "3Gi"}}}}"#,
+            403,
+            "persistentvolumeclaims \"c\" is forbidden: only dynamically provisioned pvc can be resized and the storageclass that \
+             provisions the pvc must support resize"
+                .to_owned(),
+        ),
+    ] {
+        let refused = send(&cluster, Method::PATCH, &format!("{core}/{path}"), patch).await;
+        assert_eq!((refused.code, &refused.body["message"]), (code, &wanted.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_has_what_its_type_asks_for() {
+    let cluster = Cluster::start(Delays::default());
+    let path = "/api/v1/namespaces/default/secrets";
+    let tls =
+        r#"{"metadata": {"name": "t"}, "type": "kubernetes.io/tls", "data": {"tls.crt": ""}}"#;
+    let refused = send(&cluster, Method::POST, path, tls).await;
+    let wanted = "Secret \"t\" is invalid: data[tls.key]: Required value";
+    assert_eq!(
+        (refused.code, &refused.body["message"]),
+        (422, &wanted.into())
+    );
+}
