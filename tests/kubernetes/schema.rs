@@ -40,18 +40,6 @@ const GROUPS: &[&str] = &[
     "storage.k8s.io",
 ];
 
-/// The verbs that most kinds have.
-const VERBS: &[&str] = &[
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-
 const HEAD: &str = "\
 # What Kubernetes says of its kinds and types, by discovery and OpenAPI v3. Made by
 # `UPDATE_SCHEMA=1 cargo test --test kubernetes the_schema`; src/schema/mod.rs says how it is read.
@@ -152,13 +140,11 @@ fn kinds_of(
             let name = other["name"].as_str()?;
             name.strip_prefix(&plural)?.strip_prefix('/')
         });
-        let verbs = list(&resource["verbs"]);
-        let verbs = if verbs == VERBS { Vec::new() } else { verbs };
         for (what, words) in [
             ("short", list(&resource["shortNames"])),
             ("categories", list(&resource["categories"])),
             ("sub", subresources.collect()),
-            ("verbs", verbs),
+            ("verbs", list(&resource["verbs"])),
         ] {
             if !words.is_empty() {
                 line += &format!(" {what}={}", words.join(","));

@@ -215,6 +215,7 @@ static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     known.chain(others.map(kept)).collect()
 });
 
+/// What may be done with objects of a kind that is none of Kubernetes' own.
 const VERBS: &[&str] = &[
     "create",
     "delete",
@@ -227,11 +228,6 @@ const VERBS: &[&str] = &[
 ];
 
 fn of_row(row: &'static KindRow, does: Behaviour) -> Kind {
-    let verbs = if row.verbs.is_empty() {
-        VERBS
-    } else {
-        &row.verbs
-    };
     Kind {
         group: row.group,
         version: row.version,
@@ -241,7 +237,7 @@ fn of_row(row: &'static KindRow, does: Behaviour) -> Kind {
         categories: row.categories.clone(),
         namespaced: row.namespaced,
         subresources: row.subresources.clone(),
-        verbs: verbs.to_vec(),
+        verbs: row.verbs.clone(),
         of: row.of,
         does,
     }

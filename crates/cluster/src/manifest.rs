@@ -47,19 +47,15 @@ fn stream(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let (mut documents, mut start) = (Vec::new(), 0);
     while let Some(value) = values.next() {
-        let before = &text[..start];
-        let blank = text[start..].len() - text[start..].trim_start().len();
-        let line = 1 + before.matches('\n').count();
+        let begin = text.len() - text[start..].trim_start().len();
         let value = value.map_err(|e| ManifestError {
             file: file.into(),
             line: e.line(),
             problem: format!("this is no JSON: {e}"),
         })?;
-        let end = values.byte_offset();
-        let part = &text[start..end];
-        let line = line + part[..blank.min(part.len())].matches('\n').count();
-        documents.extend(objects(file, value, line, part.trim_start())?);
-        start = end;
+        start = values.byte_offset();
+        let line = 1 + text[..begin].matches('\n').count();
+        documents.extend(objects(file, value, line, &text[begin..start])?);
     }
     Ok(documents)
 }

@@ -380,7 +380,8 @@ impl State {
     /// What the admission plugin PersistentVolumeClaimResize refuses.
     fn admit_growth(&self, info: &Kind, new: &Value, old: &Value) -> Result<(), ApiStatus> {
         let is_claim = info.is(kinds::PERSISTENT_VOLUME_CLAIM);
-        if !is_claim || validate::size(&new["spec"]) <= validate::size(&old["spec"]) {
+        let size = |claim: &Value| validate::storage(&claim["spec"]["resources"]["requests"]);
+        if !is_claim || size(new) <= size(old) {
             return Ok(());
         }
         let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();

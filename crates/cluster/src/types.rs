@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::field::Mistyped;
 use super::kind::Kind;
-use super::schema::{self, Checked};
+use super::schema;
 use super::status::ApiStatus;
 
 /// The type of every object's metadata.
@@ -21,16 +21,15 @@ pub(super) fn check(kind: &Kind, object: &mut Value) -> Result<Vec<String>, ApiS
 
 /// The same, with the field.
 pub(super) fn mistyped(kind: &Kind, object: &mut Value) -> Result<Vec<String>, Mistyped> {
-    let checked = if kind.of.is_empty() {
+    if kind.of.is_empty() {
         custom(object)
     } else {
         schema::check(kind.of, object)
-    };
-    checked.map(|Checked { unknown }| unknown)
+    }
 }
 
 /// Of an object of a custom kind only the metadata have known types.
-fn custom(object: &mut Value) -> Result<Checked, Mistyped> {
+fn custom(object: &mut Value) -> Result<Vec<String>, Mistyped> {
     if !object.is_object() {
         return Err(Mistyped {
             field: String::new(),
@@ -44,7 +43,7 @@ fn custom(object: &mut Value) -> Result<Checked, Mistyped> {
                 ..mistyped
             })
         }
-        Some(_) | None => Ok(Checked::default()),
+        Some(_) | None => Ok(Vec::new()),
     }
 }
 

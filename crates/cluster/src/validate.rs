@@ -18,7 +18,7 @@ use super::schema::{Field, SCHEMA, Shape};
 
 pub use claim::claim;
 use claim::claim_spec;
-pub(crate) use claim::size;
+pub(crate) use claim::storage;
 pub use data::{config_map, secret};
 use pod::pod_spec;
 pub(crate) use service::NO_ADDRESS;

@@ -32,29 +32,23 @@ pub(super) fn answer(
         return sub(shared, target, subresource, call);
     }
     let verb = verb(target, call);
-    if !info.verbs.contains(&verb) {
-        return Err(ApiStatus::not_served(
-            "the server does not allow this method on the requested resource",
-        ));
-    }
-    if verb == "create" && reviews::is_one(info) {
-        let Received { object, warnings } = received::object(info, call)?;
-        let answered = reviews::answer(info, object)?;
-        return Ok(warn(reply(StatusCode::CREATED, &answered), &warnings));
-    }
-    match (&call.method, &target.name) {
-        (&Method::GET, None) if call.parameters.flag("watch") => {
-            watching::watch(shared, target, call)
-        }
-        (&Method::GET, None) => list(shared, target, call),
-        (&Method::GET, Some(_)) => {
+    let verb = info.verbs.iter().find(|served| **served == verb);
+    match verb.copied().unwrap_or_default() {
+        "watch" => watching::watch(shared, target, call),
+        "list" => list(shared, target, call),
+        "get" => {
             let object = shared.read().get(&target.key())?.clone();
             Ok(reply(
                 StatusCode::OK,
                 &shown(shared, target.kind, call, &object),
             ))
         }
-        (&Method::POST, None) => {
+        "create" if reviews::is_one(info) => {
+            let Received { object, warnings } = received::object(info, call)?;
+            let answered = reviews::answer(info, object)?;
+            Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
+        }
+        "create" => {
             let Received { object, warnings } = received::object(info, call)?;
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
@@ -68,7 +62,7 @@ pub(super) fn answer(
             let made = shown(shared, target.kind, call, &made);
             Ok(warn(reply(StatusCode::CREATED, &made), &warnings))
         }
-        (&Method::PUT, Some(_)) => {
+        "update" => {
             let Received { object, warnings } = received::object(info, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new =
@@ -76,13 +70,13 @@ pub(super) fn answer(
             let new = shown(shared, target.kind, call, &new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
-        (&Method::PATCH, Some(_)) => {
+        "patch" => {
             let (new, warnings) = patch(shared, &target.key(), Part::Main, call)?;
             let new = shown(shared, target.kind, call, &new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
-        (&Method::DELETE, Some(_)) => delete(shared, target, call),
-        (&Method::DELETE, None) => delete_collection(shared, target, call),
+        "delete" => delete(shared, target, call),
+        "deletecollection" => delete_collection(shared, target, call),
         _ => Err(ApiStatus::not_served(
             "the server does not allow this method on the requested resource",
         )),

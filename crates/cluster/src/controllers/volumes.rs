@@ -9,7 +9,7 @@ use super::{Action, Step, about, event, touched};
 use crate::kinds::{self, KindId};
 use crate::objects::{Key, Objects};
 use crate::state::{PROTECTION, Part};
-use headless_objects::quantity;
+use crate::validate::storage;
 use headless_objects::rfc3339::timestamp;
 use headless_objects::selector::Selector;
 
@@ -65,7 +65,7 @@ fn fitting<'a>(
     taken: &BTreeSet<Key>,
 ) -> Option<(&'a Key, &'a Value)> {
     let spec = &claim["spec"];
-    let wanted = size(&spec["resources"]["requests"]);
+    let wanted = storage(&spec["resources"]["requests"]);
     let selector = Selector::of(&spec["selector"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let fits = |name: &str, volume: &Value| {
@@ -88,22 +88,16 @@ fn fitting<'a>(
             && selector
                 .as_ref()
                 .is_none_or(|selector| selector.matches(|key| labels[key].as_str()))
-            && size(&volume["spec"]["capacity"]) >= wanted
+            && storage(&volume["spec"]["capacity"]) >= wanted
     };
     let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
     let volumes = volumes.map(|(key, volume)| (key, &**volume));
     volumes
         .filter(|(key, volume)| !taken.contains(key) && fits(&key.name, volume))
         .min_by(|(_, a), (_, b)| {
-            let size = |volume: &Value| size(&volume["spec"]["capacity"]);
+            let size = |volume: &Value| storage(&volume["spec"]["capacity"]);
             size(a).total_cmp(&size(b))
         })
-}
-
-/// Bytes of storage; 0 where the text is no quantity.
-fn size(resources: &Value) -> f64 {
-    let text = resources["storage"].as_str().unwrap_or_default();
-    quantity::parse(text).unwrap_or_default()
 }
 
 /// Marks a volume and a claim as each other's.

@@ -7,30 +7,20 @@ use super::scalar::{self, Misread, given, go, zero};
 use super::{Field, SCHEMA, Shape};
 use crate::field::Mistyped;
 
-/// What was found beside mistyped fields.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Checked {
-    /// Paths of fields that no type has, which are left out.
-    pub(crate) unknown: Vec<String>,
-}
-
-/// Reads an object of this type.
+/// Reads an object of this type. Gives the paths of fields that no type has, which are left out.
 ///
 /// # Errors
 /// The first field of another type, or a text that its type does not read.
-pub(crate) fn check(of: &'static str, object: &mut Value) -> Result<Checked, Mistyped> {
+pub(crate) fn check(of: &'static str, object: &mut Value) -> Result<Vec<String>, Mistyped> {
     let mut reader = Reader::default();
     reader.walk(&Shape::Struct(of), object)?;
     match reader.mistyped {
         Some(mistyped) => Err(mistyped),
-        None => Ok(Checked {
-            unknown: reader.unknown,
-        }),
+        None => Ok(reader.unknown),
     }
 }
 
 /// A step of the way to a value.
-#[derive(Clone)]
 enum Step {
     Field(&'static str),
     Key(String),
@@ -198,7 +188,7 @@ mod tests {
 
     fn checked(of: &'static str, mut object: Value) -> Result<(Value, Vec<String>), String> {
         match check(of, &mut object) {
-            Ok(checked) => Ok((object, checked.unknown)),
+            Ok(unknown) => Ok((object, unknown)),
             Err(Mistyped { field, problem }) => Err(format!("{field}: {problem}")),
         }
     }

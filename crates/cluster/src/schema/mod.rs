@@ -3,7 +3,7 @@
 //! `schema.txt` has a line for each kind, then each type with its fields, indented by one space:
 //!
 //! ```text
-//! kind GROUP/VERSION KIND PLURAL namespaced|cluster type=TYPE [short=…] [categories=…] [sub=…] [verbs=…]
+//! kind GROUP/VERSION KIND PLURAL namespaced|cluster type=TYPE [short=…] [categories=…] [sub=…] verbs=…
 //! TYPE [atomic]
 //!  FIELD[!] SHAPE [values=…] [default=…] [atomic|set|map=KEYS] [retain] [merge=KEY]
 //! ```
@@ -20,7 +20,7 @@ mod scalar;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-pub(crate) use decode::{Checked, check};
+pub(crate) use decode::check;
 pub(crate) use duplicates::object;
 
 /// A kind, as discovery tells of it.
@@ -33,7 +33,6 @@ pub(super) struct KindRow {
     pub(super) short: Vec<&'static str>,
     pub(super) categories: Vec<&'static str>,
     pub(super) subresources: Vec<&'static str>,
-    /// Empty: all that there are.
     pub(super) verbs: Vec<&'static str>,
     /// The type of its objects.
     pub(super) of: &'static str,
@@ -237,6 +236,6 @@ mod tests {
         let sets = sets.unwrap();
         assert_eq!((sets.group, sets.version), ("apps", "v1"));
         assert_eq!(sets.subresources, ["scale", "status"]);
-        assert_eq!((&sets.short[..], sets.verbs.len()), (&["sts"][..], 0));
+        assert_eq!((&sets.short[..], sets.verbs.len()), (&["sts"][..], 8));
     }
 }

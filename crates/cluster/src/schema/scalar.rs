@@ -17,7 +17,6 @@ pub(super) enum Misread {
 
 /// Reads a value of a shape that has no others inside. A quantity that is a number becomes text.
 pub(super) fn read(shape: &Shape, value: &mut Value) -> Result<(), Misread> {
-    let other = |value: &Value| Err(Misread::Type(called(value).to_owned()));
     match (shape, &*value) {
         (Shape::Any, _)
         | (Shape::String, Value::String(_))
@@ -66,7 +65,7 @@ pub(super) fn read(shape: &Shape, value: &mut Value) -> Result<(), Misread> {
             | Shape::Time
             | Shape::MicroTime,
             _,
-        ) => other(value),
+        ) => Err(Misread::Type(called(value).to_owned())),
     }
 }
 

@@ -14,9 +14,9 @@ pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
 }
 
-/// The size that a claim asks for, in octets.
-pub(crate) fn size(spec: &Value) -> f64 {
-    let text = spec["resources"]["requests"]["storage"].as_str();
+/// Octets of storage of what a claim asks for, or a volume has; 0 where the text is no quantity.
+pub(crate) fn storage(resources: &Value) -> f64 {
+    let text = resources["storage"].as_str();
     text.and_then(quantity::parse).unwrap_or_default()
 }
 
@@ -40,7 +40,7 @@ fn update(spec: &Value, old: &Value, errors: &mut Errors) {
         let what = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
         errors.add("spec", Problem::Forbidden(what.into()));
     }
-    if size(spec) < size(before) {
+    if storage(&spec["resources"]["requests"]) < storage(&before["resources"]["requests"]) {
         let what = "field can not be less than status.capacity";
         let at = "spec.resources.requests.storage";
         errors.add(at, Problem::Forbidden(what.into()));
