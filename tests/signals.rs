@@ -11,9 +11,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
-/// Starts the program, and waits for the first line on its standard output.
+/// Starts the program, and waits for the first line on its standard output. Tests that run under `nohup` ignore SIGHUP, and
+/// their children would.
 fn start(arguments: &[&str]) -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_headless-dns"))
+    let mut child = Command::new("env")
+        .args(["--default-signal=HUP", env!("CARGO_BIN_EXE_headless-dns")])
         .args(arguments)
         .args(["--log", "off"])
         .stdout(Stdio::piped())
