@@ -11,9 +11,11 @@ use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Pre
 use kube::core::Status;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
 use super::events;
 use super::kinds::{Kind, Written};
+use super::told::{Said, Told};
 use crate::api::explain;
 use crate::statefulset::{Action, MAX_BATCH, Plan, Warning};
 
@@ -51,6 +53,7 @@ pub(super) struct Act {
     client: Client,
     set: Arc<Value>,
     now: Timestamp,
+    told: Arc<Mutex<Told>>,
 }
 
 /// Whether the status that is wanted differs from the one that is there.
@@ -67,8 +70,18 @@ pub(super) fn differs(present: &Value, wanted: &Value) -> bool {
 }
 
 impl Act {
-    pub(super) fn new(client: Client, set: Arc<Value>, now: Timestamp) -> Self {
-        Self { client, set, now }
+    pub(super) fn new(
+        client: Client,
+        set: Arc<Value>,
+        now: Timestamp,
+        told: Arc<Mutex<Told>>,
+    ) -> Self {
+        Self {
+            client,
+            set,
+            now,
+            told,
+        }
     }
 
     /// Performs the plan. The status is written whatever becomes of the actions; their error comes first. Returns what
@@ -267,17 +280,40 @@ impl Act {
     }
 
     async fn tell(&self, kind: &str, reason: &str, message: &str) {
-        let event = events::event(&self.set, self.now, (kind, reason, message));
+        let said = Said {
+            uid: self.set["metadata"]["uid"].as_str().unwrap_or_default(),
+            kind,
+            reason,
+            message,
+        };
+        let tell = self.told.lock().await.next(self.now, said);
+        let Some(tell) = tell else { return };
+        let event = events::event(&self.set, self.now, (kind, reason), &tell);
+        if let Err(error) = self.write(&event, tell.count > 1).await {
+            tracing::debug!(%error, "an Event could not be written");
+        }
+    }
+
+    /// Writes an Event; one that is there already, with its new count.
+    async fn write(&self, event: &Value, again: bool) -> Result<(), kube::Error> {
         let resource =
             kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("", "v1", "Event"));
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), self.ns(), &resource);
-        let sent = match serde_json::from_value(event) {
-            Ok(event) => api.create(&PostParams::default(), &event).await.map(drop),
-            Err(error) => Err(kube::Error::SerdeError(error)),
-        };
-        if let Err(error) = sent {
-            tracing::debug!(%error, "an Event could not be written");
+        if again {
+            let fields = ["count", "lastTimestamp", "message"];
+            let patch: serde_json::Map<_, _> = fields
+                .iter()
+                .map(|field| ((*field).to_owned(), event[*field].clone()))
+                .collect();
+            let patch = Patch::Merge(Value::from(patch));
+            match api.patch(name(event), &patching(), &patch).await {
+                // The API server keeps Events for an hour only.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                other => return other.map(drop),
+            }
         }
+        let event = serde_json::from_value(event.clone()).map_err(kube::Error::SerdeError)?;
+        api.create(&PostParams::default(), &event).await.map(drop)
     }
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::told::Tell;
 use crate::api::explain;
 use headless_objects::rfc3339::timestamp;
 
@@ -43,23 +44,25 @@ pub(super) fn of_request(
     Some(news)
 }
 
-/// An Event about a set: type, reason, message.
+/// An Event about a set, with its type and reason.
 pub(super) fn event(
     set: &Value,
     now: Timestamp,
-    (kind, reason, message): (&str, &str, &str),
+    (kind, reason): (&str, &str),
+    tell: &Tell,
 ) -> Value {
     let meta = &set["metadata"];
-    let time = timestamp(now);
+    let (first, last) = (timestamp(tell.first), timestamp(now));
     let name = meta["name"].as_str().unwrap_or_default();
     json!({
         "apiVersion": "v1", "kind": "Event",
-        "metadata": {"generateName": format!("{name}."), "namespace": meta["namespace"]},
+        "metadata": {"name": format!("{name}.{}", tell.suffix), "namespace": meta["namespace"]},
         "involvedObject": {
             "apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "namespace": meta["namespace"],
             "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
         },
-        "reason": reason, "message": message, "type": kind, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
+        "reason": reason, "message": tell.message, "type": kind, "count": tell.count,
+        "firstTimestamp": first, "lastTimestamp": last,
         "source": {"component": "statefulset-controller"}, "reportingComponent": "statefulset-controller", "reportingInstance": "",
     })
 }

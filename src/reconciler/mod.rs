@@ -10,6 +10,7 @@ mod fence;
 mod kinds;
 pub mod lease;
 mod queue;
+mod told;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use kube::Client;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
@@ -29,6 +30,7 @@ use act::{Act, Error};
 use cache::Cache;
 use kinds::{Name, Written};
 use queue::{Memory, Queue};
+use told::Told;
 
 /// Sets that are worked on at a time, those left out that have taken longer than [`SLOT`].
 const MAX_CONCURRENT: usize = 8;
@@ -62,6 +64,7 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
     let mut queue = Queue::default();
     let mut work: JoinSet<Done> = JoinSet::new();
     let slots = Slots::new();
+    let told = Arc::default();
     loop {
         while cache.synced()
             && work.len() < MOST
@@ -74,7 +77,7 @@ pub async fn run(client: Client, now: impl Fn() -> Timestamp + Send + Sync) {
             };
             queue.start(&name, cache.lists());
             let times = Times { began, now: now() };
-            let job = Job::new(&client, queue.memory(&name), observed, times);
+            let job = Job::new((&client, &told), queue.memory(&name), observed, times);
             work.spawn(slots.hold(job.run(name)));
         }
         let wait = queue.wake().map(|at| {
@@ -144,11 +147,21 @@ struct Job {
 }
 
 impl Job {
-    fn new(client: &Client, memory: &mut Memory, mut observed: Observed, times: Times) -> Self {
+    fn new(
+        (client, told): (&Client, &Arc<Mutex<Told>>),
+        memory: &mut Memory,
+        mut observed: Observed,
+        times: Times,
+    ) -> Self {
         memory.failures.note(times.now, &observed.pods);
         observed.failures = memory.failures.clone();
         Self {
-            act: Act::new(client.clone(), observed.set.clone(), times.now),
+            act: Act::new(
+                client.clone(),
+                observed.set.clone(),
+                times.now,
+                Arc::clone(told),
+            ),
             observed,
             times,
             said: std::mem::take(&mut memory.said),
