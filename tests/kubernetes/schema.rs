@@ -1,5 +1,5 @@
-//! `crates/cluster/src/schema.txt`, made from what a real API server says of its kinds: discovery and OpenAPI v3. Facts only: no
-//! descriptions. `UPDATE_SCHEMA=1` writes it.
+//! `crates/cluster/src/schema.txt`, made from what a real API server says of its kinds (discovery and OpenAPI v3), and
+//! from what only its Go types say. Facts only: no descriptions. `UPDATE_SCHEMA=1` writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +32,7 @@ const GROUPS: &[&str] = &[
     "batch",
     "coordination.k8s.io",
     "discovery.k8s.io",
+    "events.k8s.io",
     "networking.k8s.io",
     "node.k8s.io",
     "policy",
@@ -40,8 +41,17 @@ const GROUPS: &[&str] = &[
     "storage.k8s.io",
 ];
 
+/// Types of what is sent with requests and is no object of a kind.
+const BODIES: [&str; 5] = [
+    "io.k8s.api.authentication.v1.TokenRequest",
+    "io.k8s.api.autoscaling.v1.Scale",
+    "io.k8s.api.core.v1.Binding",
+    "io.k8s.api.policy.v1.Eviction",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+];
+
 const HEAD: &str = "\
-# What Kubernetes says of its kinds and types, by discovery and OpenAPI v3. Made by
+# What Kubernetes says of its kinds and types, by discovery, OpenAPI v3 and its Go types. Made by
 # `UPDATE_SCHEMA=1 cargo test --test kubernetes the_schema`; src/schema/mod.rs says how it is read.
 ";
 
@@ -69,7 +79,7 @@ async fn compare(programs: Programs) {
             &schemas,
         ));
     }
-    let text = render(&kinds, &schemas);
+    let text = render(&kinds, &schemas, &fields(&programs));
     #[expect(
         clippy::disallowed_methods,
         reason = "where the tests are told of the environment"
@@ -166,13 +176,36 @@ fn type_of(group: &str, version: &str, kind: &str, schemas: &BTreeMap<String, Va
     found.next().map(|(name, _)| name.clone()).unwrap()
 }
 
-fn render(kinds: &[Kind], schemas: &BTreeMap<String, Value>) -> String {
+/// What Go's types say of their fields beside: by type and field the number in protobuf and marks.
+fn fields(programs: &Programs) -> BTreeMap<(String, String), String> {
+    let output = programs.command("fields").output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let read = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        let mut word = || words.next().unwrap_or_default().to_owned();
+        let (of, field, number, marks) = (word(), word(), word(), word());
+        let marks = if marks.is_empty() {
+            marks
+        } else {
+            format!(" {marks}")
+        };
+        ((of, field), format!(" number={number}{marks}"))
+    };
+    lines.lines().map(read).collect()
+}
+
+fn render(
+    kinds: &[Kind],
+    schemas: &BTreeMap<String, Value>,
+    numbers: &BTreeMap<(String, String), String>,
+) -> String {
     let mut out = HEAD.to_owned();
     for kind in kinds {
         out += &format!("{}\n", kind.line);
     }
     let (mut seen, mut left) = (BTreeSet::new(), Vec::new());
     left.extend(kinds.iter().map(|kind| kind.of.clone()));
+    left.extend(BODIES.map(str::to_owned));
     while let Some(name) = left.pop() {
         if seen.insert(name.clone()) {
             left.extend(named_in(&schemas[&name]));
@@ -190,6 +223,8 @@ fn render(kinds: &[Kind], schemas: &BTreeMap<String, Value>) -> String {
             let needed = required.contains(&field.as_str());
             out += &format!(" {field}{}", if needed { "! " } else { " " });
             out += &described(schema, schemas);
+            let number = numbers.get(&(name.clone(), field.clone()));
+            out += number.map_or("", |number| number);
             out.push('\n');
         }
     }

@@ -1,157 +1,34 @@
-//! The few objects that kubectl's `create` posts as protobuf and never as JSON, read with a table of their fields.
+//! Objects in Kubernetes' protobuf, as typed clients send them: read by the schema's numbers of fields.
 
+use base64::Engine as _;
 use bytes::Bytes;
 use headless_objects::envelope;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::kind::KindId;
+use super::schema::{Field, SCHEMA, Shape};
 use super::status::ApiStatus;
 
-/// What a field holds.
-#[derive(Clone, Copy)]
-enum Type {
-    Bool,
-    /// Shown as base64, as JSON has bytes.
-    Bytes,
-    Int,
-    Message(&'static [Field]),
-    Text,
-    /// `IntOrString`.
-    IntOrText,
-    Map(&'static Self),
-    List(&'static Self),
-}
-
-/// Number, JSON name, type.
-type Field = (u64, &'static str, Type);
-
-const TEXTS: Type = Type::List(&Type::Text);
-const LABELS: Type = Type::Map(&Type::Text);
-
-const METADATA: &[Field] = &[
-    (1, "name", Type::Text),
-    (2, "generateName", Type::Text),
-    (3, "namespace", Type::Text),
-    (11, "labels", LABELS),
-    (12, "annotations", LABELS),
-    (14, "finalizers", TEXTS),
-];
-
-const META: Type = Type::Message(METADATA);
-
-const NAMESPACE: &[Field] = &[
-    (1, "metadata", META),
-    (2, "spec", Type::Message(&[(1, "finalizers", TEXTS)])),
-];
-
-const CONFIG_MAP: &[Field] = &[
-    (1, "metadata", META),
-    (2, "data", LABELS),
-    (3, "binaryData", Type::Map(&Type::Bytes)),
-    (4, "immutable", Type::Bool),
-];
-
-const SECRET: &[Field] = &[
-    (1, "metadata", META),
-    (2, "data", Type::Map(&Type::Bytes)),
-    (3, "type", Type::Text),
-    (4, "stringData", LABELS),
-    (5, "immutable", Type::Bool),
-];
-
-const SERVICE_ACCOUNT: &[Field] = &[
-    (1, "metadata", META),
-    (4, "automountServiceAccountToken", Type::Bool),
-];
-
-const PORT: &[Field] = &[
-    (1, "name", Type::Text),
-    (2, "protocol", Type::Text),
-    (3, "port", Type::Int),
-    (4, "targetPort", Type::IntOrText),
-    (5, "nodePort", Type::Int),
-];
-
-const SERVICE: &[Field] = &[
-    (1, "metadata", META),
+/// Types of what is sent with requests and is no object of a kind.
+const BODIES: &[(&str, &str)] = &[
+    ("Binding", "io.k8s.api.core.v1.Binding"),
     (
-        2,
-        "spec",
-        Type::Message(&[
-            (1, "ports", Type::List(&Type::Message(PORT))),
-            (2, "selector", LABELS),
-            (3, "clusterIP", Type::Text),
-            (4, "type", Type::Text),
-            (5, "externalIPs", TEXTS),
-            (7, "sessionAffinity", Type::Text),
-            (10, "externalName", Type::Text),
-            (13, "publishNotReadyAddresses", Type::Bool),
-        ]),
+        "DeleteOptions",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
     ),
+    ("Eviction", "io.k8s.api.policy.v1.Eviction"),
+    ("Scale", "io.k8s.api.autoscaling.v1.Scale"),
+    ("TokenRequest", "io.k8s.api.authentication.v1.TokenRequest"),
 ];
 
-const DELETE_OPTIONS: &[Field] = &[
-    (1, "gracePeriodSeconds", Type::Int),
-    (
-        2,
-        "preconditions",
-        Type::Message(&[(1, "uid", Type::Text), (2, "resourceVersion", Type::Text)]),
-    ),
-    (3, "orphanDependents", Type::Bool),
-    (4, "propagationPolicy", Type::Text),
-    (5, "dryRun", TEXTS),
-];
-
-/// `kubectl auth can-i`.
-const SELF_SUBJECT_ACCESS_REVIEW: &[Field] = &[
-    (1, "metadata", META),
-    (
-        2,
-        "spec",
-        Type::Message(&[
-            (
-                1,
-                "resourceAttributes",
-                Type::Message(&[
-                    (1, "namespace", Type::Text),
-                    (2, "verb", Type::Text),
-                    (3, "group", Type::Text),
-                    (4, "version", Type::Text),
-                    (5, "resource", Type::Text),
-                    (6, "subresource", Type::Text),
-                    (7, "name", Type::Text),
-                ]),
-            ),
-            (
-                2,
-                "nonResourceAttributes",
-                Type::Message(&[(1, "path", Type::Text), (2, "verb", Type::Text)]),
-            ),
-        ]),
-    ),
-];
-
-/// `kubectl auth can-i --list`.
-const SELF_SUBJECT_RULES_REVIEW: &[Field] = &[
-    (1, "metadata", META),
-    (2, "spec", Type::Message(&[(1, "namespace", Type::Text)])),
-];
-
-const KINDS: &[(&str, &[Field])] = &[
-    ("ConfigMap", CONFIG_MAP),
-    ("DeleteOptions", DELETE_OPTIONS),
-    ("Namespace", NAMESPACE),
-    ("Secret", SECRET),
-    ("SelfSubjectAccessReview", SELF_SUBJECT_ACCESS_REVIEW),
-    ("SelfSubjectReview", &[(1, "metadata", META)]),
-    ("SelfSubjectRulesReview", SELF_SUBJECT_RULES_REVIEW),
-    ("Service", SERVICE),
-    ("ServiceAccount", SERVICE_ACCOUNT),
-];
+/// How deep messages may stand in each other: custom schemas nest the deepest.
+const DEEPEST: u8 = 64;
 
 /// Reads an object.
 ///
 /// # Errors
-/// 415 for a kind that is not in the table, with the way round; 400 for bytes that are no protobuf.
+/// 415 for a kind that the schema does not have; 400 for bytes that are no protobuf, or not of this kind.
 pub(super) fn decode(body: &Bytes) -> Result<Value, ApiStatus> {
     let broken = || ApiStatus::bad_request("the body is no Kubernetes protobuf");
     let Some(Ok(envelope)) = envelope::open(body) else {
@@ -159,102 +36,196 @@ pub(super) fn decode(body: &Bytes) -> Result<Value, ApiStatus> {
     };
     let meta = envelope.type_meta.unwrap_or_default();
     let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).map_err(|_| broken());
-    let (api_version, kind) = (text(&meta.api_version)?, text(&meta.kind)?);
-    let Some((_, fields)) = KINDS.iter().find(|(name, _)| *name == kind) else {
+    let mut object = json!({"apiVersion": text(&meta.api_version)?, "kind": text(&meta.kind)?});
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let body = BODIES.iter().find(|(name, _)| *name == kind);
+    let of = KindId::of_object(&object).map(|kind| kind.info().of);
+    let Some(of) = of.or_else(|| body.map(|(_, of)| *of)) else {
         return Err(ApiStatus::unsupported_media_type(format!(
             "{kind} is not read as protobuf here: use `kubectl create -f` or `apply -f`"
         )));
     };
-    let mut object = json!({"apiVersion": api_version, "kind": kind});
-    if let (Some(object), Some(Value::Object(fields))) =
-        (object.as_object_mut(), message(&envelope.raw, fields))
-    {
+    let fields = message(&envelope.raw, of, 0).ok_or_else(broken)?;
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);
     }
     Ok(object)
 }
 
-fn message(mut bytes: &[u8], fields: &[Field]) -> Option<Value> {
-    let mut object = Map::new();
+/// What a field holds on the wire.
+#[derive(Clone, Copy)]
+enum Wire<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a message, by number.
+fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Wire<'_>)>> {
+    let mut all = Vec::new();
     while !bytes.is_empty() {
         let tag = varint(&mut bytes)?;
-        let (number, wire) = (tag >> 3, tag & 7);
-        let (mut whole, mut part) = (0, &[][..]);
-        match wire {
-            0 => whole = varint(&mut bytes)?,
-            1 => drop(bytes.split_off(..8)?),
+        let value = match tag & 7 {
+            0 => Wire::Number(varint(&mut bytes)?),
+            1 => Wire::Number(u64::from_le_bytes(bytes.split_off(..8)?.try_into().ok()?)),
             2 => {
-                part = {
-                    let size = usize::try_from(varint(&mut bytes)?).ok()?;
-                    bytes.split_off(..size)?
-                }
+                let size = usize::try_from(varint(&mut bytes)?).ok()?;
+                Wire::Bytes(bytes.split_off(..size)?)
             }
-            5 => drop(bytes.split_off(..4)?),
+            5 => Wire::Number(u32::from_le_bytes(bytes.split_off(..4)?.try_into().ok()?).into()),
             _ => return None,
-        }
-        let Some((_, name, kind)) = fields.iter().find(|(n, ..)| *n == number) else {
+        };
+        all.push((tag >> 3, value));
+    }
+    Some(all)
+}
+
+/// A message of a type, as JSON has it.
+fn message(bytes: &[u8], of: &str, depth: u8) -> Option<Value> {
+    let known = SCHEMA.fields(of);
+    let mut object = Map::new();
+    for (number, wire) in fields(bytes)? {
+        let field = known.iter().find(|field| field.number == Some(number));
+        // A newer client's field, which this server does not know.
+        let Some(Field { name, shape, .. }) = field else {
             continue;
         };
-        match kind {
-            Type::List(item) => {
+        match shape {
+            Shape::List(item) => {
                 let list = object.entry(*name).or_insert_with(|| json!([]));
-                list.as_array_mut()?.push(value(item, whole, part)?);
+                list.as_array_mut()?.extend(items(item, wire, depth)?);
             }
-            Type::Map(item) => {
-                let key = message(part, &[(1, "key", Type::Text)])?["key"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-                let one = message(part, &[(2, "value", **item)])?;
+            Shape::Map(item) => {
+                let (key, value) = entry(item, wire, depth)?;
                 let map = object.entry(*name).or_insert_with(|| json!({}));
-                map.as_object_mut()?
-                    .insert(key, one.get("value").cloned().unwrap_or_else(|| "".into()));
+                map.as_object_mut()?.insert(key, value);
             }
-            Type::Text if part.is_empty() => {} // proto2 writes empty strings; JSON leaves them out
-            Type::Int if whole == 0 && *name != "gracePeriodSeconds" => {}
-            Type::Bool if whole == 0 && *name == "publishNotReadyAddresses" => {}
-            Type::Bool
-            | Type::Bytes
-            | Type::Int
-            | Type::Message(_)
-            | Type::Text
-            | Type::IntOrText => {
-                object.insert((*name).to_owned(), value(kind, whole, part)?);
+            Shape::String
+            | Shape::Bytes
+            | Shape::Int32
+            | Shape::Int64
+            | Shape::Double
+            | Shape::Boolean
+            | Shape::Quantity
+            | Shape::IntOrString
+            | Shape::Time
+            | Shape::MicroTime
+            | Shape::Any
+            | Shape::Struct(_) => {
+                object.insert((*name).to_owned(), value(shape, wire, depth)?);
             }
         }
     }
     Some(Value::Object(object))
 }
 
-fn value(kind: &Type, whole: u64, part: &[u8]) -> Option<Value> {
-    Some(match kind {
-        Type::Bool => (whole != 0).into(),
-        Type::Bytes => {
-            use base64::Engine as _;
-            base64::engine::general_purpose::STANDARD
-                .encode(part)
-                .into()
-        }
-        Type::Int => whole.cast_signed().into(),
-        Type::Message(fields) => message(part, fields)?,
-        Type::Text => std::str::from_utf8(part).ok()?.into(),
-        Type::IntOrText => {
-            let either = message(
-                part,
-                &[
-                    (1, "type", Type::Int),
-                    (2, "int", Type::Int),
-                    (3, "text", Type::Text),
-                ],
-            )?;
-            if either["type"] == 1 {
-                either["text"].clone()
-            } else {
-                either["int"].clone()
+/// An item of a list, or all of them where numbers are packed.
+fn items(item: &Shape, wire: Wire<'_>, depth: u8) -> Option<Vec<Value>> {
+    match (item, wire) {
+        (Shape::Int32 | Shape::Int64, Wire::Bytes(mut packed)) => {
+            let mut all = Vec::new();
+            while !packed.is_empty() {
+                all.push(varint(&mut packed)?.cast_signed().into());
             }
+            Some(all)
         }
-        Type::Map(_) | Type::List(_) => return None,
+        _ => Some(vec![value(item, wire, depth)?]),
+    }
+}
+
+/// A map's entry: a message of key and value.
+fn entry(item: &Shape, wire: Wire<'_>, depth: u8) -> Option<(String, Value)> {
+    let Wire::Bytes(bytes) = wire else {
+        return None;
+    };
+    let (mut key, mut of_key) = (String::new(), super::schema::zero(item));
+    for (number, wire) in fields(bytes)? {
+        match (number, wire, item) {
+            (1, Wire::Bytes(text), _) => key = std::str::from_utf8(text).ok()?.to_owned(),
+            // A list in a map is a message around it (`ExtraValue`).
+            (2, Wire::Bytes(list), Shape::List(item)) => {
+                let mut all = Vec::new();
+                for (_, wire) in fields(list)? {
+                    all.extend(items(item, wire, depth)?);
+                }
+                of_key = all.into();
+            }
+            (2, wire, item) => of_key = value(item, wire, depth)?,
+            _ => {}
+        }
+    }
+    Some((key, of_key))
+}
+
+fn value(shape: &Shape, wire: Wire<'_>, depth: u8) -> Option<Value> {
+    let text = |bytes: &[u8]| Some(Value::from(std::str::from_utf8(bytes).ok()?));
+    Some(match (shape, wire) {
+        (Shape::Boolean, Wire::Number(number)) => (number != 0).into(),
+        (Shape::Int32 | Shape::Int64, Wire::Number(number)) => number.cast_signed().into(),
+        (Shape::Double, Wire::Number(number)) => f64::from_bits(number).into(),
+        (Shape::String, Wire::Bytes(bytes)) => text(bytes)?,
+        (Shape::Bytes, Wire::Bytes(bytes)) => {
+            let standard = base64::engine::general_purpose::STANDARD;
+            standard.encode(bytes).into()
+        }
+        (Shape::Quantity, Wire::Bytes(bytes)) => text(inner(bytes, 1)?)?,
+        (Shape::Any, Wire::Bytes(bytes)) => any(bytes)?,
+        (Shape::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
+        (Shape::Time, Wire::Bytes(bytes)) => time(bytes, 0)?,
+        (Shape::MicroTime, Wire::Bytes(bytes)) => time(bytes, 6)?,
+        (Shape::Struct(of), Wire::Bytes(bytes)) if depth < DEEPEST => {
+            message(bytes, of, depth + 1)?
+        }
+        _ => return None,
     })
+}
+
+/// The bytes of a field; empty where the message has it not.
+fn inner(bytes: &[u8], number: u64) -> Option<&[u8]> {
+    let all = fields(bytes)?;
+    let found = all.into_iter().find_map(|(n, wire)| match wire {
+        Wire::Bytes(bytes) if n == number => Some(bytes),
+        Wire::Bytes(_) | Wire::Number(_) => None,
+    });
+    Some(found.unwrap_or_default())
+}
+
+/// JSON in a message around it (`RawExtension`, `JSON`, `FieldsV1`).
+fn any(bytes: &[u8]) -> Option<Value> {
+    match inner(bytes, 1)? {
+        [] => Some(Value::Null),
+        raw => serde_json::from_slice(raw).ok(),
+    }
+}
+
+/// `IntOrString`: type, number, text.
+fn int_or_string(bytes: &[u8]) -> Option<Value> {
+    let (mut is_text, mut number, mut text) = (false, 0, "");
+    for field in fields(bytes)? {
+        match field {
+            (1, Wire::Number(kind)) => is_text = kind == 1,
+            (2, Wire::Number(value)) => number = value.cast_signed(),
+            (3, Wire::Bytes(value)) => text = std::str::from_utf8(value).ok()?,
+            _ => {}
+        }
+    }
+    Some(if is_text { text.into() } else { number.into() })
+}
+
+/// Seconds and nanoseconds, with so many digits of the second's parts; null where both are 0, which is Go's zero time.
+fn time(bytes: &[u8], digits: usize) -> Option<Value> {
+    let (mut seconds, mut nanoseconds) = (0, 0);
+    for field in fields(bytes)? {
+        match field {
+            (1, Wire::Number(value)) => seconds = value.cast_signed(),
+            (2, Wire::Number(value)) => nanoseconds = value.cast_signed(),
+            _ => {}
+        }
+    }
+    if bytes.is_empty() {
+        return Some(Value::Null);
+    }
+    let time = Timestamp::new(seconds, i32::try_from(nanoseconds).ok()?).ok()?;
+    Some(format!("{time:.digits$}").into())
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
@@ -292,8 +263,28 @@ mod tests {
         let label = [field(1, b"a"), field(2, b"b")].concat();
         let meta = [field(1, b"team"), field(2, b""), field(11, &label)].concat();
         let body = envelope("Namespace", &field(1, &meta));
-        let wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": {"a": "b"}}});
+        // Empty texts are written too; who reads the object against its types leaves them out.
+        let meta = json!({"name": "team", "generateName": "", "labels": {"a": "b"}});
+        let wanted = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": meta});
         assert_eq!(decode(&body), Ok(wanted));
+    }
+
+    #[test]
+    fn numbers_times_quantities_and_lists_are_read_by_their_shapes() {
+        let time = field(2, &[8, 0x80, 0x94, 0xeb, 0xdc, 3]);
+        let port = [&[24, 80][..], &field(4, &[8, 1, 26, 1, b'x'])].concat();
+        let body = |spec: &[u8]| [field(1, &field(8, &time[2..])), field(2, spec)].concat();
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"creationTimestamp": "2001-09-09T01:46:40Z"},
+            "spec": {"ports": [{"port": 80, "targetPort": "x"}]},
+        });
+        assert_eq!(
+            decode(&envelope("Service", &body(&field(1, &port)))),
+            Ok(wanted)
+        );
+        // A number where the type is text.
+        let decoded = decode(&envelope("Service", &body(&[32, 1])));
+        assert_eq!(decoded.unwrap_err().code, 400);
     }
 
     #[test]
@@ -303,7 +294,7 @@ mod tests {
             decode(&body.slice(..body.len() - 20)).unwrap_err().code,
             400
         );
-        assert_eq!(decode(&envelope("Deployment", b"")).unwrap_err().code, 415);
+        assert_eq!(decode(&envelope("Nothing", b"")).unwrap_err().code, 415);
         assert_eq!(decode(&Bytes::from_static(b"{}")).unwrap_err().code, 400);
     }
 }

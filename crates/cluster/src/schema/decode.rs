@@ -157,25 +157,17 @@ fn dotted(path: &mut String, name: &str) {
     *path += name;
 }
 
-/// Whether a field's value says something. What is empty is, for the API server, not given: it keeps objects in protobuf, which
-/// does not tell the two apart, and a text that is not of the values that there are is Go's zero value.
+/// Whether a field's value says something: for Go what is empty is as if it were not given, unless the field is a pointer.
 fn says(field: &Field, value: &Value) -> bool {
-    match value {
-        // A time that is not known is shown as null, but for those of metadata.
-        Value::Null => {
-            let is_time = matches!(field.shape, Shape::Time | Shape::MicroTime);
-            is_time && !["creationTimestamp", "deletionTimestamp"].contains(&field.name)
-        }
-        Value::String(text) => {
-            !text.is_empty() || field.values.is_empty() || field.values.contains(&"")
-        }
-        Value::Array(items) => field.required || !items.is_empty(),
-        Value::Object(entries) => {
-            let is_map = matches!(field.shape, Shape::Map(_));
-            field.required || !is_map || !entries.is_empty()
-        }
-        Value::Bool(_) | Value::Number(_) => true,
-    }
+    let empty = match value {
+        Value::Null => return false,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => matches!(field.shape, Shape::Map(_)) && entries.is_empty(),
+        Value::Bool(holds) => !holds,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+    };
+    !empty || field.pointer || field.shown
 }
 
 #[cfg(test)]
@@ -242,7 +234,7 @@ mod tests {
             "kind": "Pod", "wrong": 1, "status": null,
             "metadata": {"name": "a", "labels": {}, "annotations": {"a": null}},
             "spec": {
-                "restartPolicy": "", "nodeName": "", "tolerations": [],
+                "restartPolicy": "", "nodeName": "", "tolerations": [], "activeDeadlineSeconds": 0, "priority": null, "hostPID": false,
                 "containers": [{"name": "a", "enviroment": [], "resources": {"requests": {"cpu": 1, "memory": "1Gi"}}, "ports": null}],
                 "volumes": [{"name": "v", "emptyDir": {}}, null],
             },
@@ -251,7 +243,7 @@ mod tests {
             "kind": "Pod",
             "metadata": {"name": "a", "annotations": {"a": ""}},
             "spec": {
-                "nodeName": "",
+                "activeDeadlineSeconds": 0,
                 "containers": [{"name": "a", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}],
                 "volumes": [{"name": "v", "emptyDir": {}}, {}],
             },

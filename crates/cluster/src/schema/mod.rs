@@ -5,23 +5,27 @@
 //! ```text
 //! kind GROUP/VERSION KIND PLURAL namespaced|cluster type=TYPE [short=…] [categories=…] [sub=…] verbs=…
 //! TYPE [atomic]
-//!  FIELD[!] SHAPE [values=…] [default=…] [atomic|set|map=KEYS] [retain] [merge=KEY]
+//!  FIELD[!] SHAPE [values=…] [default=…] [atomic|set|map=KEYS] [retain] [merge=KEY] [number=N] [pointer] [shown]
 //! ```
 //!
 //! `!`: the field is required. A shape is `string`, `bytes` (base64), `int32`, `int64`, `double`, `boolean`, `quantity`,
 //! `int-or-string`, `time`, `micro-time`, `any`, a type's name, `[SHAPE]` for a list or `{SHAPE}` for a map. `values`: those that it
 //! may have. `default`: what stands for a value that is not given. `atomic`, `set`, `map`: how server-side apply merges;
-//! `merge`: how a strategic merge patch does, where it does not replace.
+//! `merge`: how a strategic merge patch does, where it does not replace. `number`: that of the protobuf field. `pointer`: Go tells a
+//! zero value from none. `shown`: the field is there whatever its value.
 
 mod decode;
 mod duplicates;
 mod scalar;
+mod show;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 pub(crate) use decode::check;
 pub(crate) use duplicates::object;
+pub(crate) use scalar::zero;
+pub(crate) use show::show;
 
 /// A kind, as discovery tells of it.
 pub(super) struct KindRow {
@@ -54,6 +58,12 @@ pub(super) struct Field {
     pub(super) default: Option<&'static str>,
     /// What the items of a list are merged by in a strategic merge patch; empty: they are plain values.
     pub(super) merge: Option<&'static str>,
+    /// The number of the protobuf field.
+    pub(super) number: Option<u64>,
+    /// Whether a zero value is another thing than none.
+    pub(super) pointer: bool,
+    /// Whether the field is there whatever its value.
+    pub(super) shown: bool,
 }
 
 /// What a value may be.
@@ -155,6 +165,9 @@ impl Field {
             values: listed(&words, "values"),
             default: marked(&words, "default"),
             merge: marked(&words, "merge"),
+            number: marked(&words, "number").and_then(|number| number.parse().ok()),
+            pointer: words.contains(&"pointer"),
+            shown: words.contains(&"shown"),
         }
     }
 }

@@ -95,7 +95,7 @@ pub(super) fn given(shape: &Shape, text: &str) -> Value {
 }
 
 /// Go's zero value.
-pub(super) fn zero(shape: &Shape) -> Value {
+pub(crate) fn zero(shape: &Shape) -> Value {
     match shape {
         Shape::String | Shape::Bytes => "".into(),
         Shape::Int32 | Shape::Int64 | Shape::Double | Shape::IntOrString => 0.into(),
