@@ -21,6 +21,12 @@ use crate::sandbox::{self, Options};
 use crate::signals::{Program, stop_signal, unless_stopped};
 use crate::store::Change;
 
+/// How long a sandbox is waited for before it is said for what, and how often it is looked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most lines of it at a time.
+const SHOWN: usize = 10;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Sandbox {
     /// What to apply: files, folders of them, `-` for the standard input; without it a headless Service and a StatefulSet of three
@@ -157,6 +163,8 @@ async fn tell_until(
     let ready = sandbox.ready();
     tokio::pin!(ready);
     let mut is_ready = false;
+    let mut waits = tokio::time::interval_at(Instant::now() + PATIENCE, PATIENCE);
+    let mut waited_for = Vec::new();
     loop {
         tokio::select! {
             // What happened is told before what it led to.
@@ -165,6 +173,16 @@ async fn tell_until(
             why = sandbox.broken() => anyhow::bail!(why),
             Some(lines) = story.next() => lines.iter().for_each(|line| tell(line)),
             Some(lines) = names.next() => lines.iter().for_each(|line| tell(line)),
+            _ = waits.tick(), if !is_ready => {
+                let waiting = sandbox.cluster().waiting();
+                let new = waiting.iter().filter(|line| !waited_for.contains(*line));
+                let new: Vec<_> = new.collect();
+                new.iter().take(SHOWN).for_each(|line| tell(line));
+                if new.len() > SHOWN {
+                    tell(&format!("wait  and {} more", new.len() - SHOWN));
+                }
+                waited_for = waiting;
+            }
             all = &mut ready, if !is_ready => {
                 is_ready = true;
                 let all = all?;

@@ -200,5 +200,5 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
     ),
     ("tracing_subscriber", "src/logging"),
-    ("uuid", "crates/cluster/src/state"),
+    ("uuid", "crates/cluster/src/random"),
 ];

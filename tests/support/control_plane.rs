@@ -148,6 +148,8 @@ impl Port {
 pub struct Options {
     /// The controllers to run, as kube-controller-manager's `--controllers` has them; none without.
     pub controllers: Option<&'static str>,
+    /// Whether Pods need a ServiceAccount and get its token. Only where controllers run are there accounts.
+    pub accounts: bool,
     /// Further flags of the API server.
     pub api_flags: Vec<&'static str>,
 }
@@ -257,11 +259,13 @@ impl ControlPlane {
             format!("--service-account-signing-key-file={}", file("sa.key")),
             "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112".into(),
             "--authorization-mode=RBAC".into(),
-            "--disable-admission-plugins=ServiceAccount".into(),
             "--allow-privileged=true".into(),
             "--advertise-address=10.0.0.1".into(),
             "--endpoint-reconciler-type=none".into(),
         ]);
+        if !self.options.accounts {
+            command.arg("--disable-admission-plugins=ServiceAccount");
+        }
         command.args(&self.options.api_flags);
         command
     }

@@ -18,7 +18,15 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 /// What its decisions look at.
-const KINDS: [&str; 4] = ["EndpointSlice", "PersistentVolumeClaim", "Pod", "Service"];
+const KINDS: [&str; 7] = [
+    "ConfigMap",
+    "EndpointSlice",
+    "Node",
+    "PersistentVolumeClaim",
+    "Pod",
+    "Secret",
+    "Service",
+];
 
 /// After an action that has failed.
 const RETRY: std::time::Duration = std::time::Duration::from_millis(100);
@@ -185,9 +193,18 @@ async fn perform(client: &Client, action: Action) -> kube::Result<Option<Value>>
             });
             call(client, Method::DELETE, &path(key), &options).await
         }
+        // What has been said already is not counted here.
+        Action::Say(event) => {
+            let ns = event["metadata"]["namespace"].as_str().unwrap_or_default();
+            let path = collection(KindId::named("Event"), ns);
+            match call(client, Method::POST, &path, event).await {
+                Err(kube::Error::Api(status)) if status.code == 409 => return Ok(None),
+                other => other,
+            }
+        }
         // The time of a real cluster is nobody's to move.
         Action::Advance(..) => return Ok(None),
-        Action::Remove(_) | Action::FinishForeground(_) => {
+        Action::Furnish(_) | Action::Remove(_) | Action::FinishForeground(_) => {
             unreachable!("a kubelet has nothing to do with them")
         }
     };

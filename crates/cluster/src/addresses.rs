@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::kinds;
+use super::kinds::{self, Kind};
 use super::objects::Objects;
 use super::status::ApiStatus;
 use super::validate;
@@ -24,8 +24,15 @@ const FIRST: u32 = 256;
 /// Kubernetes' range of node ports.
 const NODE_PORTS: std::ops::Range<i64> = 30_000..32_768;
 
-/// Gives a Service the addresses and ports it has not.
-pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), ApiStatus> {
+/// Gives an object, where it is a Service, the addresses and ports it has not.
+pub(super) fn allocate(
+    objects: &Objects,
+    info: &Kind,
+    service: &mut Value,
+) -> Result<(), ApiStatus> {
+    if !info.is(kinds::SERVICE) {
+        return Ok(());
+    }
     let spec = service["spec"].clone();
     if spec["type"] == "ExternalName" {
         for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
@@ -75,6 +82,45 @@ pub(super) fn allocate(objects: &Objects, service: &mut Value) -> Result<(), Api
         node_ports(objects, service);
     }
     Ok(())
+}
+
+/// Takes from a Service what only its old type has, where the update left it as it was (`dropTypeDependentFields`).
+pub(super) fn drop_of_old_type(info: &Kind, service: &mut Value, old: &Value) {
+    if !info.is(kinds::SERVICE) {
+        return;
+    }
+    let balances = |s: &Value| s["spec"]["type"] == "LoadBalancer";
+    let outside = |s: &Value| balances(s) || s["spec"]["type"] == "NodePort";
+    let ports = |s: &Value| s["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let numbers =
+        |s: &Value| -> Vec<_> { ports(s).iter().map(|p| p["nodePort"].clone()).collect() };
+    let mut fields = Vec::new();
+    if outside(old) && !outside(service) {
+        fields.push("externalTrafficPolicy");
+        if numbers(old) == numbers(service) {
+            for port in service["spec"]["ports"]
+                .as_array_mut()
+                .into_iter()
+                .flatten()
+            {
+                port.as_object_mut().map(|port| port.remove("nodePort"));
+            }
+        }
+    }
+    if balances(old) && !balances(service) {
+        fields.extend([
+            "allocateLoadBalancerNodePorts",
+            "healthCheckNodePort",
+            "loadBalancerClass",
+        ]);
+    }
+    for field in fields {
+        if service["spec"][field] == old["spec"][field] {
+            service["spec"]
+                .as_object_mut()
+                .map(|spec| spec.remove(field));
+        }
+    }
 }
 
 fn strings(list: &Value) -> Vec<String> {

@@ -3,7 +3,9 @@
 //! The core ([`state`]) is pure: `now` and a seed are given. [`server`] speaks HTTP; controllers are decision functions that
 //! one task steps.
 
+mod accounts;
 mod addresses;
+mod admission;
 pub mod authority;
 mod call;
 pub mod controllers;
@@ -14,10 +16,12 @@ pub mod field;
 pub mod kind;
 pub mod kinds;
 mod listen;
+mod logs;
 pub mod manifest;
 pub mod objects;
 mod patch;
 mod protobuf;
+mod random;
 mod received;
 mod request;
 mod reviews;
@@ -31,6 +35,8 @@ mod table;
 pub mod types;
 pub mod validate;
 mod verbs;
+mod versions;
+mod waiting;
 mod watching;
 mod yaml;
 
@@ -54,8 +60,6 @@ use objects::Key;
 use server::Api;
 use shared::Shared;
 use state::{Part, State};
-
-use headless_objects::rfc3339::timestamp;
 
 /// A cluster that runs; dropping it ends it.
 pub struct Cluster {
@@ -167,6 +171,9 @@ impl Cluster {
     ) -> Result<(SocketAddr, Value), ListenError> {
         let door = listen::bind(address).await?;
         let (bound, kubeconfig) = (door.address, door.kubeconfig.clone());
+        let certificate = door.certificate.clone();
+        let publish = |state: &mut State| state.publish(certificate);
+        self.api.shared.write(publish);
         let api = self.api.clone();
         self.spawn("the connections", listen::serve(door, api));
         Ok((bound, kubeconfig))
@@ -176,6 +183,12 @@ impl Cluster {
     #[must_use]
     pub fn story(&self) -> Story {
         Story::new(&self.api.shared)
+    }
+
+    /// What is waited for, and why, as lines for a person: claims without a volume, Pods without a node or not Ready.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        waiting::lines(&self.api.shared.read().objects)
     }
 
     /// The time of day, as this cluster has it.
@@ -201,14 +214,15 @@ impl Cluster {
                 ""
             };
             let key = Key {
-                kind: document.kind,
+                kind: document.kind.kept(),
                 ns: ns.into(),
                 name: meta["name"].as_str().unwrap_or_default().into(),
             };
+            document.kind.to_kept(&mut object);
             let shared = &self.api.shared;
             let apply = |state: &mut State| match state.objects.get(&key) {
                 Some(_) => state.update(&key, Part::Main, object.clone(), false),
-                None => state.create(shared.now(), document.kind, ns, object.clone(), false),
+                None => state.create(shared.now(), key.kind, &key.ns, object.clone(), false),
             };
             let outcome = shared.guard(file, || shared.write(apply));
             let made = outcome.map_err(|status| {
@@ -257,7 +271,6 @@ impl Cluster {
 
 /// What is there before anybody asks.
 fn boot(state: &mut State, now: Timestamp) {
-    let time = timestamp(now);
     let mut create = |kind: &str, ns: &str, object: Value| {
         let made = state.create(now, KindId::named(kind), ns, object, false);
         made.expect("the objects that every cluster has are valid");
@@ -265,24 +278,21 @@ fn boot(state: &mut State, now: Timestamp) {
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         create("Namespace", "", json!({"metadata": {"name": name}}));
     }
-    let resources = json!({"cpu": "64", "memory": "256Gi", "pods": "65000"});
-    let node = json!({
-        "metadata": {"name": controllers::NODE, "labels": {"kubernetes.io/hostname": controllers::NODE, "kubernetes.io/os": "linux"}},
-        "spec": {},
-        "status": {
-            "capacity": resources, "allocatable": resources,
-            "addresses": [{"type": "InternalIP", "address": "10.244.0.1"}, {"type": "Hostname", "address": controllers::NODE}],
-            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": time, "lastTransitionTime": time}],
-            "nodeInfo": {"kubeletVersion": discovery::VERSION.2, "operatingSystem": "linux", "architecture": "amd64"},
-        },
-    });
-    create("Node", "", node);
+    create("Node", "", controllers::node(controllers::NODE, now));
     let default = json!({"storageclass.kubernetes.io/is-default-class": "true"});
     create(
         "StorageClass",
         "",
         json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}),
     );
+    for (name, value) in [("cluster", 2_000_000_000), ("node", 2_000_001_000)] {
+        let name = format!("system-{name}-critical");
+        create(
+            "PriorityClass",
+            "",
+            json!({"metadata": {"name": name}, "value": value}),
+        );
+    }
     let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     create(

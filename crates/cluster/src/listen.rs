@@ -57,6 +57,8 @@ pub(super) struct Door {
     acceptor: TlsAcceptor,
     pub(super) address: SocketAddr,
     pub(super) kubeconfig: Value,
+    /// The authority's, PEM.
+    pub(super) certificate: String,
 }
 
 pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
@@ -74,6 +76,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
     Ok(Door {
         acceptor: acceptor(&authority, &server).map_err(ListenError::Tls)?,
         kubeconfig: kubeconfig(address, &authority, &client),
+        certificate: authority.certificate(),
         listener,
         address,
     })

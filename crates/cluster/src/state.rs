@@ -6,21 +6,24 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::addresses;
+use super::admission::{self, Admission};
 use super::field::Errors;
 use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects};
+use super::random::{suffix, uid};
 use super::status::ApiStatus;
-use super::{types, validate};
+use super::{accounts, addresses, schema, types, validate};
 use headless_objects::rfc3339::timestamp;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 /// Everything the cluster is.
 #[derive(Debug)]
 pub struct State {
     /// The objects.
     pub objects: Objects,
+    /// The certificate of the API's authority, PEM; empty where the API is served in this process only.
+    authority: String,
     random: StdRng,
 }
 
@@ -30,6 +33,7 @@ impl State {
     pub fn new(seed: u64) -> Self {
         Self {
             objects: Objects::default(),
+            authority: String::new(),
             random: StdRng::seed_from_u64(seed),
         }
     }
@@ -73,9 +77,6 @@ pub enum Part {
 
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// Keeps a claim for as long as a Pod uses it.
-pub(super) const PROTECTION: &str = "kubernetes.io/pvc-protection";
-
 /// How long a Pod may take to end where it does not say, in seconds.
 const GRACE: i64 = 30;
 
@@ -113,9 +114,6 @@ impl State {
             object.as_object_mut().map(|o| o.remove("status"));
         }
         (info.does.defaults)(&mut object);
-        if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
-            protect(&mut object);
-        }
         let name = object["metadata"]["name"]
             .as_str()
             .unwrap_or_default()
@@ -129,13 +127,39 @@ impl State {
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
+        let mut admission = Admission {
+            objects: &self.objects,
+            random: &mut self.random,
+        };
+        admission.new_object(info, &mut object)?;
         check(info, &object, None)?;
-        self.admit(info, &mut object)?;
-        Ok(if dry_run {
-            Arc::new(object)
-        } else {
-            self.objects.put(key, object)
-        })
+        addresses::allocate(&self.objects, info, &mut object)?;
+        schema::show(info.of, &mut object);
+        if dry_run {
+            return Ok(Arc::new(object));
+        }
+        let made = self.objects.put(key, object);
+        if info.is(kinds::NAMESPACE) {
+            self.furnish(now, &name);
+        }
+        Ok(made)
+    }
+
+    /// Makes what every namespace has, where this one has it not.
+    pub(super) fn furnish(&mut self, now: Timestamp, ns: &str) {
+        for (kind, object) in accounts::missing(&self.objects, ns, &self.authority) {
+            // A namespace that ends takes nothing more.
+            drop(self.create(now, kind, ns, object, false));
+        }
+    }
+
+    /// Publishes the certificate of the API's authority, PEM, in every namespace.
+    pub(super) fn publish(&mut self, authority: String) {
+        self.authority = authority;
+        for (key, map) in accounts::published(&self.objects, &self.authority) {
+            // Nobody can have changed it since.
+            drop(self.update(&key, Part::Main, map, false));
+        }
     }
 
     /// Replaces a part of an object.
@@ -180,10 +204,12 @@ impl State {
             )));
         }
         let mut object = merge_parts(info, &old, object, part);
+        addresses::drop_of_old_type(info, &mut object, &old);
         (info.does.defaults)(&mut object);
         check(info, &object, Some(&old))?;
-        self.admit(info, &mut object)?;
-        self.admit_growth(info, &object, &old)?;
+        addresses::allocate(&self.objects, info, &mut object)?;
+        admission::growth(&self.objects, info, &object, &old)?;
+        schema::show(info.of, &mut object);
         if object == *old {
             return Ok(old);
         }
@@ -356,53 +382,6 @@ impl State {
         }
         Ok(())
     }
-
-    /// What admission adds: addresses of Services, the default class of claims.
-    fn admit(&self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
-        match info.kind {
-            "Service" => addresses::allocate(&self.objects, object),
-            "PersistentVolumeClaim" if object["spec"]["storageClassName"].is_null() => {
-                let default = "storageclass.kubernetes.io/is-default-class";
-                let classes = self.objects.list(kinds::STORAGE_CLASS, None);
-                let mut defaults = classes
-                    .filter(|(_, class)| class["metadata"]["annotations"][default] == "true");
-                if let Some((key, _)) = defaults.next() {
-                    object["spec"]["storageClassName"] = key.name.as_str().into();
-                }
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl State {
-    /// What the admission plugin PersistentVolumeClaimResize refuses.
-    fn admit_growth(&self, info: &Kind, new: &Value, old: &Value) -> Result<(), ApiStatus> {
-        let is_claim = info.is(kinds::PERSISTENT_VOLUME_CLAIM);
-        let size = |claim: &Value| validate::storage(&claim["spec"]["resources"]["requests"]);
-        if !is_claim || size(new) <= size(old) {
-            return Ok(());
-        }
-        let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();
-        let key = Key {
-            kind: kinds::STORAGE_CLASS,
-            ns: String::new(),
-            name: class.into(),
-        };
-        let class = self.objects.get(&key);
-        let why = if old["status"]["phase"] != "Bound" {
-            "Only bound persistent volume claims can be expanded"
-        } else if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
-            "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
-        } else {
-            return Ok(());
-        };
-        let name = new["metadata"]["name"].as_str().unwrap_or_default();
-        Err(ApiStatus::forbidden(format!(
-            "persistentvolumeclaims \"{name}\" is forbidden: {why}"
-        )))
-    }
 }
 
 fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
@@ -518,16 +497,6 @@ fn take_over(new: &mut Value, old: &Value, field: &str) {
     }
 }
 
-/// What the admission plugin StorageObjectInUseProtection adds to a new claim.
-fn protect(claim: &mut Value) {
-    let finalizers = &mut claim["metadata"]["finalizers"];
-    let mut all = finalizers.as_array().cloned().unwrap_or_default();
-    if !all.iter().any(|finalizer| finalizer == PROTECTION) {
-        all.push(PROTECTION.into());
-        *finalizers = all.into();
-    }
-}
-
 /// Whether an update changes what is asked for: anything but metadata, status, and the node that a Pod gets.
 fn asks_for_more(new: &Value, old: &Value) -> bool {
     let asked = |object: &Value| {
@@ -562,19 +531,6 @@ fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
         .or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64())
         .unwrap_or(GRACE)
         .max(0)
-}
-
-/// A random (version 4) UUID.
-fn uid(random: &mut StdRng) -> String {
-    let uuid = uuid::Builder::from_random_bytes(random.random()).into_uuid();
-    uuid.to_string()
-}
-
-/// Five letters and digits that spell no word, as the API server picks them.
-fn suffix(random: &mut StdRng) -> String {
-    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
-    (0..5).map(letter).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ mod duration;
 pub mod envelope;
 pub mod object;
 pub mod podspec;
+pub mod quality;
 pub mod quantity;
 pub mod rfc3339;
 pub mod selector;

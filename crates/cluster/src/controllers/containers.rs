@@ -1,12 +1,16 @@
 //! A Pod's containers as the kubelet reports them: init containers in their order, then the others.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::conditions::{self, is_past};
+use super::policy::{is_restarted, is_sidecar};
 use crate::faults::Faults;
 use headless_objects::backoff;
+use headless_objects::object::fields;
 use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
@@ -15,52 +19,122 @@ const FIRST: Duration = Duration::from_secs(10);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// How far a Pod's containers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Progress {
-    /// An init container has not done its work: nothing after it is started.
-    Initializing,
-    /// All are started.
-    Started,
+/// The lists of a spec with those of the status.
+const LISTS: [(&str, &str); 2] = [
+    ("initContainers", "initContainerStatuses"),
+    ("containers", "containerStatuses"),
+];
+
+/// What a Pod's containers depend on beside its spec.
+pub(super) struct Given<'a> {
+    pub(super) now: Timestamp,
+    pub(super) faults: &'a Faults,
+    /// Containers that wait after a crash are started once more, which counts as a restart.
+    pub(super) retry: bool,
+    /// Why containers cannot be started, by their names.
+    pub(super) blocked: BTreeMap<String, String>,
 }
 
-/// The status of a Pod after each of its containers has been tried: phase, conditions, statuses of the containers.
-///
-/// `retry`: containers that wait after a crash are started once more, which counts as a restart.
-pub(super) fn status(now: Timestamp, pod: &Value, faults: &Faults, retry: bool) -> Value {
-    let mut status = pod["status"].clone();
-    let time = timestamp(now);
-    let mut tried = Tried {
-        progress: Progress::Started,
-        ends: None,
-        all_ready: true,
-    };
-    for (list, field) in [
-        ("initContainers", "initContainerStatuses"),
-        ("containers", "containerStatuses"),
-    ] {
-        let statuses = tried.all(&time, (pod, list, field), faults, retry);
+/// The Pod after each of its containers has been tried: statuses of the containers, phase, conditions.
+pub(super) fn tried(pod: &Value, given: &Given<'_>) -> Value {
+    let mut tried = pod.clone();
+    let time = timestamp(given.now);
+    let mut initializes = false;
+    for (list, field) in LISTS {
+        let mut statuses = Vec::new();
+        for (container, old) in conditions::with_status(pod, list) {
+            let run = Run {
+                given,
+                time: &time,
+                pod,
+                container,
+                init: list == "initContainers",
+                waits: initializes,
+            };
+            let new = run.status(old);
+            initializes |= run.init && !is_past(container, &new);
+            statuses.push(new);
+        }
         if !statuses.is_empty() {
-            status[field] = statuses.into();
+            tried["status"][field] = statuses.into();
         }
     }
-    let initialized = tried.progress == Progress::Started;
-    let going = if initialized { "Running" } else { "Pending" };
-    status["phase"] = tried.ends.unwrap_or(going).into();
-    let ready = initialized && tried.all_ready && tried.ends.is_none() && !faults.unready;
-    for (kind, holds, reason) in [
-        ("PodScheduled", true, ""),
-        ("Initialized", initialized, "ContainersNotInitialized"),
-        ("ContainersReady", ready, "ContainersNotReady"),
-        ("Ready", ready, "ContainersNotReady"),
-    ] {
-        let holds = if holds { "True" } else { "False" };
-        condition(&mut status, (kind, holds), reason, &time);
+    stop_sidecars(&mut tried, &time);
+    if given.faults.unready {
+        unready(&mut tried["status"]);
     }
-    if faults.unready {
-        unready(&mut status);
+    conditions::derive(&mut tried, &time);
+    tried
+}
+
+/// Sidecars end once no other container is left that runs or is to run.
+fn stop_sidecars(pod: &mut Value, time: &str) {
+    let all = conditions::with_status(pod, "containers");
+    let done = all.iter().all(|(container, status)| {
+        let code = status["state"]["terminated"]["exitCode"].as_i64();
+        code.is_some_and(|code| !is_restarted(&pod["spec"], container, code))
+    });
+    if done {
+        stop_list(pod, "initContainerStatuses", (0, time));
     }
-    status
+}
+
+/// A Pod that is on its node and whose containers are not there yet.
+pub(super) fn creating(pod: &Value, now: Timestamp) -> Value {
+    let mut creating = pod.clone();
+    let inits = pod["spec"]["initContainers"].as_array();
+    let first = inits.is_none_or(Vec::is_empty);
+    let reason = if first {
+        "ContainerCreating"
+    } else {
+        "PodInitializing"
+    };
+    for (list, field) in LISTS {
+        let waiting = |container: &Value| {
+            json!({
+                "name": container["name"], "image": container["image"], "imageID": "", "ready": false, "started": false,
+                "restartCount": 0, "state": {"waiting": {"reason": reason}}, "lastState": {},
+            })
+        };
+        let all = pod["spec"][list].as_array().into_iter().flatten();
+        let all: Vec<_> = all.map(waiting).collect();
+        if !all.is_empty() {
+            creating["status"][field] = all.into();
+        }
+    }
+    creating["status"]["phase"] = "Pending".into();
+    conditions::set_all(&mut creating, &timestamp(now));
+    creating
+}
+
+/// A Pod whose containers have been stopped for good, with this exit code.
+pub(super) fn stopped(pod: &Value, code: i64, now: Timestamp) -> Value {
+    let mut stopped = pod.clone();
+    let time = timestamp(now);
+    for (_, field) in LISTS {
+        stop_list(&mut stopped, field, (code, &time));
+    }
+    conditions::derive_last(&mut stopped, &time);
+    stopped
+}
+
+fn stop_list(pod: &mut Value, field: &str, (code, time): (i64, &str)) {
+    for status in pod["status"][field].as_array_mut().into_iter().flatten() {
+        if let Some(started) = status["state"]["running"].get("startedAt").cloned() {
+            let id = status["containerID"].clone();
+            status["state"] = ended(code, (&started, &time.into()), &id);
+            status["ready"] = false.into();
+            status["started"] = false.into();
+        }
+    }
+}
+
+/// The state of a container that has ended.
+fn ended(code: i64, (from, to): (&Value, &Value), id: &Value) -> Value {
+    let reason = if code == 0 { "Completed" } else { "Error" };
+    json!({"terminated": {
+        "exitCode": code, "reason": reason, "startedAt": from, "finishedAt": to, "containerID": id,
+    }})
 }
 
 /// Says of no container that it is ready.
@@ -71,77 +145,11 @@ pub(super) fn unready(status: &mut Value) {
     }
 }
 
-/// What has become of the containers so far.
-struct Tried {
-    progress: Progress,
-    /// The phase of a Pod that is never restarted and whose containers have ended.
-    ends: Option<&'static str>,
-    all_ready: bool,
-}
-
-impl Tried {
-    /// The statuses of one list of containers.
-    fn all(
-        &mut self,
-        time: &str,
-        (pod, list, field): (&Value, &str, &str),
-        faults: &Faults,
-        retry: bool,
-    ) -> Vec<Value> {
-        let old = pod["status"][field].as_array();
-        let mut statuses = Vec::new();
-        for container in pod["spec"][list].as_array().into_iter().flatten() {
-            let name = text(&container["name"]);
-            let old = old.into_iter().flatten().find(|s| s["name"] == name);
-            let run = Run {
-                id: format!("fake://{}/{name}", text(&pod["metadata"]["uid"])),
-                init: list == "initContainers",
-                sidecar: container["restartPolicy"] == "Always",
-                exit: faults.exits.get(name).copied(),
-                waits: self.progress == Progress::Initializing,
-                restarts: pod["spec"]["restartPolicy"] != "Never",
-                retry,
-            };
-            let new = run.status(time, container, old);
-            if run.init && !run.waits && !run.is_past(&new) {
-                self.progress = Progress::Initializing;
-            }
-            if let (false, Some(code), false) = (run.waits, run.exit, run.restarts) {
-                self.ends = Some(if code == 0 { "Succeeded" } else { "Failed" });
-            }
-            self.all_ready &= (run.init && !run.sidecar) || new["ready"] == true;
-            statuses.push(new);
-        }
-        statuses
-    }
-}
-
-/// Sets a condition, with the time of its last change.
-pub(super) fn condition(status: &mut Value, (kind, holds): (&str, &str), reason: &str, time: &str) {
-    let mut new =
-        json!({"type": kind, "status": holds, "lastProbeTime": null, "lastTransitionTime": time});
-    if holds != "True" {
-        new["reason"] = reason.into();
-    }
-    let mut all = status["conditions"].as_array().cloned().unwrap_or_default();
-    match all.iter_mut().find(|c| c["type"] == kind) {
-        Some(old) => {
-            if old["status"] == holds {
-                new["lastTransitionTime"] = old["lastTransitionTime"].clone();
-            }
-            *old = new;
-        }
-        None => all.push(new),
-    }
-    status["conditions"] = all.into();
-}
-
 /// How often a Pod's containers have been restarted in all, and whether one of them waits for its next restart.
 pub(super) fn restarts(pod: &Value) -> (i64, bool) {
-    let lists = ["initContainerStatuses", "containerStatuses"];
-    let all = lists
+    let all = LISTS
         .iter()
-        .flat_map(|list| pod["status"][list].as_array().into_iter().flatten());
+        .flat_map(|(_, list)| pod["status"][list].as_array().into_iter().flatten());
     all.fold((0, false), |(count, waits), status| {
         let crashes = status["state"]["waiting"]["reason"] == "CrashLoopBackOff";
         (
@@ -157,77 +165,84 @@ pub(super) fn pause(restarts: i64) -> Duration {
     backoff(FIRST, LONGEST, doublings)
 }
 
-/// A container's run.
-struct Run {
-    id: String,
+/// A container that is tried.
+struct Run<'a> {
+    given: &'a Given<'a>,
+    time: &'a str,
+    pod: &'a Value,
+    container: &'a Value,
     init: bool,
-    /// An init container that runs on.
-    sidecar: bool,
-    /// The code with which it ends as soon as it is started.
-    exit: Option<i64>,
     /// An init container before it has not done its work.
     waits: bool,
-    /// Whether one that has ended is started again.
-    restarts: bool,
-    retry: bool,
 }
 
-impl Run {
-    fn status(&self, time: &str, container: &Value, old: Option<&Value>) -> Value {
-        let count = old.map_or(0, |old| old["restartCount"].as_i64().unwrap_or_default());
-        let crashed =
-            old.is_some_and(|old| old["state"]["waiting"]["reason"] == "CrashLoopBackOff");
-        let count = count + i64::from(crashed && (self.retry || self.exit.is_none()));
-        let ended = |code: i64| {
-            let reason = if code == 0 { "Completed" } else { "Error" };
-            json!({"terminated": {
-                "exitCode": code, "reason": reason, "startedAt": time, "finishedAt": time, "containerID": self.id,
-            }})
-        };
-        let (state, last, ready) = match self.exit {
-            _ if self.waits => (
-                json!({"waiting": {"reason": "PodInitializing"}}),
-                json!({}),
-                false,
-            ),
-            Some(code) if self.restarts && !(self.init && !self.sidecar && code == 0) => {
-                let message = format!(
-                    "back-off {}s restarting failed container={}",
-                    pause(count).as_secs(),
-                    text(&container["name"])
-                );
-                (
-                    json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}}),
-                    ended(code),
-                    false,
-                )
-            }
-            Some(code) => (ended(code), json!({}), self.init && code == 0),
-            None if self.init && !self.sidecar => (ended(0), json!({}), true),
-            None => (json!({"running": {"startedAt": time}}), json!({}), true),
-        };
+impl Run<'_> {
+    fn status(&self, old: &Value) -> Value {
+        let name = self.container["name"].as_str().unwrap_or_default();
+        let uid = self.pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let id = Value::from(format!("fake://{uid}/{name}"));
+        let exit = self.given.faults.exits.get(name).copied();
+        let crashed = old["state"]["waiting"]["reason"] == "CrashLoopBackOff";
+        let count = old["restartCount"].as_i64().unwrap_or_default()
+            + i64::from(crashed && (self.given.retry || exit.is_none()));
+        let (state, last) = self.state(old, (exit, count), &id);
+        let runs = state["running"].is_object();
+        let done = self.init && state["terminated"]["exitCode"] == 0;
         // A state that goes on keeps its times.
-        let goes_on = old.map(|old| &old["state"]);
-        let goes_on = goes_on.filter(|old| same_state(old, &state)).cloned();
-        let last = if last == json!({}) {
-            old.map_or(last, |old| old["lastState"].clone())
+        let state = if same_state(&old["state"], &state) {
+            old["state"].clone()
         } else {
-            last
+            state
         };
+        let last = last.unwrap_or_else(|| fields(&old["lastState"]));
         json!({
-            "name": container["name"], "image": container["image"], "imageID": "", "containerID": self.id, "ready": ready,
-            "started": ready && (self.sidecar || !self.init), "restartCount": count,
-            "state": goes_on.unwrap_or(state), "lastState": last,
+            "name": self.container["name"], "image": self.container["image"], "imageID": "", "containerID": id,
+            "ready": runs || done, "started": runs, "restartCount": count, "state": state, "lastState": last,
         })
     }
 
-    /// Whether an init container lets the next be started: it has done its work, or is a sidecar that runs.
-    fn is_past(&self, status: &Value) -> bool {
-        if self.sidecar {
-            status["started"] == true
-        } else {
-            status["state"]["terminated"]["exitCode"] == 0
+    /// The state, and the one before where it is another than it was.
+    fn state(
+        &self,
+        old: &Value,
+        (exit, count): (Option<i64>, i64),
+        id: &Value,
+    ) -> (Value, Option<Value>) {
+        let time = Value::from(self.time);
+        let name = self.container["name"].as_str().unwrap_or_default();
+        let spec = &self.pod["spec"];
+        let works = self.init && !is_sidecar(self.container);
+        if self.waits {
+            return (json!({"waiting": {"reason": "PodInitializing"}}), None);
         }
+        let is_new = old["state"]["running"].is_null() && old["state"]["terminated"].is_null();
+        if let Some(why) = self.given.blocked.get(name).filter(|_| is_new) {
+            return (
+                json!({"waiting": {"reason": "CreateContainerConfigError", "message": why}}),
+                None,
+            );
+        }
+        match exit {
+            Some(code) if is_restarted(spec, self.container, code) && !(works && code == 0) => {
+                let pause = pause(count).as_secs();
+                let message = format!("back-off {pause}s restarting failed container={name}");
+                let waiting =
+                    json!({"waiting": {"reason": "CrashLoopBackOff", "message": message}});
+                (waiting, Some(ended(code, (&time, &time), id)))
+            }
+            Some(code) => (ended(code, (&time, &time), id), None),
+            None if works => (ended(0, (&time, &time), id), None),
+            // What has ended for good stays so.
+            None if old["state"]["terminated"].is_object() && !self.starts_again(old) => {
+                (old["state"].clone(), None)
+            }
+            None => (json!({"running": {"startedAt": time}}), None),
+        }
+    }
+
+    fn starts_again(&self, old: &Value) -> bool {
+        let code = old["state"]["terminated"]["exitCode"].as_i64();
+        code.is_some_and(|code| is_restarted(&self.pod["spec"], self.container, code))
     }
 }
 
@@ -241,8 +256,4 @@ fn same_state(a: &Value, b: &Value) -> bool {
         )
     };
     kind(a) == kind(b)
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }

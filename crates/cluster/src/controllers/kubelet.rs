@@ -1,6 +1,6 @@
-//! Scheduler and kubelet in one: Pods get a node, an address of their own for each incarnation, become Ready, and end.
+//! The kubelet of every node: Pods get an address of their own for each incarnation, become Ready, and end.
 
-use headless_objects::object::{SERVICE_NAME, is_ending};
+use headless_objects::object::{SERVICE_NAME, has_ended, is_ending};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -8,16 +8,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::containers;
-use super::{Action, Step, about, event};
+use super::conditions::{self, Condition};
+use super::containers::{self, Given};
+use super::events::{event, once};
+use super::held::Held;
+use super::{Action, Step, about, references, scheduler};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
 use headless_objects::rfc3339::timestamp;
-
-/// The one node.
-pub const NODE: &str = "node-1";
 
 /// How long Pods take.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,6 +30,12 @@ pub struct Delays {
 
 /// The least time between a Pod's going out of its slices and its end, so that whoever watches slices has seen it.
 const SETTLE: Duration = Duration::from_millis(10);
+
+/// The exit code of a program that SIGKILL has ended.
+const KILLED: i64 = 137;
+
+/// How long a Pod waits for its claims before it says so: most are bound at once.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// kubeadm's range for Pods, 10.244.0.0/16, and its IPv6 counterpart.
 const V4: u32 = u32::from_be_bytes([10, 244, 0, 0]);
@@ -44,6 +50,7 @@ const FIRST: u32 = 2;
 pub struct Kubelet {
     delays: Delays,
     next: u32,
+    held: Held,
     /// Pods that may have something left to do, each with its `busy_state` and when it was first seen in that state.
     busy: BTreeMap<(Key, String), Timestamp>,
 }
@@ -55,6 +62,7 @@ impl Kubelet {
         Self {
             delays,
             next: FIRST,
+            held: Held::default(),
             busy: BTreeMap::new(),
         }
     }
@@ -73,8 +81,10 @@ impl Kubelet {
                     .or_insert(step.now);
             }
         }
+        self.held.follow(step.objects);
         let (mut actions, mut wake) = (Vec::new(), None::<Timestamp>);
         let mut done = BTreeSet::new();
+        let mut placing = Placing::default();
         for ((key, state), since) in &self.busy {
             let pod = step
                 .objects
@@ -84,10 +94,16 @@ impl Kubelet {
                 done.insert((key.clone(), state.clone()));
                 continue;
             };
-            let delays = self.delays;
-            let decision = about(key, || {
-                decide(step, key, pod, (*since, delays), &mut self.next)
-            });
+            let mut look = Look {
+                step,
+                key,
+                pod,
+                since: *since,
+                delays: self.delays,
+                faults: Faults::of(pod).0,
+                held: &mut self.held,
+            };
+            let decision = about(key, || look.decide(&mut self.next, &mut placing));
             match decision.unwrap_or(Decision::Rest) {
                 Decision::Rest => {
                     done.insert((key.clone(), state.clone()));
@@ -109,6 +125,7 @@ fn busy_state(pod: &Value) -> Option<String> {
     let stage = match pod["status"]["phase"].as_str() {
         _ if is_ending(pod) => "ending",
         Some("Failed" | "Succeeded") => return None,
+        _ if !pod["spec"]["nodeName"].is_string() => "unscheduled",
         Some("Pending") => "starting",
         _ if crashing => "crashing",
         _ => "running",
@@ -124,150 +141,295 @@ enum Decision {
     Rest,
 }
 
-fn decide(
-    step: &Step<'_>,
-    key: &Key,
-    pod: &Value,
-    (since, delays): (Timestamp, Delays),
-    next: &mut u32,
-) -> Decision {
-    let due = |delay: Duration| since.saturating_add(delay).unwrap_or(since);
-    let meta = &pod["metadata"];
-    let (faults, _) = Faults::of(pod);
-    if let Some(duration) = faults.advance {
-        return Decision::Act(vec![Action::Advance(key.clone(), duration)]);
+/// What has been placed in this step. Who wants to be near others, or away from them, looks at objects, which do not
+/// show it yet: such a Pod is placed alone.
+#[derive(Default)]
+struct Placing {
+    any: bool,
+    alone: bool,
+}
+
+/// A look at one Pod.
+struct Look<'a> {
+    step: &'a Step<'a>,
+    key: &'a Key,
+    pod: &'a Value,
+    /// Since when it is in its present stage.
+    since: Timestamp,
+    delays: Delays,
+    faults: Faults,
+    held: &'a mut Held,
+}
+
+impl Look<'_> {
+    fn decide(&mut self, next: &mut u32, placing: &mut Placing) -> Decision {
+        let pod = self.pod;
+        if let Some(duration) = self.faults.advance {
+            return Decision::Act(vec![Action::Advance(self.key.clone(), duration)]);
+        }
+        if self.faults.lost {
+            return self.node_lost();
+        }
+        if is_ending(pod) {
+            return self.ending();
+        }
+        if !pod["spec"]["nodeName"].is_string() {
+            return self.unscheduled(placing);
+        }
+        if let Some(phase) = self.faults.phase {
+            return Decision::Act(self.ended(phase));
+        }
+        if !pod["status"]["podIP"].is_string() {
+            return self.starting(next);
+        }
+        self.started()
     }
-    if faults.lost {
-        return node_lost(step.now, key, pod);
+
+    fn due(&self, delay: Duration) -> Timestamp {
+        self.since.saturating_add(delay).unwrap_or(self.since)
     }
-    if is_ending(pod) {
-        if shown(step.objects, key, pod) {
+
+    fn set_status(&self, pod: Value) -> Action {
+        Action::Update(self.key.clone(), Part::Status, pod)
+    }
+
+    fn unscheduled(&mut self, placing: &mut Placing) -> Decision {
+        let affinity = &self.pod["spec"]["affinity"];
+        let alone = ["podAffinity", "podAntiAffinity"]
+            .iter()
+            .any(|kind| affinity[*kind].is_object());
+        if placing.alone || (alone && placing.any) {
             return Decision::Wait(None);
         }
-        let due = due(faults.stop.unwrap_or(delays.stop).max(SETTLE));
-        if step.now < due {
+        let patience = self.due(PATIENCE);
+        let patient = self.step.now >= patience;
+        let world = (self.step.objects, &*self.held);
+        let actions = scheduler::schedule(self.step.now, world, self.key, self.pod, patient);
+        if let Some(Action::Update(_, Part::Main, bound)) = actions.first() {
+            self.held.set(self.key, Some(bound));
+            placing.any = true;
+            placing.alone = alone;
+        }
+        if actions.is_empty() {
+            Decision::Wait((!patient).then_some(patience))
+        } else {
+            Decision::Act(actions)
+        }
+    }
+
+    /// A Pod that has its node and is not started yet.
+    fn starting(&self, next: &mut u32) -> Decision {
+        let now = self.step.now;
+        let missing = references::missing_volume(self.step.objects, self.pod);
+        let due = self.due(self.faults.start.unwrap_or(self.delays.start));
+        if missing.is_none() && now >= due {
+            return Decision::Act(self.start(next));
+        }
+        let mut actions = Vec::new();
+        let creating = containers::creating(&self.on_node(), now);
+        if creating["status"] != self.pod["status"] {
+            actions.push(self.set_status(creating));
+        }
+        if let Some((volume, why)) = &missing {
+            let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {why}");
+            let said = event(now, self.pod, "kubelet", ("FailedMount", message));
+            actions.extend(once(self.step.objects, said));
+        }
+        if actions.is_empty() {
+            Decision::Wait((now < due).then_some(due))
+        } else {
+            Decision::Act(actions)
+        }
+    }
+
+    /// The Pod with what its node says of it before it is started.
+    fn on_node(&self) -> Value {
+        let mut pod = self.pod.clone();
+        let host = node_address(self.step.objects, &pod["spec"]["nodeName"]);
+        let status = &mut pod["status"];
+        if status["startTime"].is_null() {
+            status["startTime"] = timestamp(self.step.now).into();
+        }
+        status["hostIP"] = host.as_str().into();
+        status["hostIPs"] = json!([{"ip": host}]);
+        pod
+    }
+
+    fn start(&self, next: &mut u32) -> Vec<Action> {
+        let mut running = self.on_node();
+        let ips = if running["spec"]["hostNetwork"] == true {
+            vec![
+                running["status"]["hostIP"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            ]
+        } else {
+            let number = free(self.held, next);
+            vec![
+                Ipv4Addr::from(V4 + number).to_string(),
+                Ipv6Addr::from(V6 + u128::from(number)).to_string(),
+            ]
+        };
+        let status = &mut running["status"];
+        status["podIP"] = ips[0].as_str().into();
+        status["podIPs"] = ips.iter().map(|ip| json!({"ip": ip})).collect();
+        let message = format!("Started with address {}", ips[0]);
+        let said = event(self.step.now, self.pod, "kubelet", ("Started", message));
+        let (tried, mut failed) = self.tried(&running, false);
+        let mut actions = vec![self.set_status(tried), said];
+        actions.append(&mut failed);
+        actions
+    }
+
+    /// The Pod after its containers have been tried, and what is to be said of those that cannot be started.
+    fn tried(&self, pod: &Value, retry: bool) -> (Value, Vec<Action>) {
+        let now = self.step.now;
+        let given = Given {
+            now,
+            faults: &self.faults,
+            retry,
+            blocked: references::blocked(self.step.objects, pod),
+        };
+        let said = given.blocked.values().filter_map(|why| {
+            let said = event(now, pod, "kubelet", ("Failed", format!("Error: {why}")));
+            once(self.step.objects, said)
+        });
+        let said = said.collect();
+        (containers::tried(pod, &given), said)
+    }
+
+    /// A Pod that has been started: what its annotations ask for now, and the next try of what has ended.
+    fn started(&self) -> Decision {
+        let now = self.step.now;
+        let deadline = self.deadline();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Decision::Act(self.past_deadline());
+        }
+        let (restarts, crashing) = containers::restarts(self.pod);
+        let due = self.due(containers::pause(restarts));
+        let (tried, said) = self.tried(self.pod, crashing && now >= due);
+        if tried["status"] != self.pod["status"] {
+            let mut actions = vec![self.set_status(tried)];
+            actions.extend(said);
+            return Decision::Act(actions);
+        }
+        let waits = [crashing.then_some(due), deadline];
+        match waits.into_iter().flatten().min() {
+            Some(until) => Decision::Wait(Some(until)),
+            // A container that cannot be started waits for what it refers to.
+            None if self.pod["status"]["phase"] == "Pending" => Decision::Wait(None),
+            None => Decision::Rest,
+        }
+    }
+
+    /// When the Pod's `activeDeadlineSeconds` are over.
+    fn deadline(&self) -> Option<Timestamp> {
+        let seconds = self.pod["spec"]["activeDeadlineSeconds"].as_i64()?;
+        let start: Timestamp = self.pod["status"]["startTime"].as_str()?.parse().ok()?;
+        start
+            .checked_add(jiff::SignedDuration::from_secs(seconds))
+            .ok()
+    }
+
+    fn past_deadline(&self) -> Vec<Action> {
+        let message = "Pod was active on the node longer than the specified deadline";
+        let mut stopped = containers::stopped(self.pod, 0, self.step.now);
+        let status = &mut stopped["status"];
+        status["phase"] = "Failed".into();
+        status["reason"] = "DeadlineExceeded".into();
+        status["message"] = message.into();
+        conditions::set_all(&mut stopped, &timestamp(self.step.now));
+        let said = ("DeadlineExceeded", message.to_owned());
+        vec![
+            self.set_status(stopped),
+            event(self.step.now, self.pod, "kubelet", said),
+        ]
+    }
+
+    /// A Pod whose node is lost: if it is Running, its condition Ready becomes Unknown; nothing else happens.
+    fn node_lost(&self) -> Decision {
+        let mut lost = self.pod.clone();
+        if self.pod["status"]["phase"] == "Running" {
+            let unknown = Condition {
+                kind: "Ready",
+                holds: "Unknown",
+                reason: "NodeStatusUnknown",
+                message: "",
+            };
+            unknown.set(&mut lost, &timestamp(self.step.now));
+        }
+        if lost == *self.pod {
+            return Decision::Wait(None);
+        }
+        Decision::Act(vec![self.set_status(lost)])
+    }
+
+    /// A Pod that ends by itself, as its annotations ask for: evicted, rejected, or done.
+    fn ended(&self, phase: &str) -> Vec<Action> {
+        let mut ended = self.pod.clone();
+        ended["status"]["phase"] = phase.into();
+        containers::unready(&mut ended["status"]);
+        conditions::set_all(&mut ended, &timestamp(self.step.now));
+        let Some(reason) = self.faults.reason.as_deref() else {
+            return vec![self.set_status(ended)];
+        };
+        ended["status"]["reason"] = reason.into();
+        let message = format!("The Pod is {phase}, as its annotations ask for");
+        let said = event(self.step.now, self.pod, "kubelet", (reason, message));
+        vec![self.set_status(ended), said]
+    }
+
+    /// A Pod that is being deleted: once its slices do not show it, its containers stop, by themselves or killed when
+    /// the grace is over; then it goes, unless finalizers hold it.
+    fn ending(&self) -> Decision {
+        if shown(self.step.objects, self.key, self.pod) {
+            return Decision::Wait(None);
+        }
+        let settled = self.due(SETTLE);
+        let stops = self
+            .due(self.faults.stop.unwrap_or(self.delays.stop))
+            .max(settled);
+        let killed = self.pod["metadata"]["deletionTimestamp"].as_str();
+        let killed = killed
+            .and_then(|time| time.parse().ok())
+            .unwrap_or(stops)
+            .max(settled);
+        let due = stops.min(killed);
+        if self.step.now < due {
             return Decision::Wait(Some(due));
         }
-        return Decision::Act(vec![Action::Delete(
-            key.clone(),
-            meta["uid"].as_str().map(str::to_owned),
-        )]);
+        if self.pod["status"]["podIP"].is_string() && !has_ended(self.pod) {
+            let code = if killed < stops { KILLED } else { 0 };
+            return Decision::Act(vec![self.set_status(containers::stopped(
+                self.pod,
+                code,
+                self.step.now,
+            ))]);
+        }
+        // Then it is for its finalizers.
+        let meta = &self.pod["metadata"];
+        if meta["deletionGracePeriodSeconds"] == 0 && meta["finalizers"][0].is_string() {
+            return Decision::Wait(None);
+        }
+        let uid = meta["uid"].as_str().map(str::to_owned);
+        Decision::Act(vec![Action::Delete(self.key.clone(), uid)])
     }
-    if !pod["spec"]["nodeName"].is_string() {
-        return if volumes_bound(step.objects, key, pod) {
-            Decision::Act(schedule(step.now, key, pod))
-        } else {
-            Decision::Wait(None)
-        };
-    }
-    if let Some(phase) = faults.phase {
-        return Decision::Act(end(step.now, key, pod, (phase, faults.reason.as_deref())));
-    }
-    if !pod["status"]["podIP"].is_string() {
-        let due = due(faults.start.unwrap_or(delays.start));
-        return if step.now < due {
-            Decision::Wait(Some(due))
-        } else {
-            let number = free(step.objects, next);
-            Decision::Act(start(step.now, key, pod, number))
-        };
-    }
-    advance(step.now, key, pod, (since, &faults))
 }
 
-/// A Pod that has been started: what its annotations ask for now, and the next try of what has ended.
-fn advance(
-    now: Timestamp,
-    key: &Key,
-    pod: &Value,
-    (since, faults): (Timestamp, &Faults),
-) -> Decision {
-    let (restarts, crashing) = containers::restarts(pod);
-    let due = since
-        .saturating_add(containers::pause(restarts))
-        .unwrap_or(since);
-    let status = containers::status(now, pod, faults, crashing && now >= due);
-    if status == pod["status"] {
-        return if crashing {
-            Decision::Wait(Some(due))
-        } else {
-            Decision::Rest
-        };
-    }
-    let mut changed = pod.clone();
-    changed["status"] = status;
-    Decision::Act(vec![Action::Update(key.clone(), Part::Status, changed)])
-}
-
-/// A Pod whose node is lost: if it is Running, its condition Ready becomes Unknown; nothing else happens.
-fn node_lost(now: Timestamp, key: &Key, pod: &Value) -> Decision {
-    let mut lost = pod.clone();
-    if pod["status"]["phase"] == "Running" {
-        let ready = ("Ready", "Unknown");
-        containers::condition(
-            &mut lost["status"],
-            ready,
-            "NodeStatusUnknown",
-            &timestamp(now),
-        );
-    }
-    if lost == *pod {
-        return Decision::Wait(None);
-    }
-    Decision::Act(vec![Action::Update(key.clone(), Part::Status, lost)])
-}
-
-/// A Pod that ends by itself: evicted, rejected, or done.
-fn end(
-    now: Timestamp,
-    key: &Key,
-    pod: &Value,
-    (phase, reason): (&str, Option<&str>),
-) -> Vec<Action> {
-    let mut ended = pod.clone();
-    ended["status"]["phase"] = phase.into();
-    let ready = ("Ready", "False");
-    containers::condition(&mut ended["status"], ready, "PodFailed", &timestamp(now));
-    containers::unready(&mut ended["status"]);
-    let Some(reason) = reason else {
-        return vec![Action::Update(key.clone(), Part::Status, ended)];
+/// The address of a node, of the first where it says none.
+fn node_address(objects: &Objects, name: &Value) -> String {
+    let key = Key {
+        kind: kinds::NODE,
+        ns: String::new(),
+        name: name.as_str().unwrap_or_default().into(),
     };
-    ended["status"]["reason"] = reason.into();
-    let message = format!("The Pod is {phase}, as its annotations ask for");
-    vec![
-        Action::Update(key.clone(), Part::Status, ended),
-        event(now, pod, "kubelet", (reason, message)),
-    ]
-}
-
-fn schedule(now: Timestamp, key: &Key, pod: &Value) -> Vec<Action> {
-    let mut bound = pod.clone();
-    bound["spec"]["nodeName"] = NODE.into();
-    let message = format!("Successfully assigned {}/{} to {NODE}", key.ns, key.name);
-    vec![
-        Action::Update(key.clone(), Part::Main, bound),
-        event(now, pod, "default-scheduler", ("Scheduled", message)),
-    ]
-}
-
-/// Whether every claim of the Pod is bound.
-fn volumes_bound(objects: &Objects, key: &Key, pod: &Value) -> bool {
-    let claims = pod["spec"]["volumes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|v| v["persistentVolumeClaim"]["claimName"].as_str());
-    let kind = kinds::PERSISTENT_VOLUME_CLAIM;
-    claims.into_iter().all(|name| {
-        let claim = Key {
-            kind,
-            ns: key.ns.clone(),
-            name: name.into(),
-        };
-        objects
-            .get(&claim)
-            .is_some_and(|claim| claim["status"]["phase"] == "Bound")
-    })
+    let node = objects.get(&key);
+    let addresses = node.and_then(|node| node["status"]["addresses"].as_array());
+    let mut addresses = addresses.into_iter().flatten();
+    let internal = addresses.find(|address| address["type"] == "InternalIP");
+    let address = internal.and_then(|address| address["address"].as_str());
+    address.map_or_else(|| Ipv4Addr::from(V4 + 1).to_string(), str::to_owned)
 }
 
 /// Whether a slice still shows the Pod as ready. Slices of a Service with `publishNotReadyAddresses` do not count: they
@@ -300,11 +462,7 @@ fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
 }
 
 /// The number of an address that no Pod has.
-fn free(objects: &Objects, next: &mut u32) -> u32 {
-    let taken: ahash::AHashSet<&str> = objects
-        .list(kinds::POD, None)
-        .filter_map(|(_, pod)| pod["status"]["podIP"].as_str())
-        .collect();
+fn free(held: &Held, next: &mut u32) -> u32 {
     for _ in 0..SIZE {
         let number = *next;
         *next = if number + 2 >= SIZE {
@@ -312,33 +470,9 @@ fn free(objects: &Objects, next: &mut u32) -> u32 {
         } else {
             number + 1
         };
-        if !taken.contains(Ipv4Addr::from(V4 + number).to_string().as_str()) {
+        if !held.has_address(&Ipv4Addr::from(V4 + number).to_string()) {
             return number;
         }
     }
     *next
-}
-
-fn start(now: Timestamp, key: &Key, pod: &Value, number: u32) -> Vec<Action> {
-    let ips = [
-        Ipv4Addr::from(V4 + number).to_string(),
-        Ipv6Addr::from(V6 + u128::from(number)).to_string(),
-    ];
-    let mut running = pod.clone();
-    let status = &mut running["status"];
-    status["hostIP"] = Ipv4Addr::from(V4 + 1).to_string().into();
-    status["podIP"] = ips[0].as_str().into();
-    status["podIPs"] = json!([{"ip": ips[0]}, {"ip": ips[1]}]);
-    status["startTime"] = timestamp(now).into();
-    let (faults, _) = Faults::of(pod);
-    running["status"] = containers::status(now, &running, &faults, false);
-    vec![
-        Action::Update(key.clone(), Part::Status, running),
-        event(
-            now,
-            pod,
-            "kubelet",
-            ("Started", format!("Started with address {}", ips[0])),
-        ),
-    ]
 }

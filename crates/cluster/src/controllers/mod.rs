@@ -3,11 +3,18 @@
 //! Each is a decision: objects and time in, actions out. One task steps them all whenever something has changed, and
 //! performs what they decide.
 
-mod accounts;
+mod balancers;
 mod collector;
+mod conditions;
 mod containers;
 mod endpoints;
+mod events;
+mod furnish;
+mod held;
 mod kubelet;
+mod policy;
+mod references;
+mod scheduler;
 mod volumes;
 
 use std::collections::BTreeSet;
@@ -16,17 +23,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tracing::{error, warn};
 
 use super::faults;
 use super::objects::{Change, Key, Objects};
 use super::shared::Shared;
 use super::state::{DeleteOptions, Part, State};
-use crate::kinds::{self, KindId};
-use headless_objects::rfc3339::timestamp;
+use crate::kinds::KindId;
 
-pub use kubelet::{Delays, Kubelet, NODE};
+pub use kubelet::{Delays, Kubelet};
+pub(crate) use references::missing_volume;
+pub use scheduler::NODE;
+pub(crate) use scheduler::node;
 
 /// What a controller wants done.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +46,11 @@ pub enum Action {
     Update(Key, Part, Value),
     /// Delete an object: with grace, or this incarnation (its UID) at once.
     Delete(Key, Option<String>),
-    /// Remove a namespace that is empty.
+    /// Say an Event, or count it where it has been said before.
+    Say(Value),
+    /// Make what every namespace has, where this one has it not.
+    Furnish(String),
+    /// Remove an object whose end has come: a namespace that is empty, an Event that is old.
     Remove(Key),
     /// Move the cluster's clock, and take from a Pod the annotation that asked for it.
     Advance(Key, Duration),
@@ -61,6 +74,7 @@ pub(super) struct Controllers {
     kubelet: Kubelet,
     collector: collector::Collector,
     endpoints: endpoints::Endpoints,
+    expiry: events::Expiry,
     /// Changes up to this revision have been looked at.
     seen: u64,
 }
@@ -75,6 +89,7 @@ impl Controllers {
             kubelet: Kubelet::new(delays),
             collector,
             endpoints,
+            expiry: events::Expiry::default(),
             seen: 0,
         }
     }
@@ -88,13 +103,16 @@ impl Controllers {
             objects,
             changes: &changes,
         };
-        let mut actions = accounts::step(&step);
+        let mut actions = furnish::step(&step);
         actions.extend(volumes::step(&step));
+        actions.extend(balancers::step(&step));
         actions.extend(self.endpoints.step(&step));
         actions.extend(self.collector.step(&step));
         let (more, wake) = self.kubelet.step(&step);
         actions.extend(more);
-        (actions, wake)
+        let (more, expiry) = self.expiry.step(&step);
+        actions.extend(more);
+        (actions, wake.into_iter().chain(expiry).min())
     }
 }
 
@@ -186,6 +204,14 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
                 )
                 .map(drop)
         }
+        Action::Furnish(ns) => {
+            state.furnish(now, &ns);
+            Ok(())
+        }
+        Action::Say(event) => {
+            events::say(state, now, event);
+            Ok(())
+        }
         Action::Remove(key) => {
             state.remove(&key);
             Ok(())
@@ -210,29 +236,6 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
     {
         warn!(error = %status.message, "a controller of the embedded cluster was refused");
     }
-}
-
-/// An Event about an object.
-pub(super) fn event(
-    now: Timestamp,
-    about: &Value,
-    component: &str,
-    (reason, message): (&str, String),
-) -> Action {
-    let meta = &about["metadata"];
-    let ns = meta["namespace"].as_str().unwrap_or("default").to_owned();
-    let time = timestamp(now);
-    let object = json!({
-        "metadata": {"generateName": format!("{}.", meta["name"].as_str().unwrap_or_default()), "namespace": ns},
-        "involvedObject": {
-            "apiVersion": about["apiVersion"], "kind": about["kind"], "name": meta["name"], "namespace": meta["namespace"],
-            "uid": meta["uid"], "resourceVersion": meta["resourceVersion"],
-        },
-        "reason": reason, "message": message, "type": "Normal", "count": 1,
-        "firstTimestamp": time, "lastTimestamp": time,
-        "source": {"component": component}, "reportingComponent": component, "reportingInstance": "",
-    });
-    Action::Create(kinds::EVENT, ns, object)
 }
 
 /// Keys of changed objects of a kind, each once.

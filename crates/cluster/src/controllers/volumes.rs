@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Action, Step, about, event, touched};
+use super::events::event;
+use super::{Action, Step, about, touched};
+use crate::admission::PROTECTION;
 use crate::kinds::{self, KindId};
 use crate::objects::{Key, Objects};
-use crate::state::{PROTECTION, Part};
+use crate::state::Part;
 use crate::validate::storage;
 use headless_objects::rfc3339::timestamp;
 use headless_objects::selector::Selector;
@@ -149,9 +151,24 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
     let spec = &claim["spec"];
     let class_name = spec["storageClassName"].as_str().unwrap_or_default();
     let class = step.objects.get(&cluster_key("StorageClass", class_name));
-    let Some(class) = class.filter(|class| class["provisioner"] != NO_PROVISIONER) else {
-        return Vec::new();
+    let said = |reason, message| {
+        let component = "persistentvolume-controller";
+        vec![event(step.now, claim, component, (reason, message))]
     };
+    let Some(class) = class else {
+        return if class_name.is_empty() {
+            let message =
+                "no persistent volumes available for this claim and no storage class is set";
+            said("FailedBinding", message.into())
+        } else {
+            let message = format!("storageclass.storage.k8s.io \"{class_name}\" not found");
+            said("ProvisioningFailed", message)
+        };
+    };
+    if class["provisioner"] == NO_PROVISIONER {
+        let message = "no persistent volumes available for this claim and the storage class has no provisioner";
+        return said("FailedBinding", message.into());
+    }
     let volume_name = format!(
         "pvc-{}",
         claim["metadata"]["uid"].as_str().unwrap_or_default()

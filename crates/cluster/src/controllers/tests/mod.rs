@@ -1,6 +1,8 @@
 //! The controllers, stepped until they rest.
 
 mod containers;
+mod kubelet;
+mod scheduler;
 
 use serde_json::{Value, json};
 
@@ -36,6 +38,7 @@ impl World {
                 )
                 .unwrap();
         }
+        world.create("Node", node(NODE, world.now));
         world.create(
             "StorageClass",
             json!({"metadata": {"name": "demo"}, "provisioner": "example.com/p"}),
@@ -83,12 +86,13 @@ impl World {
             .unwrap();
     }
 
-    /// Steps until nothing is left to do; returns when the controllers want to look again.
+    /// Steps until nothing is left to do; returns when the controllers want to look again, but for old Events.
     fn settle(&mut self) -> Option<Duration> {
         loop {
             let (actions, wake) = self.controllers.step(self.now, &self.state.objects);
             if actions.is_empty() {
-                return wake.map(|at| at.duration_since(self.now).unsigned_abs());
+                let wait = wake.map(|at| at.duration_since(self.now).unsigned_abs());
+                return wait.filter(|wait| *wait < Duration::from_mins(50));
             }
             actions
                 .into_iter()

@@ -1,0 +1,225 @@
+//! What the admission plugins of a real cluster add to a new object, and what they refuse.
+
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::kinds::{self, Kind};
+use super::objects::{Key, Objects};
+use super::random::suffix;
+use super::status::ApiStatus;
+use super::validate;
+use headless_objects::object::name;
+use headless_objects::podspec::{default, items};
+
+/// Keeps a claim for as long as a Pod uses it.
+pub(super) const PROTECTION: &str = "kubernetes.io/pvc-protection";
+
+/// Where a container finds its Pod's token.
+const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// How long a token lasts: an hour, and a little so that nobody meets its end.
+const TOKEN_SECONDS: u32 = 3_607;
+
+/// An annotation that makes a StorageClass the one of claims that name none.
+const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// Admits new objects.
+pub(super) struct Admission<'a> {
+    pub(super) objects: &'a Objects,
+    pub(super) random: &'a mut StdRng,
+}
+
+impl Admission<'_> {
+    /// Adds what the plugins add to an object of this kind.
+    ///
+    /// # Errors
+    /// 403: a Pod of a ServiceAccount or a PriorityClass that is not there.
+    pub(super) fn new_object(&mut self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
+        if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
+            protect(object);
+            self.default_class(object);
+        }
+        if info.is(kinds::POD) {
+            self.service_account(object)?;
+            self.priority(object)?;
+        }
+        Ok(())
+    }
+
+    /// DefaultStorageClass: of several defaults the youngest.
+    fn default_class(&self, claim: &mut Value) {
+        if !claim["spec"]["storageClassName"].is_null() {
+            return;
+        }
+        let classes = self.objects.list(kinds::STORAGE_CLASS, None);
+        let defaults =
+            classes.filter(|(_, c)| c["metadata"]["annotations"][DEFAULT_CLASS] == "true");
+        let age = |class: &Value| {
+            class["metadata"]["creationTimestamp"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        let youngest =
+            defaults.max_by(|(a, x), (b, y)| age(x).cmp(&age(y)).then(b.name.cmp(&a.name)));
+        if let Some((key, _)) = youngest {
+            claim["spec"]["storageClassName"] = key.name.as_str().into();
+        }
+    }
+
+    /// ServiceAccount: the account has to be there, and gives its token and its secrets for pulling.
+    fn service_account(&mut self, pod: &mut Value) -> Result<(), ApiStatus> {
+        let ns = pod["metadata"]["namespace"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let spec = &mut pod["spec"];
+        // The older field of the same meaning is kept beside it.
+        let older = spec["serviceAccount"]
+            .as_str()
+            .filter(|name| !name.is_empty());
+        let older = older.unwrap_or("default").to_owned();
+        if spec["serviceAccountName"] == "" {
+            spec["serviceAccountName"] = Value::Null;
+        }
+        default(spec, "serviceAccountName", older);
+        spec["serviceAccount"] = spec["serviceAccountName"].clone();
+        let account = spec["serviceAccountName"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let key = Key {
+            kind: kinds::SERVICE_ACCOUNT,
+            ns: ns.clone(),
+            name: account.clone(),
+        };
+        let Some(found) = self.objects.get(&key) else {
+            return Err(refused(
+                pod,
+                &format!(
+                    "error looking up service account {ns}/{account}: serviceaccount \"{account}\" not found"
+                ),
+            ));
+        };
+        if spec["imagePullSecrets"]
+            .as_array()
+            .is_none_or(Vec::is_empty)
+            && found["imagePullSecrets"]
+                .as_array()
+                .is_some_and(|s| !s.is_empty())
+        {
+            spec["imagePullSecrets"] = found["imagePullSecrets"].clone();
+        }
+        let of_pod = spec["automountServiceAccountToken"].as_bool();
+        let of_account = found["automountServiceAccountToken"].as_bool();
+        if of_pod.or(of_account) != Some(false) {
+            self.mount_token(spec);
+        }
+        Ok(())
+    }
+
+    /// Mounts the token where no container says what it finds at its place.
+    fn mount_token(&mut self, spec: &mut Value) {
+        let volume = format!("kube-api-access-{}", suffix(self.random));
+        let mut mounted = false;
+        for list in ["initContainers", "containers"] {
+            for container in items(spec, list).filter(|c| c.is_object()) {
+                default(container, "volumeMounts", json!([]));
+                let Some(mounts) = container["volumeMounts"].as_array_mut() else {
+                    continue;
+                };
+                if mounts.iter().all(|mount| mount["mountPath"] != TOKEN_PATH) {
+                    mounts.push(json!({"name": volume, "readOnly": true, "mountPath": TOKEN_PATH}));
+                    mounted = true;
+                }
+            }
+        }
+        if !mounted {
+            return;
+        }
+        default(spec, "volumes", json!([]));
+        let namespace = json!({"apiVersion": "v1", "fieldPath": "metadata.namespace"});
+        let sources = json!([
+            {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+            {"configMap": {"name": super::accounts::AUTHORITY, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": namespace}]}},
+        ]);
+        if let Some(volumes) = spec["volumes"].as_array_mut() {
+            volumes.push(
+                json!({"name": volume, "projected": {"sources": sources, "defaultMode": 420}}),
+            );
+        }
+    }
+
+    /// Priority: the number of the Pod's class, or of the one that is meant for Pods without.
+    fn priority(&self, pod: &mut Value) -> Result<(), ApiStatus> {
+        let named = pod["spec"]["priorityClassName"].as_str();
+        let mut classes = self.objects.list(kinds::PRIORITY_CLASS, None);
+        let found = match named.filter(|name| !name.is_empty()) {
+            Some(named) => match classes.find(|(key, _)| key.name == named) {
+                None => {
+                    let why = format!("no PriorityClass with name {named} was found");
+                    return Err(refused(pod, &why));
+                }
+                found => found,
+            },
+            None => classes.find(|(_, class)| class["globalDefault"] == true),
+        };
+        if let Some((key, class)) = found {
+            let spec = &mut pod["spec"];
+            spec["priorityClassName"] = key.name.as_str().into();
+            spec["priority"] = class["value"].clone();
+            spec["preemptionPolicy"] = class["preemptionPolicy"].clone();
+        }
+        Ok(())
+    }
+}
+
+fn refused(pod: &Value, why: &str) -> ApiStatus {
+    let pod = name(pod);
+    ApiStatus::forbidden(format!("pods \"{pod}\" is forbidden: {why}"))
+}
+
+/// StorageObjectInUseProtection.
+fn protect(claim: &mut Value) {
+    let finalizers = &mut claim["metadata"]["finalizers"];
+    let mut all = finalizers.as_array().cloned().unwrap_or_default();
+    if !all.iter().any(|finalizer| finalizer == PROTECTION) {
+        all.push(PROTECTION.into());
+        *finalizers = all.into();
+    }
+}
+
+/// PersistentVolumeClaimResize: only some claims may grow.
+///
+/// # Errors
+/// 403.
+pub(super) fn growth(
+    objects: &Objects,
+    info: &Kind,
+    new: &Value,
+    old: &Value,
+) -> Result<(), ApiStatus> {
+    let is_claim = info.is(kinds::PERSISTENT_VOLUME_CLAIM);
+    let size = |claim: &Value| validate::storage(&claim["spec"]["resources"]["requests"]);
+    if !is_claim || size(new) <= size(old) {
+        return Ok(());
+    }
+    let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();
+    let key = Key {
+        kind: kinds::STORAGE_CLASS,
+        ns: String::new(),
+        name: class.into(),
+    };
+    let class = objects.get(&key);
+    let why = if old["status"]["phase"] != "Bound" {
+        "Only bound persistent volume claims can be expanded"
+    } else if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
+    } else {
+        return Ok(());
+    };
+    let claim = name(new);
+    Err(ApiStatus::forbidden(format!(
+        "persistentvolumeclaims \"{claim}\" is forbidden: {why}"
+    )))
+}

@@ -1,0 +1,151 @@
+//! ConfigMaps and Secrets that a Pod refers to and that are not there, in the kubelet's words.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::kinds::{self, KindId};
+use crate::objects::{Key, Objects};
+
+/// Whose objects are looked at.
+struct Lookup<'a> {
+    objects: &'a Objects,
+    ns: &'a str,
+}
+
+/// What keeps one of a Pod's volumes from being mounted: the volume's name, and why.
+pub(crate) fn missing_volume(objects: &Objects, pod: &Value) -> Option<(String, String)> {
+    let lookup = Lookup::new(objects, pod);
+    let mut volumes = array(&pod["spec"]["volumes"]);
+    volumes.find_map(|volume| {
+        let projected = array(&volume["projected"]["sources"]);
+        let why = std::iter::once(volume)
+            .chain(projected)
+            .find_map(|source| lookup.of_source(source))?;
+        Some((volume["name"].as_str().unwrap_or_default().to_owned(), why))
+    })
+}
+
+/// Why containers cannot be started, by their names: their environment refers to what is not there.
+pub(super) fn blocked(objects: &Objects, pod: &Value) -> BTreeMap<String, String> {
+    let lookup = Lookup::new(objects, pod);
+    let lists = ["initContainers", "containers"];
+    let all = lists.into_iter().flat_map(|list| array(&pod["spec"][list]));
+    let blocked = all.filter_map(|container| {
+        let name = container["name"].as_str().unwrap_or_default().to_owned();
+        Some((name, lookup.of_environment(container)?))
+    });
+    blocked.collect()
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+impl<'a> Lookup<'a> {
+    fn new(objects: &'a Objects, pod: &'a Value) -> Self {
+        let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+        Self { objects, ns }
+    }
+
+    /// The object of a reference, or that it is not there. `Ok(None)`: it need not be there.
+    fn find(
+        &self,
+        kind: KindId,
+        name: &Value,
+        optional: bool,
+    ) -> Result<Option<&'a Value>, String> {
+        let name = name.as_str().unwrap_or_default();
+        let key = Key {
+            kind,
+            ns: self.ns.into(),
+            name: name.into(),
+        };
+        match self.objects.get(&key) {
+            Some(object) => Ok(Some(object)),
+            None if optional || name.is_empty() => Ok(None),
+            None => Err(format!(
+                "{} \"{name}\" not found",
+                kind.info().kind.to_lowercase()
+            )),
+        }
+    }
+
+    /// What a volume, or one source of a projected one, refers to and has not.
+    fn of_source(&self, source: &Value) -> Option<String> {
+        let parts = [
+            (kinds::CONFIG_MAP, "configMap", "name", "configmap"),
+            (kinds::SECRET, "secret", "secretName", "secret"),
+        ];
+        parts.into_iter().find_map(|(kind, field, name, word)| {
+            let of = &source[field];
+            // A projection of a Secret names it by `name`.
+            let name = if of[name].is_string() {
+                &of[name]
+            } else {
+                &of["name"]
+            };
+            if !of.is_object() {
+                return None;
+            }
+            let optional = of["optional"] == true;
+            let object = match self.find(kind, name, optional) {
+                Ok(object) => object?,
+                Err(why) => return Some(why),
+            };
+            let mut wanted = array(&of["items"]).filter_map(|item| item["key"].as_str());
+            let lacks = wanted.find(|key| !has_key(object, key))?;
+            (!optional)
+                .then(|| format!("{word} references non-existent {}: {lacks}", key_word(word)))
+        })
+    }
+
+    /// What a container's environment refers to and has not.
+    fn of_environment(&self, container: &Value) -> Option<String> {
+        let parts = [
+            (
+                kinds::CONFIG_MAP,
+                "configMapRef",
+                "configMapKeyRef",
+                "ConfigMap",
+            ),
+            (kinds::SECRET, "secretRef", "secretKeyRef", "Secret"),
+        ];
+        let whole = array(&container["envFrom"]).find_map(|from| {
+            parts.iter().find_map(|(kind, field, _, _)| {
+                let of = &from[*field];
+                self.find(*kind, &of["name"], of["optional"] == true).err()
+            })
+        });
+        whole.or_else(|| {
+            array(&container["env"]).find_map(|variable| {
+                parts.iter().find_map(|(kind, _, field, word)| {
+                    let of = &variable["valueFrom"][*field];
+                    let optional = of["optional"] == true;
+                    let object = match self.find(*kind, &of["name"], optional) {
+                        Ok(object) => object?,
+                        Err(why) => return Some(why),
+                    };
+                    let key = of["key"].as_str().unwrap_or_default();
+                    let name = of["name"].as_str().unwrap_or_default();
+                    let lacks = !optional && !has_key(object, key);
+                    lacks.then(|| format!("couldn't find key {key} in {word} {}/{name}", self.ns))
+                })
+            })
+        })
+    }
+}
+
+fn key_word(word: &str) -> &'static str {
+    if word == "configmap" {
+        "config key"
+    } else {
+        "secret key"
+    }
+}
+
+fn has_key(object: &Value, key: &str) -> bool {
+    ["data", "binaryData"]
+        .iter()
+        .any(|field| !object[*field][key].is_null())
+}

@@ -1,0 +1,17 @@
+//! What is drawn: uids and the ends of generated names.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+/// A random (version 4) UUID.
+pub(super) fn uid(random: &mut StdRng) -> String {
+    let uuid = uuid::Builder::from_random_bytes(random.random()).into_uuid();
+    uuid.to_string()
+}
+
+/// Five letters and digits that spell no word, as the API server picks them.
+pub(super) fn suffix(random: &mut StdRng) -> String {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
+    (0..5).map(letter).collect()
+}
