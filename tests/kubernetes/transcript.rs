@@ -1,6 +1,7 @@
 //! The embedded cluster against a real one: the same calls, the same answers, but for those that are listed with a
 //! reason. `UPDATE_DOCS=1` writes the list.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -57,6 +58,82 @@ fn calls() -> Vec<Call> {
         }
     }
     calls
+}
+
+/// What is asked of each kind, by an object of it: that object and wrong ones, what there is of it and what is not.
+fn of_each_kind() -> Vec<Call> {
+    let bodies = std::fs::read_to_string(Path::new(FOLDER).join("bodies.txt")).unwrap();
+    let namespace = Call {
+        section: "Each kind".into(),
+        line: "kubectl create namespace kinds".into(),
+        reason: None,
+    };
+    let (mut calls, mut reasons) = (vec![namespace], BTreeMap::new());
+    for line in bodies.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(reason) = line.strip_prefix("! ") {
+            let (number, why) = reason.split_once(' ').unwrap();
+            reasons.insert(number.parse::<usize>().unwrap(), why.to_owned());
+            continue;
+        }
+        calls.extend(
+            of_kind(line)
+                .into_iter()
+                .zip(1..)
+                .map(|(call, number)| Call {
+                    reason: reasons.remove(&number),
+                    ..call
+                }),
+        );
+        assert_eq!(reasons, BTreeMap::new(), "{line} has not so many calls");
+    }
+    calls
+}
+
+fn of_kind(line: &str) -> Vec<Call> {
+    let mut words = line.splitn(3, ' ');
+    let [how, path, body] = std::array::from_fn(|_| words.next().unwrap());
+    let object: Value = serde_json::from_str(body).unwrap();
+    let name = object["metadata"]["name"].as_str().unwrap();
+    let changed = |change: fn(&mut Value)| {
+        let mut changed = object.clone();
+        change(&mut changed);
+        changed.to_string()
+    };
+    let misspelt = changed(|o| o["sepc"] = 1.into());
+    let mistyped = changed(|o| o["metadata"]["labels"] = 5.into());
+    let misnamed = changed(|o| o["metadata"]["name"] = "no name".into());
+    let mut lines = vec![
+        format!("POST /{path}?dryRun=All {body}"),
+        format!("POST /{path}?dryRun=All&fieldValidation=Strict {misspelt}"),
+        format!("POST /{path}?dryRun=All {mistyped}"),
+        format!("POST /{path}?dryRun=All {misnamed}"),
+        format!("GET /{path}/missing"),
+        format!("PATCH merge /{path}/missing {{}}"),
+        format!("DELETE /{path}/missing"),
+        format!("GET /{path}?limit=1&labelSelector=none"),
+        format!("GET /{path}?fieldSelector=spec.none%3Da"),
+    ];
+    if how == "kept" {
+        let plural = path.rsplit('/').next().unwrap();
+        let group = path.split('/').nth(1).filter(|group| *group != "v1");
+        let of = group.map_or_else(|| plural.to_owned(), |group| format!("{plural}.{group}"));
+        lines.extend([
+            format!("POST /{path} {body}"),
+            format!("POST /{path} {body}"),
+            format!("GET /{path}/{name}"),
+            format!("kubectl get {of} {name} -n kinds"),
+            format!("kubectl get {of} {name} -n kinds -o wide"),
+            format!("PATCH merge /{path}/{name} {{\"metadata\":{{\"labels\":{{\"a\":\"b\"}}}}}}"),
+            format!("kubectl label {of} {name} -n kinds a=c --overwrite"),
+            format!("DELETE /{path}/{name}"),
+        ]);
+    }
+    let call = |line| Call {
+        section: "Each kind".into(),
+        line,
+        reason: None,
+    };
+    lines.into_iter().map(call).collect()
 }
 
 /// Whom the calls go to.
@@ -176,7 +253,7 @@ fn normal(value: Value) -> Value {
                     let value = if is_new {
                         format!("<{key}>").into()
                     } else {
-                        normal(value)
+                        in_order(&key, normal(value))
                     };
                     (key, value)
                 })
@@ -192,6 +269,14 @@ fn normal(value: Value) -> Value {
         },
         plain @ (Value::Null | Value::Bool(_) | Value::Number(_)) => plain,
     }
+}
+
+/// Conditions are a set: who comes first, a kubelet or a scheduler, says its own first.
+fn in_order(key: &str, mut value: Value) -> Value {
+    if let Some(conditions) = value.as_array_mut().filter(|_| key == "conditions") {
+        conditions.sort_by_key(|condition| condition["type"].to_string());
+    }
+    value
 }
 
 /// Text without what is new each time, and with one space where columns stand apart.
@@ -210,9 +295,15 @@ fn normal_text(text: &str) -> String {
                 "<provisioner>",
             ),
             (r"\bmade-[a-z0-9]{5}\b", "made-<random>"),
+            (
+                r"\bkube-api-access-[a-z0-9]{5}\b",
+                "kube-api-access-<random>",
+            ),
             (r"\b(peers|web)-[a-z0-9]{5}\b", "$1-<random>"),
             (r"(?m) +(\d+[ms])+( *\(.*ago\))?$", " <age>"),
-            (r"(?m)(\d+[ms])+( +(\S+=\S+|<none>))$", "<age>$2"),
+            (r" (\d+[ms])+ ", " <age> "),
+            // Whether there is something left to wait for is a matter of time.
+            (r"(?m)^Waiting for \d+ pods to be ready\.\.\.\n", ""),
             (
                 r"resourceVersion: \d+",
                 "resourceVersion: <resourceVersion>",
@@ -233,6 +324,7 @@ fn normal_text(text: &str) -> String {
 async fn compare(programs: Programs) {
     let options = Options {
         controllers: Some("*"),
+        accounts: true,
         ..Options::default()
     };
     let plane = ControlPlane::start(&programs, options).await;
@@ -256,7 +348,8 @@ async fn compare(programs: Programs) {
         kubeconfig: &plane.kubeconfig(),
         client: plane.client.clone(),
     };
-    let calls = calls();
+    let mut calls = calls();
+    calls.extend(of_each_kind());
     let (mut listed, mut wrong) = (Vec::new(), Vec::new());
     for call in &calls {
         let (theirs, ours) = (
@@ -303,7 +396,7 @@ fn difference(theirs: &str, ours: &str) -> String {
 fn document(calls: usize, listed: &[(&Call, &String, String)]) -> String {
     let mut text = format!(
         "# The embedded cluster and a real one\n\n\
-         Made by `UPDATE_DOCS=1 cargo test --test kubernetes embedded` from `tests/kubernetes/transcript/calls.txt`: {calls} calls of\n\
+         Made by `UPDATE_DOCS=1 cargo test --test kubernetes embedded` from `tests/kubernetes/transcript/`: {calls} calls of\n\
          kubectl and of the raw API, asked of kube-apiserver and kube-controller-manager 1.37.2 and of the embedded cluster. After times,\n\
          UIDs, revisions, addresses and `managedFields` are taken out, {} are answered alike, and these {} are not\n\
          (`-` the real cluster, `+` the embedded one):\n",

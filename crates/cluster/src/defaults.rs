@@ -1,8 +1,18 @@
 //! What the API server fills in where an object says nothing.
 
+mod kept;
+mod workloads;
+
 use serde_json::{Value, json};
 
 use headless_objects::podspec::{self, default, items};
+use headless_objects::quality;
+
+pub(super) use kept::{csi_driver, policy, roles, webhooks};
+pub(super) use workloads::{
+    autoscaler, cron_job, daemon_set, deployment, endpoints, job, limit_range, network_policy,
+    pod_template, replica_set, replication_controller,
+};
 
 /// The object at `key`, made where it is missing.
 fn object<'a>(parent: &'a mut Value, key: &str) -> &'a mut Value {
@@ -38,6 +48,10 @@ pub(super) fn secret(secret: &mut Value) {
     }
 }
 
+pub(super) fn priority_class(class: &mut Value) {
+    default(class, "preemptionPolicy", "PreemptLowerPriority");
+}
+
 pub(super) fn storage_class(class: &mut Value) {
     default(class, "reclaimPolicy", "Delete");
     default(class, "volumeBindingMode", "Immediate");
@@ -47,6 +61,9 @@ pub(super) fn volume(volume: &mut Value) {
     let spec = object(volume, "spec");
     default(spec, "persistentVolumeReclaimPolicy", "Retain");
     default(spec, "volumeMode", "Filesystem");
+    if spec["hostPath"].is_object() {
+        default(&mut spec["hostPath"], "type", "");
+    }
     default(object(volume, "status"), "phase", "Available");
 }
 
@@ -56,6 +73,10 @@ pub(super) fn slice(slice: &mut Value) {
         if slice[list].as_array().is_none_or(Vec::is_empty) {
             slice[list] = Value::Null;
         }
+    }
+    for port in items(slice, "ports") {
+        default(port, "name", "");
+        default(port, "protocol", "TCP");
     }
 }
 
@@ -80,6 +101,12 @@ pub(super) fn service(service: &mut Value) {
     if spec["type"] != "ExternalName" {
         default(spec, "internalTrafficPolicy", "Cluster");
     }
+    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+        default(spec, "externalTrafficPolicy", "Cluster");
+    }
+    if spec["type"] == "LoadBalancer" {
+        default(spec, "allocateLoadBalancerNodePorts", true);
+    }
     default(object(service, "status"), "loadBalancer", json!({}));
 }
 
@@ -89,10 +116,28 @@ pub(super) fn pod(pod: &mut Value) {
     default(spec, "enableServiceLinks", true);
     default(spec, "preemptionPolicy", "PreemptLowerPriority");
     default(spec, "priority", 0);
+    requests(spec);
     tolerations(spec);
+    let qos = quality::class(spec);
     let status = object(pod, "status");
     default(status, "phase", "Pending");
-    default(status, "qosClass", "BestEffort");
+    status["qosClass"] = qos.into();
+}
+
+/// A limit without a request is a request too (`SetDefaults_Pod`).
+fn requests(spec: &mut Value) {
+    for list in ["initContainers", "containers"] {
+        for container in items(spec, list) {
+            let limits = container["resources"]["limits"].clone();
+            for (resource, limit) in limits.as_object().into_iter().flatten() {
+                default(
+                    object(&mut container["resources"], "requests"),
+                    resource,
+                    limit.clone(),
+                );
+            }
+        }
+    }
 }
 
 /// What the admission plugin DefaultTolerationSeconds adds.

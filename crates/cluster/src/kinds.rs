@@ -33,6 +33,7 @@ const KINDS: &[Behaviour] = &[
     },
     Behaviour {
         kind: "Event",
+        names: Names::Path,
         fields: &[
             "involvedObject.apiVersion",
             "involvedObject.fieldPath",
@@ -156,6 +157,217 @@ const KINDS: &[Behaviour] = &[
         ..KEPT
     },
     Behaviour {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        generation: true,
+        defaults: defaults::priority_class,
+        columns: table::PRIORITY_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Endpoints",
+        defaults: defaults::endpoints,
+        columns: table::ENDPOINTS,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "LimitRange",
+        defaults: defaults::limit_range,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "PodTemplate",
+        generation: true,
+        defaults: defaults::pod_template,
+        columns: table::POD_TEMPLATE,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "ResourceQuota",
+        columns: table::AGE_ONLY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "DaemonSet",
+        generation: true,
+        defaults: defaults::daemon_set,
+        columns: table::DAEMON_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "Deployment",
+        generation: true,
+        defaults: defaults::deployment,
+        columns: table::DEPLOYMENT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "ReplicaSet",
+        generation: true,
+        defaults: defaults::replica_set,
+        columns: table::REPLICA_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "autoscaling",
+        kind: "HorizontalPodAutoscaler",
+        generation: true,
+        defaults: defaults::autoscaler,
+        ..KEPT
+    },
+    Behaviour {
+        group: "batch",
+        kind: "CronJob",
+        generation: true,
+        defaults: defaults::cron_job,
+        columns: table::CRON_JOB,
+        ..KEPT
+    },
+    Behaviour {
+        group: "batch",
+        kind: "Job",
+        generation: true,
+        fields: &["status.successful"],
+        defaults: defaults::job,
+        columns: table::JOB,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        generation: true,
+        columns: table::INGRESS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        generation: true,
+        defaults: defaults::network_policy,
+        columns: table::NETWORK_POLICY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        generation: true,
+        names: Names::Path,
+        columns: table::BUDGET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSIStorageCapacity",
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "ReplicationController",
+        generation: true,
+        fields: &["status.replicas"],
+        defaults: defaults::replication_controller,
+        columns: table::REPLICA_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingWebhookConfiguration",
+        generation: true,
+        defaults: defaults::webhooks,
+        columns: table::WEBHOOKS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingWebhookConfiguration",
+        generation: true,
+        defaults: defaults::webhooks,
+        columns: table::WEBHOOKS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingAdmissionPolicy",
+        generation: true,
+        defaults: defaults::policy,
+        columns: table::POLICY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingAdmissionPolicyBinding",
+        generation: true,
+        columns: table::POLICY_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "IngressClass",
+        generation: true,
+        columns: table::INGRESS_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "node.k8s.io",
+        kind: "RuntimeClass",
+        columns: table::RUNTIME_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRole",
+        names: Names::Path,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "Role",
+        names: Names::Path,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRoleBinding",
+        names: Names::Path,
+        defaults: defaults::roles,
+        columns: table::ROLE_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "RoleBinding",
+        names: Names::Path,
+        defaults: defaults::roles,
+        columns: table::ROLE_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSIDriver",
+        defaults: defaults::csi_driver,
+        columns: table::CSI_DRIVER,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSINode",
+        validate: Some(validate::anything),
+        columns: table::CSI_NODE,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "VolumeAttributesClass",
+        columns: table::VOLUME_ATTRIBUTES_CLASS,
+        ..KEPT
+    },
+    Behaviour {
         group: "storage.k8s.io",
         kind: "StorageClass",
         defaults: defaults::storage_class,
@@ -174,6 +386,8 @@ const fn same(a: &str, b: &str) -> bool {
     i == a.len() && i == b.len()
 }
 
+/// ConfigMap.
+pub const CONFIG_MAP: KindId = KindId::named("ConfigMap");
 /// EndpointSlice.
 pub const ENDPOINT_SLICE: KindId = KindId::named("EndpointSlice");
 /// Event.
@@ -188,32 +402,39 @@ pub const PERSISTENT_VOLUME: KindId = KindId::named("PersistentVolume");
 pub const PERSISTENT_VOLUME_CLAIM: KindId = KindId::named("PersistentVolumeClaim");
 /// Pod.
 pub const POD: KindId = KindId::named("Pod");
+/// PriorityClass.
+pub const PRIORITY_CLASS: KindId = KindId::named("PriorityClass");
 /// Secret.
 pub const SECRET: KindId = KindId::named("Secret");
 /// Service.
 pub const SERVICE: KindId = KindId::named("Service");
 /// ServiceAccount.
 pub const SERVICE_ACCOUNT: KindId = KindId::named("ServiceAccount");
+/// StatefulSet.
+pub const STATEFUL_SET: KindId = KindId::named("StatefulSet");
 /// StorageClass.
 pub const STORAGE_CLASS: KindId = KindId::named("StorageClass");
 
 /// Every kind: those of the table in its order, then the others of the schema.
 static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    let row = |does: &Behaviour| {
-        let mut rows = SCHEMA.kinds.iter();
-        rows.find(|row| row.group == does.group && row.kind == does.kind)
-    };
     let known = KINDS.iter().map(|does| match row(does) {
         Some(row) => of_row(row, *does),
         None => custom(does),
     });
     let is_known = |row: &&KindRow| {
-        let is = |does: &Behaviour| does.group == row.group && does.kind == row.kind;
-        KINDS.iter().any(is)
+        let mut rows = KINDS.iter().filter_map(self::row);
+        rows.any(|known| std::ptr::eq(known, *row))
     };
     let others = SCHEMA.kinds.iter().filter(|row| !is_known(row));
     known.chain(others.map(kept)).collect()
 });
+
+/// The schema's row of a kind: of several versions the newest, which objects are kept in.
+fn row(does: &Behaviour) -> Option<&'static KindRow> {
+    let rows = SCHEMA.kinds.iter();
+    rows.rev()
+        .find(|row| row.group == does.group && row.kind == does.kind)
+}
 
 /// What may be done with objects of a kind that is none of Kubernetes' own.
 const VERBS: &[&str] = &[
@@ -245,16 +466,10 @@ fn of_row(row: &'static KindRow, does: Behaviour) -> Kind {
 
 /// A kind of the schema that nothing more is known of.
 fn kept(row: &'static KindRow) -> Kind {
-    let is_role = row.group == "rbac.authorization.k8s.io";
     let does = Behaviour {
         group: row.group,
         kind: row.kind,
         generation: SCHEMA.fields(row.of).iter().any(|f| f.name == "spec"),
-        names: if is_role {
-            Names::Path
-        } else {
-            Names::Subdomain
-        },
         ..KEPT
     };
     of_row(row, does)

@@ -57,12 +57,12 @@ impl Target {
         })
     }
 
-    /// The object's key.
+    /// The object's key, as it is kept.
     #[must_use]
     pub(super) fn key(&self) -> Key {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
         Key {
-            kind: self.kind,
+            kind: self.kind.kept(),
             ns: text(&self.ns),
             name: text(&self.name),
         }

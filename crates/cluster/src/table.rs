@@ -1,6 +1,9 @@
 //! Server-side tables: what `kubectl get` prints.
 
-use headless_objects::object::{is_ending, is_ready};
+mod kept;
+mod workloads;
+
+use headless_objects::object::{condition, is_ending, is_ready};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -98,6 +101,9 @@ fn texts<'a>(values: &'a Value, field: &'a str) -> impl Iterator<Item = String> 
     array(values).map(move |v| v[field].as_str().unwrap_or_default().to_owned())
 }
 
+pub(super) use kept::*;
+pub(super) use workloads::*;
+
 pub(super) const AGE_ONLY: &[Column] = &[AGE];
 
 pub(super) const CONFIG_MAP: &[Column] = &[
@@ -118,7 +124,10 @@ pub(super) const NAMESPACE: &[Column] =
 
 pub(super) const NODE: &[Column] = &[
     ("Status", false, |o, _| {
-        if is_ready(o) { "Ready" } else { "NotReady" }.into()
+        let ready = if is_ready(o) { "Ready" } else { "NotReady" };
+        let cordoned = o["spec"]["unschedulable"] == true;
+        let cordoned = if cordoned { ",SchedulingDisabled" } else { "" };
+        format!("{ready}{cordoned}").into()
     }),
     ("Roles", false, |_, _| "<none>".into()),
     AGE,
@@ -168,7 +177,22 @@ pub(super) const POD: &[Column] = &[
     ("Nominated Node", true, |o, _| {
         or_none(&o["status"]["nominatedNodeName"])
     }),
-    ("Readiness Gates", true, |_, _| "<none>".into()),
+    ("Readiness Gates", true, |o, _| {
+        let gates = || array(&o["spec"]["readinessGates"]);
+        let kind = |gate: &Value| {
+            gate["conditionType"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let open = gates().filter(|gate| {
+            condition(o, &kind(gate)).is_some_and(|condition| condition["status"] == "True")
+        });
+        match gates().count() {
+            0 => "<none>".into(),
+            all => format!("{}/{all}", open.count()).into(),
+        }
+    }),
 ];
 
 /// Whether a container's status is that of an init container that runs on.
@@ -206,22 +230,28 @@ fn pod_status(pod: &Value) -> Value {
     reason.map_or_else(|| pod["status"]["phase"].clone(), Value::from)
 }
 
+/// Where a Service is reached from outside, as kubectl has it.
+fn external(service: &Value) -> String {
+    let spec = &service["spec"];
+    if let Some(name) = spec["externalName"].as_str() {
+        return name.to_owned();
+    }
+    let given = array(&spec["externalIPs"]).filter_map(Value::as_str);
+    let ingress = array(&service["status"]["loadBalancer"]["ingress"]);
+    let ingress = ingress.filter_map(|i| i["ip"].as_str().or_else(|| i["hostname"].as_str()));
+    let balances = spec["type"] == "LoadBalancer";
+    let all: Vec<_> = ingress.filter(|_| balances).chain(given).collect();
+    match all.is_empty() {
+        true if balances => "<pending>".into(),
+        true => "<none>".into(),
+        false => all.join(","),
+    }
+}
+
 pub(super) const SERVICE: &[Column] = &[
     ("Type", false, |o, _| o["spec"]["type"].clone()),
     ("Cluster-IP", false, |o, _| or_none(&o["spec"]["clusterIP"])),
-    (
-        "External-IP",
-        false,
-        |o, _| match o["spec"]["externalName"].as_str() {
-            Some(name) => name.into(),
-            None => joined(
-                array(&o["spec"]["externalIPs"])
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned),
-                "<none>",
-            ),
-        },
-    ),
+    ("External-IP", false, |o, _| external(o).into()),
     ("Port(s)", false, |o, _| {
         let port = |p: &Value| match p["nodePort"].as_i64() {
             Some(node) => format!(
@@ -401,6 +431,17 @@ pub(super) const VOLUME: &[Column] = &[
     ("VolumeMode", true, |o, _| o["spec"]["volumeMode"].clone()),
 ];
 
+pub(super) const PRIORITY_CLASS: &[Column] = &[
+    ("Value", false, |o, _| o["value"].clone()),
+    ("Global-Default", false, |o, _| {
+        (o["globalDefault"] == true).into()
+    }),
+    AGE,
+    ("PreemptionPolicy", false, |o, _| {
+        o["preemptionPolicy"].clone()
+    }),
+];
+
 pub(super) const STORAGE_CLASS: &[Column] = &[
     ("Provisioner", false, |o, _| o["provisioner"].clone()),
     ("ReclaimPolicy", false, |o, _| o["reclaimPolicy"].clone()),
@@ -413,29 +454,49 @@ pub(super) const STORAGE_CLASS: &[Column] = &[
     AGE,
 ];
 
+/// When an Event was first said; when it was last.
+fn first_seen(event: &Value, now: Timestamp) -> Value {
+    let times = [&event["firstTimestamp"], &event["eventTime"]];
+    let first = times.into_iter().find(|time| time.is_string());
+    since(first.unwrap_or(&Value::Null), now)
+}
+
+fn last_seen(event: &Value, now: Timestamp) -> Value {
+    let last = [
+        &event["series"]["lastObservedTime"],
+        &event["lastTimestamp"],
+    ];
+    match last.into_iter().find(|time| time.is_string()) {
+        Some(last) => since(last, now),
+        None => first_seen(event, now),
+    }
+}
+
 pub(super) const EVENT: &[Column] = &[
-    ("Last Seen", false, |o, now| {
-        since(
-            if o["lastTimestamp"].is_string() {
-                &o["lastTimestamp"]
-            } else {
-                &o["metadata"]["creationTimestamp"]
-            },
-            now,
-        )
-    }),
+    ("Last Seen", false, last_seen),
     ("Type", false, |o, _| o["type"].clone()),
     ("Reason", false, |o, _| o["reason"].clone()),
     ("Object", false, |o, _| {
         let of = &o["involvedObject"];
-        format!(
-            "{}/{}",
-            of["kind"].as_str().unwrap_or_default().to_lowercase(),
-            of["name"].as_str().unwrap_or_default()
-        )
-        .into()
+        let text = |field: &str| of[field].as_str().unwrap_or_default();
+        format!("{}/{}", text("kind").to_lowercase(), text("name")).into()
+    }),
+    ("Subobject", true, |o, _| {
+        text_or_empty(&o["involvedObject"]["fieldPath"])
+    }),
+    ("Source", true, |o, _| {
+        let source = ["component", "host"].map(|field| o["source"][field].as_str());
+        joined(source.into_iter().flatten().map(str::to_owned), "")
     }),
     ("Message", false, |o, _| o["message"].clone()),
+    ("First Seen", true, first_seen),
+    ("Count", true, |o, _| {
+        let counts = [&o["series"]["count"], &o["count"]];
+        let count = counts
+            .into_iter()
+            .find_map(|count| count.as_i64().filter(|n| *n > 0));
+        count.unwrap_or(1).into()
+    }),
 ];
 
 #[cfg(test)]

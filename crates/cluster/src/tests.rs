@@ -116,9 +116,10 @@ async fn a_list_comes_in_pages_and_by_selector() {
             .collect::<Vec<_>>()
     };
     let first = caller.get(&format!("{CONFIG_MAPS}?limit=2")).await;
+    // Beside the third there is what every namespace has: kube-root-ca.crt.
     assert_eq!(
         (names(&first), &first["metadata"]["remainingItemCount"]),
-        (vec!["a".into(), "b".into()], &json!(1))
+        (vec!["a".into(), "b".into()], &json!(2))
     );
     let next = caller
         .get(&format!(
@@ -126,7 +127,7 @@ async fn a_list_comes_in_pages_and_by_selector() {
             first["metadata"]["continue"].as_str().unwrap()
         ))
         .await;
-    assert_eq!(names(&next), ["c"]);
+    assert_eq!(names(&next), ["c", "kube-root-ca.crt"]);
     assert_eq!(
         names(
             &caller
@@ -141,7 +142,7 @@ async fn a_list_comes_in_pages_and_by_selector() {
                 .get(&format!("{CONFIG_MAPS}?fieldSelector=metadata.name%21%3Db"))
                 .await
         ),
-        ["a", "c"]
+        ["a", "c", "kube-root-ca.crt"]
     );
     assert_eq!(
         caller.get(&format!("{CONFIG_MAPS}?continue=x")).await["code"],
@@ -154,6 +155,7 @@ async fn a_watch_streams_what_is_there_then_what_happens_and_410_when_it_is_too_
     let caller = Caller::new();
     caller.call(Method::POST, CONFIG_MAPS, map("a")).await;
     let query = "watch=true&sendInitialEvents=true&allowWatchBookmarks=true&resourceVersionMatch=NotOlderThan";
+    let query = format!("{query}&fieldSelector=metadata.name%3Da");
     let events = caller.watch(&format!("{CONFIG_MAPS}?{query}"), 2).await;
     let kinds: Vec<_> = events.iter().map(|e| e["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["ADDED", "BOOKMARK"]);
@@ -203,10 +205,10 @@ async fn what_is_not_served_is_said() {
     caller
         .call(Method::POST, "/api/v1/namespaces/default/pods", pod)
         .await;
-    let log = caller.get("/api/v1/namespaces/default/pods/p/log").await;
+    let exec = caller.get("/api/v1/namespaces/default/pods/p/exec").await;
     assert_eq!(
-        log["message"],
-        "logs is not served: the Pods of this cluster have names and addresses, but no containers that run"
+        exec["message"],
+        "exec is not served: the Pods of this cluster have names and addresses, but no containers that run"
     );
     assert_eq!(caller.get("/apis/apps/v1/jobs").await["code"], 404);
     assert_eq!(

@@ -116,6 +116,9 @@ pub fn required(of: &str, object: &Value, errors: &mut Errors) {
     }
 }
 
+/// Nothing is checked: what such an object has to have may be empty.
+pub fn anything(_: &Value, _: Option<&Value>, _: &mut Errors) {}
+
 fn required_in(field: &Field, value: &Value, at: &str, errors: &mut Errors) {
     let is_number = matches!(
         field.shape,

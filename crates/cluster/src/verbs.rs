@@ -7,7 +7,7 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::{Body, Call, json as reply};
-use super::kinds::{self, Kind, KindId};
+use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::patch::PatchType;
 use super::received::{self, Received, warn};
@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{reviews, schema, table, watching};
+use super::{logs, reviews, schema, table, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -49,7 +49,7 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
-            let Received { object, warnings } = received::object(info, call)?;
+            let Received { object, warnings } = received(target, call)?;
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
                 return Err(ApiStatus::bad_request(
@@ -57,13 +57,14 @@ pub(super) fn answer(
                 ));
             }
             let dry_run = call.parameters.dry_run("CreateOptions")?;
-            let made = shared
-                .write(|state| state.create(shared.now(), target.kind, &ns, object, dry_run))?;
+            let made = shared.write(|state| {
+                state.create(shared.now(), target.kind.kept(), &ns, object, dry_run)
+            })?;
             let made = shown(shared, target.kind, call, &made);
             Ok(warn(reply(StatusCode::CREATED, &made), &warnings))
         }
         "update" => {
-            let Received { object, warnings } = received::object(info, call)?;
+            let Received { object, warnings } = received(target, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new =
                 shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
@@ -71,7 +72,7 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         "patch" => {
-            let (new, warnings) = patch(shared, &target.key(), Part::Main, call)?;
+            let (new, warnings) = patch(shared, target, Part::Main, call)?;
             let new = shown(shared, target.kind, call, &new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
@@ -98,19 +99,27 @@ fn verb(target: &Target, call: &Call) -> &'static str {
     }
 }
 
+/// The object of a create or an update, as it is kept.
+fn received(target: &Target, call: &Call) -> Result<Received, ApiStatus> {
+    let mut received = received::object(target.kind.info(), call)?;
+    target.kind.to_kept(&mut received.object);
+    Ok(received)
+}
+
 /// The object, or its table where one is asked for.
 fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Value {
+    let object = kind.to_served(object);
     if call.wants_table() {
         let mut table = table::table(
             kind.info(),
-            &[Value::clone(object)],
+            &[Value::clone(&object)],
             shared.now(),
             call.parameters.text("includeObject"),
         );
         table["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
         return table;
     }
-    Value::clone(object)
+    Value::clone(&object)
 }
 
 fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
@@ -128,14 +137,15 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     let revision = revision.unwrap_or_else(|| state.objects.revision());
     let mut matching = state
         .objects
-        .list(target.kind, target.ns.as_deref())
+        .list(target.kind.kept(), target.ns.as_deref())
+        .map(|(key, object)| (key, target.kind.to_served(object)))
         .filter(|(key, object)| {
             after
                 .as_ref()
                 .is_none_or(|(ns, name)| (&key.ns, &key.name) > (ns, name))
                 && filter.matches(object)
         });
-    let page: Vec<(&Key, &Arc<Value>)> = matching.by_ref().take(limit).collect();
+    let page: Vec<(&Key, Arc<Value>)> = matching.by_ref().take(limit).collect();
     let remaining = matching.count();
     let mut meta = json!({"resourceVersion": revision.to_string()});
     if let (true, Some((last, _))) = (remaining > 0, page.last()) {
@@ -144,7 +154,7 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     }
     let items: Vec<Value> = page
         .into_iter()
-        .map(|(_, object)| Value::clone(object))
+        .map(|(_, object)| Value::clone(&object))
         .collect();
     drop(state);
     let document = if call.wants_table() {
@@ -197,22 +207,23 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
 /// The object that a patch leaves, and what is to be warned of.
 fn patch(
     shared: &Shared,
-    key: &Key,
+    target: &Target,
     part: Part,
     call: &Call,
 ) -> Result<(Arc<Value>, Vec<String>), ApiStatus> {
+    let (key, info) = (target.key(), target.kind.info());
     let kind = PatchType::of(&call.content_type)?;
     let (patch, twice) = call.patch()?;
     let dry_run = call.parameters.dry_run("PatchOptions")?;
     shared.write(|state| {
-        let old = Value::clone(state.get(key)?);
-        let mut object = old.clone();
-        kind.apply(&mut object, &patch, key.kind.info().of)?;
+        let old = target.kind.to_served(state.get(&key)?);
+        let mut object = Value::clone(&old);
+        kind.apply(&mut object, &patch, info.of)?;
         let shown = |patched: &Value| kind.shown(&patch, patched);
         let Received {
             mut object,
             warnings,
-        } = received::patched(key.kind.info(), call, (object, twice), shown)?;
+        } = received::patched(info, call, (object, twice), shown)?;
         // A patch without a revision is for whatever is there.
         let given = |field: &str| object["metadata"][field] != old["metadata"][field];
         if !given("resourceVersion") {
@@ -220,7 +231,8 @@ fn patch(
                 .as_object_mut()
                 .map(|m| m.remove("resourceVersion"));
         }
-        let new = state.update(key, part, object, dry_run)?;
+        target.kind.to_kept(&mut object);
+        let new = state.update(&key, part, object, dry_run)?;
         Ok((new, warnings))
     })
 }
@@ -235,12 +247,12 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
             .map(|left| (before, left))
     })?;
     if let Some(object) = left {
-        return Ok(reply(StatusCode::OK, &object));
-    }
-    if target.kind == kinds::POD {
-        return Ok(reply(StatusCode::OK, &before));
+        return Ok(reply(StatusCode::OK, &target.kind.to_served(&object)));
     }
     let info = target.kind.info();
+    if is_returned(info) {
+        return Ok(reply(StatusCode::OK, &before));
+    }
     let mut details = json!({"name": key.name, "group": info.group, "kind": info.plural, "uid": before["metadata"]["uid"]});
     if info.group.is_empty() {
         details.as_object_mut().map(|d| d.remove("group"));
@@ -249,6 +261,32 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
         StatusCode::OK,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
     ))
+}
+
+/// Whether a delete is answered with the object that is gone (`ReturnDeletedObject` of the API server's storages).
+fn is_returned(kind: &Kind) -> bool {
+    const CORE: &[&str] = &[
+        "Namespace",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "Pod",
+        "PodTemplate",
+        "ResourceQuota",
+        "Service",
+        "ServiceAccount",
+    ];
+    const STORAGE: &[&str] = &[
+        "CSIDriver",
+        "CSINode",
+        "StorageClass",
+        "VolumeAttachment",
+        "VolumeAttributesClass",
+    ];
+    match kind.group {
+        "" => CORE.contains(&kind.kind),
+        "storage.k8s.io" => STORAGE.contains(&kind.kind),
+        _ => false,
+    }
 }
 
 fn delete_collection(
@@ -262,11 +300,10 @@ fn delete_collection(
     let items: Vec<Value> = shared.write(|state: &mut State| {
         let all = state
             .objects
-            .list(target.kind, target.ns.as_deref())
+            .list(target.kind.kept(), target.ns.as_deref())
+            .map(|(key, object)| (key.clone(), target.kind.to_served(object)))
             .filter(|(_, object)| filter.matches(object));
-        let all: Vec<(Key, Arc<Value>)> = all
-            .map(|(key, object)| (key.clone(), Arc::clone(object)))
-            .collect();
+        let all: Vec<(Key, Arc<Value>)> = all.collect();
         for (key, _) in &all {
             state.delete(shared.now(), key, &options)?;
         }
@@ -288,15 +325,20 @@ fn sub(
 ) -> Result<Response<Body>, ApiStatus> {
     let key = target.key();
     match (subresource, &call.method) {
-        ("status", &Method::GET) => Ok(reply(StatusCode::OK, &shared.read().get(&key)?.clone())),
+        ("status", &Method::GET) => {
+            let object = target.kind.to_served(shared.read().get(&key)?);
+            Ok(reply(StatusCode::OK, &object))
+        }
         ("status", &Method::PUT) => {
-            let Received { object, warnings } = received::object(key.kind.info(), call)?;
+            let Received { object, warnings } = received(target, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
             let new = shared.write(|state| state.update(&key, Part::Status, object, dry_run))?;
+            let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         ("status", &Method::PATCH) => {
-            let (new, warnings) = patch(shared, &key, Part::Status, call)?;
+            let (new, warnings) = patch(shared, target, Part::Status, call)?;
+            let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
@@ -310,15 +352,11 @@ fn sub(
                 &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
             ))
         }
-        ("log" | "exec" | "attach" | "portforward" | "ephemeralcontainers", _) => {
+        ("log", &Method::GET) => logs::answer(&shared.read().objects, &key, call),
+        ("exec" | "attach" | "portforward" | "ephemeralcontainers", _) => {
             shared.read().get(&key)?;
-            let what = if subresource == "log" {
-                "logs"
-            } else {
-                subresource
-            };
             Err(ApiStatus::not_served(format!(
-                "{what} is not served: the Pods of this cluster have names and addresses, but no containers that run"
+                "{subresource} is not served: the Pods of this cluster have names and addresses, but no containers that run"
             )))
         }
         _ => Err(ApiStatus::not_served(

@@ -108,9 +108,9 @@ impl Watch {
         self.revision = state.objects.revision();
         let present: Vec<_> = state
             .objects
-            .list(self.kind, self.ns.as_deref())
-            .filter(|(_, object)| self.filter.matches(object))
-            .map(|(_, object)| Arc::clone(object))
+            .list(self.kind.kept(), self.ns.as_deref())
+            .map(|(_, object)| self.kind.to_served(object))
+            .filter(|object| self.filter.matches(object))
             .collect();
         drop(state);
         for object in present {
@@ -161,9 +161,9 @@ impl Watch {
             self.ended = true;
             return true;
         };
-        let mine = |c: &&Change| {
-            c.key.kind == self.kind && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns)
-        };
+        let kept = self.kind.kept();
+        let mine =
+            |c: &&Change| c.key.kind == kept && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns);
         let events: Vec<_> = changes
             .filter(mine)
             .filter_map(|change| self.event(change))
@@ -178,16 +178,15 @@ impl Watch {
 
     /// What a change is to this watch: an object that no longer fits the selectors is gone.
     fn event(&self, change: &Change) -> Option<(&'static str, Arc<Value>)> {
-        let before = change
-            .old
-            .as_ref()
-            .is_some_and(|old| self.filter.matches(old));
-        let after = !change.deleted && self.filter.matches(&change.new);
+        let old = change.old.as_ref().map(|old| self.kind.to_served(old));
+        let new = self.kind.to_served(&change.new);
+        let before = old.is_some_and(|old| self.filter.matches(&old));
+        let after = !change.deleted && self.filter.matches(&new);
         match (before, after) {
             (false, false) => None,
-            (false, true) => Some(("ADDED", Arc::clone(&change.new))),
-            (true, true) => Some(("MODIFIED", Arc::clone(&change.new))),
-            (true, false) => Some(("DELETED", Arc::clone(&change.new))),
+            (false, true) => Some(("ADDED", new)),
+            (true, true) => Some(("MODIFIED", new)),
+            (true, false) => Some(("DELETED", new)),
         }
     }
 

@@ -1,0 +1,157 @@
+//! Defaults of kinds that make Pods, and of others that stand beside them, which are kept and that OpenAPI does not tell.
+
+use serde_json::{Value, json};
+
+use headless_objects::object::name;
+use headless_objects::podspec::{self, default, items};
+
+use super::object;
+
+/// A template of Pods.
+fn template(parent: &mut Value) {
+    podspec::fill(object(object(parent, "template"), "spec"));
+}
+
+pub(crate) fn pod_template(object: &mut Value) {
+    template(object);
+}
+
+pub(crate) fn deployment(deployment: &mut Value) {
+    let spec = object(deployment, "spec");
+    default(spec, "replicas", 1);
+    default(spec, "revisionHistoryLimit", 10);
+    default(spec, "progressDeadlineSeconds", 600);
+    let strategy = object(spec, "strategy");
+    default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        let rolling = object(strategy, "rollingUpdate");
+        default(rolling, "maxUnavailable", "25%");
+        default(rolling, "maxSurge", "25%");
+    }
+    template(spec);
+}
+
+pub(crate) fn daemon_set(set: &mut Value) {
+    let annotations = object(object(set, "metadata"), "annotations");
+    default(annotations, "deprecated.daemonset.template.generation", "1");
+    let spec = object(set, "spec");
+    default(spec, "revisionHistoryLimit", 10);
+    let strategy = object(spec, "updateStrategy");
+    default(strategy, "type", "RollingUpdate");
+    if strategy["type"] == "RollingUpdate" {
+        let rolling = object(strategy, "rollingUpdate");
+        default(rolling, "maxUnavailable", 1);
+        default(rolling, "maxSurge", 0);
+    }
+    template(spec);
+}
+
+pub(crate) fn replica_set(set: &mut Value) {
+    let spec = object(set, "spec");
+    default(spec, "replicas", 1);
+    template(spec);
+}
+
+/// A controller without labels or selector has those of its template.
+pub(crate) fn replication_controller(controller: &mut Value) {
+    replica_set(controller);
+    let labels = controller["spec"]["template"]["metadata"]["labels"].clone();
+    if labels.is_object() {
+        default(&mut controller["spec"], "selector", labels.clone());
+        default(object(controller, "metadata"), "labels", labels);
+    }
+}
+
+/// A Job selects its Pods by its uid, unless it says how.
+pub(crate) fn job(job: &mut Value) {
+    let (uid, called) = (job["metadata"]["uid"].clone(), name(job).to_owned());
+    let spec = object(job, "spec");
+    if spec["completions"].is_null() && spec["parallelism"].is_null() {
+        default(spec, "completions", 1);
+    }
+    default(spec, "parallelism", 1);
+    default(spec, "backoffLimit", 6);
+    default(spec, "completionMode", "NonIndexed");
+    default(spec, "suspend", false);
+    default(spec, "podReplacementPolicy", "TerminatingOrFailed");
+    default(spec, "manualSelector", false);
+    template(spec);
+    if spec["manualSelector"] == true || !spec["selector"].is_null() {
+        return;
+    }
+    const UID: &str = "batch.kubernetes.io/controller-uid";
+    spec["selector"] = json!({"matchLabels": {UID: uid}});
+    let labels = object(object(&mut spec["template"], "metadata"), "labels");
+    for (key, value) in [
+        (UID, uid.clone()),
+        ("batch.kubernetes.io/job-name", called.clone().into()),
+        ("controller-uid", uid),
+        ("job-name", called.into()),
+    ] {
+        labels[key] = value;
+    }
+    let labels = labels.clone();
+    default(object(job, "metadata"), "labels", labels);
+}
+
+pub(crate) fn cron_job(job: &mut Value) {
+    let spec = object(job, "spec");
+    default(spec, "concurrencyPolicy", "Allow");
+    default(spec, "suspend", false);
+    default(spec, "successfulJobsHistoryLimit", 3);
+    default(spec, "failedJobsHistoryLimit", 1);
+    template(object(object(spec, "jobTemplate"), "spec"));
+}
+
+/// An autoscaler without a metric keeps the processors at 80 %.
+pub(crate) fn autoscaler(scaler: &mut Value) {
+    let spec = object(scaler, "spec");
+    default(spec, "minReplicas", 1);
+    let target = json!({"type": "Utilization", "averageUtilization": 80});
+    let cpu = json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]);
+    default(spec, "metrics", cpu);
+}
+
+/// Limits of containers without defaults: what is the most is what is given, and what is given is what is asked for.
+pub(crate) fn limit_range(range: &mut Value) {
+    for item in items(object(range, "spec"), "limits").filter(|item| item["type"] == "Container") {
+        for (from, to) in [
+            ("max", "default"),
+            ("default", "defaultRequest"),
+            ("min", "defaultRequest"),
+        ] {
+            let amounts = item[from].clone();
+            for (resource, amount) in amounts.as_object().into_iter().flatten() {
+                default(object(item, to), resource, amount.clone());
+            }
+        }
+    }
+}
+
+pub(crate) fn network_policy(policy: &mut Value) {
+    let spec = object(policy, "spec");
+    for rules in ["ingress", "egress"] {
+        for rule in items(spec, rules) {
+            items(rule, "ports").for_each(tcp);
+        }
+    }
+    let has_egress = spec["egress"]
+        .as_array()
+        .is_some_and(|rules| !rules.is_empty());
+    let types = if has_egress {
+        json!(["Ingress", "Egress"])
+    } else {
+        json!(["Ingress"])
+    };
+    default(spec, "policyTypes", types);
+}
+
+pub(crate) fn endpoints(endpoints: &mut Value) {
+    for subset in items(endpoints, "subsets") {
+        items(subset, "ports").for_each(tcp);
+    }
+}
+
+fn tcp(port: &mut Value) {
+    default(port, "protocol", "TCP");
+}
