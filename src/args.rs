@@ -8,7 +8,9 @@ use clap::builder::FalseyValueParser;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::describe::{Completion, Manual};
-use crate::commands::{check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve};
+use crate::commands::{
+    check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait,
+};
 use crate::logging::{self, Form};
 use crate::output::{self, Lines};
 use crate::process;
@@ -55,6 +57,8 @@ enum Command {
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
     Sandbox(Sandbox),
+    /// Wait until names answer as they shall, asking any DNS server, and say what is missing meanwhile.
+    Wait(Wait),
     /// Print what a shell needs to complete this program's arguments.
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
@@ -139,7 +143,7 @@ impl Args {
         let (out, err) = (output::stdout(), output::stderr(form != Form::Text));
         let outcome = self.begin(&out, &err, form);
         let code = match outcome {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(code) => code,
             Err(error) => {
                 let words = process::whole(error.as_ref());
                 err.push(format!("{words}\n").into_bytes());
@@ -159,12 +163,13 @@ impl Args {
         }
     }
 
-    fn begin(self, out: &Lines, err: &Lines, form: Form) -> anyhow::Result<()> {
+    fn begin(self, out: &Lines, err: &Lines, form: Form) -> anyhow::Result<ExitCode> {
         logging::start(out, err, &self.log, form)?;
         process::raise_file_limit();
         let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
         let outcome = runtime.block_on(async {
-            match self.command {
+            let done = match self.command {
+                Command::Wait(args) => return args.run(out, err).await,
                 Command::Serve(args) => args.run(out, form).await,
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
@@ -174,7 +179,8 @@ impl Args {
                     Ok(())
                 }
                 Command::Man(args) => args.run(&mut Self::command(), out),
-            }
+            };
+            done.map(|()| ExitCode::SUCCESS)
         });
         // Threads that still read a file or look up a host's name are not waited for, and not told: the program ends.
         std::mem::forget(runtime);

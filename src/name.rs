@@ -3,6 +3,7 @@
 mod origins;
 mod presentation;
 mod qname;
+mod search;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,6 +14,7 @@ pub use hickory_proto::rr::Name;
 pub use origins::{Origin, Origins};
 pub use presentation::{NoName, absolute};
 pub use qname::Qname;
+pub use search::SearchList;
 use smallvec::SmallVec;
 
 /// Octets of the longest label (RFC 1035 section 2.3.4).

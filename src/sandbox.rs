@@ -16,24 +16,21 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures::FutureExt;
 use serde_json::Value;
-use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Client;
 use crate::corefile::{CorefileError, Source};
+use crate::goal::Goal;
 use crate::listen::interface_addresses;
-use crate::message::question::{Query, Question, RecordType};
-use crate::message::{self, HEADER};
-use crate::name::absolute;
 use crate::plugin::kit::ResolvConf;
 use crate::reconciler;
+use crate::serve::asking::{Asker, Waiting, Wanted};
 use crate::serve::files::Files;
 use crate::serve::{Ambient, Kept, Program, Resources, Setup};
 use crate::store::Change;
@@ -42,6 +39,10 @@ use headless_cluster::{Cluster, Delays};
 
 /// The manifest that is applied where none is given.
 pub const REDIS: &str = include_str!("../config/redis.yaml");
+
+/// What a Pod of the namespace `default` has in its `/etc/resolv.conf`.
+const RESOLV_CONF: &str =
+    "search default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
 
 const COREFILE: &str = include_str!("../config/sandbox.Corefile");
 
@@ -84,12 +85,6 @@ pub struct Sandbox {
     /// What has ended that should not have.
     broken: watch::Sender<Option<String>>,
 }
-
-/// How often a name that does not answer yet is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(2);
-
-/// How long a reply may take before the question counts as lost.
-const LOST: Duration = Duration::from_secs(1);
 
 impl Sandbox {
     /// Binds every socket, then applies the manifests.
@@ -210,7 +205,7 @@ impl Sandbox {
     ///
     /// # Errors
     /// The server's socket cannot be asked.
-    pub async fn ready(&self) -> io::Result<Vec<String>> {
+    pub async fn ready(&self) -> anyhow::Result<Vec<String>> {
         for object in &self.applied {
             self.cluster
                 .wait_until(|cluster| {
@@ -225,14 +220,21 @@ impl Sandbox {
             .iter()
             .flat_map(|object| self.names(object))
             .collect();
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        socket.connect(self.dns).await?;
-        for name in &names {
-            while !answers(&socket, name).await? {
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
-        }
+        self.wait(&names, Goal::Address).await?;
         Ok(names)
+    }
+
+    /// Waits until each of the names answers so: names as a Pod of the namespace `default` would look them up.
+    ///
+    /// # Errors
+    /// Text that is no name; the server's socket cannot be asked.
+    pub async fn wait(&self, names: &[impl AsRef<str>], goal: Goal) -> anyhow::Result<()> {
+        let search = &ResolvConf::read(RESOLV_CONF).search;
+        let wanted = names.iter().map(|name| Wanted::new(name.as_ref(), search));
+        let wanted = wanted.collect::<anyhow::Result<Vec<_>>>()?;
+        let asker = Asker::new(Some(self.dns), &Files).await?;
+        Waiting::new(asker, goal, wanted).finish(|_, _| {}).await;
+        Ok(())
     }
 
     /// The names that a StatefulSet's Pods have, where the Service that gives them is there.
@@ -312,20 +314,6 @@ fn is_ready(object: &Value) -> bool {
         Some("Pod") => object["status"]["phase"] == "Running",
         _ => true,
     }
-}
-
-/// Whether the server answers this name with a record, now.
-async fn answers(socket: &UdpSocket, name: &str) -> io::Result<bool> {
-    let qname = absolute(name).map_err(io::Error::other)?;
-    let query = Query::plain(Question::new(qname, RecordType::A), socket.local_addr()?);
-    let id = rand::random();
-    socket.send(&message::encode_query(id, &query)).await?;
-    let mut reply = [0; 512];
-    let Ok(size) = tokio::time::timeout(LOST, socket.recv(&mut reply)).await else {
-        return Ok(false);
-    };
-    let answered = u16::from_be_bytes([reply[6], reply[7]]) > 0;
-    Ok(size? >= HEADER && reply[..2] == id.to_be_bytes() && answered)
 }
 
 /// The addresses that the sandbox's Corefile asks for as variables.

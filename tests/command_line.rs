@@ -502,6 +502,7 @@ fn each_command_has_a_manual_page() {
         "check",
         "reconcile",
         "sandbox",
+        "wait",
         "completion",
         "man",
     ] {

@@ -1,13 +1,13 @@
 //! `check`: what `serve` would make of a Corefile.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{lower, print, server};
+use super::{lower, print, server, server_address};
 use crate::corefile::{CorefileError, CorefileErrors};
 use crate::listen::interface_addresses;
 use crate::output::Lines;
@@ -42,13 +42,6 @@ enum Form {
     #[default]
     Text,
     Json,
-}
-
-/// A DNS server's address; its port is 53 where none is said.
-fn server_address(text: &str) -> Result<SocketAddr, String> {
-    let ip = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
-    let address = text.parse().or_else(|_| ip());
-    address.map_err(|_| "an address was expected, such as 10.96.0.10 or [::1]:1053".to_owned())
 }
 
 impl Check {

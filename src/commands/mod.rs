@@ -7,8 +7,13 @@ mod names;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
+pub(crate) mod wait;
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use headless_objects::go_duration;
 
 use crate::apiserver::ApiServer;
 use crate::output::Lines;
@@ -32,4 +37,16 @@ fn print<L: AsRef<str>>(out: &Lines, lines: impl IntoIterator<Item = L>) {
     for line in lines {
         out.push(format!("{}\n", line.as_ref()).into_bytes());
     }
+}
+
+/// A DNS server's address; its port is 53 where none is said.
+fn server_address(text: &str) -> Result<SocketAddr, String> {
+    let ip = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    let address = text.parse().or_else(|_| ip());
+    address.map_err(|_| "an address was expected, such as 10.96.0.10 or [::1]:1053".to_owned())
+}
+
+/// A duration as Go writes it.
+fn duration(text: &str) -> Result<Duration, String> {
+    go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())
 }

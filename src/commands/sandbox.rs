@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use headless_cluster::Delays;
-use headless_objects::go_duration;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::file::TemporaryFile;
 use super::names::Names;
-use super::print;
+use super::{duration, print};
 use crate::output::Lines;
 use crate::process::resident_memory;
 use crate::sandbox::{self, Options};
@@ -47,10 +46,6 @@ pub(crate) struct Sandbox {
     /// How long a Pod takes to end.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     stop_delay: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())
 }
 
 impl Sandbox {

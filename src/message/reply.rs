@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use hickory_proto::op::Message;
 pub use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::opt::EdnsCode;
 
 use super::question::{Edns, Question};
 use super::records::Records;
-use super::wire::{ExtendedError, Head};
+use super::wire::{EXTENDED_ERROR, ExtendedError, Head};
 use crate::message::record::Record;
 
 /// The sections of a reply.
@@ -52,6 +53,19 @@ pub struct Said {
 }
 
 impl Said {
+    /// The first that a message carries; what of its text is not UTF-8 is replaced.
+    #[must_use]
+    pub fn read(wire: &[u8]) -> Option<Self> {
+        let edns = Message::from_vec(wire).ok()?.edns?;
+        let option = edns.option(EdnsCode::from(EXTENDED_ERROR))?;
+        let octets = Vec::try_from(option).ok()?;
+        let (code, text) = octets.split_first_chunk()?;
+        Some(Self {
+            code: u16::from_be_bytes(*code),
+            text: String::from_utf8_lossy(text).into(),
+        })
+    }
+
     /// The same, to be written.
     #[must_use]
     pub fn borrow(&self) -> ExtendedError<'_> {

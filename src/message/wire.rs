@@ -38,7 +38,7 @@ const POINTER_TO_QUESTION: [u8; 2] = [0xc0, 12];
 const OWN_HEAD: usize = 12;
 
 /// EDNS option of an extended error (RFC 8914 section 2).
-const EXTENDED_ERROR: u16 = 15;
+pub(super) const EXTENDED_ERROR: u16 = 15;
 
 /// Octets of an extended error's option before its text: option, length, code.
 const ERROR_HEAD: usize = 6;

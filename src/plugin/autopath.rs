@@ -77,7 +77,7 @@ fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Cor
             .error("`autopath` needs an argument", "@kubernetes"));
     };
     let list = |text: &str| {
-        let search = ResolvConf::read(text).search.into_iter();
+        let search = ResolvConf::read(text).search.domains.into_iter();
         search.map(Origin::from).collect::<Vec<_>>()
     };
     let search = if from.text == "@kubernetes" {

@@ -11,7 +11,7 @@ use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration,
 use crate::message::question::{Query, Transport};
 use crate::message::skim;
 use crate::message::wire::limit;
-use crate::name::{Name, Origins, absolute};
+use crate::name::{Name, Origins, SearchList, absolute};
 
 /// A plugin's row: each brings its own.
 #[derive(Clone, Copy)]
@@ -268,8 +268,8 @@ pub fn host_name() -> String {
 pub struct ResolvConf {
     /// `nameserver`, each once.
     pub nameservers: Vec<ScopedIp>,
-    /// `search`, or `domain`: the last one counts. In lower case.
-    pub search: Vec<Name>,
+    /// `search`, or `domain`: the last one counts, in lower case; and `options ndots:N`.
+    pub search: SearchList,
 }
 
 impl ResolvConf {
@@ -277,10 +277,13 @@ impl ResolvConf {
     #[must_use]
     pub fn read(text: &str) -> Self {
         let (config, _unreadable) = Config::parse_with_errors(text.as_bytes());
-        let search = config.get_last_search_or_domain();
+        let domains = config.get_last_search_or_domain();
         let name = |name: &String| Some(absolute(name).ok()?.to_lowercase());
         Self {
-            search: search.filter_map(name).collect(),
+            search: SearchList {
+                domains: domains.filter_map(name).collect(),
+                ndots: usize::try_from(config.ndots).unwrap_or(usize::MAX),
+            },
             nameservers: config.nameservers,
         }
     }
@@ -297,6 +300,8 @@ mod tests {
         let read = ResolvConf::read(text);
         let servers: Vec<_> = read.nameservers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["192.0.2.1", "2001:db8::1"]);
-        assert_eq!(read.search, [absolute("c.example").unwrap()]);
+        let domains = vec![absolute("c.example").unwrap()];
+        assert_eq!(read.search, SearchList { domains, ndots: 5 });
+        assert_eq!(ResolvConf::read("").search, SearchList::default());
     }
 }

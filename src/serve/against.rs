@@ -8,16 +8,16 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::JoinSet;
 
+use super::asking::forwarding;
 use super::chain::chain;
 use super::{Setup, Watched, read};
 use crate::admin::Readiness;
 use crate::answer::transfer;
-use crate::corefile;
 use crate::message::question::{Query, Question, RecordType, Transport};
 use crate::message::rcode_name;
 use crate::metrics::Metrics;
 use crate::name::{Name, absolute};
-use crate::plugin::{Block, Carried, Router, read_blocks};
+use crate::plugin::{Block, Carried, Router};
 use crate::zone::Shown;
 
 /// How long the API server has for its first lists.
@@ -68,12 +68,7 @@ pub async fn against(setup: Setup<'_>, server: SocketAddr) -> anyhow::Result<Com
     };
     let synced = tokio::time::timeout(PATIENCE, synced).await;
     synced.context("the API server has not delivered everything in 30 s")?;
-    let text = format!(". {{\n forward . {server}\n}}\n");
-    let mut forward = read_blocks(
-        &corefile::parse("forward", &text, setup.source)?,
-        setup.source,
-    )?;
-    let (theirs, _) = router(&mut forward, &setup).await?;
+    let theirs = forwarding(&server.to_string(), setup.source).await?;
     let routers = [ours, theirs];
     let mut questions = BTreeSet::new();
     for (block, stanza) in blocks

@@ -1,6 +1,7 @@
 //! The server's life: bind everything, run, drain.
 
 pub mod against;
+pub mod asking;
 mod chain;
 pub mod check;
 pub mod files;

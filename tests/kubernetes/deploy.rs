@@ -45,6 +45,7 @@ async fn taken(programs: Programs) {
         ("replace", "kube-system", &["coredns"]),
         ("reconciler", "kube-system", &["headless-dns-reconciler"]),
         ("sidecar", "tenant", &["with-sidecar"]),
+        ("wait", "tenant", &["waits-for-redis"]),
     ] {
         let (_, warnings) = kubectl(&plane, &["apply", "-n", ns, "-k", &folder(overlay)]);
         assert_eq!(warnings, "", "{overlay}");

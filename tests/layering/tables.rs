@@ -31,6 +31,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(0, "endpoint", "message name"),
     row(0, "message", "name"),
     row(1, "corefile", "name"),
+    row(1, "goal", "message"),
     row(1, "statefulset", ""),
     row(1, "zone", "endpoint message name"),
     row(1, "answer", "endpoint message name zone"),
@@ -52,17 +53,17 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin answer api apiserver corefile endpoint listen message metrics name plugin process store watch zone",
+        "admin answer api apiserver corefile endpoint goal listen message metrics name plugin process store watch zone",
     ),
     row(
         3,
         "sandbox",
-        "api corefile listen message name plugin reconciler serve store zone",
+        "api corefile goal listen plugin reconciler serve store zone",
     ),
     row(
         3,
         "commands",
-        "api apiserver corefile listen logging output plugin process reconciler sandbox serve signals store",
+        "api apiserver corefile goal listen logging name output plugin process reconciler sandbox serve signals store",
     ),
     row(3, "args", "commands logging output process"),
 ];
@@ -152,7 +153,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",
-        "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/sandbox src/serve/loops",
+        "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops",
     ),
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "src/plugin"),

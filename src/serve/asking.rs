@@ -1,0 +1,208 @@
+//! Questions to DNS servers, asked as a client asks them, and asked again until the answer is the one that is waited for.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::task::JoinSet;
+
+use super::chain::link;
+use crate::corefile::{self, Source};
+use crate::goal::{Goal, Heard, Verdict};
+use crate::message::UDP_SIZE;
+use crate::message::question::{Edns, Query, Question, RecordType, Transport};
+use crate::message::reply::{Composed, Said};
+use crate::name::{Name, SearchList};
+use crate::plugin::kit::ResolvConf;
+use crate::plugin::{Chain, Parts, Router, read_blocks};
+
+/// When a name that does not answer as it shall is asked for again: soon at first, then with a second question in the time
+/// that a person does not notice.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a machine says whom to ask.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Asks DNS servers.
+#[derive(Clone)]
+pub struct Asker(Arc<Router>);
+
+/// A name that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As it was given.
+    pub text: String,
+    /// What a resolver makes of it, in the order in which it asks.
+    pub names: Vec<Name>,
+}
+
+impl Wanted {
+    /// A name as the resolver of this search list asks for it; one below a domain of the list is asked for as it is.
+    ///
+    /// # Errors
+    /// Text that is no name.
+    pub fn new(text: &str, search: &SearchList) -> anyhow::Result<Self> {
+        let no_name = || format!("'{text}' is no name");
+        let mut names = search.names(text).with_context(no_name)?;
+        let complete = SearchList::default().names(text).with_context(no_name)?;
+        if complete.iter().all(|name| search.holds(name)) {
+            names = complete;
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            names,
+        })
+    }
+}
+
+/// The machine's search list; none where it has no `/etc/resolv.conf`.
+#[must_use]
+pub fn search_list(source: &dyn Source) -> SearchList {
+    let text = source.read("", RESOLV_CONF);
+    text.map(|text| ResolvConf::read(&text).search)
+        .unwrap_or_default()
+}
+
+/// What sends every question to these servers, in their order: addresses, or a file like `/etc/resolv.conf`.
+pub(super) async fn forwarding(servers: &str, source: &dyn Source) -> anyhow::Result<Arc<Router>> {
+    let text =
+        format!(". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n }}\n}}\n");
+    let mut blocks = read_blocks(&corefile::parse("forward", &text, source)?, source)?;
+    let mut routes = Vec::new();
+    for block in &mut blocks {
+        for (_, link) in &mut block.links {
+            link.prepare().await?;
+        }
+        let mut parts = Parts::default();
+        let links = 0..block.links.len();
+        let chain: Result<Vec<_>, _> = links.map(|at| link(block, at, &mut parts)).collect();
+        let chain: Chain = chain?.into();
+        let zones = block.keys.iter().map(|key| key.zone.clone());
+        routes.extend(zones.map(|zone| (zone, Arc::clone(&chain))));
+    }
+    Ok(Router::new(routes, true))
+}
+
+impl Asker {
+    /// One that asks this server; without one those of `/etc/resolv.conf`, in their order.
+    ///
+    /// # Errors
+    /// There is no such file, or it names no server.
+    pub async fn new(server: Option<SocketAddr>, source: &dyn Source) -> anyhow::Result<Self> {
+        let servers = server.map_or_else(|| RESOLV_CONF.to_owned(), |server| server.to_string());
+        let router = forwarding(&servers, source).await;
+        router
+            .map(Self)
+            .with_context(|| format!("cannot ask {servers}"))
+    }
+
+    /// What the servers say.
+    pub async fn ask(&self, name: &Name, qtype: RecordType) -> Heard {
+        let client = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 0);
+        let query = Query {
+            edns: Some(Edns {
+                udp_size: UDP_SIZE,
+                dnssec_ok: false,
+            }),
+            // Whole, however large it is.
+            transport: Transport::Tcp,
+            ..Query::plain(Question::new(name.clone(), qtype), client)
+        };
+        let reply = self
+            .0
+            .handle(&query)
+            .await
+            .map_err(|failure| failure.why.to_string())?;
+        let wire = reply.encode(&query).into_first().unwrap_or_default();
+        let reply = Composed::read(&wire).ok_or("it cannot be read")?;
+        Ok(Composed {
+            error: Said::read(&wire),
+            ..reply
+        })
+    }
+
+    /// What a name comes to now.
+    async fn look(&self, names: &[Name], goal: Goal) -> Verdict {
+        let mut tried = Vec::new();
+        for name in names {
+            let mut replies = Vec::new();
+            for qtype in goal.types() {
+                replies.push(self.ask(name, *qtype).await);
+            }
+            tried.push(replies);
+            // Nothing is gone before every name is; anything else may be there with the first.
+            if goal != Goal::Gone && matches!(goal.judge(&tried), Verdict::Met(_)) {
+                break;
+            }
+        }
+        goal.judge(&tried)
+    }
+}
+
+/// Names that are waited for, and what each came to last.
+pub struct Waiting {
+    asker: Asker,
+    goal: Goal,
+    names: Vec<(Wanted, Verdict)>,
+}
+
+impl Waiting {
+    /// Nothing is asked yet.
+    #[must_use]
+    pub fn new(asker: Asker, goal: Goal, wanted: Vec<Wanted>) -> Self {
+        let verdict = Verdict::Silent("no reply yet".into());
+        let names = wanted.into_iter().map(|name| (name, verdict.clone()));
+        Self {
+            asker,
+            goal,
+            names: names.collect(),
+        }
+    }
+
+    /// Asks once for each name that has not said yet what is waited for. `tell`: what a name comes to, where that is new.
+    pub async fn look(&mut self, mut tell: impl FnMut(&Wanted, &Verdict)) {
+        let mut asking = JoinSet::new();
+        for (at, (wanted, verdict)) in self.names.iter().enumerate() {
+            if !matches!(verdict, Verdict::Met(_)) {
+                let (asker, names, goal) = (self.asker.clone(), wanted.names.clone(), self.goal);
+                asking.spawn(async move { (at, asker.look(&names, goal).await) });
+            }
+        }
+        while let Some(looked) = asking.join_next().await {
+            let (at, verdict) = looked.expect("a look that is not aborted ends");
+            let (wanted, last) = &mut self.names[at];
+            if *last != verdict {
+                tell(wanted, &verdict);
+                *last = verdict;
+            }
+        }
+    }
+
+    /// Asks until each name has once said what is waited for.
+    pub async fn finish(&mut self, mut tell: impl FnMut(&Wanted, &Verdict)) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.look(&mut tell).await;
+            if self.missing().next().is_none() {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = LAST_PAUSE.min(2 * pause);
+        }
+    }
+
+    /// The names that have not said yet what is waited for, and what they came to.
+    pub fn missing(&self) -> impl Iterator<Item = &(Wanted, Verdict)> {
+        let names = self.names.iter();
+        names.filter(|(_, verdict)| !matches!(verdict, Verdict::Met(_)))
+    }
+
+    /// Whether no server has answered for any of them.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let mut names = self.names.iter();
+        names.all(|(_, verdict)| matches!(verdict, Verdict::Silent(_)))
+    }
+}
