@@ -1,10 +1,13 @@
 //! What an answer needs to know of Services, EndpointSlices and Pods: small values, stripped of everything else.
 
+mod expected;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 use crate::message::sections::Ips;
 use crate::name::{Octets, ServiceKey, dashed};
+pub use expected::Expected;
 
 /// A port of a Service or of a slice. Names and protocols compare without case.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use headless_dns::endpoint::{Address, Endpoint, Kind, Pod, Port, Service, Slice};
+use headless_dns::endpoint::{Address, Endpoint, Expected, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
 use headless_dns::zone::Zone;
 use proptest::prelude::*;
 
-const WATCHES: [Resource; 4] = [
+const WATCHES: [Resource; 5] = [
     Resource::Namespaces,
     Resource::Services,
     Resource::Slices,
     Resource::Pods,
+    Resource::Sets,
 ];
 
 /// What happens to the cluster. Few names and addresses, so that events meet.
@@ -97,31 +98,39 @@ fn fact(resource: Resource, key: &ObjectKey, bytes: &[u8]) -> Fact {
                 labels: Box::default(),
             })
         }
+        Resource::Sets => Fact::Set(Expected {
+            service: service_key(&self::key(key.ns.as_bytes()[2], bytes[0])),
+            set: key.name.clone(),
+            start: u32::from(bytes[1] % 2),
+            replicas: u32::from(bytes[1] % 3),
+        }),
         Resource::Namespaces => Fact::Namespace,
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let bytes = prop::collection::vec(any::<u8>(), 2..6);
-    (0..4usize, any::<u8>(), any::<u8>(), bytes, 0..8u8).prop_map(|(w, ns, name, bytes, what)| {
-        let resource = WATCHES[w];
-        let mut key = key(ns, name);
-        if resource == Resource::Namespaces {
-            key = ObjectKey {
-                ns: "".into(),
-                name: key.ns,
-            };
-        }
-        match what {
-            0 | 1 => Step::Delete(resource, key),
-            2 => Step::Relist(
-                resource,
-                bytes.iter().map(|b| self::key(*b, b / 2)).collect(),
-            ),
-            3 => Step::Broken(resource, usize::from(bytes[0] % 3)),
-            _ => Step::Apply(resource, key.clone(), fact(resource, &key, &bytes)),
-        }
-    })
+    (0..WATCHES.len(), any::<u8>(), any::<u8>(), bytes, 0..8u8).prop_map(
+        |(w, ns, name, bytes, what)| {
+            let resource = WATCHES[w];
+            let mut key = key(ns, name);
+            if resource == Resource::Namespaces {
+                key = ObjectKey {
+                    ns: "".into(),
+                    name: key.ns,
+                };
+            }
+            match what {
+                0 | 1 => Step::Delete(resource, key),
+                2 => Step::Relist(
+                    resource,
+                    bytes.iter().map(|b| self::key(*b, b / 2)).collect(),
+                ),
+                3 => Step::Broken(resource, usize::from(bytes[0] % 3)),
+                _ => Step::Apply(resource, key.clone(), fact(resource, &key, &bytes)),
+            }
+        },
+    )
 }
 
 type Objects = BTreeMap<(Resource, ObjectKey), Fact>;

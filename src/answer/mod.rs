@@ -73,7 +73,9 @@ pub fn write(
     let _full = match answer {
         Answer::Found(found) => writer.found(found),
         Answer::Leads { known, .. } => writer.pieces(Pieces::QUESTION, known),
-        Answer::Denied(_) => writer.authority(Section::Authority),
+        // A denial of what is about to be there is kept by nobody (RFC 2308 section 5: the lesser of both).
+        Answer::Denied(_) if answer.is_pending() => writer.authority(Section::Authority, [0, 0]),
+        Answer::Denied(_) => writer.authority(Section::Authority, writer.soa_ttls()),
         Answer::Unanswerable(_) => ControlFlow::Continue(()),
     };
 }
@@ -98,7 +100,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
     fn found(&mut self, found: &Found) -> Flow {
         let (ttl, own) = (self.asked.ttl(), Pieces::QUESTION);
         match found {
-            Found::Authority => self.authority(Section::Answer),
+            Found::Authority => self.authority(Section::Answer, self.soa_ttls()),
             Found::Version => self.pen.add(
                 Section::Answer,
                 own,
@@ -141,13 +143,18 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
         }
     }
 
+    /// The TTL of the SOA, and how long it lets negatives be kept, in seconds.
+    fn soa_ttls(&self) -> [u32; 2] {
+        [self.asked.soa_ttl(), self.asked.ttl()]
+    }
+
     /// The SOA: at the apex where it is asked for, in every negative (RFC 2308 section 2), and in transfers. Nothing
     /// else writes one.
-    fn authority(&mut self, section: Section) -> Flow {
+    fn authority(&mut self, section: Section, [ttl, minimum]: [u32; 2]) -> Flow {
         let right = self.asked.apex();
         let [mname, rname] = self.asked.authority();
         let [refresh, retry, expire] = SOA_TIMES;
-        let (left, minimum) = (&[][..], self.asked.ttl());
+        let left = &[][..];
         let data = Data::Authority {
             mname: Pieces {
                 left: &mname,
@@ -159,8 +166,7 @@ impl<'q, S: Sections> Writer<'_, 'q, S> {
             },
             numbers: [self.serial, refresh, retry, expire, minimum],
         };
-        self.pen
-            .add(section, Pieces { left, right }, self.asked.soa_ttl(), data)
+        self.pen.add(section, Pieces { left, right }, ttl, data)
     }
 
     /// Addresses of a name, which is the question's or one that an alias leads to.

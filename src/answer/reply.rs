@@ -8,7 +8,8 @@ use crate::message::question::{Query, Question};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, ResponseCode, Said};
 use crate::message::wire::{ExtendedError, Head, Offsets};
-use crate::zone::{Answer, Asked, Found, Shown, Zone};
+use crate::name::ServiceKey;
+use crate::zone::{Answer, Asked, Denied, Found, Reason, Shown, Zone};
 
 /// What a plugin answers. A plugin that asks the next one another question than its own has to compose the reply
 /// ([`Reply::into_composed`]).
@@ -195,13 +196,34 @@ impl Reply {
         is_set
     }
 
-    /// Whether it comes from a zone, whose records all have TTLs within these bounds, in seconds.
+    /// The Service of the name, where it is about to be there and is not yet; an alias's is not known.
+    #[must_use]
+    pub fn pending(&self, question: &Question) -> Option<ServiceKey> {
+        let Self::Zone(reply) = self else {
+            return None;
+        };
+        let Answer::Denied(Denied {
+            reason: Reason::NotReady(_) | Reason::Expected,
+            ..
+        }) = reply.answer
+        else {
+            return None;
+        };
+        let asked = reply.asked(question)?;
+        let ns = asked.left().checked_sub(asked.tree().len() + 1)?;
+        let label = |at: usize| asked.name().lower(at);
+        Some(ServiceKey::new(label(ns), label(ns.checked_sub(1)?)))
+    }
+
+    /// Whether it comes from a zone, whose records all have TTLs within these bounds, in seconds, or one that nobody is to
+    /// change: that of a denial which is kept by nobody.
     #[must_use]
     pub fn has_ttls_within(&self, bounds: (u32, u32)) -> bool {
         match self {
             Self::Zone(reply) => match &reply.answer {
                 // The one record with a TTL of its own.
                 Answer::Found(Found::Version) => false,
+                answer if answer.is_pending() => true,
                 Answer::Found(_) | Answer::Denied(_) => reply.shown.has_ttls_within(bounds),
                 Answer::Leads { .. } | Answer::Unanswerable(_) => false,
             },

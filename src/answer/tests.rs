@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::build;
 use crate::message::question::{Query, Transport};
-use crate::message::record::Record;
+use crate::message::record::{RData, Record};
 use crate::message::records::Records;
 use crate::message::skim;
 use crate::name::absolute;
@@ -145,5 +145,48 @@ fn each_record_of_a_set_comes_first_as_often_as_any_other() {
         let free = f64::from(size) - 1.0;
         // Five standard deviations above its mean.
         assert!(chi < free + 5.0 * (2.0 * free).sqrt(), "{size}: {chi}");
+    }
+}
+
+/// The code of a denial, the TTL of its SOA, and how long that lets it be kept.
+fn kept(zone: &Zone, name: &str, qtype: RecordType) -> (ResponseCode, u32, u32) {
+    let view = View {
+        origins: vec![absolute("cluster.local").unwrap()].into(),
+        ttl: 30,
+        ..View::default()
+    };
+    let name = absolute(&format!("{name}.default.svc.cluster.local")).unwrap();
+    let question = Question::new(name, qtype);
+    let reply = compose(zone, &view.into(), &question).unwrap();
+    let RData::SOA(soa) = &reply.authority[0].data else {
+        panic!("no SOA")
+    };
+    (reply.rcode, reply.authority[0].ttl, soa.minimum)
+}
+
+#[test]
+fn a_denial_of_what_is_about_to_be_there_is_kept_by_nobody() {
+    let zone = build::zone(&[
+        "apply namespace default",
+        "apply service default/redis headless",
+        "apply service default/web headless",
+        "apply service default/alias external:redis.default.svc.cluster.local",
+        "apply slice default/r of redis redis-0=10.0.0.1!notready",
+        "apply set default/web of web 2",
+    ]);
+    let nx = ResponseCode::NXDomain;
+    for (name, qtype, wanted) in [
+        ("redis-0.redis", RecordType::A, (nx, 0, 0)),
+        ("redis-0.redis", RecordType::AAAA, (nx, 0, 0)),
+        ("redis", RecordType::A, (nx, 0, 0)),
+        ("_redis._tcp.redis", RecordType::SRV, (nx, 0, 0)),
+        ("web-1.web", RecordType::A, (nx, 0, 0)),
+        ("web", RecordType::A, (nx, 0, 0)),
+        ("alias", RecordType::A, (ResponseCode::NoError, 0, 0)),
+        ("redis-1.redis", RecordType::A, (nx, 30, 30)),
+        ("web-2.web", RecordType::A, (nx, 30, 30)),
+        ("nobody", RecordType::A, (nx, 30, 30)),
+    ] {
+        assert_eq!(kept(&zone, name, qtype), wanted, "{name} {qtype}");
     }
 }

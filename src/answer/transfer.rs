@@ -161,7 +161,8 @@ impl Iterator for Parts {
                 }
             },
             Stage::End => {
-                let part = self.written(|writer| writer.authority(Section::Answer));
+                let part =
+                    self.written(|writer| writer.authority(Section::Answer, writer.soa_ttls()));
                 (Stage::Over, part)
             }
             Stage::Over => return None,
@@ -173,7 +174,7 @@ impl Iterator for Parts {
 
 impl<S: Sections> Writer<'_, '_, S> {
     fn head(&mut self, servers: &[(Name, IpAddr)]) -> Flow {
-        self.authority(Section::Answer)?;
+        self.authority(Section::Answer, self.soa_ttls())?;
         for name in &names_of(servers) {
             self.record(&[], Data::Server(Pieces::name(name)))?;
         }

@@ -64,6 +64,7 @@ impl Words<'_, '_> {
     /// Those of `f`.
     pub fn write(&self, f: &mut impl fmt::Write) -> fmt::Result {
         match self.reason {
+            Reason::AliasPending => f.write_str("the alias leads to a name that is not ready yet"),
             Reason::AliasWithoutData => f.write_str("the alias leads to no data"),
             Reason::EmptyNonTerminal => f.write_str("the name has no records of its own"),
             Reason::NoSuchNamespace => {
@@ -75,10 +76,12 @@ impl Words<'_, '_> {
             Reason::NoSuchPort => self.service(f, "no such port of ", ""),
             Reason::NoSuchPod => f.write_str("no such pod"),
             Reason::NoSuchAddress(ip) => write!(f, "nothing has address {ip}"),
+            Reason::NotReady(1) => self.service(f, "1 endpoint of ", ", not ready"),
             Reason::NotReady(endpoints) => {
                 write!(f, "{endpoints}")?;
                 self.service(f, " endpoints of ", ", none ready")
             }
+            Reason::Expected => self.service(f, "a pod of ", " is expected, and not there yet"),
             Reason::NoEndpoints => self.service(f, "", " has no endpoints"),
             Reason::NoExternalAddress => self.service(f, "", " has no external address"),
             Reason::OtherType => f.write_str("no records of this type"),

@@ -55,6 +55,7 @@ impl Link for Spec {
             shown: view.into(),
             fallthrough: self.fallthrough.clone(),
             zone,
+            holds: parts.holds,
         }))
     }
 }

@@ -30,6 +30,7 @@ mod multisocket;
 mod noted;
 mod nsid;
 mod passage;
+mod pending;
 mod prometheus;
 pub mod ready;
 mod registry;

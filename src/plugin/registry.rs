@@ -5,8 +5,8 @@ use super::kit::{Directives, Registration};
 use super::{
     any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health, hosts,
     k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, multisocket,
-    noted, nsid, prometheus, ready, reload, rewrite, root, rrl, template, timeouts, tls, transfer,
-    whoami,
+    noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template, timeouts, tls,
+    transfer, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -29,7 +29,7 @@ const ELSEWHERE: &str = "`forward` of its zones to a CoreDNS that has it";
 const NO_TRACES: &str = "no such line: `log` and `prometheus` tell what is asked";
 const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport's limits are";
 
-/// In the order of CoreDNS 1.15's chain; `cookies` is ours, `rrl` one of its external plugins.
+/// In the order of CoreDNS 1.15's chain; `cookies` and `pending` are ours, `rrl` one of its external plugins.
 const PLUGINS: &[Fate] = &[
     Fate::Supported(root::PLUGIN),
     Fate::Supported(metadata::PLUGIN),
@@ -76,6 +76,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("route53", ELSEWHERE),
     Fate::Refused("azure", ELSEWHERE),
     Fate::Refused("clouddns", ELSEWHERE),
+    Fate::Supported(pending::PLUGIN),
     Fate::Supported(k8s_external::PLUGIN),
     Fate::Supported(kubernetes::PLUGIN),
     Fate::Refused("file", ELSEWHERE),

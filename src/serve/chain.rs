@@ -36,7 +36,10 @@ pub(super) async fn chain(
     if let Some(spec) = &block.kubernetes {
         let mut options = options(spec);
         options.metrics = Some(Arc::clone(metrics));
-        options.reading.pod_labels = block.links.iter().any(|(name, _)| *name == "metadata");
+        let has = |plugin| block.links.iter().any(|(name, _)| *name == plugin);
+        options.reading.pod_labels = has("metadata");
+        options.sets = has("pending");
+        parts.holds = has("pending");
         let client = client(spec, api, Some(counting(metrics)));
         let client = client.await.map_err(|error| {
             let problem = whole(&error);
@@ -47,6 +50,7 @@ pub(super) async fn chain(
             startup_timeout: spec.startup_timeout,
             ready: readiness.token("kubernetes"),
         };
+        parts.changes = Some(started.watches.changes());
         parts.cluster = Some(Cluster {
             zone: Arc::clone(&started.watches.zone),
             view: Arc::new(View {
@@ -117,6 +121,7 @@ pub(super) fn options(spec: &Stanza) -> watch::Options {
         },
         noendpoints: spec.noendpoints,
         pods: spec.view.pods == PodMode::Verified,
+        sets: false,
         multicluster: !spec.view.multicluster.is_empty(),
         namespaces: spec.view.namespaces.clone(),
         metrics: None,

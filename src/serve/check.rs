@@ -201,6 +201,7 @@ fn rights(list: List) -> [Right; 2] {
         Resource::Namespaces => ("", "namespaces"),
         Resource::Pods => ("", "pods"),
         Resource::Services => ("", "services"),
+        Resource::Sets => ("apps", "statefulsets"),
         Resource::Slices | Resource::ImportSlices => ("discovery.k8s.io", "endpointslices"),
     };
     ["list", "watch"].map(|verb| Right {

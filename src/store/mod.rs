@@ -5,6 +5,7 @@
 
 mod change;
 mod merge;
+mod sets;
 mod unreadable;
 
 use std::collections::HashMap;
@@ -13,12 +14,13 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
-use crate::endpoint::{Pod, Service, Slice};
+use crate::endpoint::{Expected, Pod, Service, Slice};
 use crate::name::ServiceKey;
 use crate::zone::{Scope, Zone};
 use change::What;
 pub use change::{Change, NameChange};
 use merge::{Merge, Update};
+use sets::Sets;
 
 /// What is watched: each list is reset and synced on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub enum Resource {
     Pods,
     /// Services.
     Services,
+    /// StatefulSets.
+    Sets,
     /// EndpointSlices of Services.
     Slices,
 }
@@ -43,7 +47,9 @@ impl Resource {
     pub fn scope(self) -> Scope {
         match self {
             Self::Imports | Self::ImportSlices => Scope::ClusterSet,
-            Self::Namespaces | Self::Pods | Self::Services | Self::Slices => Scope::Cluster,
+            Self::Namespaces | Self::Pods | Self::Services | Self::Sets | Self::Slices => {
+                Scope::Cluster
+            }
         }
     }
 }
@@ -75,6 +81,7 @@ impl List {
             | Resource::ImportSlices
             | Resource::Pods
             | Resource::Services
+            | Resource::Sets
             | Resource::Slices => &key.ns,
         };
         self.resource == resource && (self.ns.is_empty() || self.ns == *ns)
@@ -120,6 +127,8 @@ pub enum Fact {
     Pod(Pod),
     /// A Service or a ServiceImport.
     Service(Scope, Service),
+    /// A StatefulSet.
+    Set(Expected),
     /// A slice of this Service, in its namespace; `None`: of none.
     Slice(Scope, Option<ServiceKey>, Slice),
 }
@@ -133,6 +142,7 @@ impl Fact {
             Self::Pod(_) => Resource::Pods,
             Self::Service(Scope::Cluster, _) => Resource::Services,
             Self::Service(Scope::ClusterSet, _) => Resource::Imports,
+            Self::Set(_) => Resource::Sets,
             Self::Slice(Scope::Cluster, ..) => Resource::Slices,
             Self::Slice(Scope::ClusterSet, ..) => Resource::ImportSlices,
         }
@@ -182,6 +192,7 @@ pub struct Store {
     watched: Vec<Watched>,
     namespaces: HashMap<Box<str>, Kept<()>, RandomState>,
     pods: HashMap<ObjectKey, Kept<Arc<Pod>>, RandomState>,
+    sets: Sets,
     services: Merge,
     imports: Merge,
 }
@@ -204,6 +215,7 @@ impl Store {
             watched,
             namespaces: HashMap::default(),
             pods: HashMap::default(),
+            sets: Sets::default(),
             services: Merge::new(Scope::Cluster),
             imports: Merge::new(Scope::ClusterSet),
         }
@@ -248,6 +260,10 @@ impl Store {
                 let mut update = Update::new(zone, epoch, object, changes);
                 merge.apply_service(&mut update, service);
             }
+            Fact::Set(value) => {
+                let kept = Kept { epoch, value };
+                self.sets.apply(&self.zone, object.key, kept);
+            }
             Fact::Slice(scope, of, slice) => {
                 let (zone, merge) = self.merge(scope);
                 let mut update = Update::new(zone, epoch, object, changes);
@@ -282,6 +298,7 @@ impl Store {
                 .get_mut(&key.name)
                 .map(|kept| &mut kept.epoch),
             Resource::Pods => self.pods.get_mut(key).map(|kept| &mut kept.epoch),
+            Resource::Sets => self.sets.epoch(key),
             Resource::Services => self.services.service_epoch(key),
             Resource::Imports => self.imports.service_epoch(key),
             Resource::Slices => self.services.slice_epoch(key),
@@ -304,6 +321,7 @@ impl Store {
                 let old = old.map(|kept| kept.value);
                 self.publish_pod(object, old.as_ref(), None, changes);
             }
+            Resource::Sets => self.sets.delete(&self.zone, key),
             Resource::Services | Resource::Imports => {
                 let (zone, merge) = self.merge(resource.scope());
                 merge.delete_service(&mut Update::new(zone, 0, object, changes));
@@ -358,6 +376,7 @@ impl Store {
                 let stale = self.pods.iter().filter(|(_, kept)| kept.epoch != epoch);
                 stale.map(|(key, _)| key.clone()).collect()
             }
+            Resource::Sets => self.sets.stale(epoch),
             Resource::Services => self.services.stale_services(epoch),
             Resource::Imports => self.imports.stale_services(epoch),
             Resource::Slices => self.services.stale_slices(epoch),

@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::store::{Change, Event, List, Resource, Store};
 use crate::zone::Zone;
 use headless_objects::selector::Selector;
-use wire::{EndpointSlice, Namespace, Pod, Reading, Service, ServiceImport};
+use wire::{EndpointSlice, Namespace, Pod, Reading, Service, ServiceImport, StatefulSet};
 
 /// Events that may wait for the store; a watch that is faster waits. Each holds a slice: more would show in a relist.
 const QUEUE: usize = 128;
@@ -45,6 +45,8 @@ pub struct Options {
     pub noendpoints: bool,
     /// Pods are watched.
     pub pods: bool,
+    /// StatefulSets are watched, where that is granted: names do not wait for them.
+    pub sets: bool,
     /// ServiceImports and their slices are watched.
     pub multicluster: bool,
     /// Only these namespaces are watched, each by itself: a Role in each is enough. Empty: all at once. Where the right is
@@ -55,12 +57,13 @@ pub struct Options {
 }
 
 impl Options {
-    /// The watches that must deliver.
+    /// The watches; see [`Options::must_deliver`].
     #[must_use]
     pub fn watches(&self) -> Vec<List> {
         let mut watches = vec![Resource::Namespaces, Resource::Services];
         watches.extend((!self.noendpoints).then_some(Resource::Slices));
         watches.extend(self.pods.then_some(Resource::Pods));
+        watches.extend(self.sets.then_some(Resource::Sets));
         if self.multicluster {
             watches.extend([Resource::Imports, Resource::ImportSlices]);
         }
@@ -80,12 +83,19 @@ impl Options {
         lists
     }
 
+    /// Whether nothing is denied before a watch has delivered its first list: what StatefulSets say is how sure a denial is.
+    #[must_use]
+    pub fn must_deliver(list: &List) -> bool {
+        list.resource != Resource::Sets
+    }
+
     /// Whether answers can do without a watch, where the right to it is missing. A namespace that is named here is taken to
     /// exist then; without the Service that has this server's address, NS records are of the address itself.
     #[must_use]
     pub fn can_do_without(&self, list: &List) -> bool {
         let is_named = self.namespaces.contains(&list.ns);
-        !list.ns.is_empty() && (list.resource == Resource::Namespaces || !is_named)
+        list.resource == Resource::Sets
+            || !list.ns.is_empty() && (list.resource == Resource::Namespaces || !is_named)
     }
 }
 
@@ -105,7 +115,9 @@ impl Watches {
         let zone = Arc::new(Zone::default());
         let (events, queue) = mpsc::channel(QUEUE);
         let (synced, is_synced) = watch::channel(false);
-        let store = Store::new(Arc::clone(&zone), options.watches());
+        let watches = options.watches().into_iter();
+        let awaited = watches.filter(Options::must_deliver);
+        let store = Store::new(Arc::clone(&zone), awaited);
         let mut tasks = JoinSet::new();
         let (changes, _) = broadcast::channel(CHANGES);
         tasks.spawn(keep(
@@ -135,6 +147,9 @@ impl Watches {
                 }
                 Resource::Slices | Resource::ImportSlices => {
                     tasks.spawn(stream::run::<EndpointSlice>(client.clone(), config, feed))
+                }
+                Resource::Sets => {
+                    tasks.spawn(stream::run::<StatefulSet>(client.clone(), config, feed))
                 }
                 Resource::Pods => tasks.spawn(stream::run::<Pod>(client.clone(), config, feed)),
                 Resource::Imports => {
@@ -207,6 +222,8 @@ fn config(list: &List, options: &Options) -> watcher::Config {
         Resource::Namespaces | Resource::Imports => options.namespace_labels.to_string(),
         Resource::Services | Resource::Slices | Resource::Pods => options.labels.to_string(),
         Resource::ImportSlices => wire::IMPORT_NAME.to_owned(),
+        // Their labels are not those of their Services.
+        Resource::Sets => String::new(),
     };
     let mut config = watcher::Config::default().streaming_lists();
     if !selector.is_empty() {

@@ -5,7 +5,7 @@ use std::iter;
 use std::net::IpAddr;
 
 use headless_objects::object::SERVICE_NAME;
-use k8s_openapi::api::{core::v1 as core, discovery::v1 as discovery};
+use k8s_openapi::api::{apps::v1 as apps, core::v1 as core, discovery::v1 as discovery};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::ObjectMeta;
@@ -166,6 +166,31 @@ struct PodIp {
     ip: Text,
 }
 
+/// apps/v1 StatefulSet.
+#[derive(Clone, Debug, Deserialize, Serialize, kube::Resource)]
+#[resource(inherit = apps::StatefulSet)]
+pub struct StatefulSet {
+    #[serde(deserialize_with = "metadata")]
+    metadata: ObjectMeta,
+    #[serde(default, deserialize_with = "empty")]
+    spec: SetSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SetSpec {
+    service_name: Text,
+    replicas: Option<i64>,
+    #[serde(deserialize_with = "empty")]
+    ordinals: SetOrdinals,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+struct SetOrdinals {
+    start: Option<i64>,
+}
+
 /// multicluster.x-k8s.io/v1alpha1 ServiceImport (KEP-1645).
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ServiceImport {
@@ -303,7 +328,7 @@ pub fn key_of(meta: &ObjectMeta) -> ObjectKey {
 /// The Service that an object is, or is a slice of.
 pub(super) fn service_of(resource: Resource, meta: &ObjectMeta) -> Option<ServiceKey> {
     match resource {
-        Resource::Namespaces | Resource::Pods => None,
+        Resource::Namespaces | Resource::Pods | Resource::Sets => None,
         Resource::Services | Resource::Imports => {
             let key = key_of(meta);
             Some(service_key(&key.ns, &key.name))
@@ -415,6 +440,24 @@ impl Wire for Pod {
                 .collect(),
         };
         Some(Fact::Pod(pod))
+    }
+}
+
+impl Wire for StatefulSet {
+    fn fact(&self, _: Scope, _: Reading) -> Option<Fact> {
+        let key = key_of(&self.metadata);
+        let number = |field: Option<i64>, default| {
+            u32::try_from(field.unwrap_or(default)).unwrap_or_default()
+        };
+        // One on its way out makes no Pods.
+        let is_ending = self.metadata.deletion_timestamp.is_some();
+        let replicas = Some(self.spec.replicas.unwrap_or(1)).filter(|_| !is_ending);
+        Some(Fact::Set(endpoint::Expected {
+            service: service_key(&key.ns, &self.spec.service_name),
+            set: key.name.to_ascii_lowercase().into(),
+            start: number(self.spec.ordinals.start, 0),
+            replicas: number(replicas, 0),
+        }))
     }
 }
 

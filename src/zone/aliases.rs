@@ -118,7 +118,10 @@ impl Zone {
             }
             Some(Answer::Unanswerable(_)) => return ControlFlow::Break(()),
             Some(Answer::Denied(denied)) => {
-                gathered.nothing.reason = Reason::AliasWithoutData;
+                gathered.nothing.reason = match denied.reason.is_pending() {
+                    true => Reason::AliasPending,
+                    false => Reason::AliasWithoutData,
+                };
                 gathered.nothing.seen &= denied.seen;
                 return ControlFlow::Continue(());
             }

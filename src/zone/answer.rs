@@ -31,6 +31,14 @@ pub enum Answer {
     Unanswerable(Reason),
 }
 
+impl Answer {
+    /// Whether there are no records yet, and are about to be.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Denied(denied) if denied.reason.is_pending())
+    }
+}
+
 /// There are no records. Only look-ups in a [`Zone`](super::Zone) make one, as they know what `seen` is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied {

@@ -83,6 +83,9 @@ impl Zone {
         let answer = match self.service(scope, key) {
             None => self.absent(Reason::NoSuchService),
             Some(data) => match Selection::new(asked, data, svc, below) {
+                Err(reason) if scope == Scope::Cluster => {
+                    self.absent(self.unless_expected(reason, asked, (svc, below)))
+                }
                 Err(reason) => self.absent(reason),
                 Ok(selection) if selection.is_empty() => no_data(Reason::EmptyNonTerminal),
                 Ok(selection) => self.selected(asked, selection, chain),

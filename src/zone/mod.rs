@@ -5,6 +5,7 @@
 mod aliases;
 mod answer;
 mod data;
+mod expected;
 mod external;
 mod index;
 mod lookup;
@@ -31,7 +32,7 @@ pub use reason::Reason;
 pub use selection::{Candidate, Selection, Targets, Value};
 pub use view::{Asked, ExternalView, FewLabels, PodMode, Shown, View};
 
-use crate::endpoint::Pod;
+use crate::endpoint::{Expected, Pod};
 use crate::name::{ServiceKey, text};
 use map::Map;
 
@@ -56,6 +57,10 @@ pub struct Zone {
     unreadable_imports: Map<ServiceKey, ()>,
     /// How many those are: mostly none.
     unreadable_count: AtomicUsize,
+    /// The StatefulSets that a Service governs, where they are watched.
+    expected: Map<ServiceKey, Arc<[Arc<Expected>]>>,
+    /// How many Services those are: mostly none.
+    expected_count: AtomicUsize,
     synced: AtomicBool,
     serial: AtomicU32,
     /// How often a Service was published; counted before it is.
@@ -248,6 +253,9 @@ impl Zone {
         lines.extend(v6.iter().map(|(ip, owners)| owner((*ip).into(), owners)));
         for (ip, pods) in self.pods.all() {
             lines.push(format!("pod {ip} {pods:?}"));
+        }
+        for (service, sets) in self.expected.all() {
+            lines.push(format!("expected of {service} {sets:?}"));
         }
         for (scope, unreadable) in [
             ("service", &self.unreadable),

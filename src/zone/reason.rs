@@ -5,6 +5,8 @@ use std::net::IpAddr;
 /// Why there is no answer. What it is about stands in the question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// An alias that leads to a name which is about to be there.
+    AliasPending,
     /// An ExternalName that leads nowhere: to itself, in a loop, too deep, or to a name of ours without data.
     AliasWithoutData,
     /// The name is in our zone's tree, but has no records of its own (apex, `svc`, a namespace, …).
@@ -23,6 +25,8 @@ pub enum Reason {
     NoSuchAddress(IpAddr),
     /// The Service, or the endpoint asked for, has so many endpoints, but none that is ready.
     NotReady(usize),
+    /// The Service has no endpoint, or none of that name, and a StatefulSet is to have a Pod that becomes one.
+    Expected,
     /// The Service has no endpoints.
     NoEndpoints,
     /// The Service has no address outside the cluster.
@@ -37,4 +41,15 @@ pub enum Reason {
     BadExternalName,
     /// Not all watches have delivered their first list, so the name cannot be decided.
     NotSynced,
+}
+
+impl Reason {
+    /// Whether what is not there is about to be: nobody is to keep that it is not.
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(
+            self,
+            Self::NotReady(_) | Self::Expected | Self::AliasPending
+        )
+    }
 }

@@ -381,9 +381,9 @@ impl Selection {
         match self.below {
             Below::Endpoint | Below::BareEndpoint => among(&mut named()),
             Below::InCluster => {
-                let cluster = name.lower(self.svc - 1);
-                let here = |slice: &Slice| slice.cluster.as_bytes().eq_ignore_ascii_case(cluster);
-                among(&mut named().filter(|(slice, _)| here(slice)))
+                let places = self.data.named(self.endpoint_label(name));
+                let here = places.filter(|place| self.is_in_cluster(name, *place));
+                among(&mut here.map(|place| self.data.endpoint(place)))
             }
             Below::Topology { .. } if self.source != Source::AnyTopology => {
                 let all = self.data.endpoints();
@@ -447,7 +447,9 @@ impl Selection {
         }
         match self.below {
             Below::Endpoint | Below::BareEndpoint | Below::InCluster => {
-                match self.data.named(self.endpoint_label(name)).count() {
+                let places = self.data.named(self.endpoint_label(name));
+                let here = places.filter(|place| self.is_in_cluster(name, *place));
+                match here.count() {
                     0 => Reason::NoSuchEndpoint,
                     endpoints => Reason::NotReady(endpoints),
                 }
@@ -455,6 +457,13 @@ impl Selection {
             Below::Port if self.data.ready() > 0 => Reason::NoSuchPort,
             Below::Itself | Below::Port | Below::Topology { .. } => none_ready(&self.data),
         }
+    }
+
+    /// Whether the endpoint there is one of the cluster that is named, if one is.
+    fn is_in_cluster(&self, name: &Qname, place: Place) -> bool {
+        let (slice, _) = self.data.endpoint(place);
+        let own = slice.cluster.as_bytes();
+        self.below != Below::InCluster || own.eq_ignore_ascii_case(name.lower(self.svc - 1))
     }
 
     /// The label that names an endpoint, where one is named.

@@ -2,14 +2,17 @@
 
 use futures::FutureExt;
 use headless_dns::api::Client;
+use headless_dns::name::ServiceKey;
 use headless_dns::watch::wire::Reading;
 use headless_dns::watch::{Options as Watched, Watches};
+use headless_dns::zone::Zone;
 use http::{Method, Request, header};
 use serde_json::json;
 
 use crate::support::api::{FakeApi, Fate};
 use crate::support::control_plane::{ControlPlane, Options, Programs};
 use crate::support::kubelet::call;
+use crate::support::names::eventually;
 use crate::{Needs, Test};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -68,6 +71,7 @@ async fn compare(programs: Programs) {
             pod_labels: true,
         },
         pods: true,
+        sets: true,
         ..Watched::default()
     };
     let protobuf = Watches::start(&plane.client, &options);
@@ -75,11 +79,28 @@ async fn compare(programs: Programs) {
     let json = Watches::start(&json, &options);
     protobuf.synced().await;
     json.synced().await;
+    for watches in [&protobuf, &json] {
+        both_sets(&watches.zone).await;
+    }
     assert_eq!(protobuf.zone, json.zone);
     assert_eq!(
         json.zone.services(headless_dns::zone::Scope::Cluster).len(),
         7
     );
+}
+
+/// Waits for the StatefulSets, for which names do not wait.
+async fn both_sets(zone: &Zone) {
+    let ordinals = |svc: &[u8]| {
+        let sets = zone.expected(ServiceKey::new(b"default", svc).wire());
+        let ordinals = sets.iter().map(|set| (set.start, set.replicas));
+        ordinals.collect::<Vec<_>>()
+    };
+    eventually("both sets", async || {
+        let sets = [ordinals(b"headless"), ordinals(b"both")];
+        (sets == [[(5, 2)], [(0, 1)]]).then_some(())
+    })
+    .await;
 }
 
 /// A field of a protobuf message: its number, with a length.

@@ -42,7 +42,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         2,
         "plugin",
-        "answer apiserver corefile message metrics name throttle zone",
+        "answer apiserver corefile message metrics name store throttle zone",
     ),
     row(2, "listen", "answer message name plugin throttle"),
     row(2, "watch", "api endpoint metrics name store zone"),

@@ -7,6 +7,7 @@
 //! apply slice NS/NAME of SERVICE [HOST=ADDRESS[!notready][@TOPOLOGY]]... [PORT:NUMBER/PROTOCOL]...
 //! apply importslice NS/NAME of SERVICE in CLUSTER [HOST=ADDRESS[!notready]]... [PORT:NUMBER/PROTOCOL]...
 //! apply pod NS/NAME ADDRESS[,ADDRESS]
+//! apply set NS/NAME of SERVICE REPLICAS [from ORDINAL]
 //! delete KIND KEY                     KIND as above
 //! confirm KIND KEY                    the object is still there, and says nothing new
 //! unreadable KIND KEY of SERVICE      the object is there and cannot be read
@@ -20,7 +21,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use headless_dns::endpoint::{Address, Endpoint, External, Kind, Pod, Port, Service, Slice};
+use headless_dns::endpoint::{
+    Address, Endpoint, Expected, External, Kind, Pod, Port, Service, Slice,
+};
 use headless_dns::name::ServiceKey;
 use headless_dns::store::{Event, Fact, List, Object, ObjectKey, Resource, Store};
 use headless_dns::zone::{Scope, Zone};
@@ -62,6 +65,12 @@ pub fn event(line: &str) -> Result<Event, String> {
                 labels: Box::default(),
             })
         }
+        ["apply", "set", name, "of", of, replicas, ref rest @ ..] => Fact::Set(Expected {
+            service: sibling(name, of),
+            set: key(name).name,
+            start: rest.get(1).map_or(0, |start| start.parse().unwrap()),
+            replicas: replicas.parse().unwrap(),
+        }),
         ["delete", kind, name] => {
             return Ok(Event::Delete(resource(kind)?, key(name).into()));
         }
@@ -99,6 +108,7 @@ fn resource(kind: &str) -> Result<Resource, String> {
         "slice" => Resource::Slices,
         "importslice" => Resource::ImportSlices,
         "pod" => Resource::Pods,
+        "set" => Resource::Sets,
         _ => return Err(format!("no such kind: {kind}")),
     })
 }

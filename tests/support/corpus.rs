@@ -243,6 +243,7 @@ pub fn fact(watched: Resource, object: &Value, reading: Reading) -> Option<Event
                 .then(|| of::<wire::Pod>(watched, object, reading))
                 .flatten()
         }
+        Resource::Sets => of::<wire::StatefulSet>(watched, object, reading),
         Resource::Imports => of::<wire::ServiceImport>(watched, object, reading),
     }
 }

@@ -12,10 +12,12 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tokio::sync::broadcast::Receiver;
 
 use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
+use crate::store::Change;
 use crate::zone::{View, Zone};
 pub use carried::Carried;
 pub use listen::{Bind, Certificate, ClientAuth, Place, Timeouts};
@@ -120,6 +122,10 @@ impl<P: Plugin + Clone + fmt::Debug> Link for P {
 pub struct Parts {
     /// Of its `kubernetes`.
     pub cluster: Option<Cluster>,
+    /// What changes of that cluster's names from now on.
+    pub changes: Option<Receiver<Change>>,
+    /// A plugin of the block has questions wait for names that are about to be there.
+    pub holds: bool,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What comes from the configuration before.

@@ -32,6 +32,8 @@ pub struct Kubernetes {
     pub fallthrough: Origins,
     /// The names.
     pub zone: Arc<Zone>,
+    /// A plugin before this one has questions wait for names that are about to be there.
+    pub holds: bool,
 }
 
 impl Plugin for Kubernetes {
@@ -109,7 +111,8 @@ impl AtOnce for Kubernetes {
         let answer = self.zone.lookup(asked);
         // A cache may not let the TTL of `dns-version` through, and addresses behind aliases have an order of their own.
         let is_odd = matches!(answer, Answer::Found(Found::Version | Found::Pieces(_)));
-        if is_odd || !self.is_whole(&answer, asked) {
+        let is_held = self.holds && answer.is_pending();
+        if is_odd || is_held || !self.is_whole(&answer, asked) {
             return None;
         }
         let manner = (self.zone.serial(), turn);

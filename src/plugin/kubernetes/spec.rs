@@ -50,6 +50,7 @@ impl Link for Handler {
             shown: Shown::Kubernetes(view),
             fallthrough: self.fallthrough.clone(),
             zone,
+            holds: parts.holds,
         }))
     }
 }

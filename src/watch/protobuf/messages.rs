@@ -270,6 +270,36 @@ struct PodIp {
     ip: Bytes,
 }
 
+/// `apps.v1.StatefulSet`.
+#[derive(Clone, PartialEq, Message, Serialize)]
+pub(super) struct StatefulSet {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spec: Option<StatefulSetSpec>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatefulSetSpec {
+    #[prost(int32, optional, tag = "1")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<i32>,
+    #[prost(bytes = "bytes", tag = "5")]
+    #[serde(serialize_with = "text")]
+    service_name: Bytes,
+    #[prost(message, optional, tag = "11")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ordinals: Option<StatefulSetOrdinals>,
+}
+
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct StatefulSetOrdinals {
+    #[prost(int32, tag = "1")]
+    start: i32,
+}
+
 /// `meta.v1.Status`: what went wrong.
 #[derive(Clone, PartialEq, Message, Serialize)]
 pub(super) struct Status {

@@ -18,7 +18,7 @@ use prost::{DecodeError, Message};
 use serde::Serialize;
 
 use crate::api::{Unreadable, through};
-use messages::{EndpointSlice, Namespace, Pod, Service, Status, WatchEvent, as_str};
+use messages::{EndpointSlice, Namespace, Pod, Service, StatefulSet, Status, WatchEvent, as_str};
 
 const ACCEPT: &str = "application/vnd.kubernetes.protobuf;stream=watch,application/vnd.kubernetes.protobuf,application/json";
 
@@ -157,6 +157,7 @@ fn object(bytes: &Bytes) -> Vec<u8> {
         "Service" => json::<Service>(&meta, &raw),
         "EndpointSlice" => json::<EndpointSlice>(&meta, &raw),
         "Pod" => json::<Pod>(&meta, &raw),
+        "StatefulSet" => json::<StatefulSet>(&meta, &raw),
         "Status" => json::<Status>(&meta, &raw),
         _ => json::<Namespace>(&meta, &raw),
     }

@@ -1,0 +1,152 @@
+//! `pending`: a question for a name that is about to be there waits until it is, or for a bounded time. Ours; it stands
+//! before the zones of the cluster.
+
+mod waiting;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::{Instant, timeout_at};
+
+use super::block::{Block, Link, Parts};
+use super::kit::{Directives, Registration, duration, number};
+use super::passage::{Passage, Way};
+use super::{Handled, Next, Plugin};
+use crate::corefile::{CorefileError, Token};
+use crate::message::question::{Query, RecordType};
+use crate::store::Change;
+use waiting::Waiting;
+
+pub(super) const PLUGIN: Registration = Registration {
+    name: "pending",
+    setup,
+};
+
+/// How long a question waits where the file does not say.
+const HOLD: Duration = Duration::from_secs(2);
+
+/// How long it may: a resolver asks again after five seconds (resolv.conf(5): `timeout`).
+const LONGEST: Duration = Duration::from_secs(4);
+
+/// How many questions wait at a time where the file does not say: about a kilobyte each.
+const MOST: usize = 10_000;
+
+/// The directive, parsed.
+#[derive(Debug)]
+struct Spec {
+    token: Token,
+    hold: Duration,
+    most: usize,
+}
+
+fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
+    let directive = directives.only()?;
+    directive.no_args()?;
+    let mut spec = Spec {
+        token: directive.name.clone(),
+        hold: HOLD,
+        most: MOST,
+    };
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "hold" => {
+                let arg = property.one_arg("a duration such as `2s`")?;
+                spec.hold = duration(arg)?;
+                if spec.hold > LONGEST {
+                    return Err(arg.error(
+                        format!("a question cannot wait for {}", arg.text),
+                        "at most `4s`, as a resolver asks again after five",
+                    ));
+                }
+            }
+            "max" => spec.most = usize::try_from(number(property)?).unwrap_or(usize::MAX),
+            _ => return Err(directive.unknown_property(property, "hold or max")),
+        }
+    }
+    block.links.push((PLUGIN.name, Box::new(spec)));
+    Ok(())
+}
+
+impl Link for Spec {
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        parts.cluster(&self.token)?;
+        let waiting = Waiting::new(self.most);
+        // Where there is no runtime, nobody asks.
+        if let (Some(changes), Ok(runtime)) = (&parts.changes, Handle::try_current()) {
+            runtime.spawn(wake(changes.resubscribe(), Arc::downgrade(&waiting)));
+        }
+        Ok(Arc::new(Pending {
+            hold: self.hold,
+            waiting,
+        }))
+    }
+}
+
+/// Wakes those who wait for a Service whenever it changes, as long as there are changes and somebody may wait.
+async fn wake(mut changes: Receiver<Change>, waiting: Weak<Waiting>) {
+    loop {
+        let change = changes.recv().await;
+        let Some(waiting) = waiting.upgrade() else {
+            return;
+        };
+        match change {
+            Ok(change) => {
+                if let Some((_, service)) = change.service() {
+                    waiting.wake(Some(service));
+                }
+            }
+            Err(RecvError::Lagged(_)) => waiting.wake(None),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// The handler.
+struct Pending {
+    hold: Duration,
+    waiting: Arc<Waiting>,
+}
+
+impl Plugin for Pending {
+    /// The zone leaves to the chain what is to wait here.
+    fn passage(&self) -> Passage<'_> {
+        Passage(Way::Clear)
+    }
+
+    fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
+        let qtype = query.question.qtype;
+        let waits = matches!(qtype, RecordType::A | RecordType::AAAA | RecordType::SRV);
+        if !waits || self.hold.is_zero() {
+            return next.handle(query);
+        }
+        self.answer(query, next).boxed()
+    }
+}
+
+impl Pending {
+    async fn answer(&self, query: &Query, next: Next<'_>) -> Handled {
+        let reply = next.handle(query).await?;
+        let Some(service) = reply.pending(&query.question) else {
+            return Ok(reply);
+        };
+        let until = Instant::now() + self.hold;
+        let place = self.waiting.enter(service, query.route.client.ip());
+        loop {
+            // The first time: what has been published since the first look is not told any more.
+            let reply = next.handle(query).await?;
+            if reply.pending(&query.question).is_none() {
+                return Ok(reply);
+            }
+            let Ok(true) = timeout_at(until, place.woken()).await else {
+                return Ok(reply);
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
