@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::describe::{Completion, Manual};
 use crate::commands::{
-    check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait,
+    check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait, why::Why,
 };
 use crate::logging::{self, Form};
 use crate::output::{self, Lines};
@@ -59,6 +59,8 @@ enum Command {
     Sandbox(Sandbox),
     /// Wait until names answer as they shall, asking any DNS server, and say what is missing meanwhile.
     Wait(Wait),
+    /// Say why a name has the answer that it has, from the objects of any cluster, and what mends it.
+    Why(Why),
     /// Print what a shell needs to complete this program's arguments.
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
@@ -170,6 +172,7 @@ impl Args {
         let outcome = runtime.block_on(async {
             let done = match self.command {
                 Command::Wait(args) => return args.run(out, err).await,
+                Command::Why(args) => return args.run(out, err).await,
                 Command::Serve(args) => args.run(out, form).await,
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,

@@ -37,7 +37,7 @@
 //! ```text
 //! L3  main, args, commands, logging, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, reconciler, listen, plugin, admin     adapters: async + IO
-//! L1  store, zone, answer, statefulset, corefile, goal  state and decisions (pure)
+//! L1  store, zone, answer, statefulset, corefile, goal, why  state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
 //! ```
 
@@ -64,6 +64,7 @@ pub mod corefile;
 pub mod goal;
 pub mod statefulset;
 pub mod store;
+pub mod why;
 pub mod zone;
 
 pub mod admin;

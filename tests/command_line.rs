@@ -503,6 +503,7 @@ fn each_command_has_a_manual_page() {
         "reconcile",
         "sandbox",
         "wait",
+        "why",
         "completion",
         "man",
     ] {

@@ -6,6 +6,7 @@ mod doubt;
 mod explain;
 mod http;
 mod kubeconfig;
+mod listing;
 mod pace;
 mod readable;
 mod renewing;
@@ -31,6 +32,7 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use kubeconfig::KubeconfigProblem;
+pub use listing::list;
 pub use readable::Unreadable;
 pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;

@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{lower, print, server, server_address};
+use super::{Form, lower, print, server, server_address};
 use crate::corefile::{CorefileError, CorefileErrors};
 use crate::listen::interface_addresses;
 use crate::output::Lines;
@@ -35,13 +34,6 @@ pub(crate) struct Check {
     /// How it is said.
     #[arg(long, short, value_enum, default_value_t)]
     output: Form,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Form {
-    #[default]
-    Text,
-    Json,
 }
 
 impl Check {

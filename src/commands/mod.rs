@@ -8,6 +8,7 @@ pub(crate) mod reconcile;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
 pub(crate) mod wait;
+pub(crate) mod why;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,7 +17,20 @@ use std::time::Duration;
 use headless_objects::go_duration;
 
 use crate::apiserver::ApiServer;
+use crate::message::question::RecordType;
+use crate::message::type_named;
+use crate::name::{Name, absolute};
 use crate::output::Lines;
+
+/// How something is said.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Form {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program.
+    Json,
+}
 
 /// The API server that a kubeconfig names, or the one there is.
 fn server(kubeconfig: Option<PathBuf>) -> ApiServer {
@@ -49,4 +63,16 @@ fn server_address(text: &str) -> Result<SocketAddr, String> {
 /// A duration as Go writes it.
 fn duration(text: &str) -> Result<Duration, String> {
     go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())
+}
+
+/// A type of record by its name.
+fn qtype(text: &str) -> Result<RecordType, String> {
+    let named = type_named(&text.to_ascii_uppercase());
+    named.ok_or_else(|| "a type such as A, AAAA, SRV or PTR was expected".to_owned())
+}
+
+/// A domain, in lower case.
+fn domain_name(text: &str) -> Result<Name, String> {
+    let name = absolute(text).map_err(|error| error.to_string())?;
+    Ok(name.to_lowercase())
 }

@@ -33,6 +33,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(1, "corefile", "name"),
     row(1, "goal", "message"),
     row(1, "statefulset", ""),
+    row(1, "why", "message name"),
     row(1, "zone", "endpoint message name"),
     row(1, "answer", "endpoint message name zone"),
     row(1, "store", "endpoint name zone"),
@@ -63,7 +64,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "commands",
-        "api apiserver corefile goal listen logging name output plugin process reconciler sandbox serve signals store",
+        "api apiserver corefile goal listen logging message name output plugin process reconciler sandbox serve signals store why",
     ),
     row(3, "args", "commands logging output process"),
 ];
@@ -137,7 +138,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",
-        "crates/cluster/src crates/objects/src src/commands src/reconciler src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/commands src/reconciler src/statefulset src/watch src/why",
     ),
     ("json_patch", "crates/cluster/src/patch"),
     ("k8s_openapi", "crates/cluster/src src/watch/wire"),
@@ -171,7 +172,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("serde", "crates/cluster/src src/api src/watch"),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/api src/commands/check src/logging src/reconciler src/sandbox src/statefulset src/watch",
+        "crates/cluster/src crates/objects/src src/api src/commands/check src/commands/why src/logging src/reconciler src/sandbox src/statefulset src/watch src/why",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

@@ -1,0 +1,271 @@
+//! Why a name has the answer that it has: the way from the name to the objects behind it, step by step, and where it ends
+//! without an answer, the cause and what mends it.
+//!
+//! Objects in, words out: nothing is asked here, so that it is true of any cluster, whichever server answers its names
+//! (Kubernetes DNS specification 1.1.0).
+
+mod client;
+mod endpoint;
+mod form;
+mod headless;
+mod objects;
+mod pod;
+mod port;
+mod reverse;
+mod service;
+mod set;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::message::question::RecordType;
+use crate::name::Name;
+use form::{Form, form};
+pub use objects::{Objects, Seen, Step};
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'q> {
+    /// The name as a program would have it looked up.
+    pub text: &'q str,
+    /// The type.
+    pub qtype: RecordType,
+    /// The Pod that asks; `None`: one of the namespace `default` without settings of its own.
+    pub from: Option<&'q Value>,
+    /// The cluster's domain.
+    pub domain: &'q Name,
+}
+
+/// What there is to say of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The name that is explained: that of the search list which has an answer, else the one that comes nearest.
+    pub name: String,
+    /// The others that the search list has before it, or all, where none has an answer.
+    pub tried: Vec<String>,
+    /// The way to it.
+    pub steps: Vec<Step>,
+    /// Where it ends.
+    pub outcome: Outcome,
+}
+
+/// Where the way ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Records, in words.
+    Answer(Vec<String>),
+    /// None; why.
+    Denied(Cause),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// A word for programs.
+    pub key: &'static str,
+    /// The name exists, without records of this type: NODATA. Else NXDOMAIN.
+    pub exists: bool,
+    /// What is so.
+    pub says: String,
+    /// What mends it.
+    pub mend: String,
+}
+
+impl Cause {
+    fn new(key: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            key,
+            exists: false,
+            says: says.into(),
+            mend: mend.into(),
+        }
+    }
+
+    /// The same of a name that exists.
+    fn no_data(self) -> Self {
+        Self {
+            exists: true,
+            ..self
+        }
+    }
+}
+
+/// Records in words, or why there are none.
+type Found = Result<Vec<String>, Cause>;
+
+/// Follows a name to its objects. `now`: for their ages.
+#[must_use]
+pub fn explain(objects: &Objects, question: &Question<'_>, now: Timestamp) -> Report {
+    let resolver = client::Resolver::of(question.from, question.domain);
+    let names = match resolver.names(question.text) {
+        Ok(names) => names,
+        Err(cause) => {
+            return Report {
+                name: question.text.to_owned(),
+                tried: Vec::new(),
+                steps: Vec::new(),
+                outcome: Outcome::Denied(cause),
+            };
+        }
+    };
+    let mut walks: Vec<Walk<'_>> = Vec::new();
+    for name in &names {
+        let mut walk = Walk::new(objects, question, now);
+        let found = walk.follow(name);
+        let ends = found.is_ok();
+        walk.outcome = Some(found);
+        walks.push(walk);
+        if ends {
+            break;
+        }
+    }
+    let at = nearest(&walks, &names);
+    let tried = names.iter().take(walks.len()).map(ToString::to_string);
+    let mut tried: Vec<String> = tried.collect();
+    let walk = walks.swap_remove(at);
+    let asking = resolver.step(question.from, now).into_iter();
+    let steps = asking.chain(walk.steps).collect();
+    let found = walk.outcome.unwrap_or_else(|| Ok(Vec::new()));
+    Report {
+        name: tried.remove(at),
+        tried,
+        steps,
+        outcome: match (found, resolver.hindrance()) {
+            // Whoever does not ask the cluster's DNS does not get its answers.
+            (Ok(_), Some(cause)) => Outcome::Denied(cause),
+            (Ok(data), None) => Outcome::Answer(data),
+            (Err(cause), _) => Outcome::Denied(cause),
+        },
+    }
+}
+
+/// The way that says most: the one that ends in an answer, else the first of those that come nearest.
+fn nearest(walks: &[Walk<'_>], names: &[Name]) -> usize {
+    let last = walks.len() - 1;
+    if matches!(walks[last].outcome, Some(Ok(_))) {
+        return last;
+    }
+    let places = 0..walks.len();
+    let depth = |at: &usize| walks[*at].depth();
+    let deepest = places.clone().rev().max_by_key(depth).unwrap_or(last);
+    let is_meant = |at: &usize| {
+        let end = names[*at].iter().next_back().unwrap_or_default();
+        let is_public = PUBLIC
+            .iter()
+            .any(|public| end.eq_ignore_ascii_case(public.as_bytes()));
+        is_public && matches!(&walks[*at].outcome, Some(Err(cause)) if cause.key == "outside")
+    };
+    match places.clone().find(is_meant) {
+        // What meets no Service is not one's name.
+        Some(outside) if depth(&deepest) < OF_A_SERVICE => outside,
+        Some(_) | None => deepest,
+    }
+}
+
+/// How many objects a way has met that has met a Service: its namespace too.
+const OF_A_SERVICE: usize = 2;
+
+/// How names end that are mostly meant to be outside the cluster.
+const PUBLIC: &[&str] = &[
+    "ai", "app", "cloud", "com", "dev", "edu", "gov", "io", "net", "org",
+];
+
+/// The way of one name.
+struct Walk<'o> {
+    objects: &'o Objects,
+    qtype: RecordType,
+    domain: &'o Name,
+    now: Timestamp,
+    steps: Vec<Step>,
+    /// Names that aliases have led to.
+    aliases: Vec<String>,
+    outcome: Option<Found>,
+}
+
+impl<'o> Walk<'o> {
+    fn new(objects: &'o Objects, question: &Question<'o>, now: Timestamp) -> Self {
+        Self {
+            objects,
+            qtype: question.qtype,
+            domain: question.domain,
+            now,
+            steps: Vec::new(),
+            aliases: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    fn follow(&mut self, name: &Name) -> Found {
+        match form(name, self.domain)? {
+            Form::Node => Err(Cause::new(
+                "no-records-here",
+                format!("{name} is a node of the zone's own tree: names stand below it, and it has no records"),
+                format!("ask for {}", self.full("<service>.<namespace>")),
+            )
+            .no_data()),
+            Form::Namespace { ns } => {
+                self.namespace(&ns, None)?;
+                Err(Cause::new(
+                    "namespace-has-no-records",
+                    format!("{name} is the namespace {ns}: Services stand below it, and it has no records"),
+                    format!("ask for {}", self.full(&format!("<service>.{ns}"))),
+                )
+                .no_data())
+            }
+            Form::Service { ns, svc } => {
+                self.namespace(&ns, Some(&svc))?;
+                self.service(&ns, &svc, &service::Below::Itself)
+            }
+            Form::Endpoint { ns, svc, host } => {
+                self.namespace(&ns, Some(&svc))?;
+                self.service(&ns, &svc, &service::Below::Endpoint(host))
+            }
+            Form::Port {
+                ns,
+                svc,
+                port,
+                protocol,
+            } => {
+                self.namespace(&ns, Some(&svc))?;
+                self.service(&ns, &svc, &service::Below::Port { port, protocol })
+            }
+            Form::Pod { ns, label } => {
+                self.namespace(&ns, None)?;
+                self.pod_address(&ns, &label)
+            }
+            Form::Address(ip) => self.reverse(ip),
+        }
+    }
+
+    /// How near it comes: how many objects it has met.
+    fn depth(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| step.object.is_some())
+            .count()
+    }
+
+    /// Notes an object, and what it says.
+    fn see(&mut self, kind: &'static str, object: &Value, says: impl Into<String>) {
+        self.steps.push(Step {
+            object: Some(Seen::new(kind, object, self.now)),
+            says: says.into(),
+        });
+    }
+
+    /// Notes what is not there, or what no object says.
+    fn note(&mut self, says: impl Into<String>) {
+        self.steps.push(Step {
+            object: None,
+            says: says.into(),
+        });
+    }
+
+    /// A complete name in words.
+    fn full(&self, below: &str) -> String {
+        format!(
+            "{below}.svc.{}",
+            self.domain.to_string().trim_end_matches('.')
+        )
+    }
+}

@@ -1,0 +1,152 @@
+//! Names of ports: `_port._protocol` below a Service.
+
+use serde_json::Value;
+
+use super::objects::{list, listed, name, text};
+use super::service::{is_headless, other_type};
+use super::{Cause, Found, Walk};
+use crate::message::question::RecordType;
+
+/// A port: its name and protocol in lower case, and its number.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Port {
+    name: String,
+    protocol: String,
+    number: i64,
+}
+
+impl Port {
+    fn of(port: &Value) -> Self {
+        let protocol = text(&port["protocol"]).to_ascii_lowercase();
+        Self {
+            name: text(&port["name"]).to_ascii_lowercase(),
+            protocol: if protocol.is_empty() {
+                "tcp".into()
+            } else {
+                protocol
+            },
+            number: port["port"].as_i64().unwrap_or_default(),
+        }
+    }
+
+    /// As it stands in a name.
+    fn label(&self) -> String {
+        format!("_{}._{}", self.name, self.protocol)
+    }
+}
+
+impl Walk<'_> {
+    /// The ports that a Service's names have: a headless one's are those of its slices.
+    fn ports(&self, service: &Value) -> Vec<Port> {
+        let own = |object: &Value| list(&object["ports"]).map(Port::of).collect::<Vec<_>>();
+        let mut ports = match is_headless(service) {
+            true => self.slices(service).into_iter().flat_map(own).collect(),
+            false => own(&service["spec"]),
+        };
+        ports.sort();
+        ports.dedup();
+        ports
+    }
+
+    /// What SRV of a Service's own name leads to.
+    pub(super) fn service_ports(&self, service: &Value) -> Vec<String> {
+        let ports = self.ports(service).into_iter();
+        ports
+            .map(|port| format!("SRV port {}", port.number))
+            .collect()
+    }
+
+    /// `_port._protocol.<svc>`.
+    pub(super) fn port(&mut self, service: &Value, wanted: &str, protocol: &str) -> Found {
+        let ports = self.ports(service);
+        let fits = |port: &&Port| port.name == wanted && port.protocol == protocol;
+        if is_headless(service) {
+            self.see_slices(service);
+            if self.ready(service).is_empty() {
+                return Err(self.none_ready(service));
+            }
+        }
+        let Some(port) = ports.iter().find(fits) else {
+            return Err(no_port(service, &ports, wanted, protocol));
+        };
+        if self.qtype == RecordType::SRV {
+            return Ok(vec![format!("SRV port {}", port.number)]);
+        }
+        if !matches!(self.qtype, RecordType::A | RecordType::AAAA) {
+            return Err(other_type(self.qtype));
+        }
+        // As in CoreDNS a port's name has the Service's addresses too.
+        Ok(vec![format!("the addresses of {}", name(service))])
+    }
+}
+
+/// Why there is no such port.
+fn no_port(service: &Value, ports: &[Port], wanted: &str, protocol: &str) -> Cause {
+    let svc = name(service);
+    let own: Vec<Port> = list(&service["spec"]["ports"]).map(Port::of).collect();
+    let has = |called: &str, over: &str| {
+        let mut own = own.iter();
+        own.any(|port| port.name == called && port.protocol == over)
+    };
+    if own.is_empty() {
+        let mend = format!("give it one with `name: {wanted}`");
+        return Cause::new("no-ports", format!("{svc} has no ports"), mend);
+    }
+    if has(wanted, protocol) {
+        return Cause::new(
+            "no-target-port",
+            format!("{svc} has the port {wanted}, and no Pod has what its targetPort names"),
+            "give a container a port of that name, or make targetPort a number",
+        );
+    }
+    if has(protocol, wanted) {
+        return Cause::new(
+            "protocol-before-port",
+            format!("the port stands before its protocol: _{protocol}._{wanted}"),
+            format!("ask for _{protocol}._{wanted}.{svc}"),
+        );
+    }
+    if let Some(cause) = other_port(svc, &own, wanted, protocol) {
+        return cause;
+    }
+    let known = ports.iter().filter(|port| !port.name.is_empty());
+    let known: Vec<String> = known.map(Port::label).collect();
+    let known = listed(known.iter().map(String::as_str));
+    let says = format!("{svc} has no port {wanted} over {protocol}");
+    Cause::new("no-port", says, format!("it has {known}"))
+}
+
+/// The port that is meant by what is asked for, and the word it has to be asked for by.
+fn other_port(svc: &str, own: &[Port], wanted: &str, protocol: &str) -> Option<Cause> {
+    if let Some(port) = own.iter().find(|port| port.name == wanted) {
+        let is = port.protocol.to_uppercase();
+        return Some(Cause::new(
+            "other-protocol",
+            format!(
+                "the port {wanted} of {svc} is {is}, not {}",
+                protocol.to_uppercase()
+            ),
+            format!("ask for {}.{svc}", port.label()),
+        ));
+    }
+    if let Some(port) = own.iter().find(|port| port.number.to_string() == wanted) {
+        let mend = match port.name.is_empty() {
+            true => "give the port a name".to_owned(),
+            false => format!("ask for {}.{svc}", port.label()),
+        };
+        return Some(Cause::new(
+            "port-by-number",
+            format!("a port is asked for by its name, not by its number {wanted}"),
+            mend,
+        ));
+    }
+    own.iter().all(|port| port.name.is_empty()).then(|| {
+        Cause::new(
+            "port-without-name",
+            format!(
+                "the ports of {svc} have no names, and only a port with one has a name of its own"
+            ),
+            format!("set `name: {wanted}`; SRV of {svc} itself has them all"),
+        )
+    })
+}

@@ -1,0 +1,99 @@
+//! Addresses: Pods' names that spell one, and names of addresses.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::objects::{list, name, ns, text, within};
+use super::service::{is_headless, other_type};
+use super::{Cause, Found, Walk};
+use crate::message::question::RecordType;
+use crate::name::undashed;
+
+fn has(pod: &Value, ip: IpAddr) -> bool {
+    let others = list(&pod["status"]["podIPs"]).map(|other| &other["ip"]);
+    let mut ips = others.chain([&pod["status"]["podIP"]]);
+    ips.any(|other| text(other).parse() == Ok(ip))
+}
+
+impl Walk<'_> {
+    /// `<a-b-c-d>.<ns>.pod`.
+    pub(super) fn pod_address(&mut self, space: &str, label: &str) -> Found {
+        let Some(ip) = undashed(label.as_bytes()) else {
+            return Err(Cause::new(
+                "pod-name-is-no-address",
+                format!("below `pod` stand addresses with dashes, and {label} is none"),
+                format!(
+                    "ask for 10-244-0-2.{space}.pod and the like; a Pod's own name stands below its Service"
+                ),
+            ));
+        };
+        let pods = &self.objects.pods;
+        if let Some(pod) = within(pods, space).find(|pod| has(pod, ip)) {
+            self.see("Pod", pod, format!("has {ip}"));
+            return self.of_family(vec![ip], || other_type(self.qtype));
+        }
+        if let Some(pod) = pods.iter().find(|pod| has(pod, ip)) {
+            let domain = self.domain.to_string();
+            let meant = format!("{label}.{}.pod.{}", ns(pod), domain.trim_end_matches('.'));
+            self.see("Pod", pod, format!("has {ip}"));
+            let says = format!("the Pod that has {ip} is in {}, not in {space}", ns(pod));
+            return Err(Cause::new(
+                "pod-of-another-namespace",
+                says,
+                format!("ask for {meant}"),
+            ));
+        }
+        Err(Cause::new(
+            "no-pod-has-it",
+            format!(
+                "no Pod of {space} has {ip}; with `pods insecure` in the Corefile the name is answered all the same"
+            ),
+            "ask for the Service instead: addresses of Pods change",
+        ))
+    }
+
+    /// The names of an address.
+    pub(super) fn reverse(&mut self, ip: IpAddr) -> Found {
+        let mut found = Vec::new();
+        for service in &self.objects.services {
+            let own = format!("{}.{}", name(service), ns(service));
+            let ips = list(&service["spec"]["clusterIPs"]).chain([&service["spec"]["clusterIP"]]);
+            if !is_headless(service) && ips.into_iter().any(|other| text(other).parse() == Ok(ip)) {
+                self.see("Service", service, format!("has {ip}"));
+                found.push(format!("PTR {}", self.full(&own)));
+            }
+            for at in self.ready(service).iter().filter(|at| at.ip == ip) {
+                self.see(
+                    "EndpointSlice",
+                    at.slice,
+                    format!("has {ip} as {}", at.host),
+                );
+                found.push(format!("PTR {}", self.full(&format!("{}.{own}", at.host))));
+            }
+        }
+        found.dedup();
+        match (found.is_empty(), self.qtype) {
+            (false, RecordType::PTR) => return Ok(found),
+            (false, other) => return Err(other_type(other)),
+            (true, _) => {}
+        }
+        if let Some(pod) = self.objects.pods.iter().find(|pod| has(pod, ip)) {
+            self.see("Pod", pod, format!("has {ip}"));
+            return Err(Cause::new(
+                "pod-of-no-service",
+                format!(
+                    "{ip} is that of Pod {}/{}, which is a ready endpoint of no Service: only those have names",
+                    ns(pod),
+                    name(pod)
+                ),
+                "make a Service that selects it",
+            ));
+        }
+        Err(Cause::new(
+            "no-such-address",
+            format!("no Service, endpoint or Pod has {ip}"),
+            "it may be a node's, an address outside the cluster, or one that a Pod had before",
+        ))
+    }
+}

@@ -1,0 +1,174 @@
+//! StatefulSets: which names they are to have, and why a Pod of theirs is not there.
+
+use headless_objects::object::is_ready;
+use serde_json::Value;
+
+use super::objects::{is_ending, name, ns, one, text, within};
+use super::{Cause, Walk};
+
+/// A set's ordinals: the first, and how many.
+fn ordinals(set: &Value) -> (i64, i64) {
+    let start = set["spec"]["ordinals"]["start"]
+        .as_i64()
+        .unwrap_or_default();
+    (start, set["spec"]["replicas"].as_i64().unwrap_or(1))
+}
+
+impl Walk<'_> {
+    pub(super) fn see_set(&mut self, set: &Value) {
+        let governing = text(&set["spec"]["serviceName"]);
+        let (_, replicas) = ordinals(set);
+        self.see(
+            "StatefulSet",
+            set,
+            format!("serviceName `{governing}`, {replicas} replicas"),
+        );
+    }
+
+    /// Why a host that is spelt like a Pod of a set is not there; `None`: it is not spelt so.
+    pub(super) fn no_pod_of_set(&mut self, service: &Value, host: &str) -> Option<Cause> {
+        let (space, svc) = (ns(service), name(service));
+        let (called, ordinal) = host.rsplit_once('-')?;
+        let ordinal: i64 = ordinal.parse().ok()?;
+        let set = one(&self.objects.sets, space, called)?;
+        self.see_set(set);
+        let governing = text(&set["spec"]["serviceName"]);
+        if governing != svc {
+            return Some(self.other_governing(governing, service, host));
+        }
+        let (start, replicas) = ordinals(set);
+        let last = start + replicas - 1;
+        if is_ending(set) {
+            let says = format!("the StatefulSet {called} is being deleted, and makes no Pods");
+            return Some(Cause::new(
+                "set-is-ending",
+                says,
+                "wait until it is gone, and make it anew",
+            ));
+        }
+        if replicas == 0 {
+            return Some(no_replicas(set));
+        }
+        if ordinal > last {
+            return Some(Cause::new(
+                "ordinal-too-high",
+                format!(
+                    "the StatefulSet {called} has {replicas} Pods, {called}-{start} to {called}-{last}: {host} is none of them"
+                ),
+                format!(
+                    "kubectl -n {space} scale statefulset {called} --replicas={}",
+                    ordinal - start + 1
+                ),
+            ));
+        }
+        if ordinal < start {
+            return Some(Cause::new(
+                "ordinal-too-low",
+                format!(
+                    "the StatefulSet {called} counts from {start} on (spec.ordinals.start): {host} is none of its Pods"
+                ),
+                format!("ask for {called}-{start} to {called}-{last}"),
+            ));
+        }
+        Some(self.not_made(set, ordinal))
+    }
+
+    /// Why a Pod that a set is to have has not been made.
+    fn not_made(&mut self, set: &Value, ordinal: i64) -> Cause {
+        let (space, called) = (ns(set), name(set));
+        let (start, _) = ordinals(set);
+        let in_order = set["spec"]["podManagementPolicy"] != "Parallel";
+        let earlier = (start..ordinal).filter(|_| in_order);
+        for before in earlier {
+            let before = format!("{called}-{before}");
+            let pod = one(&self.objects.pods, space, &before);
+            if pod.is_some_and(is_ready) {
+                continue;
+            }
+            let why = match pod {
+                Some(pod) => {
+                    self.see("Pod", pod, "is not Ready");
+                    super::pod::unready(pod).map(|cause| cause.says)
+                }
+                None => Some(format!("Pod {before} is not there")),
+            };
+            return Cause::new(
+                "waits-for-predecessor",
+                format!(
+                    "Pod {called}-{ordinal} is not made before {before} is Ready: {}",
+                    why.unwrap_or_default()
+                ),
+                "mend that Pod, or set podManagementPolicy: Parallel in a new set",
+            );
+        }
+        Cause::new(
+            "pod-not-made",
+            format!(
+                "the StatefulSet {called} is to have a Pod {called}-{ordinal}, and it is not made yet"
+            ),
+            format!(
+                "wait; where it takes long, kubectl -n {space} describe statefulset {called} says what refuses it (a quota, an admission webhook)"
+            ),
+        )
+    }
+
+    /// The cause for a name that asks another Service than the set's.
+    pub(super) fn other_governing(&self, governing: &str, service: &Value, host: &str) -> Cause {
+        let (space, svc) = (ns(service), name(service));
+        if governing.is_empty() {
+            return Cause::new(
+                "no-service-name",
+                format!(
+                    "the set of {host} has no serviceName: its Pods have no names below a Service"
+                ),
+                format!("make the set anew with serviceName: {svc}"),
+            );
+        }
+        Cause::new(
+            "other-service-name",
+            format!("the set's serviceName is `{governing}`, the name asks `{svc}`"),
+            format!(
+                "ask for {}, or make the set anew with serviceName: {svc}",
+                self.full(&format!("{host}.{governing}.{space}"))
+            ),
+        )
+    }
+
+    /// Why the set that a Service governs has no Pod that it selects; `None`: it governs none.
+    pub(super) fn set_selects_nothing(&mut self, service: &Value, wanted: &str) -> Option<Cause> {
+        let (space, svc) = (ns(service), name(service));
+        let mut sets = within(&self.objects.sets, space);
+        let set = sets.find(|set| set["spec"]["serviceName"] == svc)?;
+        self.see_set(set);
+        if ordinals(set).1 == 0 {
+            return Some(no_replicas(set));
+        }
+        let labels = &set["spec"]["template"]["metadata"]["labels"];
+        let selector = service["spec"]["selector"].as_object()?;
+        if selector.iter().all(|(key, value)| labels[key] == *value) {
+            return Some(self.not_made(set, ordinals(set).0));
+        }
+        let has = labels.as_object().into_iter().flatten();
+        let has: Vec<String> = has
+            .map(|(key, value)| format!("{key}={}", text(value)))
+            .collect();
+        Some(Cause::new(
+            "selects-no-pod-of-the-set",
+            format!(
+                "{svc} selects {wanted}, and the Pods of the StatefulSet {} have {}",
+                name(set),
+                has.join(",")
+            ),
+            "make the Service's selector and the labels of the set's template the same",
+        ))
+    }
+}
+
+fn no_replicas(set: &Value) -> Cause {
+    let (space, called) = (ns(set), name(set));
+    Cause::new(
+        "scaled-to-zero",
+        format!("the StatefulSet {called} is scaled to 0"),
+        format!("kubectl -n {space} scale statefulset {called} --replicas=1"),
+    )
+}
