@@ -9,7 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::describe::{Completion, Manual};
 use crate::commands::{
-    check::Check, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait, why::Why,
+    check::Check, history::Told, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait,
+    why::Why,
 };
 use crate::logging::{self, Form};
 use crate::output::{self, Lines};
@@ -61,6 +62,8 @@ enum Command {
     Wait(Wait),
     /// Say why a name has the answer that it has, from the objects of any cluster, and what mends it.
     Why(Why),
+    /// Say what a name led to, and which object's change made it so, as a server with `admin` remembers it.
+    History(Told),
     /// Print what a shell needs to complete this program's arguments.
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
@@ -176,6 +179,7 @@ impl Args {
                 Command::Serve(args) => args.run(out, form).await,
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
+                Command::History(args) => args.run(out).await,
                 Command::Sandbox(args) => args.run(out).await,
                 Command::Completion(args) => {
                     args.run(&mut Self::command(), out);

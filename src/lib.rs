@@ -62,6 +62,7 @@ pub mod throttle;
 pub mod answer;
 pub mod corefile;
 pub mod goal;
+pub mod history;
 pub mod statefulset;
 pub mod store;
 pub mod why;

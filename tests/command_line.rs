@@ -504,6 +504,7 @@ fn each_command_has_a_manual_page() {
         "sandbox",
         "wait",
         "why",
+        "history",
         "completion",
         "man",
     ] {

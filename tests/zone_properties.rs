@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use headless_dns::endpoint::{Address, Endpoint, Expected, Kind, Pod, Port, Service, Slice};
 use headless_dns::name::ServiceKey;
-use headless_dns::store::{Event, Fact, ObjectKey, Resource, Store};
+use headless_dns::store::{Delta, Event, Fact, ObjectKey, Resource, Store};
 use headless_dns::zone::Zone;
 use proptest::prelude::*;
 
@@ -135,13 +135,21 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Objects = BTreeMap<(Resource, ObjectKey), Fact>;
 
+/// Takes an event in. What it has changed is the same by what came and went as by what there was before and is now.
+fn handle(store: &mut Store, event: Event) {
+    for change in store.handle(1, event) {
+        let by_names = change.names().into_iter().map(Delta::from);
+        assert_eq!(change.deltas(), by_names.collect::<Vec<_>>());
+    }
+}
+
 fn apply_all(store: &mut Store, objects: &Objects, resource: Resource, most: usize) {
     for ((_, key), fact) in objects
         .iter()
         .filter(|((w, _), _)| *w == resource)
         .take(most)
     {
-        store.handle(1, Event::Apply(key.clone().into(), fact.clone()));
+        handle(store, Event::Apply(key.clone().into(), fact.clone()));
     }
 }
 
@@ -149,20 +157,20 @@ fn run(store: &mut Store, objects: &mut Objects, step: Step) {
     match step {
         Step::Apply(resource, key, fact) => {
             objects.insert((resource, key.clone()), fact.clone());
-            store.handle(1, Event::Apply(key.into(), fact));
+            handle(store, Event::Apply(key.into(), fact));
         }
         Step::Delete(resource, key) => {
             objects.remove(&(resource, key.clone()));
-            store.handle(1, Event::Delete(resource, key.into()));
+            handle(store, Event::Delete(resource, key.into()));
         }
         Step::Relist(resource, unseen) => {
             objects.retain(|(w, key), _| *w != resource || !unseen.contains(key));
-            store.handle(1, Event::Reset(resource.into()));
+            handle(store, Event::Reset(resource.into()));
             apply_all(store, objects, resource, usize::MAX);
-            store.handle(1, Event::Synced(resource.into()));
+            handle(store, Event::Synced(resource.into()));
         }
         Step::Broken(resource, most) => {
-            store.handle(1, Event::Reset(resource.into()));
+            handle(store, Event::Reset(resource.into()));
             apply_all(store, objects, resource, most);
         }
     }
@@ -172,9 +180,9 @@ fn fresh(objects: &Objects) -> Arc<Zone> {
     let zone = Arc::new(Zone::default());
     let mut store = Store::new(Arc::clone(&zone), WATCHES);
     for resource in WATCHES {
-        store.handle(1, Event::Reset(resource.into()));
+        handle(&mut store, Event::Reset(resource.into()));
         apply_all(&mut store, objects, resource, usize::MAX);
-        store.handle(1, Event::Synced(resource.into()));
+        handle(&mut store, Event::Synced(resource.into()));
     }
     zone
 }

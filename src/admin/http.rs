@@ -21,17 +21,18 @@ use crate::throttle::Throttle;
 /// How long a client may take for a request's head, and between two requests.
 const HEAD: Duration = Duration::from_secs(5);
 
-/// Connections at a time; the oldest goes when there are more, for a probe's lives a moment only.
-const MAX_CONNECTIONS: usize = 100;
-
 /// How long requests at hand may take after the shutdown signal.
 const LAST: Duration = Duration::from_secs(2);
 
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`.
-pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
+/// Serves until `shutdown`, over `most` connections at a time: the oldest goes when there are more.
+pub(super) async fn serve(
+    listener: TcpListener,
+    (router, most): (Router, usize),
+    shutdown: CancellationToken,
+) {
     let (failed, start) = (Throttle::new(1), Instant::now());
     let mut connections = JoinSet::new();
     let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
@@ -52,7 +53,7 @@ pub(super) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
             }
         };
         oldest.retain(|connection| !connection.is_finished());
-        if oldest.len() >= MAX_CONNECTIONS
+        if oldest.len() >= most
             && let Some(connection) = oldest.pop_front()
         {
             connection.abort();
@@ -105,6 +106,7 @@ mod tests {
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
+    const MAX_CONNECTIONS: usize = 100;
     const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
 
     async fn server() -> (SocketAddr, CancellationToken, JoinHandle<()>) {
@@ -112,7 +114,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/health", get(|| async { "OK" }));
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, router, stop.clone()));
+        let task = tokio::spawn(serve(listener, (router, MAX_CONNECTIONS), stop.clone()));
         (address, stop, task)
     }
 

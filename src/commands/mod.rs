@@ -1,8 +1,10 @@
 //! The commands: a file each, with its arguments and what it does.
 
+mod asked;
 pub(crate) mod check;
 pub(crate) mod describe;
 mod file;
+pub(crate) mod history;
 mod names;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;

@@ -3,6 +3,7 @@
 //! A plugin reads its directives into the server block; the wiring starts what the block needs and has each link build its
 //! handler. To add one: a file with its `PLUGIN`, and a line in the registry.
 
+mod admin;
 mod any;
 pub mod autopath;
 pub mod bind;
@@ -49,8 +50,8 @@ mod whoami;
 use futures::future::BoxFuture;
 
 pub use block::{
-    Block, Carried, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload, Stanza,
-    Timeouts,
+    AdminApi, Block, Carried, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload,
+    Stanza, Timeouts,
 };
 pub use express::{Express, way_to_zone};
 pub use passage::Passage;

@@ -3,10 +3,10 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health, hosts,
-    k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal, multisocket,
-    noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template, timeouts, tls,
-    transfer, whoami,
+    admin, any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health,
+    hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal,
+    multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template,
+    timeouts, tls, transfer, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -29,7 +29,7 @@ const ELSEWHERE: &str = "`forward` of its zones to a CoreDNS that has it";
 const NO_TRACES: &str = "no such line: `log` and `prometheus` tell what is asked";
 const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport's limits are";
 
-/// In the order of CoreDNS 1.15's chain; `cookies` and `pending` are ours, `rrl` one of its external plugins.
+/// In the order of CoreDNS 1.15's chain; `admin`, `cookies` and `pending` are ours, `rrl` one of its external plugins.
 const PLUGINS: &[Fate] = &[
     Fate::Supported(root::PLUGIN),
     Fate::Supported(metadata::PLUGIN),
@@ -47,6 +47,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("trace", NO_TRACES),
     Fate::Supported(ready::PLUGIN),
     Fate::Supported(health::PLUGIN),
+    Fate::Supported(admin::PLUGIN),
     Fate::Refused(
         "pprof",
         "no such line: `perf record -p PID` shows where time is spent",

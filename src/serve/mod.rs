@@ -5,6 +5,7 @@ pub mod asking;
 mod chain;
 pub mod check;
 pub mod files;
+mod known;
 mod loops;
 mod observed;
 mod sockets;
@@ -27,11 +28,12 @@ use crate::apiserver::ApiServer;
 use crate::corefile::{self, CorefileError, Source};
 use crate::listen;
 use crate::metrics::Metrics;
-use crate::plugin::{Block, Carried, LoopProbe, Reload, Router, read_blocks};
+use crate::plugin::{AdminApi, Block, Carried, LoopProbe, Reload, Router, read_blocks};
 use crate::process;
 use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
+use known::Known;
 use sockets::Listeners;
 
 /// What a server is made from.
@@ -193,10 +195,12 @@ impl Program {
         let metrics = metrics.unwrap_or_default();
         let mut listeners = Listeners::new(setup.port, &interfaces, &metrics);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
+        let mut known = Vec::new();
         for block in &blocks {
             let local = listeners.local_addresses(block)?;
             let (chain, stanza) =
                 chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
+            known.extend(knowing(block, stanza.as_ref())?);
             stanzas.extend(stanza);
             lines.extend(listeners.add(block, &chain)?);
         }
@@ -204,7 +208,10 @@ impl Program {
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();
         let loops = loop_probes(&blocks, setup.port, &dns.addresses(), &local)?;
         let mut binder = admin::Binder::taking_over(probes);
-        let (admin, health) = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
+        let (mut admin, health) = bind_probes(&blocks, &readiness, &metrics, &mut binder).await?;
+        for (api, known) in known {
+            admin.push(known::bind(&mut binder, &api, known).await?);
+        }
         let lameducks = blocks.iter().filter_map(|block| block.health.as_ref());
         let lameduck = lameducks.map(|health| health.lameduck).max();
         Ok(Self {
@@ -371,6 +378,23 @@ impl Program {
     }
 }
 
+/// What is known of a block's names, where it is to be told.
+fn knowing(
+    block: &Block,
+    stanza: Option<&Watched>,
+) -> Result<Option<(AdminApi, Arc<Known>)>, CorefileError> {
+    let Some(api) = &block.admin else {
+        return Ok(None);
+    };
+    let (Some(Watched { watches, .. }), Some(spec)) = (stanza, &block.kubernetes) else {
+        let problem = "`admin` needs `kubernetes` in the same server block";
+        let expected = "a `kubernetes` directive beside it";
+        return Err(api.place.error(problem, expected));
+    };
+    let known = Known::start(watches, spec.view.clone().into(), api.history);
+    Ok(Some((api.clone(), known)))
+}
+
 /// How long nobody has asked when all have gone to other servers: whoever asks often has asked by then.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -447,7 +471,7 @@ impl Stops {
     fn of(&self, kind: admin::Kind) -> CancellationToken {
         match kind {
             admin::Kind::Ready => self.ready.clone(),
-            admin::Kind::Health | admin::Kind::Metrics => self.all.clone(),
+            admin::Kind::Health | admin::Kind::Metrics | admin::Kind::Names => self.all.clone(),
         }
     }
 }

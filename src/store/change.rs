@@ -114,7 +114,7 @@ impl ServiceChange {
         replaced.chain(all).map(|slice| &**slice)
     }
 
-    fn name(&self, label: &[u8]) -> String {
+    pub(super) fn name(&self, label: &[u8]) -> String {
         if label.is_empty() {
             format!("{}.svc", self.key)
         } else {
@@ -123,12 +123,16 @@ impl ServiceChange {
     }
 }
 
-/// Where a name of a Service leads: its own, or an endpoint's.
-fn targets(data: &ServiceData, label: &[u8]) -> Vec<String> {
-    let target = |address: Address<'_>| match address {
+/// Where an endpoint leads, in words.
+pub(super) fn target(address: Address<'_>) -> String {
+    match address {
         Address::Ip(ip) => ip.to_string(),
         Address::Name(name) => name.to_owned(),
-    };
+    }
+}
+
+/// Where a name of a Service leads: its own, or an endpoint's.
+fn targets(data: &ServiceData, label: &[u8]) -> Vec<String> {
     let mut targets: Vec<String> = match &data.service().kind {
         Kind::ExternalName(_) if !label.is_empty() => Vec::new(),
         Kind::ExternalName(name) => vec![name.to_string()],

@@ -4,6 +4,7 @@
 //! object carries the number of the list that last confirmed it, so no second copy is kept meanwhile.
 
 mod change;
+mod delta;
 mod merge;
 mod sets;
 mod unreadable;
@@ -19,6 +20,7 @@ use crate::name::ServiceKey;
 use crate::zone::{Scope, Zone};
 use change::What;
 pub use change::{Change, NameChange};
+pub use delta::Delta;
 use merge::{Merge, Update};
 use sets::Sets;
 

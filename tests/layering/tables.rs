@@ -32,6 +32,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(0, "message", "name"),
     row(1, "corefile", "name"),
     row(1, "goal", "message"),
+    row(1, "history", "store"),
     row(1, "statefulset", ""),
     row(1, "why", "message name"),
     row(1, "zone", "endpoint message name"),
@@ -54,7 +55,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin answer api apiserver corefile endpoint goal listen message metrics name plugin process store watch zone",
+        "admin answer api apiserver corefile endpoint goal history listen message metrics name plugin process store watch zone",
     ),
     row(
         3,
@@ -104,7 +105,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
     ("foldhash", "src/zone"),
-    ("form_urlencoded", "crates/cluster/src/request"),
+    (
+        "form_urlencoded",
+        "crates/cluster/src/request src/admin src/commands/asked",
+    ),
     (
         "futures",
         "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
@@ -138,7 +142,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",
-        "crates/cluster/src crates/objects/src src/commands src/reconciler src/statefulset src/watch src/why",
+        "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/statefulset src/watch src/why",
     ),
     ("json_patch", "crates/cluster/src/patch"),
     ("k8s_openapi", "crates/cluster/src src/watch/wire"),
@@ -172,7 +176,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("serde", "crates/cluster/src src/api src/watch"),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/api src/commands/check src/commands/why src/logging src/reconciler src/sandbox src/statefulset src/watch src/why",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/statefulset src/watch src/why",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

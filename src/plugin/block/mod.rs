@@ -21,7 +21,7 @@ use crate::store::Change;
 use crate::zone::{View, Zone};
 pub use carried::Carried;
 pub use listen::{Bind, Certificate, ClientAuth, Place, Timeouts};
-pub use probes::{Health, LoopProbe, Ready, Reload};
+pub use probes::{AdminApi, Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
 
 /// What the directives of a server block have set.
@@ -47,6 +47,8 @@ pub struct Block {
     pub ready: Option<Ready>,
     /// Where metrics are, over HTTP: `host:port`.
     pub metrics: Option<String>,
+    /// What it knows of names, over HTTP.
+    pub admin: Option<AdminApi>,
     /// The question that finds loops.
     pub probe: Option<LoopProbe>,
     /// How often the Corefile is looked at.

@@ -23,6 +23,19 @@ pub struct Ready {
     pub address: String,
 }
 
+/// `admin [ADDRESS] { history SIZE; token FILE }`.
+#[derive(Clone, Debug)]
+pub struct AdminApi {
+    /// `host:port`; without a token an address of this machine alone.
+    pub address: String,
+    /// What the history may take, in octets.
+    pub history: usize,
+    /// What a request has to bring along.
+    pub token: Option<Box<str>>,
+    /// Where the file says so.
+    pub place: Token,
+}
+
 /// `reload [INTERVAL] [JITTER]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reload {

@@ -1,0 +1,322 @@
+//! What a server knows of names, as JSON: what they lead to, led to, and why not.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, watch};
+use tokio::time::{Instant, timeout_at};
+
+use crate::admin::{Answers, BindError, Binder, Bound, Refusal};
+use crate::answer::compose;
+use crate::goal::{Goal, Verdict};
+use crate::history::{Entry, History, Micros};
+use crate::message::question::{Question, RecordType};
+use crate::message::record::RData;
+use crate::message::reply::Composed;
+use crate::message::{rcode_name, type_named};
+use crate::name::{Name, absolute, text};
+use crate::plugin::AdminApi;
+use crate::store::{Change, Delta};
+use crate::watch::Watches;
+use crate::zone::{Scope, Shown, Zone};
+
+/// How long a question may wait here; who asks asks again.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Events in an answer.
+const EVENTS: usize = 1000;
+
+/// The paths that are answered.
+pub(super) const PATHS: &[&str] = &["/names", "/why", "/wait", "/history", "/events"];
+
+/// Of one stanza.
+pub(super) struct Known {
+    zone: Arc<Zone>,
+    shown: Shown,
+    history: Mutex<History>,
+    /// Counts changes, for those who wait.
+    changed: watch::Sender<u64>,
+}
+
+/// What is asked for: keys and values.
+struct Asked<'q>(&'q [(String, String)]);
+
+fn wrong(why: impl Into<String>) -> Refusal {
+    Refusal::Wrong(why.into())
+}
+
+impl<'q> Asked<'q> {
+    fn get(&self, key: &str) -> Option<&'q str> {
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(own, _)| own == key)
+            .map(|(_, value)| value.as_str())
+    }
+
+    fn time(&self, key: &str) -> Result<Option<Micros>, Refusal> {
+        let time = self.get(key).map(|text| {
+            let time: Result<Timestamp, _> = text.parse();
+            time.map_err(|_| {
+                wrong(format!(
+                    "{key}: a time such as 2026-01-01T00:00:00Z was expected"
+                ))
+            })
+        });
+        Ok(time.transpose()?.map(Timestamp::as_microsecond))
+    }
+
+    fn name(&self) -> Result<Name, Refusal> {
+        let text = self
+            .get("name")
+            .ok_or_else(|| wrong("name: a name was expected"))?;
+        absolute(text).map_err(|error| wrong(format!("name: {error}")))
+    }
+}
+
+/// A time as objects have it, to the microsecond.
+fn written(time: Micros) -> String {
+    Timestamp::from_microsecond(time)
+        .unwrap_or_default()
+        .to_string()
+}
+
+impl Known {
+    /// Keeps what changes from now on.
+    pub(super) fn start(watches: &Watches, shown: Shown, budget: usize) -> Arc<Self> {
+        let now = Timestamp::now().as_microsecond();
+        let known = Arc::new(Self {
+            zone: Arc::clone(&watches.zone),
+            shown,
+            history: Mutex::new(History::new(now, budget)),
+            changed: watch::Sender::new(0),
+        });
+        let record = record(watches.changes(), watches.synced(), Arc::downgrade(&known));
+        tokio::spawn(record);
+        known
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(
+        &self,
+        path: &str,
+        asked: &[(String, String)],
+    ) -> Result<String, Refusal> {
+        let asked = &Asked(asked);
+        let said = match path {
+            "/names" => self.names(asked),
+            "/why" => self.why(asked)?,
+            "/wait" => self.wait(asked).await?,
+            "/history" => self.told(asked)?,
+            "/events" => self.events(asked)?,
+            _ => return Err(Refusal::Unknown),
+        };
+        Ok(format!("{said}\n"))
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Services, and how many endpoints each has.
+    fn names(&self, asked: &Asked<'_>) -> Value {
+        let mut names = Vec::new();
+        for data in self.zone.services(Scope::Cluster) {
+            let key = &data.service().key;
+            let ns = text(key.ns()).into_owned();
+            if asked.get("ns").is_none_or(|wanted| wanted == ns) {
+                names.push((key.to_string(), data.len(), data.ready()));
+            }
+        }
+        names.sort_unstable();
+        let names = names.iter().map(|(service, endpoints, ready)| {
+            json!({"service": service, "endpoints": endpoints, "ready": ready})
+        });
+        json!({"synced": self.zone.synced(), "names": names.collect::<Vec<_>>()})
+    }
+
+    fn composed(&self, name: &Name, qtype: RecordType) -> Result<Composed, Refusal> {
+        let question = Question::new(name.clone(), qtype);
+        let composed = compose(&self.zone, &self.shown, &question);
+        composed.ok_or_else(|| wrong(format!("{name} is in no zone of this server")))
+    }
+
+    /// What a name answers, and why not.
+    fn why(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let name = asked.name()?;
+        let qtype = asked.get("type").unwrap_or("A");
+        let qtype =
+            type_named(qtype).ok_or_else(|| wrong("type: a type such as A was expected"))?;
+        let reply = self.composed(&name, qtype)?;
+        let answer = reply.answer.iter().map(|record| {
+            json!({"type": record.record_type().to_string(), "ttl": record.ttl, "data": record.data.to_string()})
+        });
+        Ok(json!({
+            "name": name.to_string(), "type": qtype.to_string(), "rcode": rcode_name(reply.rcode),
+            "answer": answer.collect::<Vec<_>>(), "why": reply.error.as_ref().map(|said| &*said.text),
+        }))
+    }
+
+    /// Waits until a name answers as it shall, and says whether it does.
+    async fn wait(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let name = asked.name()?;
+        let goal: Goal = asked
+            .get("for")
+            .unwrap_or("address")
+            .parse()
+            .map_err(wrong)?;
+        let timeout = asked.get("timeout").unwrap_or("60s");
+        let timeout = headless_objects::go_duration(timeout);
+        let timeout =
+            timeout.ok_or_else(|| wrong("timeout: a duration such as 60s was expected"))?;
+        let until = Instant::now() + timeout.min(LONGEST);
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let replies = goal
+                .types()
+                .iter()
+                .map(|qtype| self.composed(&name, *qtype).map(Ok));
+            let heard = replies.collect::<Result<Vec<_>, _>>()?;
+            let verdict = goal.judge(&[heard]);
+            let is_met = matches!(verdict, Verdict::Met(_));
+            if is_met || !matches!(timeout_at(until, changed.changed()).await, Ok(Ok(()))) {
+                return Ok(
+                    json!({"name": name.to_string(), "met": is_met, "says": verdict.words()}),
+                );
+            }
+        }
+    }
+
+    /// The name as the history has it: without its zone, in lower case.
+    fn without_zone(&self, name: &Name) -> String {
+        let mut origins = self.shown.origins().iter();
+        let origin = origins.find(|origin| origin.name.zone_of(name));
+        let own = origin.map_or(0, |origin| origin.name.iter().count());
+        let left = name.iter().count() - own;
+        let labels = name
+            .iter()
+            .take(left)
+            .map(|label| text(label).to_ascii_lowercase());
+        labels.collect::<Vec<_>>().join(".")
+    }
+
+    /// What a name leads to now, in the words of the history.
+    fn leads_to(&self, name: &Name) -> Result<Vec<Box<str>>, Refusal> {
+        let mut targets: Vec<Box<str>> = Vec::new();
+        for qtype in [RecordType::A, RecordType::AAAA] {
+            for record in &self.composed(name, qtype)?.answer {
+                if let RData::CNAME(target) = &record.data
+                    && record.name == *name
+                {
+                    let target = target.0.to_string();
+                    return Ok(vec![target.trim_end_matches('.').into()]);
+                }
+                targets.extend(record.data.ip_addr().map(|ip| Box::from(ip.to_string())));
+            }
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        Ok(targets)
+    }
+
+    /// What a name led to, and what changed that.
+    fn told(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let name = asked.name()?;
+        let (own, now) = (self.without_zone(&name), self.leads_to(&name)?);
+        let history = self.history();
+        let begins = written(history.begins());
+        if let Some(time) = asked.time("at")? {
+            let answer = history.at(&own, &now, time);
+            return Ok(json!({
+                "name": name.to_string(), "begins": begins, "at": written(time), "answer": answer,
+            }));
+        }
+        let since = asked.time("since")?.unwrap_or(Micros::MIN);
+        let changes = history.of(&own).filter(|told| told.entry.at >= since);
+        let changes = changes.map(|told| {
+            let mut change = by(told.entry);
+            change["added"] = json!(told.delta.added);
+            change["removed"] = json!(told.delta.removed);
+            change
+        });
+        let changes: Vec<_> = changes.collect();
+        Ok(json!({"name": name.to_string(), "begins": begins, "now": now, "changes": changes}))
+    }
+
+    /// The last changes of all names.
+    fn events(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let since = asked.time("since")?.unwrap_or(Micros::MIN);
+        let history = self.history();
+        let entries = history.entries().rev().take(EVENTS);
+        let events = entries.take_while(|entry| entry.at >= since).map(|entry| {
+            let names = entry.deltas.iter().map(
+                |Delta {
+                     name,
+                     added,
+                     removed,
+                 }| { json!({"name": name, "added": added, "removed": removed}) },
+            );
+            let mut event = by(entry);
+            event["names"] = names.collect();
+            event
+        });
+        let mut events: Vec<_> = events.collect();
+        events.reverse();
+        Ok(json!({"begins": written(history.begins()), "octets": history.used(), "events": events}))
+    }
+}
+
+/// Binds what tells of it.
+pub(super) async fn bind(
+    binder: &mut Binder,
+    api: &AdminApi,
+    known: Arc<Known>,
+) -> Result<Bound, BindError> {
+    let answers: Answers = Arc::new(move |path, asked| {
+        let known = Arc::clone(&known);
+        Box::pin(async move { known.answer(path, &asked).await })
+    });
+    let token = api.token.clone();
+    binder.names(&api.address, token, (PATHS, answers)).await
+}
+
+/// When something changed, and by which object.
+fn by(entry: &Entry) -> Value {
+    json!({
+        "at": written(entry.at), "kind": format!("{:?}", entry.resource).to_lowercase(),
+        "object": entry.object, "resourceVersion": entry.version,
+    })
+}
+
+/// Keeps changes as long as somebody may ask for them. What the first lists say was so before.
+async fn record(
+    mut changes: broadcast::Receiver<Change>,
+    synced: impl Future<Output = ()>,
+    known: Weak<Known>,
+) {
+    tokio::pin!(synced);
+    let mut is_synced = false;
+    loop {
+        let change = tokio::select! {
+            biased;
+            change = changes.recv() => change,
+            () = &mut synced, if !is_synced => {
+                is_synced = true;
+                continue;
+            }
+        };
+        let Some(known) = known.upgrade() else {
+            return;
+        };
+        let now = Timestamp::now().as_microsecond();
+        match change {
+            Ok(change) if is_synced => known.history().record(now, &change),
+            Ok(_) => known.history().missed(now),
+            Err(broadcast::error::RecvError::Lagged(_)) => known.history().missed(now),
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+        known.changed.send_modify(|count| *count += 1);
+    }
+}
