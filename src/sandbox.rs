@@ -233,7 +233,9 @@ impl Sandbox {
         let wanted = names.iter().map(|name| Wanted::new(name.as_ref(), search));
         let wanted = wanted.collect::<anyhow::Result<Vec<_>>>()?;
         let asker = Asker::new(Some(self.dns), &Files).await?;
-        Waiting::new(asker, goal, wanted).finish(|_, _| {}).await;
+        Waiting::new(asker.looking(goal), wanted)
+            .finish(|_, _| {})
+            .await;
         Ok(())
     }
 

@@ -216,3 +216,39 @@ async fn the_program_tells_a_name_s_history() {
     assert_eq!((code, said), (Some(1), wanted));
     world.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_waits_by_a_long_poll() {
+    let world = World::start("admin 127.0.0.1:0").await;
+    let waited = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_headless-dns"));
+        command.args(["--log", "off", "wait", "--admin", &world.admin.to_string()]);
+        let output = command.args(arguments).output().unwrap();
+        let text = |octets| String::from_utf8(octets).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, said, _) = waited(&[REDIS_1]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.ends_with(&format!("{REDIS_1}  10.244.0.3\n")),
+        "{said}"
+    );
+    let other = REDIS_1.replace("redis-1", "redis-7");
+    let says = format!("{other}  NXDOMAIN (no such endpoint of redis.default)\n");
+    let missing = format!("missing: {}", says.replacen("  ", ": ", 1));
+    for timeout in ["0s", "50ms"] {
+        let wanted = (Some(1), says.clone(), missing.clone());
+        assert_eq!(waited(&[&other, "--timeout", timeout]), wanted);
+    }
+    let (code, _, missing) = waited(&["a.test", "--timeout", "0s"]);
+    let wanted = format!(
+        "missing: a.test: {}: a.test. is in no zone of this server\n",
+        world.admin
+    );
+    assert_eq!((code, missing), (Some(3), wanted));
+    world.stop().await;
+}

@@ -9,18 +9,18 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long an answer may take.
+/// How long an answer may take, the wait for a name that is asked for not counted.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a server is asked, and how.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Admin {
     /// The `admin` of a server.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8054")]
-    server: SocketAddr,
+    pub(super) server: SocketAddr,
     /// A file that holds the token, where the server wants one.
     #[arg(long, value_name = "FILE")]
-    token: Option<PathBuf>,
+    pub(super) token: Option<PathBuf>,
 }
 
 impl Admin {

@@ -1,15 +1,18 @@
 //! `wait`: until names answer as they shall.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::asked::Admin;
 use super::{duration, print, server_address};
 use crate::goal::{Goal, Verdict};
 use crate::name::absolute;
 use crate::output::Lines;
 use crate::process::whole;
-use crate::serve::asking::{Asker, Waiting, Wanted, search_list};
+use crate::serve::asking::{Asker, Look, Waiting, Wanted, search_list};
 use crate::serve::files::Files;
 use crate::signals::{Program, stop_signal};
 
@@ -27,14 +30,25 @@ pub(crate) struct Wait {
     name: Vec<String>,
     /// What they shall answer: `address` (any), `gone` (none), `count=N` (so many addresses of one family, or more),
     /// `address=IP` (this one, among others or alone), `srv` (an SRV record).
-    #[arg(long = "for", value_name = "WHAT", default_value = "address")]
-    goal: Goal,
+    #[arg(long = "for", value_name = "WHAT", default_value = "address", value_parser = goal)]
+    goal: String,
     /// How long it waits; `0s` looks once.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// The DNS server to ask; without it those of /etc/resolv.conf, in their order.
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = server_address)]
     server: Option<SocketAddr>,
+    /// The `admin` of a server of ours, which says when a name answers so; names are complete then.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "server")]
+    admin: Option<SocketAddr>,
+    /// A file that holds the token, where that server wants one.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    token: Option<PathBuf>,
+}
+
+/// What can be waited for.
+fn goal(text: &str) -> Result<String, String> {
+    text.parse().map(|_: Goal| text.to_owned())
 }
 
 /// A name that can be asked for.
@@ -54,19 +68,19 @@ impl Wait {
         let search = search_list(&Files);
         let wanted = self.name.iter().map(|name| Wanted::new(name, &search));
         let wanted = wanted.collect::<anyhow::Result<Vec<_>>>()?;
-        let asker = match Asker::new(self.server, &Files).await {
-            Ok(asker) => asker,
+        let look = match self.looking().await {
+            Ok(look) => look,
             Err(error) => {
                 print(err, [whole(error.as_ref())]);
                 return Ok(NOBODY.into());
             }
         };
-        let mut waiting = Waiting::new(asker, self.goal, wanted);
+        let mut waiting = Waiting::new(look, wanted);
         let tell = |wanted: &Wanted, verdict: &Verdict| {
             print(out, [format!("{}  {}", wanted.text, verdict.words())]);
         };
         if self.timeout.is_zero() {
-            waiting.look(tell).await;
+            waiting.look(Duration::ZERO, tell).await;
         } else {
             tokio::select! {
                 () = waiting.finish(tell) => {}
@@ -84,5 +98,34 @@ impl Wait {
             (false, false) => ExitCode::FAILURE,
             (false, true) => NOBODY.into(),
         })
+    }
+
+    /// How names are looked at.
+    async fn looking(&self) -> anyhow::Result<Look> {
+        let Some(server) = self.admin else {
+            let asker = Asker::new(self.server, &Files).await?;
+            return Ok(asker.looking(self.goal.parse().map_err(anyhow::Error::msg)?));
+        };
+        let token = self.token.clone();
+        let (admin, goal) = (Admin { server, token }, self.goal.clone());
+        Ok(Arc::new(move |wanted, patience| {
+            let (admin, goal) = (admin.clone(), goal.clone());
+            Box::pin(async move { polled(&admin, &wanted.text, &goal, patience).await })
+        }))
+    }
+}
+
+/// What the server says when the name answers so, or when it is out of patience.
+async fn polled(admin: &Admin, name: &str, goal: &str, patience: Duration) -> Verdict {
+    let timeout = format!("{}ms", patience.as_millis());
+    let asked = [("name", name), ("for", goal), ("timeout", &timeout)];
+    let said = match admin.ask("/wait", &asked).await {
+        Ok(said) => said,
+        Err(error) => return Verdict::Silent(whole(error.as_ref())),
+    };
+    let words = said["says"].as_str().unwrap_or_default().to_owned();
+    match said["met"].as_bool() {
+        Some(true) => Verdict::Met(words),
+        Some(false) | None => Verdict::Missing(words),
     }
 }

@@ -1,6 +1,7 @@
 //! Questions to DNS servers, asked as a client asks them, and asked again until the answer is the one that is waited for.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +124,15 @@ impl Asker {
         })
     }
 
+    /// Looks at names by asking.
+    #[must_use]
+    pub fn looking(self, goal: Goal) -> Look {
+        Arc::new(move |wanted, _| {
+            let asker = self.clone();
+            Box::pin(async move { asker.look(&wanted.names, goal).await })
+        })
+    }
+
     /// What a name comes to now.
     async fn look(&self, names: &[Name], goal: Goal) -> Verdict {
         let mut tried = Vec::new();
@@ -141,36 +151,43 @@ impl Asker {
     }
 }
 
+/// What a name comes to; who is told of changes may take as long as this until it comes to what is waited for.
+pub type Look = Arc<dyn Fn(Wanted, Duration) -> Looking + Send + Sync>;
+
+/// A look at a name.
+pub type Looking = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// How long a look may take, but for the first: less than whoever stands in between lets a connection be silent.
+const PATIENCE: Duration = Duration::from_secs(8);
+
 /// Names that are waited for, and what each came to last.
 pub struct Waiting {
-    asker: Asker,
-    goal: Goal,
+    look: Look,
     names: Vec<(Wanted, Verdict)>,
 }
 
 impl Waiting {
     /// Nothing is asked yet.
     #[must_use]
-    pub fn new(asker: Asker, goal: Goal, wanted: Vec<Wanted>) -> Self {
+    pub fn new(look: Look, wanted: Vec<Wanted>) -> Self {
         let verdict = Verdict::Silent("no reply yet".into());
         let names = wanted.into_iter().map(|name| (name, verdict.clone()));
         Self {
-            asker,
-            goal,
+            look,
             names: names.collect(),
         }
     }
 
-    /// Asks once for each name that has not said yet what is waited for. `tell`: what a name comes to, where that is new.
-    pub async fn look(&mut self, mut tell: impl FnMut(&Wanted, &Verdict)) {
-        let mut asking = JoinSet::new();
+    /// Looks once at each name that has not said yet what is waited for. `tell`: what a name comes to, where that is new.
+    pub async fn look(&mut self, patience: Duration, mut tell: impl FnMut(&Wanted, &Verdict)) {
+        let mut looking = JoinSet::new();
         for (at, (wanted, verdict)) in self.names.iter().enumerate() {
             if !matches!(verdict, Verdict::Met(_)) {
-                let (asker, names, goal) = (self.asker.clone(), wanted.names.clone(), self.goal);
-                asking.spawn(async move { (at, asker.look(&names, goal).await) });
+                let look = (self.look)(wanted.clone(), patience);
+                looking.spawn(async move { (at, look.await) });
             }
         }
-        while let Some(looked) = asking.join_next().await {
+        while let Some(looked) = looking.join_next().await {
             let (at, verdict) = looked.expect("a look that is not aborted ends");
             let (wanted, last) = &mut self.names[at];
             if *last != verdict {
@@ -180,16 +197,17 @@ impl Waiting {
         }
     }
 
-    /// Asks until each name has once said what is waited for.
+    /// Looks until each name has once said what is waited for.
     pub async fn finish(&mut self, mut tell: impl FnMut(&Wanted, &Verdict)) {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut patience) = (FIRST_PAUSE, Duration::ZERO);
         loop {
-            self.look(&mut tell).await;
+            self.look(patience, &mut tell).await;
             if self.missing().next().is_none() {
                 return;
             }
             tokio::time::sleep(pause).await;
             pause = LAST_PAUSE.min(2 * pause);
+            patience = PATIENCE;
         }
     }
 
