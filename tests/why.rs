@@ -33,8 +33,11 @@ impl Case {
     }
 }
 
-fn cases() -> Vec<Case> {
-    let text = read("tests/why/causes.txt");
+/// The files of cases.
+const FILES: [&str; 2] = ["tests/why/causes.txt", "tests/why/asked.txt"];
+
+fn cases(file: &str) -> Vec<Case> {
+    let text = read(file);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let lines: Vec<&str> = lines.collect();
     let cases = lines.split(|line| line.is_empty());
@@ -99,7 +102,7 @@ fn changed(case: &Case) -> Vec<Value> {
                 );
             }
             ["add", ..] => all.push(serde_json::from_str(&line[4..]).expect(line)),
-            ["cause" | "why" | "type" | "from", ..] => {}
+            ["asked" | "cause" | "why" | "type" | "from", ..] => {}
             _ => panic!("no such step: {line}"),
         }
     }
@@ -158,7 +161,7 @@ fn said(case: &Case) -> (String, Vec<String>) {
 #[test]
 fn each_cause_is_found_and_says_its_sentence() {
     let mut wrong = Vec::new();
-    for case in cases() {
+    for case in FILES.iter().flat_map(|file| cases(file)) {
         let (key, words) = said(&case);
         let wanted = case.told("cause").unwrap();
         if key != wanted || words != case.said {
@@ -168,29 +171,25 @@ fn each_cause_is_found_and_says_its_sentence() {
             ));
         }
     }
-    update(&cases());
+    FILES.iter().for_each(|file| update(file));
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Writes what is said into the file of cases, where somebody asks for that.
-fn update(cases: &[Case]) {
+/// Writes what is said into a file of cases, where somebody asks for that.
+fn update(file: &str) {
     #[expect(clippy::disallowed_methods, reason = "how the file is made anew")]
     if std::env::var("UPDATE_DOCS").is_err() {
         return;
     }
-    let text = read("tests/why/causes.txt");
+    let text = read(file);
     let head = text.lines().take_while(|line| line.starts_with('#'));
     let mut text = head.collect::<Vec<_>>().join("\n");
-    for case in cases {
+    for case in &cases(file) {
         let (_, words) = said(case);
         let lines = [&case.steps[..], &words].concat();
         write!(text, "\n\n{}", lines.join("\n")).unwrap();
     }
-    std::fs::write(
-        PathBuf::from(ROOT).join("tests/why/causes.txt"),
-        text + "\n",
-    )
-    .unwrap();
+    std::fs::write(PathBuf::from(ROOT).join(file), text + "\n").unwrap();
 }
 
 /// The keys of the causes that the source has.
@@ -208,7 +207,7 @@ fn keys() -> BTreeSet<String> {
 
 #[test]
 fn no_cause_is_without_a_case() {
-    let cases = cases();
+    let cases = cases(FILES[0]);
     let tested = cases
         .iter()
         .map(|case| case.told("cause").unwrap().to_owned());
@@ -242,11 +241,20 @@ These are all causes, made from `tests/why/causes.txt`, which has the objects of
 |---|---|---|
 ";
 
+const ASKED: &str = "
+## What people have asked
+
+Names from public threads, each with the objects that it shows or describes (`tests/why/asked.txt`):
+
+| thread | name | what is said |
+|---|---|---|
+";
+
 #[test]
 fn the_documented_causes_are_those_of_the_cases() {
     let mut table = HEAD.to_owned();
     let mut seen = BTreeSet::new();
-    for case in cases() {
+    for case in cases(FILES[0]) {
         let key = case.told("cause").unwrap();
         if let [says, mend] = &case.said[..]
             && seen.insert(key.to_owned())
@@ -254,6 +262,13 @@ fn the_documented_causes_are_those_of_the_cases() {
             let cell = |line: &str| line[5..].replace('|', "\\|");
             writeln!(table, "| `{key}` | {} | {} |", cell(says), cell(mend)).unwrap();
         }
+    }
+    table.push_str(ASKED);
+    for case in cases(FILES[1]) {
+        let url = case.told("asked").unwrap();
+        let (_, thread) = url.split_once("github.com/").unwrap();
+        let (name, said) = (case.told("why").unwrap(), &case.said[0][5..]);
+        writeln!(table, "| [{thread}]({url}) | `{name}` | {said} |").unwrap();
     }
     let path = PathBuf::from(ROOT).join("docs/why.md");
     #[expect(clippy::disallowed_methods, reason = "how the file is made anew")]

@@ -92,6 +92,13 @@ fn no_port(service: &Value, ports: &[Port], wanted: &str, protocol: &str) -> Cau
         let mend = format!("give it one with `name: {wanted}`");
         return Cause::new("no-ports", format!("{svc} has no ports"), mend);
     }
+    if has(wanted, protocol) && service["spec"]["selector"].is_null() {
+        return Cause::new(
+            "no-port-in-slice",
+            format!("{svc} has the port {wanted}, and its EndpointSlices have none of that name"),
+            "whoever writes them (or the Endpoints that they are made of) has to give their port the name that the Service's has",
+        );
+    }
     if has(wanted, protocol) {
         return Cause::new(
             "no-target-port",

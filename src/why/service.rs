@@ -162,6 +162,17 @@ impl Walk<'_> {
                 ),
             ));
         }
+        let mut pods = within(&objects.pods, space);
+        if let Some(pod) = pods.find(|pod| pod["spec"]["subdomain"] == svc) {
+            return Some(Cause::new(
+                "no-service-of-subdomain",
+                format!(
+                    "{says}, though Pod {} names it as its subdomain: a Pod does not make its Service",
+                    name(pod)
+                ),
+                format!("make a Service {svc} with `clusterIP: None` that selects the Pod"),
+            ));
+        }
         let pod = one(&objects.pods, space, svc)?;
         let mend = match text(&pod["spec"]["subdomain"]) {
             "" => "give it `hostname` and `subdomain`, the name of a headless Service, or ask for the Service".to_owned(),
