@@ -5,6 +5,7 @@ mod support;
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 
 use headless_cluster::{Cluster, Delays};
 use headless_dns::reconciler;
@@ -250,5 +251,28 @@ async fn the_program_waits_by_a_long_poll() {
         world.admin
     );
     assert_eq!((code, missing), (Some(3), wanted));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_hundred_clients_that_wait_none_is_lost_when_the_name_comes() {
+    let world = Arc::new(World::start("admin 127.0.0.1:0").await);
+    let late = "late.default.svc.cluster.local";
+    let waiting: Vec<_> = (0..300)
+        .map(|_| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.get(&format!("/wait?name={late}")).await })
+        })
+        .collect();
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: late}\nspec: {ports: [{port: 80}]}\n";
+    world.cluster.apply("late.yaml", service).unwrap();
+    for waiting in waiting {
+        let (status, wait) = waiting.await.unwrap();
+        assert_eq!((status, &wait["met"]), (200, &json!(true)), "{wait}");
+    }
+    let Ok(world) = Arc::try_unwrap(world) else {
+        panic!("a client is left")
+    };
     world.stop().await;
 }
