@@ -228,6 +228,20 @@ StatefulSets and Endpoints, and reads nothing else.
 headless-dns why NAME [--type TYPE] [--from POD|IP] [--kubeconfig PATH] [--cluster-domain DOMAIN] [--output text|json]
 ```
 
+In the sandbox, seven seconds old:
+
+```
+$ headless-dns why redis-7.redis
+redis-7.redis.default.svc.cluster.local. A
+  tried too: redis-7.redis.svc.cluster.local. redis-7.redis.cluster.local. redis-7.redis.
+  Namespace default (version 1, 7s) is there
+  Service default/redis (version 13, 7s) is headless, selects app=redis
+  EndpointSlice default/redis-wjkjc (version 70, 7s) 3 endpoints of IPv4, 3 ready
+  StatefulSet default/redis (version 71, 7s) serviceName `redis`, 3 replicas
+NXDOMAIN: the StatefulSet redis has 3 Pods, redis-0 to redis-2: redis-7 is none of them
+mend: kubectl -n default scale statefulset redis --replicas=8
+```
+
 `--from` is the Pod that asks (`NAME`, `NAMESPACE/NAME` or its IP): its search list, `ndots` and dnsPolicy count. Without it the name is
 looked up as a Pod of `default` would. The right to list Namespaces, StatefulSets and Endpoints is not needed, and without it less is said.
 It does not read the Corefile: what `rewrite`, `hosts` or `pods` make of a name is not told.
