@@ -134,6 +134,25 @@ async fn a_name_is_waited_for_explained_listed_and_remembered() {
     world.stop().await;
 }
 
+#[test]
+fn a_block_without_names_has_none_to_tell() {
+    let path = std::env::temp_dir().join(format!("headless-dns-alone-{}", std::process::id()));
+    std::fs::write(&path, ".:0 {\n whoami\n admin\n}\n").unwrap();
+    for command in ["check", "serve"] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_headless-dns"));
+        let output = program
+            .args(["--log", "off", command, "-conf"])
+            .arg(&path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let problem = "error: `admin` needs `kubernetes` in the same server block\n";
+        assert!(said.starts_with(problem), "{said}");
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_request_is_said() {
     let world = World::start("admin 127.0.0.1:0").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::chain::{client, link, options};
 use super::sockets::Listeners;
-use super::{Ambient, Setup};
+use super::{Ambient, Setup, known};
 use crate::api::{self, ApiError, Right};
 use crate::corefile::{self, CorefileError, CorefileErrors, Directive, ServerBlock};
 use crate::metrics::Metrics;
@@ -127,6 +127,7 @@ fn unservable(blocks: &[Block], setup: &Setup<'_>) -> Vec<CorefileError> {
         }
         errors.extend(listeners.add(block, &chain.into()).err());
         errors.extend(listeners.check_upstreams(block).err());
+        errors.extend(known::check(block).err());
     }
     errors
 }

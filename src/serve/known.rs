@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::admin::{Answers, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
+use crate::corefile::CorefileError;
 use crate::goal::{Goal, Verdict};
 use crate::history::{Entry, History, Micros};
 use crate::message::question::{Question, RecordType};
@@ -17,7 +18,7 @@ use crate::message::record::RData;
 use crate::message::reply::Composed;
 use crate::message::{rcode_name, type_named};
 use crate::name::{Name, absolute, text};
-use crate::plugin::AdminApi;
+use crate::plugin::{AdminApi, Block};
 use crate::store::{Change, Delta};
 use crate::watch::Watches;
 use crate::zone::{Scope, Shown, Zone};
@@ -265,6 +266,18 @@ impl Known {
         let mut events: Vec<_> = events.collect();
         events.reverse();
         Ok(json!({"begins": written(history.begins()), "octets": history.used(), "events": events}))
+    }
+}
+
+/// Refuses a block that has nothing to tell.
+pub(super) fn check(block: &Block) -> Result<(), CorefileError> {
+    match &block.admin {
+        Some(api) if block.kubernetes.is_none() => {
+            let problem = "`admin` needs `kubernetes` in the same server block";
+            let expected = "a `kubernetes` directive beside it";
+            Err(api.place.error(problem, expected))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -386,10 +386,9 @@ fn knowing(
     let Some(api) = &block.admin else {
         return Ok(None);
     };
+    known::check(block)?;
     let (Some(Watched { watches, .. }), Some(spec)) = (stanza, &block.kubernetes) else {
-        let problem = "`admin` needs `kubernetes` in the same server block";
-        let expected = "a `kubernetes` directive beside it";
-        return Err(api.place.error(problem, expected));
+        return Ok(None);
     };
     let known = Known::start(watches, spec.view.clone().into(), api.history);
     Ok(Some((api.clone(), known)))
