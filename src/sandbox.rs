@@ -57,6 +57,8 @@ pub struct Options {
     pub api: SocketAddr,
     /// How long Pods take.
     pub delays: Delays,
+    /// Whether objects of kinds that the sandbox does not have are left out, instead of refused.
+    pub skip_unknown: bool,
 }
 
 impl Default for Options {
@@ -67,6 +69,7 @@ impl Default for Options {
             dns: any,
             api: any,
             delays: Delays::default(),
+            skip_unknown: false,
         }
     }
 }
@@ -75,6 +78,8 @@ impl Default for Options {
 pub struct Sandbox {
     cluster: Cluster,
     applied: Vec<Value>,
+    /// What of the manifests was left out, or is odd, as lines for a person.
+    remarks: Vec<String>,
     dns: SocketAddr,
     api: SocketAddr,
     kubeconfig: Value,
@@ -130,10 +135,7 @@ impl Sandbox {
             .context("the sandbox's Corefile has no kubernetes stanza")?;
         let changes = program.changes().pop();
         let changes = changes.context("the sandbox's Corefile has no kubernetes stanza")?;
-        let mut applied = Vec::new();
-        for (file, text) in &options.manifests {
-            applied.extend(cluster.apply(file, text)?);
-        }
+        let (applied, remarks) = apply(&cluster, &options)?;
         let shutdown = CancellationToken::new();
         let broken = watch::Sender::new(None);
         let run = reconciler::run(cluster.client(), cluster.clock());
@@ -143,6 +145,7 @@ impl Sandbox {
         let sandbox = Self {
             cluster,
             applied,
+            remarks,
             dns,
             api,
             kubeconfig,
@@ -192,6 +195,12 @@ impl Sandbox {
     #[must_use]
     pub fn zone(&self) -> &Arc<Zone> {
         &self.zone
+    }
+
+    /// What of the manifests was left out, or is odd, as lines for a person.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The cluster.
@@ -286,6 +295,23 @@ impl Drop for Sandbox {
         self.reconciler.abort();
         self.server.abort();
     }
+}
+
+/// Applies the manifests. Returns the objects, and what is to be remarked on.
+fn apply(cluster: &Cluster, options: &Options) -> anyhow::Result<(Vec<Value>, Vec<String>)> {
+    let (mut applied, mut remarks) = (Vec::new(), Vec::new());
+    for (file, text) in &options.manifests {
+        let known = cluster.apply_known(file, text)?;
+        applied.extend(known.applied);
+        if let Some(first) = known.unknown.first().filter(|_| !options.skip_unknown) {
+            anyhow::bail!("{first} (--skip-unknown goes on without such objects)");
+        }
+        let unknown = known.unknown.iter();
+        remarks.extend(unknown.map(|unknown| format!("skip  {unknown}")));
+        let warnings = known.warnings.iter();
+        remarks.extend(warnings.map(|warning| format!("warn  {warning}: the last counts")));
+    }
+    Ok((applied, remarks))
 }
 
 /// Runs a task of the sandbox, and says so when it has ended.

@@ -163,7 +163,8 @@ async fn a_manifest_that_is_wrong_is_refused_with_file_line_and_field() {
         ),
         (
             "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: a\n",
-            "m.yaml:1: Job.batch \"a\" is invalid: spec.template: Required value",
+            "m.yaml:1: Job.batch \"a\" is invalid: [spec.template.spec.containers: Required value, spec.template.spec.restartPolicy: \
+             Required value: valid values: \"OnFailure\", \"Never\"]",
         ),
     ] {
         let options = Options {

@@ -31,6 +31,12 @@ pub(crate) struct Sandbox {
     /// What to apply: files, folders of them, `-` for the standard input; without it a headless Service and a StatefulSet of three
     /// redis Pods.
     manifest: Vec<PathBuf>,
+    /// A kustomize folder to apply, built by kubectl; may be given several times.
+    #[arg(short = 'k', long = "kustomize", value_name = "DIR")]
+    kustomize: Vec<PathBuf>,
+    /// Goes on without objects of kinds that the sandbox does not have, and names them.
+    #[arg(long)]
+    skip_unknown: bool,
     /// Where DNS is answered, over UDP and TCP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:1053")]
     dns: SocketAddr,
@@ -78,6 +84,9 @@ impl Sandbox {
             manifests
                 .extend(read(path).with_context(|| format!("cannot read {}", path.display()))?);
         }
+        for folder in &self.kustomize {
+            manifests.push((folder.display().to_string(), build(folder)?));
+        }
         if manifests.is_empty() {
             manifests.push(("config/redis.yaml".into(), sandbox::REDIS.into()));
         }
@@ -89,9 +98,24 @@ impl Sandbox {
                 start: self.start_delay,
                 stop: self.stop_delay,
             },
+            skip_unknown: self.skip_unknown,
         };
         sandbox::Sandbox::begin(options).await
     }
+}
+
+/// The manifest that a kustomize folder makes.
+fn build(folder: &Path) -> anyhow::Result<String> {
+    let mut kubectl = std::process::Command::new("kubectl");
+    let output = kubectl.arg("kustomize").arg(folder).output();
+    let output = output.context("cannot run kubectl, which builds kustomize folders")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (folder, said) = (folder.display(), said.trim());
+    anyhow::ensure!(
+        output.status.success(),
+        "kubectl kustomize {folder}: {said}"
+    );
+    String::from_utf8(output.stdout).with_context(|| format!("kubectl kustomize {folder}"))
 }
 
 /// Manifests with the names that errors call them: of a folder each file that kubectl would take, in the order of their names.
@@ -142,6 +166,7 @@ async fn narrate(
             path.display()
         )
     })?;
+    sandbox.remarks().iter().for_each(|line| tell(line));
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns()));
     tell(&format!("api   https://{}", sandbox.api()));
     tell(&format!("export KUBECONFIG={}", file.path().display()));

@@ -36,9 +36,10 @@ impl Call {
         if self.content_type.contains("yaml") {
             let text = std::str::from_utf8(&self.body)
                 .map_err(|_| ApiStatus::bad_request("the body is not UTF-8"))?;
-            return yaml::read(text).map_err(|error| {
+            let read = yaml::read(text).map_err(|error| {
                 ApiStatus::bad_request(format!("the body is no YAML object: {error}"))
             });
+            return read.map(|yaml| yaml.value);
         }
         serde_json::from_slice(&self.body)
             .map_err(|error| ApiStatus::bad_request(format!("the body is no JSON object: {error}")))

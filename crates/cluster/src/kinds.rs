@@ -192,6 +192,7 @@ const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "DaemonSet",
         generation: true,
+        validate: Some(validate::workload),
         defaults: defaults::daemon_set,
         columns: table::DAEMON_SET,
         ..KEPT
@@ -200,6 +201,7 @@ const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "Deployment",
         generation: true,
+        validate: Some(validate::workload),
         defaults: defaults::deployment,
         columns: table::DEPLOYMENT,
         ..KEPT
@@ -208,6 +210,7 @@ const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "ReplicaSet",
         generation: true,
+        validate: Some(validate::workload),
         defaults: defaults::replica_set,
         columns: table::REPLICA_SET,
         ..KEPT
@@ -231,6 +234,7 @@ const KINDS: &[Behaviour] = &[
         group: "batch",
         kind: "Job",
         generation: true,
+        validate: Some(validate::job),
         fields: &["status.successful"],
         defaults: defaults::job,
         columns: table::JOB,

@@ -55,7 +55,7 @@ pub use listen::ListenError;
 pub use story::Story;
 
 use kinds::KindId;
-use manifest::ManifestError;
+use manifest::{Document, ManifestError};
 use objects::Key;
 use server::Api;
 use shared::Shared;
@@ -82,6 +82,17 @@ impl From<Delays> for Options {
     fn from(delays: Delays) -> Self {
         Self { delays, seed: None }
     }
+}
+
+/// What has become of a manifest.
+#[derive(Debug)]
+pub struct Known {
+    /// The objects.
+    pub applied: Vec<Value>,
+    /// Objects of kinds that this cluster does not have, which were left out.
+    pub unknown: Vec<ManifestError>,
+    /// Keys that stand twice.
+    pub warnings: Vec<ManifestError>,
 }
 
 impl Cluster {
@@ -200,10 +211,37 @@ impl Cluster {
     /// Creates the objects of a manifest, or replaces those that are there. Returns them.
     ///
     /// # Errors
-    /// What is wrong, with file, line and field; the objects before it are kept.
+    /// What is wrong, with file, line and field; the objects before it are kept. An object of a kind that this cluster
+    /// does not have.
     pub fn apply(&self, file: &str, text: &str) -> Result<Vec<Value>, ManifestError> {
+        let mut manifest = manifest::parse(file, text)?;
+        match manifest.unknown.pop() {
+            Some(unknown) => Err(manifest.unknown.into_iter().next().unwrap_or(unknown)),
+            None => self.apply_documents(file, manifest.documents),
+        }
+    }
+
+    /// The same without the objects of kinds that this cluster does not have, which are named, as are keys that stand
+    /// twice.
+    ///
+    /// # Errors
+    /// As `apply`.
+    pub fn apply_known(&self, file: &str, text: &str) -> Result<Known, ManifestError> {
+        let manifest = manifest::parse(file, text)?;
+        Ok(Known {
+            applied: self.apply_documents(file, manifest.documents)?,
+            unknown: manifest.unknown,
+            warnings: manifest.warnings,
+        })
+    }
+
+    fn apply_documents(
+        &self,
+        file: &str,
+        documents: Vec<Document>,
+    ) -> Result<Vec<Value>, ManifestError> {
         let mut applied = Vec::new();
-        for document in manifest::parse(file, text)? {
+        for document in documents {
             let mut object = document.object.clone();
             received::of_manifest(document.kind.info(), &mut object)
                 .map_err(|(field, problem)| document.error(file, &problem, Some(&field)))?;

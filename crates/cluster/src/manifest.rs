@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::kinds::{self, KindId};
-use super::yaml::read;
+use super::yaml::{YamlError, read};
 
 /// An object of a manifest.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,167 +26,169 @@ pub struct ManifestError {
     problem: String,
 }
 
+/// What a manifest holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Manifest {
+    /// The objects, Namespaces first.
+    pub documents: Vec<Document>,
+    /// Objects of kinds that this cluster does not have.
+    pub unknown: Vec<ManifestError>,
+    /// Keys that stand twice: the last counts.
+    pub warnings: Vec<ManifestError>,
+}
+
 /// Reads a manifest; `file` is what errors call it.
 ///
 /// # Errors
-/// Text that is no YAML, an object without kind or name, a kind that this cluster does not have.
-pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
+/// Text that is no YAML, an object without kind or name.
+pub fn parse(file: &str, text: &str) -> Result<Manifest, ManifestError> {
     let text = text.trim_start_matches('\u{feff}');
-    let mut documents = if text.trim_start().starts_with('{') {
-        stream(file, text)?
+    let mut reader = Reader {
+        file,
+        manifest: Manifest::default(),
+    };
+    if text.trim_start().starts_with('{') {
+        reader.stream(text)?;
     } else {
-        yaml(file, text)?
-    };
+        reader.yaml(text)?;
+    }
+    let mut manifest = reader.manifest;
     // What is in a Namespace comes after it.
+    let documents = &mut manifest.documents;
     documents.sort_by_key(|document| document.kind != kinds::NAMESPACE);
-    Ok(documents)
+    Ok(manifest)
 }
 
-/// JSON documents, one after the other.
-fn stream(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let (mut documents, mut start) = (Vec::new(), 0);
-    while let Some(value) = values.next() {
-        let begin = text.len() - text[start..].trim_start().len();
-        let value = value.map_err(|e| ManifestError {
-            file: file.into(),
-            line: e.line(),
-            problem: format!("this is no JSON: {e}"),
-        })?;
-        start = values.byte_offset();
-        let line = 1 + text[..begin].matches('\n').count();
-        documents.extend(objects(file, value, line, &text[begin..start])?);
-    }
-    Ok(documents)
+/// Whether a line of YAML says nothing.
+fn is_blank(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
 }
 
-/// YAML documents, with a line `---` between each and the next.
-fn yaml(file: &str, text: &str) -> Result<Vec<Document>, ManifestError> {
-    let mut documents = Vec::new();
-    let mut start = 0;
-    let lines: Vec<&str> = text.lines().collect();
-    let ends = lines
-        .iter()
-        .enumerate()
-        .filter(|(_, line)| line.trim_end() == "---" || line.starts_with("--- "))
-        .map(|(i, _)| i);
-    for end in ends.chain([lines.len()]).collect::<Vec<_>>() {
-        let part = lines[start..end].join("\n");
-        documents.extend(document(file, &part, start + 1)?);
-        start = end + 1;
-    }
-    Ok(documents)
+struct Reader<'a> {
+    file: &'a str,
+    manifest: Manifest,
 }
 
-/// The objects of one document; a `List` holds several.
-fn document(file: &str, text: &str, line: usize) -> Result<Vec<Document>, ManifestError> {
-    let error = |line, problem: String| ManifestError {
-        file: file.into(),
-        line,
-        problem,
-    };
-    if text
-        .lines()
-        .all(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
-    {
-        return Ok(Vec::new());
-    }
-    // A document begins where it says something, not at its comments.
-    let blank = text
-        .lines()
-        .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
-        .count();
-    let object: Value = read(text).map_err(|e| {
-        let at = e.location().map_or(0, |l| {
-            usize::try_from(l.line())
-                .unwrap_or_default()
-                .saturating_sub(1)
-        });
-        let first = e.to_string().lines().next().unwrap_or_default().to_owned();
-        error(line + at, format!("this is no YAML: {first}"))
-    })?;
-    objects(file, object, line + blank, text)
-}
-
-/// The objects that a value is: itself, or those of a list, whose kind tells theirs where they do not.
-fn objects(
-    file: &str,
-    value: Value,
-    line: usize,
-    text: &str,
-) -> Result<Vec<Document>, ManifestError> {
-    let kind = value["kind"].as_str().and_then(|k| k.strip_suffix("List"));
-    let (Some(kind), Some(items)) = (kind, value["items"].as_array()) else {
-        return Ok(vec![one(file, value, line, text)?]);
-    };
-    let mut documents = Vec::new();
-    for item in items {
-        let mut item = item.clone();
-        if let Some(fields) = item.as_object_mut().filter(|_| !kind.is_empty()) {
-            let version = value["apiVersion"].clone();
-            fields.entry("kind").or_insert_with(|| kind.into());
-            fields.entry("apiVersion").or_insert(version);
-        }
-        documents.extend(objects(file, item, line, text)?);
-    }
-    Ok(documents)
-}
-
-fn one(file: &str, object: Value, line: usize, text: &str) -> Result<Document, ManifestError> {
-    let error = |line, problem: String| ManifestError {
-        file: file.into(),
-        line,
-        problem,
-    };
-    let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
-    if !object.is_object() {
-        return Err(error(
+impl Reader<'_> {
+    fn error(&self, line: usize, problem: String) -> ManifestError {
+        ManifestError {
+            file: self.file.into(),
             line,
-            "an object was expected, with apiVersion, kind and metadata".into(),
-        ));
-    }
-    for name in ["apiVersion", "kind"] {
-        if field(name).is_empty() {
-            return Err(error(line, format!("{name}: Required value")));
+            problem,
         }
     }
-    let Some(kind) = KindId::of_object(&object) else {
-        let problem = format!(
-            "no matches for kind {:?} in version {:?}: the sandbox has Kubernetes' own kinds, and none that a CustomResourceDefinition \
-             makes",
-            field("kind"),
-            field("apiVersion"),
-        );
-        return Err(error(line + line_of(text, "kind"), problem));
-    };
-    if object["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty()
-        && object["metadata"]["generateName"].is_null()
-    {
-        return Err(error(
-            line + line_of(text, "metadata"),
-            "metadata.name: Required value".into(),
-        ));
+
+    /// JSON documents, one after the other.
+    fn stream(&mut self, text: &str) -> Result<(), ManifestError> {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        let mut start = 0;
+        while let Some(value) = values.next() {
+            let begin = text.len() - text[start..].trim_start().len();
+            let value = value.map_err(|e| self.error(e.line(), format!("this is no JSON: {e}")))?;
+            start = values.byte_offset();
+            let line = 1 + text[..begin].matches('\n').count();
+            self.objects(value, line, &text[begin..start])?;
+        }
+        Ok(())
     }
-    Ok(Document {
-        object,
-        kind,
-        line,
-        text: text.into(),
-    })
+
+    /// YAML documents, with a line `---` between each and the next.
+    fn yaml(&mut self, text: &str) -> Result<(), ManifestError> {
+        let lines: Vec<&str> = text.lines().collect();
+        let is_end = |line: &str| line.trim_end() == "---" || line.starts_with("--- ");
+        let ends = (0..lines.len()).filter(|i| is_end(lines[*i]));
+        let mut start = 0;
+        for end in ends.chain([lines.len()]) {
+            let part = lines[start..end].join("\n");
+            self.document(&part, start + 1)?;
+            start = end + 1;
+        }
+        Ok(())
+    }
+
+    /// The objects of one document; a `List` holds several.
+    fn document(&mut self, text: &str, line: usize) -> Result<(), ManifestError> {
+        if text.lines().all(is_blank) {
+            return Ok(());
+        }
+        // A document begins where it says something, not at its comments.
+        let blank = text.lines().take_while(|line| is_blank(line)).count();
+        let yaml = read(text).map_err(|error| self.no_yaml(line, &error, "this is no YAML: "))?;
+        if let Some(twice) = &yaml.twice {
+            let warning = self.no_yaml(line, twice, "");
+            self.manifest.warnings.push(warning);
+        }
+        self.objects(yaml.value, line + blank, text)
+    }
+
+    /// What the parser says, with the line where it does; the document begins at this one.
+    fn no_yaml(&self, begin: usize, error: &YamlError, prefix: &str) -> ManifestError {
+        let line = begin + error.line.saturating_sub(1);
+        self.error(line, format!("{prefix}{error}"))
+    }
+
+    /// The objects that a value is: itself, or those of a list, whose kind tells theirs where they do not.
+    fn objects(&mut self, value: Value, line: usize, text: &str) -> Result<(), ManifestError> {
+        let kind = value["kind"].as_str().and_then(|k| k.strip_suffix("List"));
+        let (Some(kind), Some(items)) = (kind, value["items"].as_array()) else {
+            return self.one(value, line, text);
+        };
+        for item in items {
+            let mut item = item.clone();
+            if let Some(fields) = item.as_object_mut().filter(|_| !kind.is_empty()) {
+                let version = value["apiVersion"].clone();
+                fields.entry("kind").or_insert_with(|| kind.into());
+                fields.entry("apiVersion").or_insert(version);
+            }
+            self.objects(item, line, text)?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, object: Value, line: usize, text: &str) -> Result<(), ManifestError> {
+        let field = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+        if !object.is_object() {
+            let what = "an object was expected, with apiVersion, kind and metadata";
+            return Err(self.error(line, what.into()));
+        }
+        for name in ["apiVersion", "kind"] {
+            if field(name).is_empty() {
+                return Err(self.error(line, format!("{name}: Required value")));
+            }
+        }
+        let Some(kind) = KindId::of_object(&object) else {
+            let problem = format!(
+                "no matches for kind {:?} in version {:?}: the sandbox has Kubernetes' own kinds, and none that a \
+                 CustomResourceDefinition makes",
+                field("kind"),
+                field("apiVersion"),
+            );
+            let unknown = self.error(line + line_of(text, "kind"), problem);
+            self.manifest.unknown.push(unknown);
+            return Ok(());
+        };
+        let meta = &object["metadata"];
+        let named = meta["name"].as_str().is_some_and(|name| !name.is_empty());
+        if !named && meta["generateName"].is_null() {
+            let line = line + line_of(text, "metadata");
+            return Err(self.error(line, "metadata.name: Required value".into()));
+        }
+        self.manifest.documents.push(Document {
+            object,
+            kind,
+            line,
+            text: text.into(),
+        });
+        Ok(())
+    }
 }
 
 impl Document {
     /// An error of the API about this object, at the line of the field it names.
     #[must_use]
     pub fn error(&self, file: &str, problem: &str, field: Option<&str>) -> ManifestError {
-        let blank = self
-            .text
-            .lines()
-            .take_while(|l| l.trim().is_empty() || l.trim_start().starts_with('#'))
-            .count();
+        let blank = self.text.lines().take_while(|line| is_blank(line)).count();
         let offset = field.map_or(blank, |field| line_of(&self.text, field));
         ManifestError {
             file: file.into(),
@@ -246,19 +248,19 @@ mod tests {
 
     #[test]
     fn documents_are_read_with_their_lines() {
-        let documents = parse("f", TWO).unwrap();
+        let documents = parse("f", TWO).unwrap().documents;
         let seen: Vec<_> = documents
             .iter()
             .map(|d| (d.object["metadata"]["name"].as_str().unwrap(), d.line))
             .collect();
         assert_eq!(seen, [("a", 2), ("b", 12)]);
-        assert_eq!(parse("f", "---\n# nothing\n---\n"), Ok(Vec::new()));
+        assert_eq!(parse("f", "---\n# nothing\n---\n"), Ok(Manifest::default()));
     }
 
     #[test]
     fn lists_streams_of_json_and_namespaces_are_read_as_kubectl_reads_them() {
         let names = |text: &str| {
-            let documents = parse("f", text).unwrap();
+            let documents = parse("f", text).unwrap().documents;
             let name = |d: &Document| {
                 format!(
                     "{}:{}",
@@ -287,11 +289,14 @@ mod tests {
         assert_eq!(names(late), ["later:5", "s:1"]);
         let twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\nmetadata: {name: b}\n";
         assert_eq!(names(twice), ["b:1"]);
+        let warnings = parse("f", twice).unwrap().warnings;
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, ["f:4: duplicate mapping key: metadata"]);
     }
 
     #[test]
     fn an_error_of_the_api_stands_at_its_field() {
-        let document = &parse("f", TWO).unwrap()[0];
+        let document = &parse("f", TWO).unwrap().documents[0];
         for (field, line) in [
             ("spec.ports[1].port", 10),
             ("spec.ports[0].port", 8),
@@ -316,7 +321,8 @@ mod tests {
             "f:3: metadata.name: Required value"
         );
         assert!(error("a: [\n").starts_with("f:"), "{}", error("a: [\n"));
-        let unknown = error("apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: x}\n");
+        let unknown = "apiVersion: apps/v1beta1\nkind: StatefulSet\nmetadata: {name: x}\n";
+        let unknown = parse("f", unknown).unwrap().unknown[0].to_string();
         assert!(
             unknown.starts_with(
                 "f:2: no matches for kind \"StatefulSet\" in version \"apps/v1beta1\": the sandbox has "

@@ -8,6 +8,7 @@ mod pod;
 mod service;
 mod stateful_set;
 mod words;
+mod workload;
 
 use serde_json::{Map, Value};
 
@@ -25,6 +26,7 @@ pub(crate) use service::NO_ADDRESS;
 pub use service::service;
 pub use stateful_set::stateful_set;
 use words::{LABEL_RULE, SUBDOMAIN_RULE, is_label, is_subdomain};
+pub use workload::{job, workload};
 
 /// What is wrong with a name that is a part of a path.
 fn path_rule(name: &str) -> Option<&'static str> {

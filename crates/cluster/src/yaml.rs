@@ -5,19 +5,64 @@ use serde_json::{Number, Value};
 
 use serde_saphyr::{DuplicateKeyPolicy, Error, Options, from_str_with_options};
 
+/// A document.
+pub(super) struct Yaml {
+    pub(super) value: Value,
+    /// The first key that stands twice: the last counts.
+    pub(super) twice: Option<YamlError>,
+}
+
+/// What is wrong with a text, in the parser's words.
+#[derive(Debug, thiserror::Error)]
+#[error("{problem}")]
+pub(super) struct YamlError {
+    /// From 1; 0 where the parser does not say.
+    pub(super) line: usize,
+    problem: String,
+}
+
+impl From<Error> for YamlError {
+    fn from(error: Error) -> Self {
+        let line = error.location().map(|location| location.line());
+        let said = error.to_string();
+        let first = said.lines().next().unwrap_or_default();
+        // The line is told by whoever names the file, and the advice is for programmers.
+        let first = first
+            .split(": ")
+            .skip_while(|part| part.starts_with("error") || part.starts_with("line "));
+        let first = first.collect::<Vec<_>>().join(": ");
+        let problem = first
+            .split(", set DuplicateKeyPolicy")
+            .next()
+            .unwrap_or_default();
+        Self {
+            line: line
+                .and_then(|line| usize::try_from(line).ok())
+                .unwrap_or_default(),
+            problem: problem.to_owned(),
+        }
+    }
+}
+
 /// Reads one document.
 ///
 /// # Errors
 /// Text that is no YAML.
-pub(super) fn read(text: &str) -> Result<Value, Error> {
-    // `defaultMode: 0644` is octal.
-    let mut options = Options::default();
-    options.legacy_octal_numbers = true;
-    // Of keys that stand twice the last one counts.
-    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
-    let mut value = from_str_with_options(text, options)?;
+pub(super) fn read(text: &str) -> Result<Yaml, YamlError> {
+    let parse = |duplicates| {
+        let mut options = Options::default();
+        // `defaultMode: 0644` is octal.
+        options.legacy_octal_numbers = true;
+        options.duplicate_keys = duplicates;
+        from_str_with_options::<Value>(text, options)
+    };
+    let (mut value, twice) = match parse(DuplicateKeyPolicy::Error) {
+        Ok(value) => (value, None),
+        // Only where keys stand twice does it make a difference.
+        Err(error) => (parse(DuplicateKeyPolicy::LastWins)?, Some(error.into())),
+    };
     whole(&mut value);
-    Ok(value)
+    Ok(Yaml { value, twice })
 }
 
 /// Makes integers of the numbers that are whole: kubectl's JSON says 3 where the YAML said 3.0 or 3e0.
@@ -67,7 +112,7 @@ mod tests {
             ("~", json!(null)),
             ("[3.0, {a: 0o10}]", json!([3, {"a": 8}])),
         ] {
-            assert_eq!(read(text).unwrap(), wanted, "{text}");
+            assert_eq!(read(text).unwrap().value, wanted, "{text}");
         }
     }
 }

@@ -115,7 +115,7 @@ fn template(spec: &Value, errors: &mut Errors) {
 }
 
 /// Checks that the selector selects something, and matches the template's labels.
-fn selector(spec: &Value, errors: &mut Errors) {
+pub(super) fn selector(spec: &Value, errors: &mut Errors) {
     let selector = &spec["selector"];
     let labels = &spec["template"]["metadata"]["labels"];
     let selector = Selector::of(selector);
