@@ -124,6 +124,10 @@ fn general_option(word: &str) -> Option<usize> {
 /// The whole program: arguments in, exit code out.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before a thread is there: a node's processes have their own work.
+    if let Some(code) = headless_node::reexecuted() {
+        return code;
+    }
     let args = match Args::try_parse_from(normalised(std::env::args_os())) {
         Ok(args) => args,
         // Help and the version are asked for, and not wrong.

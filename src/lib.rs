@@ -40,6 +40,10 @@
 //! L1  store, zone, answer, statefulset, corefile, goal, why  state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
 //! ```
+//!
+//! ```text
+//! crates/cluster: the embedded Kubernetes        crates/node: Pods as real processes, which knows no Kubernetes
+//! ```
 
 #[cfg(test)]
 extern crate self as headless_dns;

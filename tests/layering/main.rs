@@ -12,10 +12,16 @@ use std::path::Path;
 use scan::Source;
 use tables::{CLOCKS_AND_SOCKETS, MODULES, Module, ROOMS};
 
-/// All sources of the three crates, without what only tests have.
+/// All sources of the four crates, without what only tests have.
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = ["src", "crates/cluster/src", "crates/objects/src"].map(|dir| root.join(dir));
+    let folders = [
+        "src",
+        "crates/cluster/src",
+        "crates/node/src",
+        "crates/objects/src",
+    ];
+    let files = folders.map(|dir| root.join(dir));
     let mut found = Vec::new();
     for path in files.iter().flat_map(|dir| scan::files(dir)) {
         let name = path.strip_prefix(root).unwrap().to_str().unwrap();
@@ -100,12 +106,13 @@ fn the_rows_are_those_of_the_modules_and_of_the_dependencies() {
     assert_eq!(rooms, dependencies());
 }
 
-/// The crates that the three crates depend on.
+/// The crates that the four crates depend on.
 fn dependencies() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for manifest in [
         "Cargo.toml",
         "crates/cluster/Cargo.toml",
+        "crates/node/Cargo.toml",
         "crates/objects/Cargo.toml",
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(manifest);

@@ -116,6 +116,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("glob", "src/serve/files"),
     ("gtmpl", "src/plugin/template"),
     ("headless_cluster", "src/commands src/sandbox"),
+    ("headless_node", "src/args"),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
     ("hickory_server", "src/listen/handler"),
@@ -152,7 +153,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "nix",
-        "src/commands src/listen src/plugin/kit src/process src/signals",
+        "crates/node/src src/commands src/listen src/plugin/kit src/process src/signals",
     ),
     ("prometheus", "src/metrics src/plugin/registry"),
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
@@ -168,15 +169,19 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "rustls",
         "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",
     ),
+    ("rustix", "crates/node/src"),
     (
         "rustls_native_certs",
         "src/listen/certificate src/plugin/forward/tls",
     ),
     ("secrecy", "src/api"),
-    ("serde", "crates/cluster/src src/api src/watch"),
+    (
+        "serde",
+        "crates/cluster/src crates/node/src src/api src/watch",
+    ),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/statefulset src/watch src/why",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/statefulset src/watch src/why crates/node/src",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
@@ -187,7 +192,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("thiserror", ""),
     (
         "tokio",
-        "crates/cluster/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/sandbox src/serve src/signals src/watch",
+        "crates/cluster/src crates/node/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/sandbox src/serve src/signals src/watch",
     ),
     (
         "tokio_rustls",
