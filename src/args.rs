@@ -13,6 +13,7 @@ use crate::commands::{
     why::Why,
 };
 use crate::logging::{self, Form};
+use crate::nslookup;
 use crate::output::{self, Lines};
 use crate::process;
 
@@ -124,8 +125,8 @@ fn general_option(word: &str) -> Option<usize> {
 /// The whole program: arguments in, exit code out.
 #[must_use]
 pub fn main() -> ExitCode {
-    // Before a thread is there: a node's processes have their own work.
-    if let Some(code) = headless_node::reexecuted() {
+    // Before anything else has begun: these have their own work.
+    if let Some(code) = headless_node::reexecuted().or_else(nslookup::run) {
         return code;
     }
     let args = match Args::try_parse_from(normalised(std::env::args_os())) {

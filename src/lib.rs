@@ -35,14 +35,15 @@
 //! Imports point down only; `tests/layering/` holds them to it.
 //!
 //! ```text
-//! L3  main, args, commands, logging, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
-//! L2  api, watch, reconciler, listen, plugin, admin     adapters: async + IO
+//! L3  main, args, commands, logging, nslookup, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
+//! L2  api, watch, reconciler, listen, plugin, admin, pods     adapters: async + IO
 //! L1  store, zone, answer, statefulset, corefile, goal, why  state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
 //! ```
 //!
 //! ```text
-//! crates/cluster: the embedded Kubernetes        crates/node: Pods as real processes, which knows no Kubernetes
+//! crates/cluster: the embedded Kubernetes; its kubelet orders programs, and hears facts
+//!     └─ pods: does what is ordered, in crates/node: Pods as real processes, which knows no Kubernetes
 //! ```
 
 #[cfg(test)]
@@ -76,12 +77,14 @@ pub mod admin;
 pub mod api;
 pub mod listen;
 pub mod plugin;
+pub mod pods;
 pub mod reconciler;
 pub mod watch;
 
 pub mod args;
 mod commands;
 mod logging;
+mod nslookup;
 mod output;
 mod process;
 pub mod sandbox;

@@ -12,6 +12,8 @@
 //! # }
 //! ```
 
+mod runtime;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
@@ -36,6 +38,8 @@ use crate::serve::{Ambient, Kept, Program, Resources, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
 use headless_cluster::{Cluster, Delays};
+use runtime::Running;
+pub use runtime::Runtime;
 
 /// The manifest that is applied where none is given.
 pub const REDIS: &str = include_str!("../config/redis.yaml");
@@ -59,6 +63,8 @@ pub struct Options {
     pub delays: Delays,
     /// Whether objects of kinds that the sandbox does not have are left out, instead of refused.
     pub skip_unknown: bool,
+    /// What runs Pods; without it they pretend.
+    pub run: Option<Runtime>,
 }
 
 impl Default for Options {
@@ -70,6 +76,7 @@ impl Default for Options {
             api: any,
             delays: Delays::default(),
             skip_unknown: false,
+            run: None,
         }
     }
 }
@@ -87,6 +94,8 @@ pub struct Sandbox {
     shutdown: CancellationToken,
     reconciler: JoinHandle<()>,
     server: JoinHandle<anyhow::Result<()>>,
+    /// What runs Pods, where they do not pretend.
+    running: Option<Running>,
     /// What has ended that should not have.
     broken: watch::Sender<Option<String>>,
 }
@@ -105,26 +114,14 @@ impl Sandbox {
     pub(crate) async fn begin(
         options: Options,
     ) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
-        let mut cluster = Cluster::start(options.delays);
+        let running = options.run.map(Running::start).transpose()?;
+        let mut cluster = Cluster::start(headless_cluster::Options {
+            delays: options.delays,
+            seed: None,
+            runtime: running.as_ref().map(Running::runtime),
+        });
         let (api, kubeconfig) = cluster.listen(options.api).await?;
-        let setup = Setup {
-            name: "config/sandbox.Corefile",
-            text: COREFILE,
-            source: &Addresses(options.dns),
-            port: options.dns.port(),
-            interfaces: interface_addresses().context("cannot list the interfaces")?,
-            api: Ambient::Client(cluster.client()),
-            namespaces: Vec::new(),
-            resources: Resources::default(),
-            previous: Kept::default(),
-        };
-        let program = Program::bind(setup).await.map_err(|error| {
-            // This Corefile is ours: its lines would mean nothing to the reader of the error.
-            match error.downcast::<CorefileError>() {
-                Ok(error) => anyhow::anyhow!("{}", error.problem()),
-                Err(other) => other,
-            }
-        })?;
+        let mut program = bind(options.dns, cluster.client()).await?;
         let dns = *program
             .addresses()
             .first()
@@ -135,6 +132,9 @@ impl Sandbox {
             .context("the sandbox's Corefile has no kubernetes stanza")?;
         let changes = program.changes().pop();
         let changes = changes.context("the sandbox's Corefile has no kubernetes stanza")?;
+        if let Some(running) = &running {
+            running.serve(&mut program, &mut cluster).await?;
+        }
         let (applied, remarks) = apply(&cluster, &options)?;
         let shutdown = CancellationToken::new();
         let broken = watch::Sender::new(None);
@@ -153,6 +153,7 @@ impl Sandbox {
             shutdown,
             reconciler,
             server,
+            running,
             broken,
         };
         Ok((sandbox, changes))
@@ -201,6 +202,12 @@ impl Sandbox {
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+        }
+
+    /// The process whose namespaces are those of the node, where Pods run.
+    #[must_use]
+    pub fn node(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.node.process())
     }
 
     /// The cluster.
@@ -285,6 +292,9 @@ impl Sandbox {
         let served = (&mut self.server).await.context("the DNS server broke")?;
         self.reconciler.abort();
         self.cluster.stop().await;
+        if let Some(running) = self.running.take() {
+            running.end().await;
+        }
         served
     }
 }
@@ -294,6 +304,9 @@ impl Drop for Sandbox {
         self.shutdown.cancel();
         self.reconciler.abort();
         self.server.abort();
+        if let Some(running) = &self.running {
+            running.node.end();
+        }
     }
 }
 
@@ -312,6 +325,28 @@ fn apply(cluster: &Cluster, options: &Options) -> anyhow::Result<(Vec<Value>, Ve
         remarks.extend(warnings.map(|warning| format!("warn  {warning}: the last counts")));
     }
     Ok((applied, remarks))
+}
+
+/// The DNS server, with its sockets bound.
+async fn bind(dns: SocketAddr, client: Client) -> anyhow::Result<Program> {
+    let setup = Setup {
+        name: "config/sandbox.Corefile",
+        text: COREFILE,
+        source: &Addresses(dns),
+        port: dns.port(),
+        interfaces: interface_addresses().context("cannot list the interfaces")?,
+        api: Ambient::Client(client),
+        namespaces: Vec::new(),
+        resources: Resources::default(),
+        previous: Kept::default(),
+    };
+    Program::bind(setup).await.map_err(|error| {
+        // This Corefile is ours: its lines would mean nothing to the reader of the error.
+        match error.downcast::<CorefileError>() {
+            Ok(error) => anyhow::anyhow!("{}", error.problem()),
+            Err(other) => other,
+        }
+    })
 }
 
 /// Runs a task of the sandbox, and says so when it has ended.

@@ -15,8 +15,9 @@ use super::file::TemporaryFile;
 use super::names::Names;
 use super::{duration, print};
 use crate::output::Lines;
+use crate::pods::{Image, Images};
 use crate::process::resident_memory;
-use crate::sandbox::{self, Options};
+use crate::sandbox::{self, Options, Runtime};
 use crate::signals::{Program, stop_signal, unless_stopped};
 use crate::store::Change;
 
@@ -52,6 +53,16 @@ pub(crate) struct Sandbox {
     /// How long a Pod takes to end.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     stop_delay: Duration,
+    /// Run the programs of Pods, instead of pretending: Linux, without a container engine and without root.
+    #[arg(long)]
+    run: bool,
+    /// Which program of this machine stands for an image, such as `redis:6.2=redis-server`, with what it is always given;
+    /// without a tag for every tag. `busybox` is there by itself.
+    #[arg(long, value_name = "NAME=PROGRAM", requires = "run")]
+    image: Vec<Image>,
+    /// Where those programs are looked for.
+    #[arg(long, env = "PATH", hide = true, default_value = "")]
+    path: String,
 }
 
 impl Sandbox {
@@ -90,7 +101,12 @@ impl Sandbox {
         if manifests.is_empty() {
             manifests.push(("config/redis.yaml".into(), sandbox::REDIS.into()));
         }
+        let run = self
+            .run
+            .then(|| runtime(self.image, &self.path))
+            .transpose()?;
         let options = Options {
+            run,
             manifests,
             dns: self.dns,
             api: self.api,
@@ -116,6 +132,14 @@ fn build(folder: &Path) -> anyhow::Result<String> {
         "kubectl kustomize {folder}: {said}"
     );
     String::from_utf8(output.stdout).with_context(|| format!("kubectl kustomize {folder}"))
+}
+
+/// What runs Pods: this program, and those that stand for images.
+fn runtime(images: Vec<Image>, path: &str) -> anyhow::Result<Runtime> {
+    Ok(Runtime {
+        program: std::env::current_exe().context("cannot find this program")?,
+        images: Images::new(images, path)?,
+    })
 }
 
 /// Manifests with the names that errors call them: of a folder each file that kubectl would take, in the order of their names.
@@ -169,6 +193,11 @@ async fn narrate(
     sandbox.remarks().iter().for_each(|line| tell(line));
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns()));
     tell(&format!("api   https://{}", sandbox.api()));
+    if let Some(node) = sandbox.node() {
+        let enter = "nsenter --user --net --preserve-credentials --target";
+        tell("run   programs of Pods, which find DNS at 10.96.0.10 and the api at 10.96.0.1");
+        tell(&format!("try   {enter} {node} bash"));
+    }
     tell(&format!("export KUBECONFIG={}", file.path().display()));
     tell_until(sandbox, names, stop, &tell).await
 }

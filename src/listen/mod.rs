@@ -243,6 +243,38 @@ impl Bound {
         Ok(bound)
     }
 
+    /// Serves sockets that somebody else has bound, beside the others: `router` answers there too.
+    ///
+    /// # Errors
+    /// Which of the two cannot be used, and why.
+    pub fn adopt(
+        &mut self,
+        (udp, tcp): (UdpSocket, std::net::TcpListener),
+        router: Arc<Router>,
+    ) -> Result<(), BindError> {
+        let unspecified = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let address = tcp.local_addr().unwrap_or(unspecified);
+        let error = |transport| {
+            move |source| BindError {
+                address,
+                transport,
+                source,
+            }
+        };
+        let udp = Socket::from(udp);
+        let prepared = datagrams::prepare(&udp, address);
+        prepared.map_err(error("udp"))?;
+        let listening = tcp.set_nonblocking(true);
+        let tcp = listening.and_then(|()| tokio::net::TcpListener::from_std(tcp));
+        let listener = Listener {
+            address,
+            udp: vec![udp.into()],
+            tcp: tcp.map_err(error("tcp"))?,
+        };
+        self.listeners.push((listener, router));
+        Ok(())
+    }
+
     /// Binds every address of the machine, IPv4 and IPv6 where it has it.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ mod loops;
 mod observed;
 mod sockets;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -235,6 +235,16 @@ impl Program {
             serving,
             lines,
         })
+    }
+
+    /// Answers on two more sockets, which somebody else has bound, as on its first.
+    ///
+    /// # Errors
+    /// A socket that cannot be used.
+    pub fn adopt(&mut self, sockets: (UdpSocket, TcpListener)) -> anyhow::Result<()> {
+        let first = self.dns.routers().into_iter().next();
+        let router = first.context("nothing is served")?;
+        Ok(self.dns.adopt(sockets, router)?)
     }
 
     /// The DNS sockets' addresses.

@@ -47,8 +47,10 @@ pub(crate) const MODULES: &[Module] = &[
         "answer apiserver corefile message metrics name store throttle zone",
     ),
     row(2, "listen", "answer message name plugin throttle"),
+    row(2, "pods", ""),
     row(2, "watch", "api endpoint metrics name store zone"),
     row(3, "output", ""),
+    row(3, "nslookup", "message name output plugin"),
     row(3, "logging", "output"),
     row(3, "process", "listen"),
     row(3, "signals", "process"),
@@ -60,14 +62,14 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "sandbox",
-        "api corefile goal listen plugin reconciler serve store zone",
+        "api corefile goal listen plugin reconciler serve store zone pods",
     ),
     row(
         3,
         "commands",
-        "api apiserver corefile goal listen logging message name output plugin process reconciler sandbox serve signals store why",
+        "api apiserver corefile goal listen logging message name output plugin process reconciler sandbox serve signals store why pods",
     ),
-    row(3, "args", "commands logging output process"),
+    row(3, "args", "commands logging nslookup output process"),
 ];
 
 /// What L0 and L1 may not name: waiting, clocks, sockets, chance.
@@ -98,7 +100,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("base64", "crates/cluster/src src/listen/https"),
     (
         "bytes",
-        "crates/cluster/src crates/objects/src src/api src/listen src/watch",
+        "crates/cluster/src crates/objects/src src/api src/listen src/pods src/watch",
     ),
     ("clap", "src/args src/commands"),
     ("clap_complete", "src/commands/describe"),
@@ -107,16 +109,16 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("foldhash", "src/zone"),
     (
         "form_urlencoded",
-        "crates/cluster/src/request src/admin src/commands/asked",
+        "crates/cluster/src/request src/admin src/commands/asked crates/cluster/src/streaming",
     ),
     (
         "futures",
-        "crates/cluster/src src/api src/reconciler src/listen src/plugin src/sandbox src/watch",
+        "crates/cluster/src src/api src/reconciler src/listen src/plugin src/pods src/sandbox src/watch",
     ),
     ("glob", "src/serve/files"),
     ("gtmpl", "src/plugin/template"),
-    ("headless_cluster", "src/commands src/sandbox"),
-    ("headless_node", "src/args"),
+    ("headless_cluster", "src/commands src/pods src/sandbox"),
+    ("headless_node", "src/args src/pods src/sandbox"),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
     ("hickory_server", "src/listen/handler"),
@@ -138,12 +140,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen src/admin/http src/api/http src/listen/https",
+        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/listen/https",
     ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",
-        "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/statefulset src/watch src/why",
+        "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/statefulset src/watch src/why src/pods",
     ),
     ("json_patch", "crates/cluster/src/patch"),
     ("k8s_openapi", "crates/cluster/src src/watch/wire"),
@@ -159,12 +161,15 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("prost", "crates/objects/src/envelope src/watch/protobuf"),
     (
         "rand",
-        "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops",
+        "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops src/nslookup src/sandbox",
     ),
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "src/plugin"),
     ("resolv_conf", "src/plugin"),
-    ("ring", "src/serve"),
+    (
+        "ring",
+        "crates/cluster/src/streaming crates/cluster/src/tokens src/serve",
+    ),
     (
         "rustls",
         "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",
@@ -192,12 +197,13 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("thiserror", ""),
     (
         "tokio",
-        "crates/cluster/src crates/node/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/sandbox src/serve src/signals src/watch",
+        "crates/cluster/src crates/node/src src/admin src/api src/args src/commands src/reconciler src/listen src/plugin src/pods src/sandbox src/serve src/signals src/watch",
     ),
     (
         "tokio_rustls",
         "crates/cluster/src/listen src/listen/encrypted src/plugin/forward",
     ),
+    ("tokio_tungstenite", "crates/cluster/src/streaming"),
     (
         "tokio_util",
         "src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
@@ -208,7 +214,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tracing",
-        "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/process src/serve src/signals src/watch",
+        "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/pods src/process src/serve src/signals src/watch",
     ),
     ("tracing_subscriber", "src/logging"),
     ("uuid", "crates/cluster/src/random"),

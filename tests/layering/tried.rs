@@ -107,7 +107,7 @@ const TRIED: &[Tried] = &[
             "src/zone/tried.rs names kube, whose room is crates/cluster/src src/api src/reconciler src/watch",
             "src/plugin/tried.rs names hickory_proto, whose room is src/name src/message src/listen/handler",
             "src/plugin/forward/tried.rs names hickory_server, whose room is src/listen/handler",
-            "src/serve/tried.rs names headless_cluster, whose room is src/commands src/sandbox",
+            "src/serve/tried.rs names headless_cluster, whose room is src/commands src/pods src/sandbox",
             "src/listen/tried.rs names anyhow, whose room is src/args src/commands src/logging src/sandbox src/serve",
             "crates/cluster/src/tried.rs names rcgen, whose room is crates/cluster/src/authority",
         ],

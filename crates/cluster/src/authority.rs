@@ -42,12 +42,19 @@ impl Authority {
         self.0.pem()
     }
 
-    /// An API server at these addresses, and at `localhost`.
+    /// An API server at these addresses, at `localhost`, and at the names that Pods know it by.
     ///
     /// # Errors
     /// See [`Error`].
     pub fn server(&self, addresses: &[IpAddr]) -> Result<Identity, Error> {
-        let mut names = vec!["localhost".to_owned()];
+        let known = [
+            "localhost",
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "kubernetes.default.svc.cluster.local",
+        ];
+        let mut names = known.map(str::to_owned).to_vec();
         names.extend(addresses.iter().map(IpAddr::to_string));
         let params = CertificateParams::new(names)?;
         self.sign(

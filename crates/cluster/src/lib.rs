@@ -19,19 +19,23 @@ mod listen;
 mod logs;
 pub mod manifest;
 pub mod objects;
+mod output;
 mod patch;
 mod protobuf;
 mod random;
 mod received;
 mod request;
 mod reviews;
+pub mod runtime;
 mod schema;
 pub mod server;
 mod shared;
 pub mod state;
 pub mod status;
 mod story;
+mod streaming;
 mod table;
+pub mod tokens;
 pub mod types;
 pub mod validate;
 mod verbs;
@@ -57,6 +61,7 @@ pub use story::Story;
 use kinds::KindId;
 use manifest::{Document, ManifestError};
 use objects::Key;
+use runtime::Runtime;
 use server::Api;
 use shared::Shared;
 use state::{Part, State};
@@ -67,6 +72,8 @@ pub struct Cluster {
     tasks: JoinSet<()>,
     /// What has ended that should not have.
     broken: watch::Sender<Option<String>>,
+    /// How the API is served over TLS, once it is.
+    acceptor: Option<listen::Acceptor>,
 }
 
 /// What a cluster is made from.
@@ -76,11 +83,16 @@ pub struct Options {
     pub delays: Delays,
     /// The seed of uids and of the ends of generated names; without a seed they differ each time.
     pub seed: Option<u64>,
+    /// What runs the programs of Pods; without it they pretend.
+    pub runtime: Option<Arc<dyn Runtime>>,
 }
 
 impl From<Delays> for Options {
     fn from(delays: Delays) -> Self {
-        Self { delays, seed: None }
+        Self {
+            delays,
+            ..Self::default()
+        }
     }
 }
 
@@ -99,23 +111,30 @@ impl Cluster {
     /// Starts a cluster: one node, a default StorageClass, the namespaces every cluster has.
     #[must_use]
     pub fn start(options: impl Into<Options>) -> Self {
-        let Options { delays, seed } = options.into();
+        let Options {
+            delays,
+            seed,
+            runtime,
+        } = options.into();
         let mut state = State::new(seed.unwrap_or_else(rand::random));
         boot(&mut state, Timestamp::now());
-        let mut cluster = Self::with(state);
+        let runs = runtime.is_some();
+        let mut cluster = Self::with(state, runtime);
         let shared = Arc::clone(&cluster.api.shared);
-        let controllers = controllers::Controllers::new(delays);
+        let tokens = runs.then(|| shared.tokens.clone());
+        let controllers = controllers::Controllers::new(delays, tokens);
         cluster.spawn("the controllers", controllers::run(shared, controllers));
         cluster
     }
 
-    fn with(state: State) -> Self {
+    fn with(state: State, runtime: Option<Arc<dyn Runtime>>) -> Self {
         Self {
             api: Api {
-                shared: Arc::new(Shared::new(state)),
+                shared: Arc::new(Shared::new(state, runtime)),
             },
             tasks: JoinSet::new(),
             broken: watch::Sender::new(None),
+            acceptor: None,
         }
     }
 
@@ -144,7 +163,7 @@ impl Cluster {
     /// An object of a kind that this cluster does not have.
     #[must_use]
     pub fn holding(objects: &[Value]) -> Self {
-        let cluster = Self::with(State::new(0));
+        let cluster = Self::with(State::new(0), None);
         objects.iter().for_each(|object| cluster.put(object));
         cluster
     }
@@ -185,9 +204,32 @@ impl Cluster {
         let certificate = door.certificate.clone();
         let publish = |state: &mut State| state.publish(certificate);
         self.api.shared.write(publish);
+        self.acceptor = Some(door.acceptor.clone());
         let api = self.api.clone();
-        self.spawn("the connections", listen::serve(door, api));
+        self.spawn(
+            "the connections",
+            listen::serve(door.listener, door.acceptor, api),
+        );
         Ok((bound, kubeconfig))
+    }
+
+    /// Serves the API on one more socket, as on that of [`listen`](Self::listen): at 10.96.0.1, for Pods that run.
+    ///
+    /// # Errors
+    /// A socket that cannot be used.
+    ///
+    /// # Panics
+    /// The API is not served over TLS yet.
+    pub fn listen_also(&mut self, listener: std::net::TcpListener) -> std::io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let acceptor = self.acceptor.clone().expect("`listen` comes first");
+        let api = self.api.clone();
+        self.spawn(
+            "the connections of Pods",
+            listen::serve(listener, acceptor, api),
+        );
+        Ok(())
     }
 
     /// What has happened and happens, as lines for a person.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use http::Request;
+use http::{Request, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,16 +18,20 @@ use rustls::server::WebPkiClientVerifier;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+pub(super) use tokio_rustls::TlsAcceptor as Acceptor;
 use tracing::{debug, warn};
 
 use super::authority::{self, Authority, Identity};
 use super::call::failure;
 use super::server::Api;
 use super::status::ApiStatus;
+use super::streaming;
 
 /// How long a client may take for its handshake: client-go's own patience.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The address of the Service `kubernetes`.
+const IN_PODS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 /// How long to wait where no connection can be accepted (no file left, mostly); each time is said.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -53,8 +57,8 @@ pub enum ListenError {
 
 /// The API on a socket, and what a client needs to come in.
 pub(super) struct Door {
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
+    pub(super) listener: TcpListener,
+    pub(super) acceptor: Acceptor,
     pub(super) address: SocketAddr,
     pub(super) kubeconfig: Value,
     /// The authority's, PEM.
@@ -70,6 +74,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
         IpAddr::from(Ipv4Addr::LOCALHOST),
         Ipv6Addr::LOCALHOST.into(),
         address.ip(),
+        IN_PODS,
     ];
     let server = authority.server(&loopback)?;
     let client = authority.client("admin", Some("system:masters"))?;
@@ -82,7 +87,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
     })
 }
 
-fn acceptor(authority: &Authority, server: &Identity) -> Result<TlsAcceptor, String> {
+fn acceptor(authority: &Authority, server: &Identity) -> Result<Acceptor, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let certificate =
         |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| text(&error));
@@ -103,7 +108,7 @@ fn acceptor(authority: &Authority, server: &Identity) -> Result<TlsAcceptor, Str
         .with_single_cert(vec![certificate(&server.certificate)?], key)
         .map_err(|error| text(&error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Acceptor::from(Arc::new(config)))
 }
 
 /// A kubeconfig with all that it needs inside.
@@ -123,17 +128,17 @@ fn kubeconfig(address: SocketAddr, authority: &Authority, client: &Identity) -> 
     })
 }
 
-pub(super) async fn serve(door: Door, api: Api) {
+pub(super) async fn serve(listener: TcpListener, acceptor: Acceptor, api: Api) {
     // They end with the cluster.
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = door.listener.accept() => accepted,
+            accepted = listener.accept() => accepted,
             Some(_ended) = connections.join_next() => continue,
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(stream, door.acceptor.clone(), api.clone()));
+                connections.spawn(connection(stream, acceptor.clone(), api.clone()));
             }
             Err(error) => {
                 warn!(%error, "accept failed");
@@ -143,7 +148,15 @@ pub(super) async fn serve(door: Door, api: Api) {
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Api) {
+/// Whether a request shows a token that a Pod was given.
+fn has_token(api: &Api, request: &Request<Incoming>) -> bool {
+    let shown = request.headers().get(header::AUTHORIZATION);
+    let shown = shown.and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));
+    token.is_some_and(|token| api.shared.tokens.knows(token))
+}
+
+async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -156,15 +169,18 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, api: Api) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let api = api.clone();
         async move {
-            if !known {
+            if !known && !has_token(&api, &request) {
                 return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::unauthorized()));
+            }
+            if let Some(asked) = streaming::asked(&api, &request) {
+                return Ok(streaming::answer(&api, &asked, request).await);
             }
             Ok(Api::call(&api, request).await)
         }
     });
     let ended = Builder::new(TokioExecutor::new())
         .http1_only()
-        .serve_connection(TokioIo::new(stream), answer)
+        .serve_connection_with_upgrades(TokioIo::new(stream), answer)
         .await;
     if let Err(error) = ended {
         debug!(%error, "api connection ended");

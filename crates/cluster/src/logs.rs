@@ -10,9 +10,9 @@ use super::status::ApiStatus;
 use headless_objects::object::name;
 
 /// A container that is asked for.
-struct Asked<'a> {
-    container: &'a str,
-    status: &'a Value,
+pub(super) struct Asked<'a> {
+    pub(super) container: &'a str,
+    pub(super) status: &'a Value,
 }
 
 /// Answers `GET …/pods/NAME/log`.
@@ -62,7 +62,11 @@ pub(super) fn answer(
     Ok(reply(StatusCode::OK, "text/plain", text.into()))
 }
 
-fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiStatus> {
+/// The container that a request means: the Pod's only one, where it names none.
+///
+/// # Errors
+/// 400: which container, or one that the Pod has not.
+pub(super) fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiStatus> {
     let names = |list: &str| -> Vec<&'a str> {
         let all = pod["spec"][list].as_array().into_iter().flatten();
         all.filter_map(|container| container["name"].as_str())

@@ -2,21 +2,27 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tracing::error;
 
+use super::runtime::Runtime;
 use super::state::State;
 use super::status::ApiStatus;
+use super::tokens::Tokens;
 
 /// What requests, watches and controllers share.
 pub(super) struct Shared {
     state: Mutex<State>,
     /// The last revision: whoever waits for a change waits here.
     pub(super) changed: watch::Sender<u64>,
+    /// What runs the programs of Pods, where they do not pretend.
+    pub(super) runtime: Option<Arc<dyn Runtime>>,
+    /// What Pods show to be let in.
+    pub(super) tokens: Tokens,
     clock: Clock,
     /// Requests that broke the server.
     panics: AtomicU64,
@@ -31,7 +37,7 @@ struct Clock {
 }
 
 impl Shared {
-    pub(super) fn new(state: State) -> Self {
+    pub(super) fn new(state: State, runtime: Option<Arc<dyn Runtime>>) -> Self {
         let clock = Clock {
             start: Timestamp::now(),
             since: tokio::time::Instant::now(),
@@ -40,6 +46,8 @@ impl Shared {
         Self {
             changed: watch::Sender::new(state.objects.revision()),
             state: Mutex::new(state),
+            runtime,
+            tokens: Tokens::new(rand::random()),
             clock,
             panics: AtomicU64::new(0),
         }

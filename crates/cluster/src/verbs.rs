@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{logs, reviews, schema, table, watching};
+use super::{logs, output, reviews, schema, table, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -352,7 +352,10 @@ fn sub(
                 &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
             ))
         }
-        ("log", &Method::GET) => logs::answer(&shared.read().objects, &key, call),
+        ("log", &Method::GET) => match &shared.runtime {
+            Some(runtime) => output::answer(shared, &**runtime, (&key, call)),
+            None => logs::answer(&shared.read().objects, &key, call),
+        },
         ("exec" | "attach" | "portforward" | "ephemeralcontainers", _) => {
             shared.read().get(&key)?;
             Err(ApiStatus::not_served(format!(

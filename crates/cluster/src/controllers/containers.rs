@@ -20,7 +20,7 @@ const FIRST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_mins(5);
 
 /// The lists of a spec with those of the status.
-const LISTS: [(&str, &str); 2] = [
+pub(super) const LISTS: [(&str, &str); 2] = [
     ("initContainers", "initContainerStatuses"),
     ("containers", "containerStatuses"),
 ];
@@ -130,7 +130,7 @@ fn stop_list(pod: &mut Value, field: &str, (code, time): (i64, &str)) {
 }
 
 /// The state of a container that has ended.
-fn ended(code: i64, (from, to): (&Value, &Value), id: &Value) -> Value {
+pub(super) fn ended(code: i64, (from, to): (&Value, &Value), id: &Value) -> Value {
     let reason = if code == 0 { "Completed" } else { "Error" };
     json!({"terminated": {
         "exitCode": code, "reason": reason, "startedAt": from, "finishedAt": to, "containerID": id,

@@ -12,11 +12,14 @@ use super::conditions::{self, Condition};
 use super::containers::{self, Given};
 use super::events::{event, once};
 use super::held::Held;
+use super::live::{self, Live};
 use super::{Action, Step, about, references, scheduler};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Key, Objects};
+use crate::runtime::Fact;
 use crate::state::Part;
+use crate::tokens::Tokens;
 use headless_objects::rfc3339::timestamp;
 
 /// How long Pods take.
@@ -51,6 +54,8 @@ pub struct Kubelet {
     delays: Delays,
     next: u32,
     held: Held,
+    /// What runs, where programs do.
+    live: Option<Live>,
     /// Pods that may have something left to do, each with its `busy_state` and when it was first seen in that state.
     busy: BTreeMap<(Key, String), Timestamp>,
 }
@@ -63,7 +68,24 @@ impl Kubelet {
             delays,
             next: FIRST,
             held: Held::default(),
+            live: None,
             busy: BTreeMap::new(),
+        }
+    }
+
+    /// One that gives orders to a runtime, and hears its facts.
+    #[must_use]
+    pub fn of_runtime(delays: Delays, tokens: Tokens) -> Self {
+        Self {
+            live: Some(Live::new(tokens)),
+            ..Self::new(delays)
+        }
+    }
+
+    /// Takes a fact in.
+    pub fn hear(&mut self, now: Timestamp, fact: &Fact) {
+        if let Some(live) = &mut self.live {
+            live.hear(now, fact);
         }
     }
 
@@ -82,7 +104,11 @@ impl Kubelet {
             }
         }
         self.held.follow(step.objects);
-        let (mut actions, mut wake) = (Vec::new(), None::<Timestamp>);
+        let mut actions = self
+            .live
+            .as_mut()
+            .map_or_else(Vec::new, |live| live.gone(step.changes));
+        let mut wake = None::<Timestamp>;
         let mut done = BTreeSet::new();
         let mut placing = Placing::default();
         for ((key, state), since) in &self.busy {
@@ -102,6 +128,7 @@ impl Kubelet {
                 delays: self.delays,
                 faults: Faults::of(pod).0,
                 held: &mut self.held,
+                live: self.live.as_mut(),
             };
             let decision = about(key, || look.decide(&mut self.next, &mut placing));
             match decision.unwrap_or(Decision::Rest) {
@@ -159,6 +186,7 @@ struct Look<'a> {
     delays: Delays,
     faults: Faults,
     held: &'a mut Held,
+    live: Option<&'a mut Live>,
 }
 
 impl Look<'_> {
@@ -182,7 +210,7 @@ impl Look<'_> {
         if !pod["status"]["podIP"].is_string() {
             return self.starting(next);
         }
-        self.started()
+        self.running().unwrap_or_else(|| self.started())
     }
 
     fn due(&self, delay: Duration) -> Timestamp {
@@ -276,7 +304,11 @@ impl Look<'_> {
         status["podIPs"] = ips.iter().map(|ip| json!({"ip": ip})).collect();
         let message = format!("Started with address {}", ips[0]);
         let said = event(self.step.now, self.pod, "kubelet", ("Started", message));
-        let (tried, mut failed) = self.tried(&running, false);
+        let (tried, mut failed) = if self.live.is_some() {
+            (containers::creating(&running, self.step.now), Vec::new())
+        } else {
+            self.tried(&running, false)
+        };
         let mut actions = vec![self.set_status(tried), said];
         actions.append(&mut failed);
         actions
@@ -297,6 +329,68 @@ impl Look<'_> {
         });
         let said = said.collect();
         (containers::tried(pod, &given), said)
+    }
+
+    /// A Pod whose programs run; none where they pretend.
+    fn running(&mut self) -> Option<Decision> {
+        let now = self.step.now;
+        let deadline = self.deadline();
+        let pod = self.pod;
+        let is_late = deadline.is_some_and(|deadline| now >= deadline);
+        let live = self.live.as_deref_mut()?;
+        if is_late {
+            let stop = live.stop(pod).map(Action::Order);
+            return Some(Decision::Act(
+                stop.into_iter().chain(self.past_deadline()).collect(),
+            ));
+        }
+        let mut seen = live.look(&live::Look {
+            now,
+            objects: self.step.objects,
+            pod,
+            faults: &self.faults,
+        });
+        if self.faults.unready {
+            containers::unready(&mut seen.pod["status"]);
+            conditions::set_all(&mut seen.pod, &timestamp(now));
+        }
+        let mut actions: Vec<_> = seen.orders.into_iter().map(Action::Order).collect();
+        if seen.pod["status"] != pod["status"] {
+            if has_ended(&seen.pod) {
+                actions.push(Action::Order(live::release(pod)));
+            }
+            actions.push(self.set_status(seen.pod));
+        }
+        Some(if actions.is_empty() {
+            Decision::Wait(seen.wake.into_iter().chain(deadline).min())
+        } else {
+            Decision::Act(actions)
+        })
+    }
+
+    /// Ends the programs of a Pod that is being deleted; none once they have ended.
+    fn stopping(&mut self) -> Option<Decision> {
+        let (now, pod) = (self.step.now, self.pod);
+        let live = self.live.as_deref_mut()?;
+        let stop = live.stop(pod).map(Action::Order);
+        if !live.knows(pod) {
+            return None;
+        }
+        let seen = live.look(&live::Look {
+            now,
+            objects: self.step.objects,
+            pod,
+            faults: &self.faults,
+        });
+        let runs = live.runs(pod);
+        let mut actions: Vec<_> = stop.into_iter().collect();
+        if seen.pod["status"] != pod["status"] {
+            actions.push(self.set_status(seen.pod));
+        }
+        if actions.is_empty() {
+            return runs.then_some(Decision::Wait(None));
+        }
+        Some(Decision::Act(actions))
     }
 
     /// A Pod that has been started: what its annotations ask for now, and the next try of what has ended.
@@ -382,7 +476,10 @@ impl Look<'_> {
 
     /// A Pod that is being deleted: once its slices do not show it, its containers stop, by themselves or killed when
     /// the grace is over; then it goes, unless finalizers hold it.
-    fn ending(&self) -> Decision {
+    fn ending(&mut self) -> Decision {
+        if let Some(decision) = self.stopping() {
+            return decision;
+        }
         if shown(self.step.objects, self.key, self.pod) {
             return Decision::Wait(None);
         }
@@ -399,7 +496,8 @@ impl Look<'_> {
         if self.step.now < due {
             return Decision::Wait(Some(due));
         }
-        if self.pod["status"]["podIP"].is_string() && !has_ended(self.pod) {
+        let pretends = self.live.is_none() && self.pod["status"]["podIP"].is_string();
+        if pretends && !has_ended(self.pod) {
             let code = if killed < stops { KILLED } else { 0 };
             return Decision::Act(vec![self.set_status(containers::stopped(
                 self.pod,

@@ -8,13 +8,18 @@ mod collector;
 mod conditions;
 mod containers;
 mod endpoints;
+mod environment;
 mod events;
+mod fields;
 mod furnish;
 mod held;
 mod kubelet;
+mod live;
+mod mounts;
 mod policy;
 mod references;
 mod scheduler;
+mod start;
 mod volumes;
 
 use std::collections::BTreeSet;
@@ -28,8 +33,10 @@ use tracing::{error, warn};
 
 use super::faults;
 use super::objects::{Change, Key, Objects};
+use super::runtime::{Fact, Order};
 use super::shared::Shared;
 use super::state::{DeleteOptions, Part, State};
+use super::tokens::Tokens;
 use crate::kinds::KindId;
 
 pub use kubelet::{Delays, Kubelet};
@@ -54,6 +61,8 @@ pub enum Action {
     Remove(Key),
     /// Move the cluster's clock, and take from a Pod the annotation that asked for it.
     Advance(Key, Duration),
+    /// Have a runtime do something.
+    Order(Order),
     /// Let an owner go whose dependents are gone.
     FinishForeground(Key),
 }
@@ -80,13 +89,17 @@ pub(super) struct Controllers {
 }
 
 impl Controllers {
-    pub(super) fn new(delays: Delays) -> Self {
+    /// `tokens`: what Pods are given that run programs, and do not pretend.
+    pub(super) fn new(delays: Delays, tokens: Option<Tokens>) -> Self {
         let (collector, endpoints) = (
             collector::Collector::default(),
             endpoints::Endpoints::default(),
         );
         Self {
-            kubelet: Kubelet::new(delays),
+            kubelet: match tokens {
+                Some(tokens) => Kubelet::of_runtime(delays, tokens),
+                None => Kubelet::new(delays),
+            },
             collector,
             endpoints,
             expiry: events::Expiry::default(),
@@ -155,8 +168,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
         let (actions, wake) = controllers.step(now, &shared.read().objects);
         if !actions.is_empty() {
             for action in &actions {
-                if let Action::Advance(_, duration) = action {
-                    shared.advance(*duration);
+                match (action, &shared.runtime) {
+                    (Action::Advance(_, duration), _) => shared.advance(*duration),
+                    (Action::Order(order), Some(runtime)) => runtime.perform(order.clone()),
+                    _ => {}
                 }
             }
             let done = shared.write(|state| {
@@ -180,8 +195,17 @@ pub(super) async fn run(shared: Arc<Shared>, mut controllers: Controllers) {
         });
         tokio::select! {
             changed = changed.changed() => if changed.is_err() { return },
+            fact = next_fact(&shared) => controllers.kubelet.hear(shared.now(), &fact),
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
         }
+    }
+}
+
+/// The next fact of the runtime, where there is one.
+async fn next_fact(shared: &Shared) -> Fact {
+    match &shared.runtime {
+        Some(runtime) => runtime.fact().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -225,6 +249,8 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
             }
             None => Ok(()),
         },
+        // Done before: it changes no object.
+        Action::Order(_) => Ok(()),
         Action::FinishForeground(key) => {
             state.finish_foreground(&key);
             Ok(())

@@ -267,7 +267,13 @@ impl Node {
     /// # Errors
     /// What the system says.
     pub fn make_folder(&self, path: &Path) -> Result<(), NodeError> {
-        let made = std::fs::create_dir_all(path).and_then(|()| self.ids.give(path));
+        if let Some(above) = path.parent().filter(|above| !above.exists()) {
+            self.make_folder(above)?;
+        }
+        let made = match std::fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.and_then(|()| self.ids.give(path)),
+        };
         let made = made.tried(|| format!("making {}", path.display()));
         Ok(made?)
     }

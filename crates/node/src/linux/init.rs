@@ -12,13 +12,13 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 
 use super::messages::{Failure, Request, Said, Stage, Tried};
 use super::network::{self, Network};
 use super::wire::Packets;
-use super::{CONTAINER, JOIN, ROOT};
+use super::{CONTAINER, JOIN, PROGRAM, ROOT};
 use crate::{NodeOptions, Pod, Transport};
 
 pub(crate) fn run() -> ExitCode {
@@ -104,9 +104,11 @@ impl<'a> Init<'a> {
         }
         end_all();
         let folder = &self.options.folder;
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            remove(&entry.path());
+        for mounted in [ROOT, PROGRAM] {
+            let left = unmount(folder.join(mounted), UnmountFlags::DETACH);
+            left.tried(|| format!("unmounting {mounted}"))?;
         }
+        remove(folder);
         Ok(())
     }
 

@@ -113,7 +113,8 @@ impl Parts {
             let set = fs::set_permissions(&folder, permissions);
             set.tried(|| format!("setting the mode of /{name}"))?;
         }
-        symlink("/run", self.tree.join("var/run")).tried(|| "linking /var/run".into())
+        // Not by `/run`, which would be the host's until this root is entered.
+        symlink("../run", self.tree.join("var/run")).tried(|| "linking /var/run".into())
     }
 
     /// The folders that are overlays.

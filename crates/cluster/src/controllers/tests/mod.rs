@@ -23,7 +23,7 @@ impl World {
     fn new(delays: Delays) -> Self {
         let mut world = Self {
             state: State::new(0),
-            controllers: Controllers::new(delays),
+            controllers: Controllers::new(delays, None),
             now: Timestamp::UNIX_EPOCH,
         };
         for ns in ["default", "other"] {

@@ -1,0 +1,77 @@
+//! All that a runtime needs to start a container, from the objects there are.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::environment;
+use super::mounts::{self, Given};
+use crate::runtime::{PodPlace, Run, Start};
+
+/// The order to start a run of the Pod's container.
+pub(super) fn of(given: &Given<'_>, container: &Value, run: Run) -> Start {
+    let pod = given.pod;
+    let env = environment::of(given.objects, pod, container);
+    let strings = |field: &str| -> Vec<String> {
+        let all = container[field].as_array().into_iter().flatten();
+        let all = all.filter_map(Value::as_str);
+        all.map(|text| environment::expanded(text, &env)).collect()
+    };
+    let flag = |field: &str| container[field] == true;
+    let (command, args) = (strings("command"), strings("args"));
+    let (volumes, mounts) = mounts::of(given, container, &env);
+    Start {
+        run,
+        pod: place(pod),
+        image: text(&container["image"]),
+        command,
+        args,
+        workdir: text(&container["workingDir"]),
+        user: user(pod, container),
+        volumes,
+        mounts,
+        stdin: flag("stdin"),
+        stdin_once: flag("stdinOnce"),
+        tty: flag("tty"),
+        env,
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn place(pod: &Value) -> PodPlace {
+    let (meta, spec) = (&pod["metadata"], &pod["spec"]);
+    let hostname = spec["hostname"].as_str().or_else(|| meta["name"].as_str());
+    let addresses = pod["status"]["podIPs"].as_array().into_iter().flatten();
+    let address = |ip: &Value| ip["ip"].as_str()?.parse::<IpAddr>().ok();
+    let aliases = spec["hostAliases"].as_array().into_iter().flatten();
+    let alias = |alias: &Value| {
+        let names = alias["hostnames"].as_array().into_iter().flatten();
+        (text(&alias["ip"]), names.map(text).collect())
+    };
+    PodPlace {
+        ns: text(&meta["namespace"]),
+        name: text(&meta["name"]),
+        hostname: hostname.unwrap_or_default().to_owned(),
+        subdomain: text(&spec["subdomain"]),
+        addresses: addresses.filter_map(address).collect(),
+        aliases: aliases.map(alias).collect(),
+    }
+}
+
+/// The user that the container's security context, or the Pod's, asks for; a group follows the user.
+fn user(pod: &Value, container: &Value) -> Option<(u32, u32)> {
+    let of = |field: &str| {
+        let own = &container["securityContext"][field];
+        let value = if own.is_null() {
+            &pod["spec"]["securityContext"][field]
+        } else {
+            own
+        };
+        value.as_u64().and_then(|id| u32::try_from(id).ok())
+    };
+    let user = of("runAsUser")?;
+    Some((user, of("runAsGroup").unwrap_or(0)))
+}

@@ -1,0 +1,210 @@
+//! What runs the programs of Pods, where something does: the kubelet gives orders, and hears facts.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+/// Runs the programs of Pods.
+pub trait Runtime: Debug + Send + Sync + 'static {
+    /// Does it, later: what becomes of it is a fact.
+    fn perform(&self, order: Order);
+
+    /// The next fact.
+    fn fact(&self) -> BoxFuture<'_, Fact>;
+
+    /// What a container has written in its last run, or in the one before; none where there is no such run.
+    fn log(&self, place: &Place, previous: bool) -> Option<Log>;
+
+    /// Runs one more program in a container.
+    ///
+    /// # Errors
+    /// Why it does not run.
+    fn exec<'a>(&'a self, place: &'a Place, exec: Exec) -> BoxFuture<'a, Result<Session, String>>;
+
+    /// What a container's own program reads and writes from now on.
+    ///
+    /// # Errors
+    /// It does not run.
+    fn attach(&self, place: &Place) -> Result<Session, String>;
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The Pod's UID.
+    pub pod: String,
+    /// The container's name.
+    pub container: String,
+}
+
+/// What a container has written.
+pub struct Log {
+    /// So far.
+    pub lines: Vec<Line>,
+    /// From then on, until it ends.
+    pub more: BoxStream<'static, Line>,
+}
+
+/// A line of a log, with its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// When it was written.
+    pub at: Timestamp,
+    /// The octets.
+    pub text: Bytes,
+}
+
+/// A program to run beside a container's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Whether it reads what is sent to it.
+    pub stdin: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+}
+
+/// A program that somebody talks to.
+#[derive(Debug)]
+pub struct Session {
+    /// What it shall read; its input ends where this is dropped.
+    pub input: Option<mpsc::Sender<Bytes>>,
+    /// What it writes, until its end.
+    pub output: mpsc::Receiver<(Stream, Bytes)>,
+    /// The size of its terminal: columns and rows.
+    pub size: mpsc::UnboundedSender<(u16, u16)>,
+    /// The code with which it ends; an error where that is not known.
+    pub exit: oneshot::Receiver<i32>,
+}
+
+/// Where a program writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, or its terminal.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+/// One run of one container.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// The Pod's UID.
+    pub pod: String,
+    /// The container's name.
+    pub container: String,
+    /// How often it has been started before.
+    pub restarts: i64,
+}
+
+/// What a kubelet wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// A container shall run; its Pod's first makes the Pod.
+    Start(Box<Start>),
+    /// Every program of the Pod with this UID is asked to end (SIGTERM), and killed after the grace.
+    Stop(String, Duration),
+    /// Nothing of the Pod is kept but its logs: its programs are killed, its network and its own volumes go.
+    Release(String),
+    /// Its logs go too.
+    Forget(String),
+}
+
+/// What has become of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The program runs.
+    Started(Run),
+    /// It cannot be run: a reason as the kubelet's, `ErrImagePull`, and the words.
+    Refused(Run, &'static str, String),
+    /// It has ended with a code.
+    Ended(Run, i64),
+}
+
+/// A container to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Which run it is.
+    pub run: Run,
+    /// The Pod that it belongs to.
+    pub pod: PodPlace,
+    /// Its image, as the Pod names it.
+    pub image: String,
+    /// What runs instead of the image's program; empty: that one.
+    pub command: Vec<String>,
+    /// Arguments instead of the image's.
+    pub args: Vec<String>,
+    /// Variables, in the order in which they are set.
+    pub env: Vec<(String, String)>,
+    /// Where it starts; empty: where the image says.
+    pub workdir: String,
+    /// User and group; none: the image's.
+    pub user: Option<(u32, u32)>,
+    /// The volumes that it mounts.
+    pub volumes: Vec<Volume>,
+    /// Where it sees them.
+    pub mounts: Vec<VolumeMount>,
+    /// Whether it reads what is sent to it.
+    pub stdin: bool,
+    /// Whether its input ends with the first who has sent some.
+    pub stdin_once: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+}
+
+/// Where a Pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodPlace {
+    /// Its namespace.
+    pub ns: String,
+    /// Its name.
+    pub name: String,
+    /// Its hostname.
+    pub hostname: String,
+    /// The headless Service that it has a name in.
+    pub subdomain: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Lines of its own for /etc/hosts: address and names.
+    pub aliases: Vec<(String, Vec<String>)>,
+}
+
+/// A volume with what is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    /// Its name in the Pod.
+    pub name: String,
+    /// What is in it.
+    pub content: Content,
+}
+
+/// What is in a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// What the Pod's containers put there; it goes with the Pod.
+    Empty,
+    /// What is kept under this name, of a PersistentVolume.
+    Kept(String),
+    /// Files: path, octets, mode.
+    Files(Vec<(String, Vec<u8>, u32)>),
+}
+
+/// A volume in a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeMount {
+    /// The volume's name.
+    pub volume: String,
+    /// Where the container sees it.
+    pub path: String,
+    /// The part of the volume; empty: all.
+    pub sub_path: String,
+    /// Whether nobody in the container may change it.
+    pub read_only: bool,
+}

@@ -1,0 +1,143 @@
+//! The files that a container gets beside its image's: names, and volumes.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use headless_cluster::runtime::{Content, PodPlace, Start, Volume};
+use headless_node::{Mount, Node, NodeError};
+
+/// The zone of the cluster's names.
+const ZONE: &str = "cluster.local";
+
+/// Where DNS is answered in the node: kubeadm's address of kube-dns.
+pub const DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+
+/// /etc/hostname, /etc/hosts and /etc/resolv.conf, as the kubelet writes them.
+pub(super) fn names(pod: &PodPlace) -> Vec<(PathBuf, String)> {
+    let mut hosts = String::from(
+        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n",
+    );
+    let PodPlace {
+        ns,
+        hostname,
+        subdomain,
+        ..
+    } = pod;
+    let whole = if subdomain.is_empty() {
+        String::new()
+    } else {
+        format!("{hostname}.{subdomain}.{ns}.svc.{ZONE}\t")
+    };
+    for address in &pod.addresses {
+        let _infallible = writeln!(hosts, "{address}\t{whole}{hostname}");
+    }
+    if !pod.aliases.is_empty() {
+        hosts.push_str("\n# Entries added by HostAliases.\n");
+    }
+    for (address, names) in &pod.aliases {
+        let _infallible = writeln!(hosts, "{address}\t{}", names.join("\t"));
+    }
+    let resolver =
+        format!("search {ns}.svc.{ZONE} svc.{ZONE} {ZONE}\nnameserver {DNS}\noptions ndots:5\n");
+    let files = [
+        ("/etc/hostname", format!("{hostname}\n")),
+        ("/etc/hosts", hosts),
+        ("/etc/resolv.conf", resolver),
+    ];
+    files.map(|(path, text)| (path.into(), text)).into()
+}
+
+/// Where a Pod's own volumes are.
+pub(super) fn folder_of(folder: &Path, uid: &str) -> PathBuf {
+    folder.join("pods").join(uid)
+}
+
+/// Makes the volumes that a container mounts, where they are not there yet.
+///
+/// # Errors
+/// A folder that cannot be made; a mount of no volume.
+pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mount>, NodeError> {
+    let own = folder_of(folder, &start.run.pod);
+    let mut sources = Vec::new();
+    for volume in &start.volumes {
+        sources.push((&volume.name, make(node, (folder, &own), volume)?));
+    }
+    let mut mounts = Vec::new();
+    for mount in &start.mounts {
+        let source = sources.iter().find(|(name, _)| **name == mount.volume);
+        let Some((_, (source, fixed))) = source else {
+            let what = "a volume of a kind that this node does not have";
+            return Err(NodeError::Failed {
+                step: format!("mounting {} on {}", mount.volume, mount.path),
+                source: std::io::Error::new(std::io::ErrorKind::Unsupported, what),
+            });
+        };
+        let mut source = source.clone();
+        if !mount.sub_path.is_empty() {
+            source = source.join(&mount.sub_path);
+            if !source.exists() {
+                node.make_folder(&source)?;
+            }
+        }
+        mounts.push(Mount {
+            source,
+            target: mount.path.clone().into(),
+            read_only: mount.read_only || *fixed,
+        });
+    }
+    Ok(mounts)
+}
+
+/// Makes a volume; says where it is, and whether nobody may write there.
+fn make(
+    node: &Node,
+    (folder, own): (&Path, &Path),
+    volume: &Volume,
+) -> Result<(PathBuf, bool), NodeError> {
+    match &volume.content {
+        Content::Kept(name) => {
+            let kept = folder.join("kept").join(name);
+            node.make_folder(&kept)?;
+            Ok((kept, false))
+        }
+        Content::Empty => {
+            let empty = own.join(&volume.name);
+            node.make_folder(&empty)?;
+            Ok((empty, false))
+        }
+        Content::Files(files) => {
+            let place = own.join(&volume.name);
+            node.make_folder(&place)?;
+            for (path, octets, mode) in files {
+                node.write_file(&place.join(path), octets, *mode)?;
+            }
+            Ok((place, true))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_finds_itself_and_the_names_of_its_namespace() {
+        let pod = PodPlace {
+            ns: "shop".into(),
+            name: "redis-1".into(),
+            hostname: "redis-1".into(),
+            subdomain: "redis".into(),
+            addresses: vec!["10.244.0.3".parse().unwrap()],
+            aliases: vec![("10.0.0.1".into(), vec!["db".into(), "store".into()])],
+        };
+        let [hostname, hosts, resolver] = <[_; 3]>::try_from(names(&pod)).unwrap();
+        assert_eq!(hostname, ("/etc/hostname".into(), "redis-1\n".into()));
+        let own = "10.244.0.3\tredis-1.redis.shop.svc.cluster.local\tredis-1\n";
+        let ends = format!("{own}\n# Entries added by HostAliases.\n10.0.0.1\tdb\tstore\n");
+        assert!(hosts.1.ends_with(&ends), "{}", hosts.1);
+        let wanted = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+        assert_eq!(resolver, ("/etc/resolv.conf".into(), wanted.into()));
+    }
+}

@@ -1,0 +1,139 @@
+//! Pods whose programs run: what the embedded cluster orders, done by a node's processes.
+
+mod container;
+mod files;
+mod images;
+mod log;
+mod pod;
+mod session;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use headless_cluster::runtime::{Exec, Fact, Log, Order, Place, Runtime, Session};
+use headless_node::Node;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use container::Container;
+pub use files::DNS;
+pub use images::{Image, ImageError, Images};
+
+/// The Pods of a node.
+#[derive(Debug)]
+pub struct Pods {
+    shared: Arc<Shared>,
+    facts: tokio::sync::Mutex<UnboundedReceiver<Fact>>,
+    /// Who does what is ordered of each Pod, by its UID.
+    pods: Mutex<BTreeMap<String, UnboundedSender<Order>>>,
+}
+
+/// What all Pods share.
+#[derive(Debug)]
+struct Shared {
+    node: Arc<Node>,
+    images: Images,
+    /// Below it volumes are kept.
+    folder: PathBuf,
+    tell: UnboundedSender<Fact>,
+    /// By the Pod's UID and the container's name.
+    containers: Mutex<BTreeMap<(String, String), Container>>,
+}
+
+impl Pods {
+    /// Those of this node; `folder` is the node's.
+    #[must_use]
+    pub fn new(node: Arc<Node>, folder: PathBuf, images: Images) -> Self {
+        let (tell, facts) = unbounded_channel();
+        let shared = Shared {
+            node,
+            images,
+            folder,
+            tell,
+            containers: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            facts: facts.into(),
+            pods: Mutex::default(),
+        }
+    }
+}
+
+impl Runtime for Pods {
+    fn perform(&self, order: Order) {
+        let uid = match &order {
+            Order::Start(start) => start.run.pod.clone(),
+            Order::Stop(uid, _) | Order::Release(uid) | Order::Forget(uid) => uid.clone(),
+        };
+        let mut pods = locked(&self.pods);
+        if matches!(order, Order::Start(_)) && !pods.contains_key(&uid) {
+            let (give, take) = unbounded_channel();
+            tokio::spawn(pod::serve(Arc::clone(&self.shared), uid.clone(), take));
+            pods.insert(uid.clone(), give);
+        }
+        let last = matches!(order, Order::Forget(_));
+        // A Pod that has never been started has nobody who needs to be told.
+        let _unknown = pods.get(&uid).map(|pod| pod.send(order));
+        if last {
+            pods.remove(&uid);
+        }
+    }
+
+    fn fact(&self) -> BoxFuture<'_, Fact> {
+        let next = async {
+            match self.facts.lock().await.recv().await {
+                Some(fact) => fact,
+                // `self` holds the other end.
+                None => std::future::pending().await,
+            }
+        };
+        next.boxed()
+    }
+
+    fn log(&self, place: &Place, previous: bool) -> Option<Log> {
+        let containers = self.shared.containers();
+        let container = containers.get(&key(place))?;
+        let log = if previous {
+            container.previous.clone()?
+        } else {
+            Arc::clone(&container.log)
+        };
+        let (lines, next, _) = log.read(0);
+        Some(Log {
+            lines,
+            more: log.follow(next).boxed(),
+        })
+    }
+
+    fn exec<'a>(&'a self, place: &'a Place, exec: Exec) -> BoxFuture<'a, Result<Session, String>> {
+        session::exec(&self.shared, place, exec).boxed()
+    }
+
+    fn attach(&self, place: &Place) -> Result<Session, String> {
+        session::attach(&self.shared, place)
+    }
+}
+
+/// What a container is found by.
+fn key(place: &Place) -> (String, String) {
+    (place.pod.clone(), place.container.clone())
+}
+
+impl Shared {
+    fn say(&self, fact: Fact) {
+        // Nobody hears where the cluster has ended.
+        let _ended = self.tell.send(fact);
+    }
+
+    fn containers(&self) -> MutexGuard<'_, BTreeMap<(String, String), Container>> {
+        locked(&self.containers)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

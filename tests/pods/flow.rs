@@ -1,0 +1,241 @@
+//! What people type first.
+
+use super::sandbox::Sandbox;
+
+/// A sentence, and what shows it.
+pub(crate) type Test = (&'static str, fn(Sandbox));
+
+pub(crate) const TESTS: &[Test] = &[
+    (
+        "redis_keeps_its_data_and_its_name_through_the_end_of_its_pod",
+        redis,
+    ),
+    ("exec_carries_streams_and_exit_codes", exec),
+    ("logs_are_what_the_program_wrote", logs),
+    ("an_image_that_nobody_named_is_said_with_what_to_add", image),
+    (
+        "variables_and_volumes_come_from_the_cluster_s_objects",
+        objects,
+    ),
+    (
+        "init_containers_run_first_and_what_fails_is_started_again",
+        init,
+    ),
+    ("nothing_is_left_where_the_program_is_killed", killed),
+];
+
+fn redis(sandbox: Sandbox) {
+    let cli = |pod: &str, words: &[&str]| {
+        sandbox.kubectl(&[&["exec", pod, "--", "redis-cli"], words].concat())
+    };
+    assert_eq!(cli("redis-0", &["set", "greeting", "hello"]), "OK\n");
+    assert_eq!(cli("redis-0", &["get", "greeting"]), "hello\n");
+    // By its name, from another Pod.
+    assert_eq!(
+        cli("redis-2", &["-h", "redis-0.redis", "get", "greeting"]),
+        "hello\n"
+    );
+    let lookup = |name: &str| {
+        let run = [
+            "run",
+            "-i",
+            "--rm",
+            "--image",
+            "busybox:1.28.4",
+            "dns-test",
+            "--restart=Never",
+            "--",
+        ];
+        sandbox.kubectl(&[&run[..], &["nslookup", name]].concat())
+    };
+    let ip = |pod: &str| sandbox.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"]);
+    let named = |pod: &str| {
+        format!(
+            "Address 1: {} {pod}.redis.default.svc.cluster.local\n",
+            ip(pod)
+        )
+    };
+    let said = lookup("redis-1.redis");
+    assert!(said.contains(&named("redis-1")), "{said}");
+    let before = ip("redis-0");
+    sandbox.kubectl(&["delete", "pod", "redis-0"]);
+    let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+    sandbox.kubectl_until(&["get", "pod", "redis-0", "-o", ready], |ready| {
+        ready == "True"
+    });
+    assert_ne!(ip("redis-0"), before);
+    let said = lookup("redis-0.redis");
+    assert!(said.contains(&named("redis-0")), "{said}");
+    sandbox.kubectl_until(
+        &["exec", "redis-0", "--", "redis-cli", "get", "greeting"],
+        |text| text == "hello\n",
+    );
+}
+
+fn exec(sandbox: Sandbox) {
+    let run = |script: &str, input: &str| {
+        let arguments = ["exec", "-i", "redis-0", "--", "sh", "-c", script];
+        let output = sandbox.kubectl_with(&arguments, input);
+        let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+        (
+            text(output.stdout),
+            text(output.stderr),
+            output.status.code(),
+        )
+    };
+    let wanted = "command terminated with exit code 7\n";
+    assert_eq!(
+        run("echo out; echo err >&2; exit 7", ""),
+        ("out\n".into(), format!("err\n{wanted}"), Some(7))
+    );
+    let (out, _, code) = run("cat; echo end", "through\n");
+    assert_eq!((out.as_str(), code), ("through\nend\n", Some(0)));
+    let (out, ..) = run("hostname; hostname -i; cat /proc/1/comm", "");
+    let ip = sandbox.kubectl(&["get", "pod", "redis-0", "-o", "jsonpath={.status.podIP}"]);
+    assert!(out.starts_with("redis-0\n") && out.contains(&ip), "{out}");
+    assert!(out.ends_with("redis-server\n"), "{out}");
+    let (_, err, code) = run("", "");
+    assert_eq!((err.as_str(), code), ("", Some(0)));
+}
+
+fn logs(sandbox: Sandbox) {
+    let script = "for i in 1 2 3; do echo line $i; done; sleep 1000";
+    sandbox.kubectl(&["run", "teller", "--image=busybox", "--", "sh", "-c", script]);
+    let all = "line 1\nline 2\nline 3\n";
+    sandbox.kubectl_until(&["logs", "teller"], |text| text == all);
+    assert_eq!(sandbox.kubectl(&["logs", "teller", "--tail=1"]), "line 3\n");
+    assert_eq!(sandbox.kubectl(&["logs", "teller", "--since=1h"]), all);
+    let stamped = sandbox.kubectl(&["logs", "teller", "--timestamps", "--tail=1"]);
+    let (time, line) = stamped.split_once(' ').unwrap();
+    assert!(
+        time.parse::<jiff::Timestamp>().is_ok() && line == "line 3\n",
+        "{stamped}"
+    );
+    let previous = sandbox.kubectl_with(&["logs", "-p", "teller"], "");
+    let said = String::from_utf8(previous.stderr).unwrap();
+    assert!(
+        said.contains("previous terminated container \"teller\" in pod \"teller\" not found"),
+        "{said}"
+    );
+    // Followed to the end of one that ends.
+    let script = "for i in 1 2 3; do echo $i; sleep 0.05; done";
+    sandbox.kubectl(&[
+        "run",
+        "short",
+        "--image=busybox",
+        "--restart=Never",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let followed = sandbox.kubectl_until(&["logs", "-f", "short"], |text| !text.is_empty());
+    assert_eq!(followed, "1\n2\n3\n");
+}
+
+fn image(sandbox: Sandbox) {
+    sandbox.kubectl(&["run", "web", "--image=nginx:1.27"]);
+    let waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}: {.status.containerStatuses[0].state.waiting.message}";
+    let said = sandbox.kubectl_until(&["get", "pod", "web", "-o", waiting], |text| {
+        text.starts_with("ImagePull")
+    });
+    assert_eq!(
+        said,
+        "ImagePullBackOff: Back-off pulling image \"nginx:1.27\": no registry is asked; say which program of this machine stands for it: \
+         --image nginx:1.27=PROGRAM"
+    );
+}
+
+const OBJECTS: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: blue, app.conf: "color = blue\n"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: secret}
+stringData: {password: hidden}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: reader}
+spec:
+  restartPolicy: Never
+  containers:
+    - name: reader
+      image: busybox
+      command: [sh, -c]
+      args: ["echo $COLOR $(GREETING) $PASSWORD $POD_IP $KUBERNETES_SERVICE_HOST; cat /etc/app/app.conf /one/pw; cp /one/pw /shared/x && ls /shared; id -u"]
+      env:
+        - {name: COLOR, valueFrom: {configMapKeyRef: {name: settings, key: color}}}
+        - {name: NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+        - {name: GREETING, value: "hello-$(NAME)"}
+        - {name: PASSWORD, valueFrom: {secretKeyRef: {name: secret, key: password}}}
+        - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+      volumeMounts:
+        - {name: settings, mountPath: /etc/app}
+        - {name: secret, mountPath: /one}
+        - {name: shared, mountPath: /shared}
+  volumes:
+    - {name: settings, configMap: {name: settings}}
+    - {name: secret, secret: {secretName: secret, items: [{key: password, path: pw, mode: 0400}]}}
+    - {name: shared, emptyDir: {}}
+"#;
+
+fn objects(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], OBJECTS);
+    assert!(applied.status.success(), "{applied:?}");
+    sandbox.kubectl_until(
+        &["get", "pod", "reader", "-o", "jsonpath={.status.phase}"],
+        |p| p == "Succeeded",
+    );
+    let ip = sandbox.kubectl(&["get", "pod", "reader", "-o", "jsonpath={.status.podIP}"]);
+    let wanted = format!("blue hello-reader hidden {ip} 10.96.0.1\ncolor = blue\nhiddenx\n0\n");
+    assert_eq!(sandbox.kubectl(&["logs", "reader"]), wanted);
+}
+
+const INIT: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: staged}
+spec:
+  initContainers:
+    - {name: one, image: busybox, command: [sh, -c, "echo one >> /work/order"], volumeMounts: [{name: work, mountPath: /work}]}
+    - {name: two, image: busybox, command: [sh, -c, "echo two >> /work/order"], volumeMounts: [{name: work, mountPath: /work}]}
+  containers:
+    - name: main
+      image: busybox
+      command: [sh, -c, "echo main >> /work/order; cat /work/order; test -e /work/again && exec sleep 1000; touch /work/again; exit 3"]
+      volumeMounts: [{name: work, mountPath: /work}]
+  volumes:
+    - {name: work, emptyDir: {}}
+"#;
+
+fn init(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], INIT);
+    assert!(applied.status.success(), "{applied:?}");
+    let state = "jsonpath={.status.phase} {.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].lastState.terminated.exitCode}";
+    sandbox.kubectl_until(&["get", "pod", "staged", "-o", state], |text| {
+        text == "Running 1 3"
+    });
+    assert_eq!(
+        sandbox.kubectl(&["logs", "-p", "staged", "-c", "main"]),
+        "one\ntwo\nmain\n"
+    );
+    sandbox.kubectl_until(&["logs", "staged", "-c", "main"], |text| {
+        text == "one\ntwo\nmain\nmain\n"
+    });
+    assert_eq!(sandbox.kubectl(&["logs", "staged", "-c", "one"]), "");
+    // The shell's sleep ends at once, as nobody waits for it.
+    sandbox.kubectl(&["delete", "pod", "staged", "--grace-period=0", "--force"]);
+}
+
+fn killed(mut sandbox: Sandbox) {
+    assert!(
+        sandbox.told.iter().any(|line| line.starts_with("run ")),
+        "{:?}",
+        sandbox.told
+    );
+    sandbox.kill();
+}

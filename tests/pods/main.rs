@@ -1,0 +1,58 @@
+//! Pods that run, as people use them: kubectl, Debian's redis, and names. Where kubectl, redis or namespaces are missing these
+//! tests wait, and say so; `CONTROL_PLANE=required` has them fail instead.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod flow;
+mod sandbox;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+use sandbox::{Sandbox, User};
+use support::control_plane::Programs;
+
+fn main() -> ExitCode {
+    let programs = Programs::find();
+    let missing = missing(programs.as_ref());
+    if let Some(why) = &missing {
+        support::report(&format!("the tests of Pods that run wait: {why}"));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "where the tests are told of the environment"
+        )]
+        if std::env::var("CONTROL_PLANE").is_ok_and(|wanted| wanted == "required") {
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut trials = Vec::new();
+    for user in User::all() {
+        for (name, run) in flow::TESTS {
+            let programs = programs.clone();
+            let run = move || {
+                run(Sandbox::start(programs.unwrap(), user));
+                Ok(())
+            };
+            let trial = Trial::test(format!("{name} ({user})"), run);
+            trials.push(trial.with_ignored_flag(missing.is_some()));
+        }
+    }
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// What these tests need and the machine has not.
+fn missing(programs: Option<&Programs>) -> Option<String> {
+    if programs.is_none() {
+        return Some("`bash tests/control-plane/build` makes kubectl".into());
+    }
+    let redis = std::process::Command::new("redis-server")
+        .arg("--version")
+        .output();
+    if redis.is_err() {
+        return Some("`apt-get install redis-server` gives them redis".into());
+    }
+    sandbox::forbidden()
+}
