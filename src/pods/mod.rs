@@ -5,6 +5,7 @@ mod files;
 mod images;
 mod log;
 mod pod;
+mod probe;
 mod session;
 mod streams;
 
@@ -67,6 +68,8 @@ impl Runtime for Pods {
     fn perform(&self, order: Order) {
         let uid = match &order {
             Order::Start(start) => start.run.pod.clone(),
+            Order::Probe(probe) => probe.run.pod.clone(),
+            Order::End(run, _) => run.pod.clone(),
             Order::Stop(uid, _) | Order::Release(uid) | Order::Forget(uid) => uid.clone(),
         };
         let mut pods = locked(&self.pods);
@@ -110,13 +113,20 @@ impl Runtime for Pods {
     }
 
     fn exec<'a>(&'a self, place: &'a Place, exec: Exec) -> BoxFuture<'a, Result<Session, String>> {
-        session::exec(&self.shared, place, exec).boxed()
+        async move {
+            let (_, session) = session::exec(&self.shared, place, exec).await?;
+            Ok(session)
+        }
+        .boxed()
     }
 
     fn attach(&self, place: &Place) -> Result<Session, String> {
         session::attach(&self.shared, place)
     }
 }
+
+/// SIGKILL, which no program refuses.
+const KILL: i32 = 9;
 
 /// What a container is found by.
 fn key(place: &Place) -> (String, String) {

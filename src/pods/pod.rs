@@ -8,10 +8,9 @@ use headless_node::{NodeError, Pod};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::warn;
 
-use super::{Shared, container, files};
+use super::{KILL, Shared, container, files, probe};
 
 const TERM: i32 = 15;
-const KILL: i32 = 9;
 
 /// Does what is ordered of a Pod until it is forgotten.
 pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: UnboundedReceiver<Order>) {
@@ -27,7 +26,12 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
                 made = true;
                 container::start(&shared, *start).await;
             }
-            Order::Stop(_, grace) => stop(&shared, &uid, grace).await,
+            Order::Stop(_, grace) => stop(&shared, &uid, None, grace).await,
+            Order::End(run, grace) => stop(&shared, &uid, Some(run.container), grace).await,
+            Order::Probe(asked) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { probe::make(&shared, *asked).await });
+            }
             Order::Release(_) => {
                 if made {
                     release(&shared, &uid).await;
@@ -52,23 +56,27 @@ async fn make(shared: &Shared, start: &Start) -> Result<(), NodeError> {
     shared.node.add_pod(&pod).await
 }
 
-/// The tasks of a Pod's containers that have not ended.
-fn tasks(shared: &Shared, uid: &str) -> Vec<u64> {
+/// The tasks of a Pod's containers that have not ended, or of the one of this name.
+fn tasks(shared: &Shared, uid: &str, only: Option<&str>) -> Vec<u64> {
     let containers = shared.containers();
-    let running = containers.iter();
-    let running = running.filter(|((pod, _), container)| pod == uid && container.code().is_none());
+    let meant = |pod: &str, name: &str| pod == uid && only.is_none_or(|only| only == name);
+    let running = containers
+        .iter()
+        .filter(|((pod, name), container)| meant(pod, name) && container.code().is_none());
     running.map(|(_, container)| container.task).collect()
 }
 
-/// Asks all programs to end, and ends those that have not when the grace is over.
-async fn stop(shared: &Arc<Shared>, uid: &str, grace: Duration) {
-    for task in tasks(shared, uid) {
-        signal(shared, task, TERM).await;
+/// Asks programs to end, and ends those that have not when the grace is over.
+async fn stop(shared: &Arc<Shared>, uid: &str, only: Option<String>, grace: Duration) {
+    let asked = tasks(shared, uid, only.as_deref());
+    for task in &asked {
+        signal(shared, *task, TERM).await;
     }
     let (shared, uid) = (Arc::clone(shared), uid.to_owned());
     tokio::spawn(async move {
         tokio::time::sleep(grace).await;
-        for task in tasks(&shared, &uid) {
+        let late = tasks(&shared, &uid, only.as_deref());
+        for task in late.into_iter().filter(|task| asked.contains(task)) {
             signal(&shared, task, KILL).await;
         }
     });

@@ -11,8 +11,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::streams::{self, Pipes, WAITING};
 use super::{Shared, container, key};
 
-/// Runs one more program in a container.
-pub(super) async fn exec(shared: &Shared, place: &Place, exec: Exec) -> Result<Session, String> {
+/// Runs one more program in a container; says what the node calls it.
+pub(super) async fn exec(
+    shared: &Shared,
+    place: &Place,
+    exec: Exec,
+) -> Result<(u64, Session), String> {
     let (task, start) = {
         let containers = shared.containers();
         let container = containers.get(&key(place));
@@ -36,6 +40,7 @@ pub(super) async fn exec(shared: &Shared, place: &Place, exec: Exec) -> Result<S
     } = pipes;
     let running = shared.node.join((&place.pod, task), process, stdio).await;
     let running = running.map_err(|error| text(&error))?;
+    let joined = running.task;
     let (give, output) = mpsc::channel(WAITING);
     let mut session = Session {
         input: input.map(streams::write),
@@ -52,7 +57,7 @@ pub(super) async fn exec(shared: &Shared, place: &Place, exec: Exec) -> Result<S
         tokio::spawn(streams::pass_on(out, Stream::Out, give.clone()));
         tokio::spawn(streams::pass_on(err, Stream::Err, give));
     }
-    Ok(session)
+    Ok((joined, session))
 }
 
 /// Reads and writes with a container's own program, until it ends; what it wrote before is in its log. The code with which it

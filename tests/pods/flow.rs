@@ -21,6 +21,10 @@ pub(crate) const TESTS: &[Test] = &[
         "init_containers_run_first_and_what_fails_is_started_again",
         init,
     ),
+    (
+        "probes_say_when_a_container_is_ready_and_when_it_is_to_end",
+        probes,
+    ),
     ("nothing_is_left_where_the_program_is_killed", killed),
 ];
 
@@ -229,6 +233,41 @@ fn init(sandbox: Sandbox) {
     assert_eq!(sandbox.kubectl(&["logs", "staged", "-c", "one"]), "");
     // The shell's sleep ends at once, as nobody waits for it.
     sandbox.kubectl(&["delete", "pod", "staged", "--grace-period=0", "--force"]);
+}
+
+const PROBES: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: probed}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: web
+      image: busybox
+      command: [/usr/bin/python3, -m, http.server, "8080"]
+      workingDir: /srv
+      ports: [{name: web, containerPort: 8080}]
+      startupProbe: {tcpSocket: {port: web}, periodSeconds: 1, failureThreshold: 30}
+      readinessProbe: {httpGet: {path: /ready, port: web}, periodSeconds: 1, failureThreshold: 1}
+      livenessProbe: {exec: {command: [sh, -c, "! test -e /srv/ill"]}, periodSeconds: 1, failureThreshold: 1}
+"#;
+
+fn probes(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], PROBES);
+    assert!(applied.status.success(), "{applied:?}");
+    let state = "jsonpath={.status.containerStatuses[0].started} {.status.containerStatuses[0].ready} {.status.containerStatuses[0].restartCount}";
+    let until = |wanted: &str| {
+        sandbox.kubectl_until(&["get", "pod", "probed", "-o", state], |text| {
+            text == wanted
+        })
+    };
+    until("true false 0");
+    sandbox.kubectl(&["exec", "probed", "--", "touch", "/srv/ready"]);
+    until("true true 0");
+    sandbox.kubectl(&["exec", "probed", "--", "rm", "/srv/ready"]);
+    until("true false 0");
+    sandbox.kubectl(&["exec", "probed", "--", "touch", "/srv/ill"]);
+    until("true false 1");
 }
 
 fn killed(mut sandbox: Sandbox) {

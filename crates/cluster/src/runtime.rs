@@ -1,7 +1,7 @@
 //! What runs the programs of Pods, where something does: the kubelet gives orders, and hears facts.
 
 use std::fmt::Debug;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -111,6 +111,10 @@ pub enum Order {
     Start(Box<Start>),
     /// Every program of the Pod with this UID is asked to end (SIGTERM), and killed after the grace.
     Stop(String, Duration),
+    /// This run is asked to end, and killed after the grace.
+    End(Run, Duration),
+    /// A probe of a container is made.
+    Probe(Box<Probe>),
     /// Nothing of the Pod is kept but its logs: its programs are killed, its network and its own volumes go.
     Release(String),
     /// Its logs go too.
@@ -126,6 +130,52 @@ pub enum Fact {
     Refused(Run, &'static str, String),
     /// It has ended with a code.
     Ended(Run, i64),
+    /// Whether a probe of it has succeeded.
+    Probed(Run, ProbeKind, bool),
+}
+
+/// A probe to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Of which run.
+    pub run: Run,
+    /// Which of its probes.
+    pub kind: ProbeKind,
+    /// What is checked.
+    pub check: Check,
+    /// How long that may take.
+    pub timeout: Duration,
+}
+
+/// What a probe is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ProbeKind {
+    /// Whether the program has started.
+    Startup,
+    /// Whether it shall live on.
+    Liveness,
+    /// Whether it is ready to serve.
+    Readiness,
+}
+
+/// What a probe checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// A program in the container ends with 0.
+    Exec(Vec<String>),
+    /// A connection can be made.
+    Tcp(SocketAddr),
+    /// A GET is answered with a code from 200 to 399.
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// The path, with its query.
+        path: String,
+        /// Headers to send: name and value.
+        headers: Vec<(String, String)>,
+    },
+    /// Nothing that can be checked here: it fails.
+    Impossible,
 }
 
 /// A container to start.

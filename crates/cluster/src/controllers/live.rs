@@ -11,11 +11,12 @@ use super::conditions::{self, is_past};
 use super::containers::{self, LISTS};
 use super::mounts::Given;
 use super::policy::{is_restarted, is_sidecar};
+use super::probes::Probes;
 use super::{Action, references, start};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Change, Objects};
-use crate::runtime::{Fact, Order, Run};
+use crate::runtime::{Fact, Order, Probe, ProbeKind, Run};
 use crate::tokens::Tokens;
 use headless_objects::object::is_ending;
 use headless_objects::rfc3339::timestamp;
@@ -42,6 +43,9 @@ struct Container {
     state: State,
     /// How the run before this one ended.
     last: Option<Ended>,
+    probes: Probes,
+    /// What the probes have shown since the last look.
+    probed: Vec<(ProbeKind, bool)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +82,40 @@ pub(super) struct Seen {
     pub(super) wake: Option<Timestamp>,
 }
 
+impl Seen {
+    /// Has a container started or probed, where that is due.
+    fn serve(
+        &mut self,
+        look: &Look<'_>,
+        tokens: &Tokens,
+        container: &mut Container,
+        (spec, blocked): (&Value, bool),
+    ) {
+        let run = |restarts| Run {
+            pod: uid(look.pod).to_owned(),
+            container: spec["name"].as_str().unwrap_or_default().to_owned(),
+            restarts,
+        };
+        let mut due = None;
+        match container.advance(look, spec, blocked) {
+            Next::Start(restarts) => {
+                let given = Given {
+                    objects: look.objects,
+                    tokens,
+                    pod: look.pod,
+                };
+                let start = start::of(&given, spec, run(restarts));
+                self.orders.push(Order::Start(Box::new(start)));
+            }
+            Next::Wait(at) => due = Some(at),
+            Next::Rest => {}
+        }
+        let (orders, probe) = container.probe(look, spec, run);
+        self.orders.extend(orders);
+        self.wake = [self.wake, due, probe].into_iter().flatten().min();
+    }
+}
+
 impl Live {
     pub(super) fn new(tokens: Tokens) -> Self {
         let pods = BTreeMap::new();
@@ -86,13 +124,17 @@ impl Live {
 
     /// Takes a fact in; what is said of an earlier run, or of a Pod that is gone, is not news.
     pub(super) fn hear(&mut self, now: Timestamp, fact: &Fact) {
-        let (Fact::Started(run) | Fact::Refused(run, ..) | Fact::Ended(run, _)) = fact;
+        let (Fact::Started(run)
+        | Fact::Refused(run, ..)
+        | Fact::Ended(run, _)
+        | Fact::Probed(run, ..)) = fact;
         let containers = self.pods.get_mut(&run.pod);
         let container = containers.and_then(|containers| containers.all.get_mut(&run.container));
         let Some(container) = container.filter(|known| known.restarts == run.restarts) else {
             return;
         };
         container.state = match fact {
+            Fact::Probed(_, kind, good) => return container.probed.push((*kind, *good)),
             Fact::Started(_) => State::Running(now),
             Fact::Refused(_, reason, message) => State::Refused(reason, message.clone()),
             Fact::Ended(_, code) => {
@@ -171,26 +213,7 @@ impl Live {
                     .or_insert_with(Container::new);
                 let why = blocked.get(name);
                 if !initializes && !containers.stopping {
-                    match known.advance(look, spec, why.is_some()) {
-                        Next::Start(restarts) => {
-                            let run = Run {
-                                pod: uid.to_owned(),
-                                container: name.to_owned(),
-                                restarts,
-                            };
-                            let given = Given {
-                                objects: look.objects,
-                                tokens: &self.tokens,
-                                pod: look.pod,
-                            };
-                            let start = start::of(&given, spec, run);
-                            seen.orders.push(Order::Start(Box::new(start)));
-                        }
-                        Next::Wait(at) => {
-                            seen.wake = Some(seen.wake.map_or(at, |wake| wake.min(at)))
-                        }
-                        Next::Rest => {}
-                    }
+                    seen.serve(look, &self.tokens, known, (spec, why.is_some()));
                 }
                 let status = known.status(look.pod, spec, (initializes, why));
                 initializes |= list == "initContainers" && !is_past(spec, &status);
@@ -240,7 +263,38 @@ impl Container {
             restarts: 0,
             state: State::Waiting,
             last: None,
+            probes: Probes::default(),
+            probed: Vec::new(),
         }
+    }
+
+    /// What its probes ask for, and when the next is due.
+    fn probe(
+        &mut self,
+        look: &Look<'_>,
+        spec: &Value,
+        of: impl Fn(i64) -> Run,
+    ) -> (Vec<Order>, Option<Timestamp>) {
+        let State::Running(since) = self.state else {
+            return (Vec::new(), None);
+        };
+        let run = of(self.restarts);
+        let mut orders = Vec::new();
+        for outcome in std::mem::take(&mut self.probed) {
+            if self.probes.hear(look.now, spec, outcome) {
+                orders.push(Order::End(run.clone(), grace(look.pod)));
+            }
+        }
+        let (due, wake) = self.probes.due((look.now, since), look.pod, spec);
+        orders.extend(due.into_iter().map(|due| {
+            Order::Probe(Box::new(Probe {
+                run: run.clone(),
+                kind: due.kind,
+                check: due.check,
+                timeout: due.timeout,
+            }))
+        }));
+        (orders, wake)
     }
 
     fn advance(&mut self, look: &Look<'_>, spec: &Value, blocked: bool) -> Next {
@@ -276,6 +330,8 @@ impl Container {
             }
             None => {
                 self.state = State::Ordered;
+                self.probes = Probes::default();
+                self.probed.clear();
                 Next::Start(self.restarts)
             }
         }
@@ -303,10 +359,14 @@ impl Container {
             State::Ended(ended) => ended.state(&id),
         };
         let runs = matches!(self.state, State::Running(_));
+        let (started, ready) = (
+            runs && self.probes.has_started(spec),
+            runs && self.probes.is_ready(spec),
+        );
         let done =
             matches!(&self.state, State::Ended(ended) if ended.code == 0 && is_init(pod, name));
         json!({
-            "name": name, "image": spec["image"], "imageID": "", "containerID": id, "ready": runs || done, "started": runs,
+            "name": name, "image": spec["image"], "imageID": "", "containerID": id, "ready": ready || done, "started": started,
             "restartCount": self.restarts, "state": state, "lastState": last.map_or(json!({}), |last| last.state(&id)),
         })
     }
@@ -375,163 +435,4 @@ fn grace(pod: &Value) -> Duration {
     let seconds = pod["metadata"]["deletionGracePeriodSeconds"].as_u64();
     let own = || pod["spec"]["terminationGracePeriodSeconds"].as_u64();
     Duration::from_secs(seconds.or_else(own).unwrap_or(30))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A Pod whose containers run, told what becomes of them.
-    struct World {
-        live: Live,
-        pod: Value,
-        now: Timestamp,
-    }
-
-    impl World {
-        fn new(spec: Value) -> Self {
-            Self {
-                live: Live::new(Tokens::new([0; 32])),
-                pod: json!({"metadata": {"uid": "u", "name": "p", "namespace": "default"}, "spec": spec, "status": {"podIP": "10.244.0.2"}}),
-                now: Timestamp::UNIX_EPOCH,
-            }
-        }
-
-        /// What is started, as container and restarts, and other orders as they are.
-        fn look(&mut self) -> Vec<String> {
-            let seen = self.live.look(&Look {
-                now: self.now,
-                objects: &Objects::default(),
-                pod: &self.pod,
-                faults: &Faults::default(),
-            });
-            self.pod = seen.pod;
-            let shown = |order: Order| match order {
-                Order::Start(start) => format!("{} {}", start.run.container, start.run.restarts),
-                Order::Stop(uid, grace) => format!("stop {uid} {}", grace.as_secs()),
-                Order::Release(uid) => format!("release {uid}"),
-                Order::Forget(uid) => format!("forget {uid}"),
-            };
-            seen.orders.into_iter().map(shown).collect()
-        }
-
-        fn hear(&mut self, fact: fn(Run) -> Fact, container: &str, restarts: i64) {
-            let run = Run {
-                pod: "u".into(),
-                container: container.into(),
-                restarts,
-            };
-            self.live.hear(self.now, &fact(run));
-        }
-
-        fn wait(&mut self, seconds: u64) {
-            self.now += Duration::from_secs(seconds);
-        }
-
-        fn state(&self, at: usize) -> (Value, Value, Value) {
-            let status = &self.pod["status"]["containerStatuses"][at];
-            let waiting = &status["state"]["waiting"]["reason"];
-            (
-                waiting.clone(),
-                status["restartCount"].clone(),
-                status["lastState"]["terminated"]["exitCode"].clone(),
-            )
-        }
-    }
-
-    #[test]
-    fn init_containers_are_started_one_after_another_and_the_others_together() {
-        let mut world = World::new(json!({
-            "initContainers": [{"name": "a"}, {"name": "side", "restartPolicy": "Always"}],
-            "containers": [{"name": "x"}, {"name": "y"}],
-        }));
-        assert_eq!(world.look(), ["a 0"]);
-        world.hear(Fact::Started, "a", 0);
-        assert!(world.look().is_empty());
-        world.hear(|run| Fact::Ended(run, 0), "a", 0);
-        assert_eq!(world.look(), ["side 0"]);
-        world.hear(Fact::Started, "side", 0);
-        assert_eq!(world.look(), ["x 0", "y 0"]);
-        world.hear(Fact::Started, "x", 0);
-        world.look();
-        assert_eq!(world.pod["status"]["phase"], "Pending");
-        world.hear(Fact::Started, "y", 0);
-        assert!(world.look().is_empty());
-        assert_eq!(world.pod["status"]["phase"], "Running");
-    }
-
-    #[test]
-    fn what_ends_is_started_again_at_once_and_then_after_pauses() {
-        let mut world =
-            World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
-        world.look();
-        world.hear(Fact::Started, "x", 0);
-        world.hear(|run| Fact::Ended(run, 3), "x", 0);
-        assert_eq!(world.look(), ["x 1"]);
-        world.hear(Fact::Started, "x", 1);
-        world.hear(|run| Fact::Ended(run, 3), "x", 1);
-        assert!(world.look().is_empty());
-        assert_eq!(
-            world.state(0),
-            (json!("CrashLoopBackOff"), json!(1), json!(3))
-        );
-        world.wait(10);
-        assert_eq!(world.look(), ["x 2"]);
-        // What is said of an earlier run is not news.
-        world.hear(|run| Fact::Ended(run, 9), "x", 1);
-        assert!(world.look().is_empty());
-        assert_eq!(
-            world.state(0),
-            (json!("ContainerCreating"), json!(2), json!(3))
-        );
-    }
-
-    #[test]
-    fn what_cannot_be_run_says_why_and_is_not_tried_again() {
-        let mut world = World::new(json!({"containers": [{"name": "x", "image": "nginx"}]}));
-        world.look();
-        let refused = |run| Fact::Refused(run, "ImagePullBackOff", "no".into());
-        world.hear(refused, "x", 0);
-        assert!(world.look().is_empty());
-        let waiting = &world.pod["status"]["containerStatuses"][0]["state"]["waiting"];
-        assert_eq!(
-            *waiting,
-            json!({"reason": "ImagePullBackOff", "message": "no"})
-        );
-    }
-
-    #[test]
-    fn a_pod_that_goes_is_asked_to_end_once_and_nothing_is_started_again() {
-        let mut world =
-            World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
-        world.look();
-        world.hear(Fact::Started, "x", 0);
-        world.pod["metadata"]["deletionTimestamp"] = "1970-01-01T00:00:05Z".into();
-        world.pod["metadata"]["deletionGracePeriodSeconds"] = 5.into();
-        let stop = Order::Stop("u".into(), Duration::from_secs(5));
-        assert_eq!(world.live.stop(&world.pod), Some(stop));
-        assert_eq!(world.live.stop(&world.pod), None);
-        assert!(world.live.runs(&world.pod));
-        world.hear(|run| Fact::Ended(run, 143), "x", 0);
-        assert!(world.look().is_empty());
-        assert!(!world.live.runs(&world.pod));
-        assert_eq!(world.pod["status"]["phase"], "Failed");
-    }
-
-    #[test]
-    fn sidecars_are_asked_to_end_after_the_others_have_ended_for_good() {
-        let mut world = World::new(json!({
-            "initContainers": [{"name": "side", "restartPolicy": "Always"}],
-            "containers": [{"name": "x"}], "restartPolicy": "Never",
-        }));
-        world.look();
-        world.hear(Fact::Started, "side", 0);
-        world.look();
-        world.hear(Fact::Started, "x", 0);
-        world.hear(|run| Fact::Ended(run, 0), "x", 0);
-        assert_eq!(world.look(), ["stop u 30"]);
-        world.hear(|run| Fact::Ended(run, 143), "side", 0);
-        assert!(world.look().is_empty());
-        assert_eq!(world.pod["status"]["phase"], "Succeeded");
-    }
 }

@@ -17,6 +17,7 @@ mod kubelet;
 mod live;
 mod mounts;
 mod policy;
+mod probes;
 mod references;
 mod scheduler;
 mod start;

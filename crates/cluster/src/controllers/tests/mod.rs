@@ -2,6 +2,7 @@
 
 mod containers;
 mod kubelet;
+mod live;
 mod scheduler;
 
 use serde_json::{Value, json};
