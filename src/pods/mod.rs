@@ -6,6 +6,7 @@ mod images;
 mod log;
 mod pod;
 mod probe;
+mod proxy;
 mod session;
 mod streams;
 
@@ -22,6 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use container::Container;
 pub use files::DNS;
 pub use images::{Image, ImageError, Images};
+use proxy::Proxy;
 
 /// The Pods of a node.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub struct Pods {
     facts: tokio::sync::Mutex<UnboundedReceiver<Fact>>,
     /// Who does what is ordered of each Pod, by its UID.
     pods: Mutex<BTreeMap<String, UnboundedSender<Order>>>,
+    proxy: Proxy,
 }
 
 /// What all Pods share.
@@ -60,6 +63,7 @@ impl Pods {
             shared: Arc::new(shared),
             facts: facts.into(),
             pods: Mutex::default(),
+            proxy: Proxy::default(),
         }
     }
 }
@@ -70,6 +74,9 @@ impl Runtime for Pods {
             Order::Start(start) => start.run.pod.clone(),
             Order::Probe(probe) => probe.run.pod.clone(),
             Order::End(run, _) => run.pod.clone(),
+            Order::Route(routes) => {
+                return self.proxy.route(&self.shared.node, routes.clone());
+            }
             Order::Stop(uid, _) | Order::Release(uid) | Order::Forget(uid) => uid.clone(),
         };
         let mut pods = locked(&self.pods);

@@ -43,6 +43,8 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
                 containers.retain(|(pod, _), _| *pod != uid);
                 return;
             }
+            // It is of no Pod.
+            Order::Route(_) => {}
         }
     }
 }

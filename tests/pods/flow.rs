@@ -10,6 +10,10 @@ pub(crate) const TESTS: &[Test] = &[
         "redis_keeps_its_data_and_its_name_through_the_end_of_its_pod",
         redis,
     ),
+    (
+        "the_address_of_a_service_leads_to_pods_that_are_ready",
+        service,
+    ),
     ("exec_carries_streams_and_exit_codes", exec),
     ("logs_are_what_the_program_wrote", logs),
     ("an_image_that_nobody_named_is_said_with_what_to_add", image),
@@ -74,6 +78,40 @@ fn redis(sandbox: Sandbox) {
         &["exec", "redis-0", "--", "redis-cli", "get", "greeting"],
         |text| text == "hello\n",
     );
+}
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: any}
+spec: {selector: {app: redis}, ports: [{port: 7000, targetPort: 6379}]}
+";
+
+fn service(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], SERVICE);
+    assert!(applied.status.success(), "{applied:?}");
+    let ask = |words: &[&str]| {
+        let cli = [
+            "exec",
+            "redis-0",
+            "--",
+            "redis-cli",
+            "-h",
+            "any",
+            "-p",
+            "7000",
+        ];
+        sandbox.kubectl_until(&[&cli[..], words].concat(), |text| !text.is_empty())
+    };
+    assert_eq!(ask(&["ping"]), "PONG\n");
+    // Each in its turn.
+    let id = |_| {
+        let said = ask(&["info", "server"]);
+        let line = said.lines().find(|line| line.starts_with("run_id:"));
+        line.unwrap().to_owned()
+    };
+    let ids: std::collections::BTreeSet<_> = (0..3).map(id).collect();
+    assert_eq!(ids.len(), 3);
 }
 
 fn exec(sandbox: Sandbox) {

@@ -1,5 +1,6 @@
 //! What runs the programs of Pods, where something does: the kubelet gives orders, and hears facts.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -93,6 +94,9 @@ pub enum Stream {
     Err,
 }
 
+/// Addresses of Services, each with the endpoints that connections to it go to.
+pub type Routes = BTreeMap<SocketAddr, Vec<SocketAddr>>;
+
 /// One run of one container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Run {
@@ -119,6 +123,8 @@ pub enum Order {
     Release(String),
     /// Its logs go too.
     Forget(String),
+    /// Connections to these addresses, and to no others, go to one of their endpoints.
+    Route(Routes),
 }
 
 /// What has become of a run.

@@ -19,6 +19,7 @@ mod mounts;
 mod policy;
 mod probes;
 mod references;
+mod routes;
 mod scheduler;
 mod start;
 mod volumes;
@@ -85,6 +86,8 @@ pub(super) struct Controllers {
     collector: collector::Collector,
     endpoints: endpoints::Endpoints,
     expiry: events::Expiry,
+    /// Where connections go, where Pods run.
+    router: Option<routes::Router>,
     /// Changes up to this revision have been looked at.
     seen: u64,
 }
@@ -97,6 +100,7 @@ impl Controllers {
             endpoints::Endpoints::default(),
         );
         Self {
+            router: tokens.as_ref().map(|_| routes::Router::default()),
             kubelet: match tokens {
                 Some(tokens) => Kubelet::of_runtime(delays, tokens),
                 None => Kubelet::new(delays),
@@ -122,6 +126,7 @@ impl Controllers {
         actions.extend(balancers::step(&step));
         actions.extend(self.endpoints.step(&step));
         actions.extend(self.collector.step(&step));
+        actions.extend(self.router.as_mut().and_then(|router| router.step(&step)));
         let (more, wake) = self.kubelet.step(&step);
         actions.extend(more);
         let (more, expiry) = self.expiry.step(&step);

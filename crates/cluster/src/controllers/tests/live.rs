@@ -43,6 +43,7 @@ impl World {
             Order::Probe(probe) => format!("probe {} {:?}", probe.run.container, probe.kind),
             Order::Release(uid) => format!("release {uid}"),
             Order::Forget(uid) => format!("forget {uid}"),
+            Order::Route(routes) => format!("{routes:?}"),
         };
         seen.orders.into_iter().map(shown).collect()
     }
