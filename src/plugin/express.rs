@@ -95,7 +95,7 @@ impl Express {
         if question.qclass != DNSClass::IN || !is_plain(question.qtype) {
             return false;
         }
-        let Some(block) = self.router.block_of(question) else {
+        let Some(block) = self.router.block_of(query) else {
             return false;
         };
         let Some(block) = &mut self.blocks[block] else {

@@ -1,5 +1,6 @@
 //! What several directives have in common, read in one place (CoreDNS: `plugin/pkg`).
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use regex::Regex;
@@ -7,7 +8,9 @@ use resolv_conf::{Config, ScopedIp};
 
 use super::block::Block;
 use crate::answer::{Messages, Reply};
-use crate::corefile::{CorefileError, Directive, Key, Source, Token, go_duration, origins_of};
+use crate::corefile::{
+    CorefileError, Directive, Key, Source, Token, cidr, go_duration, origins_of,
+};
 use crate::message::question::{Query, Transport};
 use crate::message::skim;
 use crate::message::wire::limit;
@@ -248,6 +251,42 @@ pub(super) fn sized(reply: Reply, query: &Query) -> Sized {
     }
 }
 
+/// A network: an address and the length of its prefix, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpAddr, u8);
+
+impl Network {
+    /// A network as `ADDRESS/BITS`; `None` where it is none.
+    #[must_use]
+    pub fn cidr(word: &str) -> Option<Self> {
+        cidr(word).map(|(address, bits)| Self(address, bits))
+    }
+
+    /// The same, or the network of one address.
+    #[must_use]
+    pub fn read(word: &str) -> Option<Self> {
+        let one = |address: IpAddr| Self(address, if address.is_ipv4() { 32 } else { 128 });
+        Self::cidr(word).or_else(|| word.parse().ok().map(one))
+    }
+
+    /// Whether the address is in it.
+    #[must_use]
+    pub fn has(self, address: IpAddr) -> bool {
+        let Self(network, bits) = self;
+        match (network, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let differ = a.to_bits() ^ b.to_bits();
+                differ.checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let differ = a.to_bits() ^ b.to_bits();
+                differ.checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
 /// The number of an interface, by its name or that number.
 #[must_use]
 pub fn interface_index(name: &str) -> Option<u32> {
@@ -292,6 +331,30 @@ impl ResolvConf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_has_the_addresses_of_its_prefix_and_of_its_family() {
+        for (network, address, wanted) in [
+            ("10.1.0.77/16", "10.1.9.9", true),
+            ("10.1.0.77/16", "10.2.0.1", false),
+            ("10.1.0.7", "10.1.0.7", true),
+            ("10.1.0.7", "10.1.0.6", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("fd00::/8", "fd12::1", true),
+            ("fd00::5", "fd00::6", false),
+        ] {
+            let has = Network::read(network)
+                .unwrap()
+                .has(address.parse().unwrap());
+            assert_eq!(has, wanted, "{network} {address}");
+        }
+        for word in ["10.0.0.0/33", "::/129", "example.org", "10.0.0", ""] {
+            assert_eq!(Network::read(word), None, "{word}");
+        }
+        assert_eq!(Network::cidr("10.0.0.1"), None);
+    }
 
     #[test]
     fn the_last_search_line_counts_and_a_line_that_nobody_knows_counts_for_nothing() {

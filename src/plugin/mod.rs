@@ -44,19 +44,20 @@ mod template;
 mod timeouts;
 pub mod tls;
 pub mod transfer;
+mod view;
 mod watched;
 mod whoami;
 
 use futures::future::BoxFuture;
 
 pub use block::{
-    AdminApi, Block, Carried, Certificate, ClientAuth, Cluster, Link, LoopProbe, Parts, Reload,
-    Stanza, Timeouts,
+    AdminApi, Block, Carried, Certificate, ClientAuth, Cluster, Condition, Filter, Link, LoopProbe,
+    Parts, Reload, Stanza, Timeouts,
 };
 pub use express::{Express, way_to_zone};
 pub use passage::Passage;
 pub use registry::{inspect, names, read_blocks};
-pub use router::{Chain, Detached, Next, Router, Shed, Socket};
+pub use router::{Answering, Chain, Detached, Next, Router, Shed, Socket};
 
 use crate::answer::Reply;
 use crate::message::question::Query;

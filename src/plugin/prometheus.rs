@@ -12,6 +12,7 @@ use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, Sized, address, sized};
 use super::passage::{Counts, Passage, Tally, Way};
 use super::{Handled, Next, Plugin};
+use crate::answer::Reply;
 use crate::corefile::CorefileError;
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::rcode_name;
@@ -49,6 +50,7 @@ impl Link for Spec {
         Ok(Arc::new(Prometheus {
             zones: self.0.iter().map(label).collect(),
             plugin: parts.followed_by,
+            view: Arc::clone(&parts.view),
             metrics: Arc::clone(&parts.metrics),
         }))
     }
@@ -60,6 +62,7 @@ struct Prometheus {
     zones: Vec<(Origin, String)>,
     /// As in CoreDNS, the plugin behind this one stands for all.
     plugin: &'static str,
+    view: Arc<str>,
     metrics: Arc<Metrics>,
 }
 
@@ -67,11 +70,9 @@ struct Prometheus {
 pub(super) struct Counted<'a> {
     pub(super) server: &'a str,
     pub(super) zone: &'a str,
+    pub(super) view: &'a str,
     pub(super) plugin: &'a str,
 }
-
-/// There are no views.
-const VIEW: &str = "";
 
 impl Counted<'_> {
     pub(super) fn request(&self, metrics: &Metrics, query: &Query) {
@@ -79,21 +80,21 @@ impl Counted<'_> {
             IpAddr::V4(_) => "1",
             IpAddr::V6(_) => "2",
         };
-        let (server, zone, proto) = (self.server, self.zone, proto(query));
+        let (server, zone, view, proto) = (self.server, self.zone, self.view, proto(query));
         let qtype = known_type(query);
-        let labels = [server, zone, VIEW, proto, family, &qtype];
+        let labels = [server, zone, view, proto, family, &qtype];
         metrics.dns.requests.with_label_values(&labels).inc();
         if query.edns.is_some_and(|edns| edns.dnssec_ok) {
             metrics
                 .dns
                 .do_requests
-                .with_label_values(&[server, zone, VIEW])
+                .with_label_values(&[server, zone, view])
                 .inc();
         }
         let size = metrics
             .dns
             .request_size
-            .with_label_values(&[server, zone, VIEW, proto]);
+            .with_label_values(&[server, zone, view, proto]);
         size.observe(f64::from(u32::try_from(query.size).unwrap_or(u32::MAX)));
     }
 
@@ -105,19 +106,19 @@ impl Counted<'_> {
         rcode: ResponseCode,
         sent: Option<(usize, Duration)>,
     ) {
-        let (server, zone) = (self.server, self.zone);
-        let labels = [server, zone, VIEW, &rcode_name(rcode), self.plugin];
+        let (server, zone, view) = (self.server, self.zone, self.view);
+        let labels = [server, zone, view, &rcode_name(rcode), self.plugin];
         metrics.dns.responses.with_label_values(&labels).inc();
         let (octets, took) = sent.unwrap_or_default();
         let duration = metrics
             .dns
             .duration
-            .with_label_values(&[server, zone, VIEW]);
+            .with_label_values(&[server, zone, view]);
         duration.observe(took.as_secs_f64());
         let size = metrics
             .dns
             .response_size
-            .with_label_values(&[server, zone, VIEW, proto(query)]);
+            .with_label_values(&[server, zone, view, proto(query)]);
         size.observe(f64::from(u32::try_from(octets).unwrap_or(u32::MAX)));
     }
 }
@@ -154,6 +155,7 @@ struct OfZone {
     metrics: Arc<Metrics>,
     server: Arc<str>,
     zone: String,
+    view: Arc<str>,
     plugin: &'static str,
     /// By family and type.
     requests: Vec<Vec<(RecordType, LocalCounter)>>,
@@ -212,7 +214,7 @@ impl OfZone {
         let labels = [
             &*self.server,
             &self.zone,
-            VIEW,
+            &self.view,
             proto(query),
             family,
             &known_type(query),
@@ -228,7 +230,7 @@ impl OfZone {
         let labels = [
             &*self.server,
             &self.zone,
-            VIEW,
+            &self.view,
             &rcode_name(rcode),
             self.plugin,
         ];
@@ -262,9 +264,9 @@ impl Counts for Prometheus {
     }
 
     fn tally(&self, server: &Arc<str>) -> Box<dyn Tally> {
-        let dns = &self.metrics.dns;
+        let (dns, view) = (&self.metrics.dns, &*self.view);
         let counts = |(origin, zone): &(Origin, String)| {
-            let (labels, udp) = ([&**server, zone, VIEW], [&**server, zone, VIEW, "udp"]);
+            let (labels, udp) = ([&**server, zone, view], [&**server, zone, view, "udp"]);
             let counts = OfZone {
                 requests: vec![Vec::new(), Vec::new()],
                 replies: Vec::new(),
@@ -276,6 +278,7 @@ impl Counts for Prometheus {
                 metrics: Arc::clone(&self.metrics),
                 server: Arc::clone(server),
                 zone: zone.clone(),
+                view: Arc::clone(&self.view),
                 plugin: self.plugin,
             };
             (origin.clone(), counts)
@@ -307,6 +310,7 @@ impl Plugin for Prometheus {
             let counted = |plugin| Counted {
                 server,
                 zone: self.zone(query),
+                view: &self.view,
                 plugin,
             };
             counted("").request(&self.metrics, query);
@@ -321,7 +325,13 @@ impl Plugin for Prometheus {
             let rcode = reply.rcode();
             let Sized { reply, size, .. } = sized(reply, query);
             let sent = Some((size, start.elapsed()));
-            counted(self.plugin).reply(&self.metrics, query, rcode, sent);
+            // Where nothing is sent, nobody has answered.
+            let plugin = if matches!(reply, Reply::Nothing) {
+                ""
+            } else {
+                self.plugin
+            };
+            counted(plugin).reply(&self.metrics, query, rcode, sent);
             Ok(reply)
         }
         .boxed()

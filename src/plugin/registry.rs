@@ -6,7 +6,7 @@ use super::{
     admin, any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health,
     hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal,
     multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template,
-    timeouts, tls, transfer, whoami,
+    timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -95,7 +95,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(whoami::PLUGIN),
     Fate::Refused("on", "no such line: what runs this program can run others"),
     Fate::Refused("sign", "no such line, or a signing server in front"),
-    Fate::Refused("view", ELSEWHERE),
+    Fate::Supported(view::PLUGIN),
     Fate::Refused("nomad", ELSEWHERE),
 ];
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::block::Timeouts;
+use super::block::{Filter, Timeouts};
 use super::prometheus::Counted;
 use super::{Handled, Plugin};
 use crate::answer::Reply;
@@ -19,9 +19,24 @@ use crate::zone::MAX_ALIASES;
 /// The plugins of a server block, in order.
 pub type Chain = Arc<[Arc<dyn Plugin>]>;
 
+/// What answers the questions of a server block.
+#[derive(Clone)]
+pub struct Answering {
+    /// Its plugins.
+    pub chain: Chain,
+    /// Which questions it takes; `None`: all of its zones.
+    pub view: Option<Arc<dyn Filter>>,
+}
+
+impl From<Chain> for Answering {
+    fn from(chain: Chain) -> Self {
+        Self { chain, view: None }
+    }
+}
+
 /// The server blocks of a listener.
 pub struct Router {
-    blocks: Vec<(Origin, Chain)>,
+    blocks: Vec<(Origin, Answering)>,
     any_class: bool,
     /// What metrics call it: `dns://:53`.
     server: Arc<str>,
@@ -78,6 +93,17 @@ pub struct Socket {
     pub metrics: Option<Arc<Metrics>>,
 }
 
+/// One that nobody has bound.
+impl Default for Socket {
+    fn default() -> Self {
+        Self {
+            server: "dns://".into(),
+            timeouts: Timeouts::default(),
+            metrics: None,
+        }
+    }
+}
+
 /// The rest of a chain.
 #[derive(Clone, Copy)]
 pub struct Next<'a> {
@@ -109,17 +135,14 @@ impl Router {
     /// A router over these zones. `any_class`: a chain has a plugin that takes classes other than IN.
     #[must_use]
     pub fn new(blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
-        let socket = Socket {
-            server: "dns://".into(),
-            timeouts: Timeouts::default(),
-            metrics: None,
-        };
-        Self::of(socket, blocks, any_class)
+        let blocks = blocks.into_iter();
+        let blocks = blocks.map(|(zone, chain)| (zone, chain.into()));
+        Self::of(Socket::default(), blocks.collect(), any_class)
     }
 
     /// The same on a socket.
     #[must_use]
-    pub fn of(socket: Socket, blocks: Vec<(Name, Chain)>, any_class: bool) -> Arc<Self> {
+    pub fn of(socket: Socket, blocks: Vec<(Name, Answering)>, any_class: bool) -> Arc<Self> {
         let Socket {
             server,
             timeouts,
@@ -133,7 +156,9 @@ impl Router {
         }
         let blocks = blocks.into_iter();
         Arc::new_cyclic(|itself| Self {
-            blocks: blocks.map(|(zone, chain)| (zone.into(), chain)).collect(),
+            blocks: blocks
+                .map(|(zone, answering)| (zone.into(), answering))
+                .collect(),
             any_class,
             server,
             timeouts,
@@ -184,6 +209,7 @@ impl Router {
             let counted = Counted {
                 server: &self.server,
                 zone: "dropped",
+                view: "",
                 plugin: "",
             };
             counted.request(metrics, query);
@@ -209,7 +235,7 @@ impl Router {
         if question.qclass != DNSClass::IN && !self.any_class {
             return refused("only class IN is served");
         }
-        match self.chain_of(question) {
+        match self.chain_of(query) {
             Some(chain) if !chain.is_empty() => Next {
                 router: self,
                 chain,
@@ -222,27 +248,33 @@ impl Router {
         }
     }
 
-    /// The block with the longest zone. DS belongs to the parent's side of a cut (RFC 4035 section 3.1.4.1): as in
-    /// CoreDNS the topmost block other than the root's gets it.
-    fn chain_of(&self, question: &Question) -> Option<&Chain> {
-        self.block_of(question).map(|block| &self.blocks[block].1)
+    /// The block with the longest zone, of several the first that takes the question. DS belongs to the parent's side of a
+    /// cut (RFC 4035 section 3.1.4.1): as in CoreDNS the topmost block other than the root's gets it.
+    fn chain_of(&self, query: &Query) -> Option<&Chain> {
+        self.block_of(query)
+            .map(|block| &self.blocks[block].1.chain)
     }
 
     /// The place of that block.
-    pub(super) fn block_of(&self, question: &Question) -> Option<usize> {
-        let blocks = self.blocks.iter().enumerate();
-        let covering = blocks.filter(|(_, (zone, _))| zone.covers(&question.qname));
+    pub(super) fn block_of(&self, query: &Query) -> Option<usize> {
+        let question = &query.question;
+        let takes = |(_, (zone, answering)): &(usize, &(Origin, Answering))| {
+            let view = answering.view.as_ref();
+            zone.covers(&question.qname) && view.is_none_or(|view| view.admits(query))
+        };
+        let taking = self.blocks.iter().enumerate().filter(takes);
         let found = if question.qtype == RecordType::DS {
-            covering.min_by_key(|(_, (zone, _))| (zone.labels == 0, zone.labels))
+            taking.min_by_key(|(_, (zone, _))| (zone.labels == 0, zone.labels))
         } else {
-            covering.max_by_key(|(_, (zone, _))| zone.labels)
+            // Of several the last one counts here.
+            taking.rev().max_by_key(|(_, (zone, _))| zone.labels)
         };
         found.map(|(block, _)| block)
     }
 
     /// The chains of the blocks, in their order.
     pub(super) fn chains(&self) -> impl Iterator<Item = &Chain> {
-        self.blocks.iter().map(|(_, chain)| chain)
+        self.blocks.iter().map(|(_, answering)| &answering.chain)
     }
 
     /// What metrics call it.
@@ -334,21 +366,13 @@ mod tests {
                 Arc::new(Fixed::address([10, 0, 0, u8::try_from(i).unwrap()])) as Arc<dyn Plugin>,
             ])
         };
-        let blocks = zones
-            .iter()
-            .enumerate()
-            .map(|(i, z)| (absolute(z).unwrap(), chain(i)))
-            .collect();
-        Router::new(blocks, false)
+        let blocks = zones.iter().enumerate();
+        let blocks = blocks.map(|(i, z)| (absolute(z).unwrap(), chain(i)));
+        Router::new(blocks.collect(), false)
     }
 
     fn block(router: &Router, qname: &str, qtype: RecordType) -> Option<usize> {
-        let question = Question::new(absolute(qname).unwrap(), qtype);
-        let chain = router.chain_of(&question)?;
-        router
-            .blocks
-            .iter()
-            .position(|(_, c)| Arc::ptr_eq(c, chain))
+        router.block_of(&query(qname, qtype))
     }
 
     #[test]
@@ -385,6 +409,41 @@ mod tests {
             ResponseCode::NoError
         );
     }
+
+    #[test]
+    fn of_blocks_with_one_zone_the_first_takes_a_question_that_its_view_admits() {
+        let view = |condition: &str| {
+            let block = crate::plugin::tests::block(&format!("view v {{\n expr {condition}\n}}"));
+            let filter = block.view.unwrap().filter(&crate::plugin::Parts::default());
+            Some(filter)
+        };
+        let chain = Chain::from([Arc::new(Fixed::address([10, 0, 0, 1])) as Arc<dyn Plugin>]);
+        let blocks = [
+            ("example.org", view("type() == 'A'")),
+            (".", None),
+            ("example.org", view("type() == 'TXT'")),
+            ("example.org", view("type() in ['A', 'TXT', 'MX']")),
+        ];
+        let served = blocks.map(|(zone, view)| {
+            let chain = Arc::clone(&chain);
+            (absolute(zone).unwrap(), Answering { chain, view })
+        });
+        let router = Router::of(Socket::default(), served.into(), false);
+        for (qtype, wanted) in [
+            (RecordType::A, 0),
+            (RecordType::TXT, 2),
+            (RecordType::MX, 3),
+            // No view of the longer zone admits it.
+            (RecordType::SRV, 1),
+        ] {
+            assert_eq!(
+                block(&router, "x.example.org", qtype),
+                Some(wanted),
+                "{qtype}"
+            );
+        }
+    }
+
     /// Asks the whole server twice more.
     struct Asks(AtomicUsize);
 

@@ -17,7 +17,7 @@ use crate::message::question::{Query, Question, RecordType, Transport};
 use crate::message::rcode_name;
 use crate::metrics::Metrics;
 use crate::name::{Name, absolute};
-use crate::plugin::{Block, Carried, Router};
+use crate::plugin::{Block, Carried, Router, Socket};
 use crate::zone::Shown;
 
 /// How long the API server has for its first lists.
@@ -109,7 +109,7 @@ async fn router(
             link.prepare().await?;
         }
         let readiness = Readiness::default();
-        let (chain, stanza) = chain(
+        let (answering, stanza) = chain(
             block,
             &setup.api,
             Vec::new(),
@@ -119,9 +119,9 @@ async fn router(
         .await?;
         watched.extend(stanza);
         let zones = block.keys.iter().map(|key| key.zone.clone());
-        routes.extend(zones.map(|zone| (zone, Arc::clone(&chain))));
+        routes.extend(zones.map(|zone| (zone, answering.clone())));
     }
-    Ok((Router::new(routes, false), watched))
+    Ok((Router::of(Socket::default(), routes, false), watched))
 }
 
 /// What there is to ask about a cluster.

@@ -12,7 +12,9 @@ use crate::apiserver::ApiServer;
 use crate::corefile::CorefileError;
 use crate::metrics::Metrics;
 use crate::plugin::Stanza;
-use crate::plugin::{Block, Carried, Chain, Cluster, Parts, Plugin, way_to_zone};
+use crate::plugin::{
+    Answering, Block, Carried, Chain, Cluster, Filter, Parts, Plugin, way_to_zone,
+};
 use crate::process::whole;
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
@@ -25,12 +27,13 @@ pub(super) async fn chain(
     local: Vec<IpAddr>,
     readiness: &Readiness,
     (metrics, carried): (&Arc<Metrics>, &Arc<Carried>),
-) -> Result<(Chain, Option<Watched>), CorefileError> {
+) -> Result<(Answering, Option<Watched>), CorefileError> {
     let mut stanza = None;
     let mut parts = Parts {
         metrics: Arc::clone(metrics),
         carried: Arc::clone(carried),
         said: block.said.clone(),
+        view: view_name(block),
         ..Parts::default()
     };
     if let Some(spec) = &block.kubernetes {
@@ -72,7 +75,20 @@ pub(super) async fn chain(
         }
         None => {}
     }
-    Ok((chain, stanza))
+    let view = view(block, &parts);
+    Ok((Answering { chain, view }, stanza))
+}
+
+/// What metrics call the questions that a block takes.
+pub(super) fn view_name(block: &Block) -> Arc<str> {
+    let view = block.view.as_ref();
+    view.map_or_else(|| "".into(), |view| view.name())
+}
+
+/// Which questions a block takes.
+pub(super) fn view(block: &Block, parts: &Parts) -> Option<Arc<dyn Filter>> {
+    let view = block.view.as_ref();
+    view.map(|view| view.filter(parts))
 }
 
 /// The handler of a block's link.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::chain::{client, link, options};
+use super::chain::{client, link, options, view};
 use super::sockets::Listeners;
 use super::{Ambient, Setup, known};
 use crate::api::{self, ApiError, Right};
 use crate::corefile::{self, CorefileError, CorefileErrors, Directive, ServerBlock};
 use crate::metrics::Metrics;
-use crate::plugin::{Block, Cluster, Parts, Stanza, inspect};
+use crate::plugin::{Answering, Block, Cluster, Parts, Stanza, inspect};
 use crate::process::whole;
 use crate::store::{List, Resource};
 use crate::zone::Zone;
@@ -125,7 +125,11 @@ fn unservable(blocks: &[Block], setup: &Setup<'_>) -> Vec<CorefileError> {
                 Err(error) => errors.push(error),
             }
         }
-        errors.extend(listeners.add(block, &chain.into()).err());
+        let answering = Answering {
+            chain: chain.into(),
+            view: view(block, &parts),
+        };
+        errors.extend(listeners.add(block, &answering).err());
         errors.extend(listeners.check_upstreams(block).err());
         errors.extend(known::check(block).err());
     }

@@ -198,11 +198,11 @@ impl Program {
         let mut known = Vec::new();
         for block in &blocks {
             let local = listeners.local_addresses(block)?;
-            let (chain, stanza) =
+            let (answering, stanza) =
                 chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
             known.extend(knowing(block, stanza.as_ref())?);
             stanzas.extend(stanza);
-            lines.extend(listeners.add(block, &chain)?);
+            lines.extend(listeners.add(block, &answering)?);
         }
         let mut dns = listeners.bind(sockets, lanes(setup.resources.threads, &blocks))?;
         let local: Vec<_> = interfaces.iter().map(|(_, ip)| *ip).collect();

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use tracing::warn;
 
+use super::chain::view_name;
 use crate::corefile::{CorefileError, Key, Scheme, Token};
 use crate::listen::{self, Bound, CertificateError, Inside, certificate, log_keys, no_certificate};
 use crate::metrics::Metrics;
 use crate::name::Name;
-use crate::plugin::{self, Block, Certificate, Chain, Router, Timeouts};
+use crate::plugin::{self, Answering, Block, Certificate, Router, Timeouts};
 
 /// Address and port; no address is every address.
 type Place = (Option<IpAddr>, u16);
@@ -19,7 +20,7 @@ type Place = (Option<IpAddr>, u16);
 struct Socket {
     /// Where the file asks for it.
     token: Token,
-    blocks: Vec<(Name, Chain)>,
+    blocks: Vec<(Name, Answering)>,
     /// A block takes questions of any class.
     any_class: bool,
     /// What metrics call it.
@@ -59,7 +60,7 @@ impl<'a> Listeners<'a> {
     pub(super) fn add(
         &mut self,
         block: &Block,
-        chain: &Chain,
+        answering: &Answering,
     ) -> Result<Vec<String>, CorefileError> {
         let bound = self.bound(block)?;
         // Where no transport needs it, what is wrong is said all the same.
@@ -78,7 +79,7 @@ impl<'a> Listeners<'a> {
             };
             for (address, token) in places {
                 let at = (address, port);
-                self.check(key, at, encrypted.as_ref())?;
+                self.check(key, at, (encrypted.as_ref(), answering))?;
                 let socket = self.sockets.entry(at).or_insert_with(|| Socket {
                     token,
                     blocks: Vec::new(),
@@ -89,7 +90,7 @@ impl<'a> Listeners<'a> {
                     encrypted: encrypted.clone(),
                     tls: tls.clone(),
                 });
-                socket.blocks.push((key.zone.clone(), Arc::clone(chain)));
+                socket.blocks.push((key.zone.clone(), answering.clone()));
                 socket.any_class |= block.any_class;
                 socket.counted |= block.metrics.is_some();
                 socket.timeouts.idle = block.timeouts.idle.or(socket.timeouts.idle);
@@ -106,14 +107,18 @@ impl<'a> Listeners<'a> {
         &self,
         key: &Key,
         at: Place,
-        encrypted: Option<&(Inside, Option<Certificate>)>,
+        (encrypted, answering): (Option<&(Inside, Option<Certificate>)>, &Answering),
     ) -> Result<(), CorefileError> {
         let overlaps = |other: &Place| {
             other.1 == at.1 && at.1 != 0 && (other.0 == at.0 || other.0.is_none() || at.0.is_none())
         };
         let here = self.sockets.iter().filter(|(other, _)| overlaps(other));
         for (_, socket) in here {
-            if socket.blocks.iter().any(|(zone, _)| *zone == key.zone) {
+            // A view takes some questions only: what it leaves is another's.
+            let takes_all = |(zone, block): &(Name, Answering)| {
+                *zone == key.zone && block.view.is_none() && answering.view.is_none()
+            };
+            if socket.blocks.iter().any(takes_all) {
                 let problem = format!("cannot serve {}:{} - it is already defined", key.zone, at.1);
                 return Err(key
                     .token
@@ -212,9 +217,9 @@ fn enabled(metrics: &Metrics, block: &Block, (server, zone): (&str, &Name)) {
     if block.metrics.is_none() {
         return;
     }
-    let zone = zone.to_lowercase().to_string();
+    let (zone, view) = (zone.to_lowercase().to_string(), view_name(block));
     for (name, _) in &block.links {
-        let labels = [server, &zone, "", *name];
+        let labels = [server, &zone, &view, *name];
         metrics
             .dns
             .plugin_enabled

@@ -107,6 +107,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
     ("foldhash", "src/zone"),
+    ("expr", "src/plugin/view/expression"),
     (
         "form_urlencoded",
         "crates/cluster/src/request src/admin src/commands/asked crates/cluster/src/streaming",

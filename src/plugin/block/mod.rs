@@ -1,6 +1,7 @@
 //! A server block, read: what its directives have set, and the links of its chain.
 
 mod carried;
+mod condition;
 mod listen;
 mod probes;
 mod stanza;
@@ -17,9 +18,11 @@ use tokio::sync::broadcast::Receiver;
 use super::Plugin;
 use crate::corefile::{CorefileError, Key, Token};
 use crate::metrics::Metrics;
+use crate::name::Origins;
 use crate::store::Change;
 use crate::zone::{View, Zone};
 pub use carried::Carried;
+pub use condition::{Condition, Filter};
 pub use listen::{Bind, Certificate, ClientAuth, Place, Timeouts};
 pub use probes::{AdminApi, Health, LoopProbe, Ready, Reload};
 pub use stanza::Stanza;
@@ -55,6 +58,10 @@ pub struct Block {
     pub reload: Option<Reload>,
     /// The cluster to watch.
     pub kubernetes: Option<Stanza>,
+    /// The zones of its `metadata`.
+    pub collected: Option<Origins>,
+    /// Which questions it takes.
+    pub view: Option<Box<dyn Condition>>,
     /// A plugin takes questions of any class.
     pub any_class: bool,
     /// In the order of the chain, each with its plugin's name.
@@ -134,6 +141,8 @@ pub struct Parts {
     pub carried: Arc<Carried>,
     /// All that the file says of the block.
     pub said: String,
+    /// The name of the block's view; empty where it has none.
+    pub view: Arc<str>,
     /// The plugin that comes after the one that is built; empty where none does.
     pub followed_by: &'static str,
 }

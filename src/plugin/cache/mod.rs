@@ -45,8 +45,9 @@ struct Shared {
     success: Arc<Store>,
     denial: Arc<Store>,
     metrics: Arc<Metrics>,
-    /// A label: what the cache is for.
+    /// Labels: what the cache is for, and the block's view.
     zones: String,
+    view: Arc<str>,
 }
 
 /// A zone's records are never kept, and have the TTLs that the cache lets through.
@@ -56,7 +57,7 @@ impl Counts for Cache {
     }
 
     fn tally(&self, server: &Arc<str>) -> Box<dyn Tally> {
-        let labels = [&**server, &self.0.zones, ""];
+        let labels = [&**server, &self.0.zones, &*self.0.view];
         let Shared { metrics, spec, .. } = &*self.0;
         Box::new(OfLane {
             origins: spec.origins.clone(),
@@ -123,6 +124,7 @@ impl Cache {
         Self(Arc::new(Shared {
             metrics: Arc::clone(&parts.metrics),
             zones: zones.join(","),
+            view: Arc::clone(&parts.view),
             success: kept("success", &spec.success),
             denial: kept("denial", &spec.denial),
             spec,
@@ -138,7 +140,7 @@ impl Cache {
             Found::Fresh(entry, left) => {
                 if self.is_due(&entry, left, now) {
                     let metrics = &self.0.metrics.cache;
-                    let labels = [&*server, &self.0.zones, ""];
+                    let labels = [&*server, &self.0.zones, &*self.0.view];
                     metrics.prefetches.with_label_values(&labels).inc();
                     self.refresh(query, &entry, next);
                 }
@@ -194,7 +196,7 @@ impl Cache {
     /// Counts a question, and what there was.
     fn count(&self, found: &Found, server: &str) {
         let (metrics, zones) = (&self.0.metrics.cache, self.0.zones.as_str());
-        let labels = [server, zones, ""];
+        let labels = [server, zones, &*self.0.view];
         metrics.requests.with_label_values(&labels).inc();
         match found {
             Found::Nothing => metrics.misses.with_label_values(&labels).inc(),
@@ -211,13 +213,13 @@ impl Cache {
             Kind::Success | Kind::Referral => SUCCESS,
             Kind::Denial | Kind::Failure | Kind::Incomplete | Kind::Other => DENIAL,
         };
-        let labels = [server, kind, &self.0.zones, ""];
+        let labels = [server, kind, &self.0.zones, &*self.0.view];
         self.0.metrics.cache.hits.with_label_values(&labels).inc();
     }
 
     fn show_entries(&self, server: &str) {
         for (kind, store) in [(SUCCESS, &self.0.success), (DENIAL, &self.0.denial)] {
-            let labels = [server, kind, &self.0.zones, ""];
+            let labels = [server, kind, &self.0.zones, &*self.0.view];
             let gauge = self.0.metrics.cache.entries.with_label_values(&labels);
             gauge.set(f64::from(u32::try_from(store.len()).unwrap_or(u32::MAX)));
         }
@@ -291,7 +293,7 @@ impl Cache {
             return Ok(reply);
         }
         let Some(mut composed) = reply.clone().into_composed(&query.question) else {
-            let labels = [server, &self.0.zones, ""];
+            let labels = [server, &self.0.zones, &*self.0.view];
             self.0.metrics.cache.drops.with_label_values(&labels).inc();
             return Ok(reply);
         };
@@ -348,7 +350,7 @@ impl Cache {
             | Kind::Other => None,
         };
         if let Some(kind) = evicted {
-            let labels = [server, kind, &self.0.zones, ""];
+            let labels = [server, kind, &self.0.zones, &*self.0.view];
             self.0
                 .metrics
                 .cache

@@ -14,12 +14,12 @@ use tracing::{error, info};
 
 use self::weights::Weights;
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, duration};
+use super::kit::{Directives, Network, Registration, duration};
 use super::passage::{Passage, Way};
 use super::watched::Watched;
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::{CorefileError, Directive, Token, cidr};
+use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::Query;
 use crate::message::record::{Record, RecordType};
 use crate::message::reply::ResponseCode;
@@ -88,8 +88,8 @@ impl Spec {
     fn prefer(&mut self, property: &Directive) -> Result<(), CorefileError> {
         for arg in &property.args {
             let problem = || arg.error(format!("'{}' is no network", arg.text), "a CIDR");
-            let (address, bits) = cidr(&arg.text).ok_or_else(problem)?;
-            self.prefer.push(Network(address, bits));
+            self.prefer
+                .push(Network::cidr(&arg.text).ok_or_else(problem)?);
         }
         Ok(())
     }
@@ -149,27 +149,6 @@ struct Loadbalance {
     /// `None`: a new order each time.
     weights: Option<Watched<Weights>>,
     prefer: Vec<Network>,
-}
-
-/// A network: an address and the length of its prefix, in bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network(IpAddr, u8);
-
-impl Network {
-    fn has(self, address: IpAddr) -> bool {
-        let Self(network, bits) = self;
-        match (network, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                let differ = a.to_bits() ^ b.to_bits();
-                differ.checked_shr(32 - u32::from(bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => {
-                let differ = a.to_bits() ^ b.to_bits();
-                differ.checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
 }
 
 impl Loadbalance {

@@ -64,6 +64,7 @@ impl Link for Spec {
         Ok(Arc::new(Template {
             spec: self.clone(),
             metrics: Arc::clone(&parts.metrics),
+            view: Arc::clone(&parts.view),
         }))
     }
 }
@@ -72,6 +73,8 @@ impl Link for Spec {
 struct Template {
     spec: Spec,
     metrics: Arc<Metrics>,
+    /// A label.
+    view: Arc<str>,
 }
 
 impl Template {
@@ -106,7 +109,8 @@ impl Template {
             captures,
             regex,
         };
-        let labels = [server, &fields.zone, "", &fields.class, &fields.qtype];
+        let view = &*self.view;
+        let labels = [server, &fields.zone, view, &fields.class, &fields.qtype];
         let matches = &self.metrics.template.matches;
         matches.with_label_values(&labels).inc();
         Some(self.composed(&fields, &labels))
