@@ -46,6 +46,8 @@ pub struct Metrics {
     pub shed: IntCounterVec,
     /// Of `rrl`.
     pub rrl: Rrl,
+    /// Of `acl`.
+    pub acl: Acl,
     /// Objects that came and could not be read: the kind of object, in the plural.
     pub unreadable: IntCounterVec,
 }
@@ -123,6 +125,19 @@ pub struct Rrl {
     pub requests: IntCounterVec,
     /// Replies beyond theirs.
     pub responses: IntCounterVec,
+}
+
+/// Of `acl`; but for what is allowed each has the labels server, zone, view.
+#[derive(Debug)]
+pub struct Acl {
+    /// Questions that were refused.
+    pub blocked: IntCounterVec,
+    /// Questions that got an empty answer.
+    pub filtered: IntCounterVec,
+    /// Questions without a reply.
+    pub dropped: IntCounterVec,
+    /// Questions that went on: server, view.
+    pub allowed: IntCounterVec,
 }
 
 /// Of `reload`.
@@ -233,6 +248,7 @@ impl Metrics {
                 &["what"],
             )?,
             rrl: Rrl::new(&make)?,
+            acl: Acl::new(&make)?,
             unreadable: make.counters(
                 "headless_dns_unreadable_objects_total",
                 "Objects of the API server that came and could not be read.",
@@ -382,6 +398,31 @@ impl Rrl {
                 "coredns_rrl_responses_exceeded_total",
                 "Replies beyond the rate that `rrl` allows.",
                 &["server"],
+            )?,
+        })
+    }
+}
+
+impl Acl {
+    fn new(make: &Maker) -> prometheus::Result<Self> {
+        let counters = |name: &str, help| make.counters(name, help, SERVER);
+        Ok(Self {
+            blocked: counters(
+                "coredns_acl_blocked_requests_total",
+                "Questions that `acl` has refused.",
+            )?,
+            filtered: counters(
+                "coredns_acl_filtered_requests_total",
+                "Questions to which `acl` has given an empty answer.",
+            )?,
+            dropped: counters(
+                "coredns_acl_dropped_requests_total",
+                "Questions to which `acl` has given no reply.",
+            )?,
+            allowed: make.counters(
+                "coredns_acl_allowed_requests_total",
+                "Questions that `acl` has let pass.",
+                &["server", "view"],
             )?,
         })
     }

@@ -3,6 +3,7 @@
 //! A plugin reads its directives into the server block; the wiring starts what the block needs and has each link build its
 //! handler. To add one: a file with its `PLUGIN`, and a line in the registry.
 
+mod acl;
 mod admin;
 mod any;
 pub mod autopath;

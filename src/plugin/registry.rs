@@ -3,8 +3,8 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    admin, any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header, health,
-    hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal,
+    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header,
+    health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal,
     multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template,
     timeouts, tls, transfer, view, whoami,
 };
@@ -66,7 +66,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("tsig", ELSEWHERE),
     Fate::Supported(rewrite::PLUGIN),
     Fate::Supported(autopath::PLUGIN),
-    Fate::Refused("acl", ELSEWHERE),
+    Fate::Supported(acl::PLUGIN),
     Fate::Supported(cache::PLUGIN),
     Fate::Supported(header::PLUGIN),
     Fate::Refused("dnssec", "no such line, or a signing server in front"),
