@@ -1,6 +1,6 @@
 //! Resource records, for plugins that make some of their own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, HINFO, NS, PTR, SOA, SRV, TXT};
 pub use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
@@ -15,6 +15,15 @@ pub fn address(owner: Name, ttl: u32, address: IpAddr) -> Record {
         IpAddr::V6(v6) => RData::AAAA(AAAA(v6)),
     };
     Record::from_rdata(owner, ttl, data)
+}
+
+/// The address of an A record; `None`: another type.
+#[must_use]
+pub fn ipv4(record: &Record) -> Option<Ipv4Addr> {
+    if let RData::A(A(ip)) = record.data {
+        return Some(ip);
+    }
+    None
 }
 
 /// A CNAME record (RFC 1035 section 3.3.1).

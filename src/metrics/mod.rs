@@ -48,6 +48,8 @@ pub struct Metrics {
     pub rrl: Rrl,
     /// Of `acl`.
     pub acl: Acl,
+    /// Of `dns64`: replies that were made of IPv4 addresses, by server.
+    pub dns64: IntCounterVec,
     /// Objects that came and could not be read: the kind of object, in the plural.
     pub unreadable: IntCounterVec,
 }
@@ -249,6 +251,7 @@ impl Metrics {
             )?,
             rrl: Rrl::new(&make)?,
             acl: Acl::new(&make)?,
+            dns64: Dns::translated(&make)?,
             unreadable: make.counters(
                 "headless_dns_unreadable_objects_total",
                 "Objects of the API server that came and could not be read.",
@@ -299,6 +302,16 @@ impl Dns {
                 &["server", "zone", "view", "name"],
             )?,
         })
+    }
+}
+
+impl Dns {
+    fn translated(make: &Maker) -> prometheus::Result<IntCounterVec> {
+        make.counters(
+            "coredns_dns64_requests_translated_total",
+            "Questions for IPv6 addresses that were answered with IPv4 addresses in them.",
+            &["server"],
+        )
     }
 }
 

@@ -13,6 +13,7 @@ mod bufsize;
 mod cache;
 mod chaos;
 mod cookies;
+mod dns64;
 pub mod errors;
 pub mod express;
 pub mod forward;

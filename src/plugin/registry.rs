@@ -3,10 +3,10 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, errors, forward, header,
-    health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata, minimal,
-    multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl, template,
-    timeouts, tls, transfer, view, whoami,
+    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, errors, forward,
+    header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata,
+    minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl,
+    template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -59,7 +59,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("dnstap", NO_TRACES),
     Fate::Supported(rrl::PLUGIN),
     Fate::Supported(local::PLUGIN),
-    Fate::Refused("dns64", ELSEWHERE),
+    Fate::Supported(dns64::PLUGIN),
     Fate::Supported(any::PLUGIN),
     Fate::Supported(chaos::PLUGIN),
     Fate::Supported(loadbalance::PLUGIN),
