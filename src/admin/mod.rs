@@ -2,10 +2,11 @@
 
 mod http;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,8 +24,23 @@ pub struct Readiness(Arc<Awaited>);
 #[derive(Debug, Default)]
 struct Awaited {
     names: Mutex<Vec<String>>,
+    checks: Mutex<Vec<Check>>,
     /// A token was dropped.
     less: Notify,
+}
+
+/// Somebody who is asked at each probe whether he is ready.
+struct Check {
+    name: String,
+    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Once ready he is not asked any more.
+    until_ready: bool,
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Check").field(&self.name).finish()
+    }
 }
 
 /// Who waits for all others: the sockets.
@@ -48,10 +64,31 @@ impl Readiness {
         }
     }
 
+    /// Asks at each probe, always or until he is ready once.
+    pub fn check(
+        &self,
+        name: &str,
+        continuously: bool,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) {
+        self.checks().push(Check {
+            name: name.into(),
+            is_ready: Box::new(is_ready),
+            until_ready: !continuously,
+        });
+    }
+
     /// Who is not ready, sorted; those that others wait for, if there are such.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let mut names = self.names().clone();
+        self.checks().retain(|check| {
+            let is_ready = (check.is_ready)();
+            if !is_ready {
+                names.push(check.name.clone());
+            }
+            !(is_ready && check.until_ready)
+        });
         names.sort_unstable();
         names.dedup();
         if names.len() > 1 {
@@ -73,11 +110,12 @@ impl Readiness {
         }
     }
 
-    fn names(&self) -> std::sync::MutexGuard<'_, Vec<String>> {
-        self.0
-            .names
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn names(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checks(&self) -> MutexGuard<'_, Vec<Check>> {
+        self.0.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -375,6 +413,8 @@ async fn ready(State(readiness): State<Readiness>) -> (StatusCode, String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -392,6 +432,21 @@ mod tests {
         assert_eq!(readiness.missing(), ["dns"]);
         drop(dns);
         assert!(readiness.missing().is_empty());
+    }
+
+    #[test]
+    fn who_is_asked_counts_at_each_probe_or_until_ready_once() {
+        let flag = Arc::new(AtomicBool::new(false));
+        let readiness = Readiness::default();
+        for (name, continuously) in [("once", false), ("always", true)] {
+            let flag = Arc::clone(&flag);
+            readiness.check(name, continuously, move || flag.load(Ordering::Relaxed));
+        }
+        assert_eq!(readiness.missing(), ["always", "once"]);
+        flag.store(true, Ordering::Relaxed);
+        assert!(readiness.missing().is_empty());
+        flag.store(false, Ordering::Relaxed);
+        assert_eq!(readiness.missing(), ["always"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,11 +65,19 @@ pub fn host_info(owner: Name, ttl: u32, cpu: &str, os: &str) -> Record {
     Record::from_rdata(owner, ttl, RData::HINFO(info))
 }
 
-/// A SOA record (RFC 1035 section 3.3.13) with serial 1 and no times but the negative TTL, which is `ttl`.
+/// A SOA record (RFC 1035 section 3.3.13): server and mailbox; serial, refresh, retry, expire, minimum.
+#[must_use]
+pub fn start(owner: Name, ttl: u32, [mname, rname]: [Name; 2], numbers: [u32; 5]) -> Record {
+    let [serial, refresh, retry, expire, minimum] = numbers;
+    let [refresh, retry, expire] = [refresh, retry, expire].map(u32::cast_signed);
+    let soa = SOA::new(mname, rname, serial, refresh, retry, expire, minimum);
+    Record::from_rdata(owner, ttl, RData::SOA(soa))
+}
+
+/// The same with serial 1 and no times but the negative TTL, which is `ttl`.
 #[must_use]
 pub fn authority(owner: Name, ttl: u32, mname: Name, rname: Name) -> Record {
-    let soa = SOA::new(mname, rname, 1, 0, 0, 0, ttl);
-    Record::from_rdata(owner, ttl, RData::SOA(soa))
+    start(owner, ttl, [mname, rname], [1, 0, 0, 0, ttl])
 }
 
 /// The names within a record's data that somebody may be led to. Of a SOA only the server's: the other is a mailbox.

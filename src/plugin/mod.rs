@@ -14,6 +14,7 @@ mod cache;
 mod chaos;
 mod cookies;
 mod dns64;
+mod erratic;
 pub mod errors;
 pub mod express;
 pub mod forward;
@@ -72,6 +73,11 @@ pub type Handled = Result<Reply, Failure>;
 pub trait Plugin: Send + Sync + 'static {
     /// Answers the query, or passes it on to `next`.
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled>;
+
+    /// Whether it is ready to be asked; `None`: it always is.
+    fn is_ready(&self) -> Option<bool> {
+        None
+    }
 
     /// What becomes of a question here that a zone behind this answers.
     fn passage(&self) -> Passage<'_> {

@@ -17,22 +17,26 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
     Ok(())
 }
 
-/// Once synced the server stays ready, so both ways to monitor are the same.
 fn parse(directive: &Directive) -> Result<Ready, CorefileError> {
-    let address = address(directive, DEFAULT_ADDRESS)?;
+    let mut ready = Ready {
+        address: address(directive, DEFAULT_ADDRESS)?,
+        continuously: false,
+    };
     for property in &directive.body {
         match property.name.text.as_str() {
             "monitor" => {
                 let arg = property.one_arg("until-ready or continuously")?;
-                if !["until-ready", "continuously"].contains(&arg.text.as_str()) {
-                    return Err(arg.error(
-                        format!("unknown way to monitor '{}'", arg.text),
-                        "until-ready or continuously",
-                    ));
-                }
+                ready.continuously = match arg.text.as_str() {
+                    "until-ready" => false,
+                    "continuously" => true,
+                    other => {
+                        let problem = format!("unknown way to monitor '{other}'");
+                        return Err(arg.error(problem, "until-ready or continuously"));
+                    }
+                };
             }
             _ => return Err(directive.unknown_property(property, "monitor")),
         }
     }
-    Ok(Ready { address })
+    Ok(ready)
 }

@@ -3,10 +3,10 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, errors, forward,
-    header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops, metadata,
-    minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root, rrl,
-    template, timeouts, tls, transfer, view, whoami,
+    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors,
+    forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
+    metadata, minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root,
+    rrl, template, timeouts, tls, transfer, view, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -91,7 +91,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Refused("https", TRANSPORT),
     Fate::Refused("https3", TRANSPORT),
     Fate::Refused("quic", TRANSPORT),
-    Fate::Refused("erratic", ELSEWHERE),
+    Fate::Supported(erratic::PLUGIN),
     Fate::Supported(whoami::PLUGIN),
     Fate::Refused("on", "no such line: what runs this program can run others"),
     Fate::Refused("sign", "no such line, or a signing server in front"),

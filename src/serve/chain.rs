@@ -75,6 +75,7 @@ pub(super) async fn chain(
         }
         None => {}
     }
+    monitor(block, &chain, readiness);
     let view = view(block, &parts);
     Ok((Answering { chain, view }, stanza))
 }
@@ -89,6 +90,20 @@ pub(super) fn view_name(block: &Block) -> Arc<str> {
 pub(super) fn view(block: &Block, parts: &Parts) -> Option<Arc<dyn Filter>> {
     let view = block.view.as_ref();
     view.map(|view| view.filter(parts))
+}
+
+/// Has the plugins asked at probes that are not ready at all times.
+fn monitor(block: &Block, chain: &Chain, readiness: &Readiness) {
+    let Some(ready) = &block.ready else {
+        return;
+    };
+    for ((name, _), plugin) in block.links.iter().zip(&**chain) {
+        if plugin.is_ready().is_some() {
+            let plugin = Arc::clone(plugin);
+            let is_ready = move || plugin.is_ready() == Some(true);
+            readiness.check(name, ready.continuously, is_ready);
+        }
+    }
 }
 
 /// The handler of a block's link.

@@ -21,6 +21,8 @@ pub struct Health {
 pub struct Ready {
     /// `host:port`; an empty host is every address.
     pub address: String,
+    /// Who was ready once may cease to be.
+    pub continuously: bool,
 }
 
 /// `admin [ADDRESS] { history SIZE; token FILE }`.
