@@ -1,8 +1,10 @@
 //! Messages on the wire (RFC 1035 section 4): bytes to queries, replies to bytes.
 
+pub mod entries;
 pub mod metadata;
 pub mod options;
 pub mod question;
+pub mod rdata;
 mod read;
 pub mod record;
 pub mod records;

@@ -1,10 +1,11 @@
 //! Resource records as text (RFC 1035 section 5.1).
 
-use hickory_proto::rr::rdata::{CNAME, MX, NS, PTR, SRV, TXT};
-use hickory_proto::serialize::txt::Parser;
+use hickory_proto::rr::DNSClass;
 
-use super::record::{RData, Record};
-use crate::name::{Name, absolute};
+use super::entries::Entries;
+use super::rdata::{self, Word, seconds};
+use super::record::Record;
+use crate::name::Name;
 
 /// The TTL of a record that says none, in seconds: that of Go's and BIND's tools.
 const TTL: u32 = 3600;
@@ -20,180 +21,79 @@ pub fn record(text: &str) -> Result<Record, String> {
     if text.trim_start().starts_with('$') || text.contains('\n') {
         return Err("a record was expected, in one line".into());
     }
-    // Names and texts are read here: for hickory-proto a label is text, `\\DDD` octal, and `\\;` begins a comment.
     let words = words(text)?;
     let [owner, rest @ ..] = &words[..] else {
         return Err(NONE.into());
     };
-    let is_type = |word: &&Word<'_>| !is_ttl_or_class(word.text);
-    let at = rest.iter().take_while(|word| !is_type(word)).count();
-    let [rtype, data @ ..] = &rest[at..] else {
+    let root = Name::root();
+    let owner = rdata::name(&owner.text, &root)?;
+    record_of(owner, rest, Some(TTL), &root)
+}
+
+/// The record of an owner from what stands behind its name. `ttl`: that of one that says none, in seconds; `origin`: what
+/// names without a final dot end in.
+///
+/// # Errors
+/// What is wrong, for a person.
+pub fn record_of(
+    owner: Name,
+    words: &[Word],
+    ttl: Option<u32>,
+    origin: &Name,
+) -> Result<Record, String> {
+    let (own, class, rest) = head(words);
+    let [rtype, data @ ..] = rest else {
         return Err(NONE.into());
     };
-    let own = own_data(rtype.text, data)?;
-    let shown = match own {
-        Some(_) => STAND_IN.to_owned(),
-        None => written(&rest[at..])?,
-    };
-    let mut record = read(&format!(". {} {shown}", written(&rest[..at])?))?;
-    record.name = name(owner)?;
-    if let Some(data) = own {
-        record.data = data;
-    }
+    let data = rdata::read(&rtype.text, data, origin)?;
+    let ttl = own.or(ttl).ok_or("there is no TTL, nor one before")?;
+    let mut record = Record::from_rdata(owner, ttl, data);
+    record.dns_class = class.unwrap_or(DNSClass::IN);
     Ok(record)
 }
 
-/// A record in the place of one whose data are read here.
-const STAND_IN: &str = "A 0.0.0.0";
+/// The TTL and the class, in either order, and what stands behind them.
+#[must_use]
+pub fn head(words: &[Word]) -> (Option<u32>, Option<DNSClass>, &[Word]) {
+    let (mut ttl, mut class, mut rest) = (None, None, words);
+    while let [first, behind @ ..] = rest {
+        match (seconds(&first.text), class_named(&first.text)) {
+            (Some(seconds), _) if ttl.is_none() => ttl = Some(seconds),
+            (_, Some(named)) if class.is_none() => class = Some(named),
+            (Some(_) | None, _) => break,
+        }
+        rest = behind;
+    }
+    (ttl, class, rest)
+}
 
-/// A word as it is written, without its quotation marks.
-struct Word<'t> {
-    text: &'t str,
-    is_quoted: bool,
+fn class_named(word: &str) -> Option<DNSClass> {
+    let classes = [
+        ("IN", DNSClass::IN),
+        ("CH", DNSClass::CH),
+        ("HS", DNSClass::HS),
+        ("ANY", DNSClass::ANY),
+    ];
+    let mut named = classes.into_iter();
+    let found = named.find(|(name, _)| name.eq_ignore_ascii_case(word));
+    found.map(|(_, class)| class)
 }
 
 /// The words of a line, up to a comment.
-fn words(line: &str) -> Result<Vec<Word<'_>>, String> {
-    let (mut words, mut rest) = (Vec::new(), line.trim_start());
-    while !rest.is_empty() && !rest.starts_with(';') {
-        let is_quoted = rest.starts_with('"');
-        rest = &rest[usize::from(is_quoted)..];
-        let mut is_escaped = false;
-        let ends = |c: char| {
-            let ends = !is_escaped
-                && match is_quoted {
-                    true => c == '"',
-                    false => c.is_whitespace() || c == ';' || c == '"',
-                };
-            is_escaped = !is_escaped && c == '\\';
-            ends
-        };
-        let end = rest.find(ends);
-        if is_quoted && end.is_none() {
-            return Err("a quotation mark is missing".into());
-        }
-        let (text, behind) = rest.split_at(end.unwrap_or(rest.len()));
-        words.push(Word { text, is_quoted });
-        rest = behind[usize::from(is_quoted)..].trim_start();
-    }
-    Ok(words)
-}
-
-fn is_ttl_or_class(word: &str) -> bool {
-    let classes = ["IN", "CH", "HS", "ANY"];
-    word.starts_with(|c: char| c.is_ascii_digit())
-        || classes.iter().any(|class| word.eq_ignore_ascii_case(class))
-}
-
-/// Words for hickory-proto, which reads escapes otherwise than everybody.
-fn written(words: &[Word<'_>]) -> Result<String, String> {
-    let mut text = String::new();
-    for word in words {
-        if word.text.contains('\\') {
-            return Err(format!("'{}': an escape cannot be read here", word.text));
-        }
-        let mark = if word.is_quoted { "\"" } else { "" };
-        text += &format!("{mark}{}{mark} ", word.text);
-    }
-    Ok(text)
-}
-
-/// The record of a line in which nothing is odd.
-fn read(line: &str) -> Result<Record, String> {
-    let zone = format!("$ORIGIN .\n$TTL {TTL}\n{line}\n");
-    let (_, sets) = Parser::new(zone, None, Some(Name::root()))
-        .parse()
-        .map_err(|error| error.to_string())?;
-    let mut records = sets
-        .into_values()
-        .flat_map(|set| set.records_without_rrsigs().cloned().collect::<Vec<_>>());
-    match (records.next(), records.next()) {
-        (Some(record), None) => Ok(record),
-        (None, _) => Err(NONE.into()),
-        (Some(_), Some(_)) => Err("there is more than one record".into()),
-    }
-}
-
-/// Data in which there are names or texts; `None`: of another type.
-fn own_data(rtype: &str, data: &[Word<'_>]) -> Result<Option<RData>, String> {
-    let rtype = rtype.to_ascii_uppercase();
-    let count = match rtype.as_str() {
-        "A" | "AAAA" | "CNAME" | "NS" | "PTR" => 1,
-        "MX" => 2,
-        "SRV" => 4,
-        "TXT" => data.len(),
-        _ => return Ok(None),
-    };
-    if data.len() > count {
-        return Err("there is something behind the record".into());
-    }
-    if data.len() < count || data.is_empty() {
-        return Err("the record is not whole".into());
-    }
-    let last = || name(&data[count - 1]);
-    let number = |at: usize| {
-        let text = data[at].text;
-        text.parse()
-            .map_err(|_| format!("'{text}' is no number from 0 to 65535"))
-    };
-    Ok(Some(match rtype.as_str() {
-        "CNAME" => RData::CNAME(CNAME(last()?)),
-        "NS" => RData::NS(NS(last()?)),
-        "PTR" => RData::PTR(PTR(last()?)),
-        "MX" => RData::MX(MX::new(number(0)?, last()?)),
-        "SRV" => RData::SRV(SRV::new(number(0)?, number(1)?, number(2)?, last()?)),
-        "TXT" => {
-            let texts = data.iter().map(octets).collect::<Result<Vec<_>, _>>()?;
-            RData::TXT(TXT::from_bytes(texts.iter().map(Vec::as_slice).collect()))
-        }
-        _ => return Ok(None),
-    }))
-}
-
-fn name(word: &Word<'_>) -> Result<Name, String> {
-    let text = word.text;
-    if text == "@" {
-        return Ok(Name::root());
-    }
-    absolute(text).map_err(|error| format!("'{text}' is no name: {error}"))
-}
-
-/// The octets of a text, at most 255 (RFC 1035 sections 3.3 and 5.1).
-fn octets(word: &Word<'_>) -> Result<Vec<u8>, String> {
-    let (mut octets, mut rest) = (Vec::new(), word.text.as_bytes());
-    while let [first, others @ ..] = rest {
-        let (octet, behind) = match (first, others) {
-            (
-                b'\\',
-                [
-                    a @ b'0'..=b'9',
-                    b @ b'0'..=b'9',
-                    c @ b'0'..=b'9',
-                    behind @ ..,
-                ],
-            ) => {
-                let [a, b, c] = [a, b, c].map(|digit| u16::from(digit - b'0'));
-                let number = u8::try_from(100 * a + 10 * b + c);
-                (
-                    number.map_err(|_| format!("'{}': an octet is 255 at most", word.text))?,
-                    behind,
-                )
-            }
-            (b'\\', [octet, behind @ ..]) => (*octet, behind),
-            (octet, behind) => (*octet, behind),
-        };
-        octets.push(octet);
-        rest = behind;
-    }
-    if octets.len() > 255 {
-        return Err("a text has 255 octets at most".into());
-    }
-    Ok(octets)
+///
+/// # Errors
+/// A quotation mark that closes nothing, and brackets that are none.
+pub fn words(line: &str) -> Result<Vec<Word>, String> {
+    let entry = Entries::new(line).next().transpose();
+    entry
+        .map(|entry| entry.map_or_else(Vec::new, |entry| entry.words))
+        .map_err(|(_, problem)| problem)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::record::RData;
 
     #[test]
     fn a_record_is_read_with_and_without_class_and_ttl() {
@@ -227,7 +127,10 @@ mod tests {
                 "a.test. 60 IN A 10.0.0.1 # c",
                 "there is something behind the record",
             ),
-            ("a.test. 60 IN SRV 0 0 h.test.", "the record is not whole"),
+            (
+                "a.test. 60 IN SRV 0 0 h.test.",
+                "'h.test.' is no number from 0 to 65535",
+            ),
             (
                 "a.test. 60 IN MX x h.test.",
                 "'x' is no number from 0 to 65535",
@@ -238,8 +141,8 @@ mod tests {
                 r"'\256': an octet is 255 at most",
             ),
             (
-                r"a.test. 60 IN CAA 0 issue a\;b",
-                r"'a\;b': an escape cannot be read here",
+                r"a.test. 60 IN SVCB 1 . alpn=a\;b",
+                r"'alpn=a\;b': an escape cannot be read here",
             ),
         ] {
             assert_eq!(record(text).unwrap_err(), why, "{text}");

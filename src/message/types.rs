@@ -46,6 +46,7 @@ const OTHERS: &[(&str, u16)] = &[
     ("EUI64", 109),
     ("NXNAME", 128),
     ("TKEY", 249),
+    ("IXFR", 251),
     ("MAILB", 253),
     ("MAILA", 254),
     ("URI", 256),

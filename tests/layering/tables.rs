@@ -97,7 +97,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     ("async_trait", "src/listen/handler"),
     ("axum", "src/admin"),
-    ("base64", "crates/cluster/src src/listen/https"),
+    (
+        "base64",
+        "crates/cluster/src src/listen/https src/message/rdata",
+    ),
     (
         "bytes",
         "crates/cluster/src crates/objects/src src/api src/listen src/pods src/watch",
