@@ -202,7 +202,7 @@ impl Sandbox {
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
-        }
+    }
 
     /// The process whose namespaces are those of the node, where Pods run.
     #[must_use]

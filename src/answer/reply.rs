@@ -7,7 +7,7 @@ use crate::message::PLAIN_UDP_SIZE;
 use crate::message::question::{Query, Question};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, ResponseCode, Said};
-use crate::message::wire::{ExtendedError, Head, Offsets};
+use crate::message::wire::{ExtendedError, Head, Offsets, limit};
 use crate::name::ServiceKey;
 use crate::zone::{Answer, Asked, Denied, Found, Reason, Shown, Zone};
 
@@ -259,6 +259,33 @@ impl Reply {
 }
 
 impl Messages {
+    /// The same, signed where the query is and somebody has verified that (RFC 8945 section 5.3).
+    #[must_use]
+    pub fn signed(self, query: &Query) -> Self {
+        let Some(tsig) = query.tsig.as_ref().filter(|tsig| tsig.signs()) else {
+            return self;
+        };
+        match self {
+            Self::One(mut message) => {
+                if message.len() + tsig.size() > usize::from(limit(query.transport, query.edns)) {
+                    // No record has room beside it.
+                    let cut = Composed {
+                        truncated: true,
+                        ..Composed::empty(ResponseCode::NoError)
+                    };
+                    message = message::encode(query, &cut);
+                }
+                tsig.sign(&mut message, None);
+                Self::One(message)
+            }
+            Self::Many(mut transfer) => {
+                transfer.signed();
+                Self::Many(transfer)
+            }
+            Self::Nothing => Self::Nothing,
+        }
+    }
+
     /// The only message, or the first.
     #[must_use]
     pub fn into_first(self) -> Option<Vec<u8>> {

@@ -8,36 +8,58 @@ use super::{Flow, Writer, weight};
 use crate::endpoint::{Kind, Port, Slice};
 use crate::message::encode_transfer;
 use crate::message::question::{Query, RecordType};
-use crate::message::record::Record;
+use crate::message::record::{Record, size};
 use crate::message::records::Records;
 use crate::message::sections::{Data, Pieces, Right, Section, Sections};
 use crate::name::{Name, Qname, absolute};
 use crate::zone::{Asked, Scope, ServiceData, Shown, Zone, names_of};
 
-/// Records of one message: whatever they are, these fit into 64 KiB (names have at most 255 octets).
+/// Records of one message at most.
 const CHUNK: usize = 100;
+
+/// Octets of the records of one message at most, names written out: what 65,535 leave for the rest.
+const ROOM: usize = 64_500;
 
 /// The messages of a zone transfer (RFC 5936 section 2.2), each made when it is asked for: of the zone as it was, at little
 /// cost, as what a Service has is shared.
 #[derive(Clone, Debug)]
 pub struct Transfer {
     query: Query,
-    parts: Parts,
+    stock: Stock,
     /// Records that are in no message yet.
     waiting: VecDeque<Record>,
     is_whole: bool,
+    /// Messages are signed.
+    is_signed: bool,
+    /// The signature of the message before.
+    before: Option<Vec<u8>>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug)]
+enum Stock {
+    /// The cluster's zone.
+    Parts(Box<Parts>),
+    /// A list.
+    Records(std::vec::IntoIter<Record>),
 }
 
 impl Transfer {
+    fn new(query: &Query, stock: Stock, is_whole: bool) -> Self {
+        Self {
+            query: query.clone(),
+            stock,
+            waiting: VecDeque::new(),
+            is_whole,
+            is_signed: false,
+            before: None,
+        }
+    }
+
     /// The whole zone, for `query`.
     #[must_use]
     pub fn whole(query: &Query, zone: &Zone, asked: &Asked<'_>) -> Self {
-        Self {
-            query: query.clone(),
-            parts: Parts::new(zone, asked),
-            waiting: VecDeque::new(),
-            is_whole: true,
-        }
+        Self::new(query, Stock::Parts(Box::new(Parts::new(zone, asked))), true)
     }
 
     /// Only the SOA, for a client that has this zone already (RFC 1995 section 2).
@@ -45,12 +67,38 @@ impl Transfer {
     pub fn unchanged(query: &Query, zone: &Zone, asked: &Asked<'_>) -> Self {
         let mut parts = Parts::new(zone, asked);
         parts.stage = Stage::End;
-        Self {
-            query: query.clone(),
-            parts,
-            waiting: VecDeque::new(),
-            is_whole: false,
+        Self::new(query, Stock::Parts(Box::new(parts)), false)
+    }
+
+    /// These records, of which the first is the SOA and comes last too; where the client has them already only that.
+    #[must_use]
+    pub fn of(query: &Query, mut records: Vec<Record>, has_them: bool) -> Self {
+        if has_them {
+            records.truncate(1);
+        } else {
+            records.extend(records.first().cloned());
         }
+        Self::new(query, Stock::Records(records.into_iter()), !has_them)
+    }
+
+    /// Has its messages signed, where the request is (RFC 8945 section 5.3.1).
+    pub(super) fn signed(&mut self) {
+        self.is_signed = true;
+    }
+
+    /// Takes more records; `false`: there are none.
+    fn more(&mut self) -> bool {
+        match &mut self.stock {
+            Stock::Parts(parts) => match parts.next() {
+                Some(part) => self.waiting.extend(part),
+                None => return false,
+            },
+            Stock::Records(records) => match records.next() {
+                Some(record) => self.waiting.push_back(record),
+                None => return false,
+            },
+        }
+        true
     }
 }
 
@@ -58,14 +106,24 @@ impl Iterator for Transfer {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        while self.waiting.len() < CHUNK
-            && let Some(part) = self.parts.next()
-        {
-            self.waiting.extend(part);
+        while self.waiting.len() < CHUNK && self.more() {}
+        let (mut octets, mut records) = (0, 0);
+        for record in self.waiting.iter().take(CHUNK) {
+            octets += size(record);
+            if records > 0 && octets > ROOM {
+                break;
+            }
+            records += 1;
         }
-        let records = self.waiting.len().min(CHUNK);
         let records: Vec<_> = self.waiting.drain(..records).collect();
-        (!records.is_empty()).then(|| encode_transfer(&self.query, &records, self.is_whole))
+        if records.is_empty() {
+            return None;
+        }
+        let mut message = encode_transfer(&self.query, &records, self.is_whole);
+        if let Some(tsig) = self.query.tsig.as_ref().filter(|_| self.is_signed) {
+            self.before = Some(tsig.sign(&mut message, self.before.as_deref()));
+        }
+        Some(message)
     }
 }
 

@@ -52,7 +52,10 @@ pub(super) async fn answer(
     };
     let (router, bare) = (Arc::clone(router), message::servfail(packet));
     let reply = async move {
-        let reply = async { router.answer(&query).await.encode(&query) };
+        let reply = async {
+            let reply = router.answer(&query).await;
+            reply.encode(&query).signed(&query)
+        };
         let reply = AssertUnwindSafe(reply).catch_unwind().await;
         reply.unwrap_or_else(|_| {
             router.count_panic();

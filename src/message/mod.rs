@@ -12,6 +12,7 @@ pub mod reply;
 pub mod sections;
 pub mod skim;
 pub mod text;
+pub mod tsig;
 mod types;
 pub mod wire;
 mod write;

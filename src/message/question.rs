@@ -7,6 +7,7 @@ pub use hickory_proto::op::OpCode;
 pub use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::metadata::Metadata;
+use super::tsig::Signed;
 use crate::name::Qname;
 
 /// What is asked.
@@ -97,6 +98,8 @@ pub struct Query {
     pub size: usize,
     /// The serial that the client has, where it asks what has changed since (RFC 1995 section 3).
     pub ixfr_serial: Option<u32>,
+    /// Its signature (RFC 8945).
+    pub tsig: Option<Arc<Signed>>,
     /// What plugins say of it for others; `None` where nobody collects that.
     pub metadata: Option<Arc<Metadata>>,
 }
@@ -119,6 +122,7 @@ impl Query {
             route: client.into(),
             size: 0,
             ixfr_serial: None,
+            tsig: None,
             metadata: None,
         }
     }

@@ -1,10 +1,13 @@
 //! Requests: the header first, and only what passes it is read. Nearly every request is one question, with or without a
 //! plain OPT record, and is read here; what is anything more goes to hickory-proto.
 
+use std::sync::Arc;
+
 use hickory_proto::op::{Message, OpCode, ResponseCode};
 
 use super::question::{DNSClass, Edns, Query, Question, RecordType, Route, Transport};
 use super::record::RData;
+use super::tsig::{self, Signed};
 use super::{HEADER, options, skim};
 use crate::name::Qname;
 
@@ -53,7 +56,17 @@ pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
         (0, 0, additionals @ 0..=1) => plain(&packet[HEADER..], additionals == 1),
         _ => None,
     };
-    let Some(body) = body.or_else(|| decoded(packet)) else {
+    let mut tsig = None;
+    let body = body.or_else(|| {
+        let Some((signed, bare)) = taken_off(packet) else {
+            return decoded(packet);
+        };
+        tsig = Some(Arc::new(signed));
+        let with_opt = bare[11] == 1;
+        let body = plain(&bare[HEADER..], with_opt).filter(|_| bare[6..11] == [0; 5]);
+        body.or_else(|| decoded(&bare))
+    });
+    let Some(body) = body else {
         return Screened::Error(bare(packet, ResponseCode::FormErr));
     };
     let query = Query {
@@ -70,6 +83,7 @@ pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
         route,
         size: packet.len(),
         ixfr_serial: body.serial,
+        tsig,
         metadata: None,
     };
     if body.edns.is_some_and(|(_, version)| version != 0) {
@@ -188,6 +202,15 @@ fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
         options: options.to_vec(),
         serial: None,
     })
+}
+
+/// What a packet says of its signature, and the packet without it; `None`: it has none, or one that is not its last record
+/// (RFC 8945 section 5.1).
+fn taken_off(packet: &[u8]) -> Option<(Signed, Vec<u8>)> {
+    let places = skim::places(packet)?;
+    let last = places.last()?;
+    let is_signature = last.rtype == tsig::TSIG && last.section == 2 && last.end == packet.len();
+    is_signature.then(|| tsig::take_off(packet, (last.start, last.data)))?
 }
 
 /// A body of any kind; `None` where it cannot be read.

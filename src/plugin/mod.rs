@@ -47,6 +47,7 @@ mod template;
 mod timeouts;
 pub mod tls;
 pub mod transfer;
+mod tsig;
 mod view;
 mod watched;
 mod whoami;

@@ -6,7 +6,7 @@ use super::{
     acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors,
     forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
     metadata, minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root,
-    rrl, template, timeouts, tls, transfer, view, whoami,
+    rrl, template, timeouts, tls, transfer, tsig, view, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -63,7 +63,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(any::PLUGIN),
     Fate::Supported(chaos::PLUGIN),
     Fate::Supported(loadbalance::PLUGIN),
-    Fate::Refused("tsig", ELSEWHERE),
+    Fate::Supported(tsig::PLUGIN),
     Fate::Supported(rewrite::PLUGIN),
     Fate::Supported(autopath::PLUGIN),
     Fate::Supported(acl::PLUGIN),

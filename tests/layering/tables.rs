@@ -99,7 +99,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("axum", "src/admin"),
     (
         "base64",
-        "crates/cluster/src src/listen/https src/message/rdata",
+        "crates/cluster/src src/listen/https src/message/rdata src/plugin/tsig",
     ),
     (
         "bytes",
@@ -172,7 +172,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("resolv_conf", "src/plugin"),
     (
         "ring",
-        "crates/cluster/src/streaming crates/cluster/src/tokens src/serve",
+        "crates/cluster/src/streaming crates/cluster/src/tokens src/message/tsig src/serve",
     ),
     (
         "rustls",
