@@ -37,7 +37,7 @@
 //! ```text
 //! L3  main, args, commands, logging, nslookup, output, process, signals, serve, sandbox   the verbs: wiring; anyhow lives here only
 //! L2  api, watch, reconciler, listen, plugin, admin, pods     adapters: async + IO
-//! L1  store, zone, answer, statefulset, corefile, goal, why  state and decisions (pure)
+//! L1  store, zone, answer, zonefile, statefulset, corefile, goal, why  state and decisions (pure)
 //! L0  name, message, endpoint, apiserver, throttle, metrics  facts; crates/objects: words about Kubernetes objects
 //! ```
 //!
@@ -72,6 +72,7 @@ pub mod statefulset;
 pub mod store;
 pub mod why;
 pub mod zone;
+pub mod zonefile;
 
 pub mod admin;
 pub mod api;

@@ -114,7 +114,7 @@ impl Sandbox {
     pub(crate) async fn begin(
         options: Options,
     ) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
-        let running = options.run.map(Running::start).transpose()?;
+        let running = options.run.clone().map(Running::start).transpose()?;
         let mut cluster = Cluster::start(headless_cluster::Options {
             delays: options.delays,
             seed: None,

@@ -2,7 +2,7 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::question::{Edns, Query};
+use super::question::{Edns, Query, Question, RecordType};
 use super::record::Record;
 use super::reply::{Composed, Said};
 use super::sections::Section;
@@ -11,6 +11,7 @@ use super::wire::{
     write_question,
 };
 use super::{HEADER, PLAIN_UDP_SIZE, UDP_SIZE, skim};
+use crate::name::Name;
 
 /// TC, in the first octet of a header's flags (RFC 1035 section 4.1.1).
 const TC: u8 = 0x02;
@@ -105,6 +106,30 @@ pub fn encode_query(id: u16, query: &Query) -> Vec<u8> {
     let counts = [0, 0, u16::from(query.edns.is_some())];
     write_header(&mut out[..HEADER], id, flags, counts);
     out
+}
+
+/// NOTIFY and AA, in a header's flags (RFC 1996 section 3.7).
+const NOTIFY: u16 = 0x2400;
+
+/// The message that a zone has changed (RFC 1996 section 3.7).
+#[must_use]
+pub fn encode_notify(id: u16, apex: &Name) -> Vec<u8> {
+    let mut out = vec![0; HEADER];
+    write_question(&mut out, &Question::new(apex, RecordType::SOA));
+    write_header(&mut out[..HEADER], id, NOTIFY, [0; 3]);
+    out
+}
+
+/// Whether a message is a reply with that id.
+#[must_use]
+pub fn is_reply_to(wire: &[u8], id: u16) -> bool {
+    wire.len() >= HEADER && wire[..2] == id.to_be_bytes() && wire[2] & 0x80 != 0
+}
+
+/// The same, and without an error.
+#[must_use]
+pub fn is_accepted(wire: &[u8], id: u16) -> bool {
+    is_reply_to(wire, id) && wire[3] & 0x0f == 0
 }
 
 /// A whole message of an upstream as the reply to `query`: its id, and its name as this client typed it.

@@ -1,6 +1,6 @@
 //! What several directives have in common, read in one place (CoreDNS: `plugin/pkg`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use regex::Regex;
@@ -204,6 +204,19 @@ pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileE
             "an address such as `:8080` or `127.0.0.1:8080`",
         )),
     }
+}
+
+/// The address of a DNS server, with a port or without.
+///
+/// # Errors
+/// Where it is none.
+pub fn server(arg: &Token, expected: &str) -> Result<SocketAddr, CorefileError> {
+    /// Of DNS (RFC 1035 section 4.2).
+    const PORT: u16 = 53;
+    let bare = || arg.text.trim_matches(['[', ']']).parse();
+    let address = arg.text.parse();
+    let address = address.or_else(|_| bare().map(|ip: IpAddr| SocketAddr::new(ip, PORT)));
+    address.map_err(|_| arg.error(format!("{} is no address", arg.text), expected))
 }
 
 /// A reply whose size is known.

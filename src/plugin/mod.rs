@@ -17,6 +17,7 @@ mod dns64;
 mod erratic;
 pub mod errors;
 pub mod express;
+mod file;
 pub mod forward;
 mod header;
 pub mod health;
@@ -51,6 +52,9 @@ mod tsig;
 mod view;
 mod watched;
 mod whoami;
+mod zonal;
+
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
@@ -66,6 +70,7 @@ pub use router::{Answering, Chain, Detached, Next, Router, Shed, Socket};
 use crate::answer::Reply;
 use crate::message::question::Query;
 use crate::message::reply::Failure;
+use crate::zonefile::FileZone;
 
 /// What a plugin makes of a query: a reply, or a failure that the server answers with an empty reply.
 pub type Handled = Result<Reply, Failure>;
@@ -74,6 +79,14 @@ pub type Handled = Result<Reply, Failure>;
 pub trait Plugin: Send + Sync + 'static {
     /// Answers the query, or passes it on to `next`.
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled>;
+
+    /// The zones of files that it has, which may be transferred.
+    fn offers(&self) -> Vec<Arc<FileZone>> {
+        Vec::new()
+    }
+
+    /// Is told of its chain, once that is whole.
+    fn begin(&self, _chain: &Chain) {}
 
     /// Whether it is ready to be asked; `None`: it always is.
     fn is_ready(&self) -> Option<bool> {

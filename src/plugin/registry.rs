@@ -3,7 +3,7 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors,
+    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors, file,
     forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
     metadata, minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root,
     rrl, template, timeouts, tls, transfer, tsig, view, whoami,
@@ -80,7 +80,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(pending::PLUGIN),
     Fate::Supported(k8s_external::PLUGIN),
     Fate::Supported(kubernetes::PLUGIN),
-    Fate::Refused("file", ELSEWHERE),
+    Fate::Supported(file::PLUGIN),
     Fate::Refused("auto", ELSEWHERE),
     Fate::Refused("secondary", ELSEWHERE),
     Fate::Refused("etcd", ELSEWHERE),

@@ -15,6 +15,7 @@ use crate::message::reply::{Composed, Failure, ResponseCode};
 use crate::metrics::Metrics;
 use crate::name::{Name, Origin};
 use crate::zone::MAX_ALIASES;
+use crate::zonefile::FileZone;
 
 /// The plugins of a server block, in order.
 pub type Chain = Arc<[Arc<dyn Plugin>]>;
@@ -26,6 +27,13 @@ pub struct Answering {
     pub chain: Chain,
     /// Which questions it takes; `None`: all of its zones.
     pub view: Option<Arc<dyn Filter>>,
+}
+
+impl Answering {
+    /// Tells each plugin of its chain.
+    pub fn begin(&self) {
+        self.chain.iter().for_each(|link| link.begin(&self.chain));
+    }
 }
 
 impl From<Chain> for Answering {
@@ -294,6 +302,18 @@ impl<'a> Next<'a> {
     #[must_use]
     pub fn is_client_s(&self) -> bool {
         self.depth == 0
+    }
+
+    /// Whether there is no plugin any more.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.at >= self.chain.len()
+    }
+
+    /// The zones of files that the plugins of the chain have.
+    #[must_use]
+    pub fn offers(&self) -> Vec<Arc<FileZone>> {
+        self.chain.iter().flat_map(|link| link.offers()).collect()
     }
 
     /// Hands the query to the next plugin.

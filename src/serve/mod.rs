@@ -164,6 +164,14 @@ fn read(setup: &Setup<'_>) -> anyhow::Result<Vec<Block>> {
     Ok(blocks)
 }
 
+/// Asks others for what is to be known before the handlers are made.
+async fn prepare(blocks: &mut [Block]) -> Result<(), CorefileError> {
+    for (_, link) in blocks.iter_mut().flat_map(|block| &mut block.links) {
+        link.prepare().await?;
+    }
+    Ok(())
+}
+
 /// A `kubernetes` stanza at work.
 struct Watched {
     watches: Watches,
@@ -178,9 +186,7 @@ impl Program {
     /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
     pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
         let mut blocks = read(&setup)?;
-        for (_, link) in blocks.iter_mut().flat_map(|block| &mut block.links) {
-            link.prepare().await?;
-        }
+        prepare(&mut blocks).await?;
         let interfaces = setup.interfaces;
         let readiness = Readiness::default();
         let serving = readiness.token(admin::LAST);
@@ -202,6 +208,7 @@ impl Program {
                 chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
             known.extend(knowing(block, stanza.as_ref())?);
             stanzas.extend(stanza);
+            answering.begin();
             lines.extend(listeners.add(block, &answering)?);
         }
         let mut dns = listeners.bind(sockets, lanes(setup.resources.threads, &blocks))?;

@@ -36,6 +36,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(1, "statefulset", ""),
     row(1, "why", "message name"),
     row(1, "zone", "endpoint message name"),
+    row(1, "zonefile", "message name"),
     row(1, "answer", "endpoint message name zone"),
     row(1, "store", "endpoint name zone"),
     row(2, "admin", "throttle"),
@@ -44,7 +45,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         2,
         "plugin",
-        "answer apiserver corefile message metrics name store throttle zone",
+        "answer apiserver corefile message metrics name store throttle zone zonefile",
     ),
     row(2, "listen", "answer message name plugin throttle"),
     row(2, "pods", ""),

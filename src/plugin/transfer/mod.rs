@@ -1,4 +1,6 @@
-//! `transfer`: whole zones to those who may have them (RFC 5936; RFC 1995 in its shortest form).
+//! `transfer`: whole zones to those who may have them (RFC 5936; RFC 1995 in its shortest form), who are told of changes.
+
+mod notify;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,22 +10,39 @@ use futures::future::BoxFuture;
 use tracing::info;
 
 use super::block::{Block, Cluster, Link, Parts};
-use super::kit::{Directives, Registration};
+use super::kit::{Directives, Registration, server};
 use super::passage::{Passage, Way};
-use super::{Handled, Next, Plugin};
+use super::{Chain, Handled, Next, Plugin};
 use crate::answer::{self, Reply};
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::reply::{Failure, ResponseCode};
-use crate::name::Origins;
+use crate::name::{Origins, Qname};
 use crate::zone::{Shown, Zone};
 
-/// `transfer [ZONES...] { to *|ADDRESS... }`.
+/// `transfer [ZONES...] { to *|ADDRESS...; source ADDRESS }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Rule {
     origins: Origins,
-    /// Who may have them; `None`: everybody.
-    to: Option<Vec<IpAddr>>,
+    /// Everybody may have them.
+    everybody: bool,
+    /// Who may have them, and is told when they change.
+    to: Vec<SocketAddr>,
+    /// From where they are told.
+    source: Option<IpAddr>,
+}
+
+impl Rule {
+    /// The rule of the longest zone that has the name, wherever it stands in the file; of two alike, the first.
+    fn of<'r>(rules: &'r [Self], qname: &Qname) -> Option<&'r Self> {
+        let place = |rule: &&Self| rule.origins.of(qname).map(|(_, left)| left);
+        let covers = rules.iter().filter(|rule| place(rule).is_some());
+        covers.min_by_key(place)
+    }
+
+    fn allows(&self, client: IpAddr) -> bool {
+        self.everybody || self.to.iter().any(|to| to.ip() == client)
+    }
 }
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -47,12 +66,6 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         let cluster = parts.cluster.clone();
-        if cluster.is_none() {
-            info!(
-                plugin = PLUGIN.name,
-                "accepted without effect: no plugin beside it has a zone to transfer"
-            );
-        }
         Ok(Arc::new(Transfer {
             rules: self.0.clone(),
             zone: cluster.map(|Cluster { zone, view }| (zone, Shown::Kubernetes(view))),
@@ -62,33 +75,45 @@ impl Link for Spec {
 
 fn parse(directives: &Directives<'_>, directive: &Directive) -> Result<Rule, CorefileError> {
     const EXPECTED: &str = "`*`, or addresses";
-    let origins = directives.origins(&directive.args)?.into();
-    let (mut everybody, mut to) = (false, Vec::new());
+    let mut rule = Rule {
+        origins: directives.origins(&directive.args)?.into(),
+        everybody: false,
+        to: Vec::new(),
+        source: None,
+    };
     for property in &directive.body {
-        if property.name.text != "to" {
-            return Err(directive.unknown_property(property, "to"));
-        }
-        for arg in property.some_args(EXPECTED)? {
-            // A port is for notifications, which are not sent.
-            let with_port = arg.text.parse().map(|address: SocketAddr| address.ip());
-            let bare = arg.text.trim_matches(['[', ']']);
-            match with_port.or_else(|_| bare.parse()) {
-                Ok(ip) => to.push(ip),
-                Err(_) if arg.text == "*" => everybody = true,
-                Err(_) => return Err(arg.error(format!("{} is no address", arg.text), EXPECTED)),
+        match property.name.text.as_str() {
+            "to" => {
+                for arg in property.some_args(EXPECTED)? {
+                    if arg.text == "*" {
+                        rule.everybody = true;
+                    } else {
+                        rule.to.push(server(arg, EXPECTED)?);
+                    }
+                }
             }
+            "source" => {
+                let arg = property.one_arg("an address of this machine")?;
+                if rule.source.is_some() {
+                    let problem = "`source` stands twice in this directive";
+                    return Err(property.name.error(problem, "it once"));
+                }
+                let ip = arg.text.parse().map_err(|_| {
+                    let problem = format!("{} is no address", arg.text);
+                    arg.error(problem, "an address of this machine")
+                })?;
+                rule.source = Some(ip);
+            }
+            _ => return Err(directive.unknown_property(property, "to or source")),
         }
     }
-    if to.is_empty() && !everybody {
+    if rule.to.is_empty() && !rule.everybody {
         return Err(directive.name.error(
             "`transfer` to nobody",
             "a line `to *`, or `to` with addresses",
         ));
     }
-    Ok(Rule {
-        origins,
-        to: (!everybody).then_some(to),
-    })
+    Ok(rule)
 }
 
 struct Transfer {
@@ -104,44 +129,63 @@ impl Plugin for Transfer {
     }
 
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        match self.transfer(query) {
+        match self.transfer(query, next) {
             Some(handled) => futures::future::ready(handled).boxed(),
             None => next.handle(query),
         }
+    }
+
+    fn begin(&self, chain: &Chain) {
+        if self.zone.is_none() && chain.iter().all(|link| link.offers().is_empty()) {
+            info!(
+                plugin = PLUGIN.name,
+                "accepted without effect: no plugin beside it has a zone to transfer"
+            );
+        }
+        notify::watch(self.rules.clone(), chain);
     }
 }
 
 impl Transfer {
     /// `None`: no transfer, or not of ours.
-    fn transfer(&self, query: &Query) -> Option<Handled> {
+    fn transfer(&self, query: &Query, next: Next<'_>) -> Option<Handled> {
         let question = &query.question;
         if !matches!(question.qtype, RecordType::AXFR | RecordType::IXFR) {
             return None;
         }
-        // As in CoreDNS a name below a zone is transferred as if it were one.
+        // As in CoreDNS a name below the cluster's zone is transferred as if it were one.
         let apex = question.qname.to_lowercase();
-        // The longest zone says who may have it, wherever it stands in the file; of two alike, the first.
-        let place = |rule: &&Rule| rule.origins.of(&apex).map(|(_, left)| left);
-        let covers = self.rules.iter().filter(|rule| place(rule).is_some());
-        let rule = covers.min_by_key(place)?;
-        let (zone, shown) = self.zone.as_ref()?;
-        let asked = shown.place(&apex, question.qtype)?;
-        let allowed = rule
-            .to
-            .as_ref()
-            .is_none_or(|to| to.contains(&query.route.client.ip().to_canonical()));
-        if query.transport == Transport::Udp || !allowed {
+        let rule = Rule::of(&self.rules, &apex)?;
+        let cluster = self.zone.as_ref();
+        let cluster = cluster.and_then(|(zone, shown)| {
+            let asked = shown.place(&apex, question.qtype)?;
+            Some((zone, asked))
+        });
+        let mut offers = next.offers().into_iter();
+        let file = match cluster {
+            Some(_) => None,
+            None => Some(offers.find(|zone| Qname::from(&zone.apex) == apex)?),
+        };
+        let client = query.route.client.ip().to_canonical();
+        if query.transport == Transport::Udp || !rule.allows(client) {
             let why = "plugin/transfer: not over UDP, nor to this client";
             return Some(Err(Failure {
                 rcode: ResponseCode::Refused,
                 why: why.into(),
             }));
         }
-        let is_known =
-            question.qtype == RecordType::IXFR && query.ixfr_serial == Some(zone.serial());
-        let transfer = match is_known {
-            true => answer::Transfer::unchanged(query, zone, &asked),
-            false => answer::Transfer::whole(query, zone, &asked),
+        let knows =
+            |serial| question.qtype == RecordType::IXFR && query.ixfr_serial == Some(serial);
+        let transfer = match (cluster, file) {
+            (Some((zone, asked)), _) if knows(zone.serial()) => {
+                answer::Transfer::unchanged(query, zone, &asked)
+            }
+            (Some((zone, asked)), _) => answer::Transfer::whole(query, zone, &asked),
+            (None, Some(zone)) => {
+                let records: Vec<_> = zone.records().cloned().collect();
+                answer::Transfer::of(query, records, knows(zone.serial()))
+            }
+            (None, None) => return None,
         };
         Some(Ok(Reply::Transfer(Box::new(transfer))))
     }

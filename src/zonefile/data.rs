@@ -1,0 +1,139 @@
+//! The names of a zone with their records, in the canonical order (RFC 4034 section 6.1).
+
+use std::collections::BTreeMap;
+
+use crate::message::question::RecordType;
+use crate::message::record::{Record, covered, in_lower_case, numbers};
+use crate::name::{Name, Qname};
+
+/// A name by its labels below the zone's, the rightmost first, in lower case.
+pub(super) type Key = Vec<Box<[u8]>>;
+
+/// A zone with its records.
+#[derive(Clone, Debug)]
+pub struct FileZone {
+    /// Its name, in lower case.
+    pub apex: Name,
+    pub(super) names: BTreeMap<Key, Node>,
+    /// Of its SOA: serial, refresh, retry, expire, minimum.
+    numbers: [u32; 5],
+}
+
+/// A name of a zone; without sets it is an empty non-terminal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Node {
+    sets: Vec<Set>,
+}
+
+/// The records of a name and type.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Set {
+    rtype: RecordType,
+    pub(super) records: Vec<Record>,
+    /// RRSIG records that cover them (RFC 4034 section 3).
+    pub(super) signatures: Vec<Record>,
+}
+
+impl Node {
+    /// The set of a type.
+    pub(super) fn set(&self, rtype: RecordType) -> Option<&Set> {
+        let mut sets = self.sets.iter().filter(|set| set.rtype == rtype);
+        sets.next().filter(|set| !set.records.is_empty())
+    }
+
+    fn add(&mut self, record: Record) {
+        let covered = covered(&record);
+        let rtype = covered.unwrap_or_else(|| record.record_type());
+        let at = self.sets.iter().position(|set| set.rtype == rtype);
+        let at = at.unwrap_or_else(|| {
+            self.sets.push(Set {
+                rtype,
+                records: Vec::new(),
+                signatures: Vec::new(),
+            });
+            self.sets.len() - 1
+        });
+        let set = &mut self.sets[at];
+        let records = match covered {
+            Some(_) => &mut set.signatures,
+            None => &mut set.records,
+        };
+        // Of records alike there is one (RFC 2181 section 5.2).
+        if !records.iter().any(|known| known.data == record.data) {
+            records.push(record);
+        }
+    }
+}
+
+impl FileZone {
+    /// A zone with these records; those that are not in it do not count. As in CoreDNS names are in lower case, but for the
+    /// owners and targets of SRV, and for the targets of PTR.
+    ///
+    /// # Errors
+    /// What it lacks, or cannot have.
+    pub fn new(apex: &Name, records: Vec<Record>) -> Result<Self, String> {
+        let mut zone = Self {
+            apex: apex.to_lowercase(),
+            names: BTreeMap::new(),
+            numbers: [0; 5],
+        };
+        let mut soa = None;
+        for mut record in records {
+            let rtype = record.record_type();
+            if matches!(rtype, RecordType::NSEC3 | RecordType::NSEC3PARAM) {
+                return Err("a zone with NSEC3 cannot be served".into());
+            }
+            let Some(key) = zone.key(&Qname::from(&record.name)) else {
+                continue;
+            };
+            if rtype == RecordType::SOA && key.is_empty() {
+                soa = numbers(&record);
+            }
+            if rtype != RecordType::SRV {
+                record.name = record.name.to_lowercase();
+                if rtype != RecordType::PTR {
+                    in_lower_case(&mut record.data);
+                }
+            }
+            // What is above it exists too (RFC 4592 section 2.2.2).
+            for length in 0..key.len() {
+                zone.names.entry(key[..length].to_vec()).or_default();
+            }
+            zone.names.entry(key).or_default().add(record);
+        }
+        zone.numbers = soa.ok_or_else(|| format!("there is no SOA record of {}", zone.apex))?;
+        Ok(zone)
+    }
+
+    /// Its serial (RFC 1035 section 3.3.13).
+    #[must_use]
+    pub fn serial(&self) -> u32 {
+        self.numbers[0]
+    }
+
+    /// How often it is to be looked at, how soon again after a failure, and after how long without success it is not to be
+    /// answered from any more, in seconds (RFC 1034 section 4.3.5).
+    #[must_use]
+    pub fn times(&self) -> [u32; 3] {
+        let [_, refresh, retry, expire, _] = self.numbers;
+        [refresh, retry, expire]
+    }
+
+    /// The key of a name; `None`: it is not in the zone.
+    pub(super) fn key(&self, qname: &Qname) -> Option<Key> {
+        let apex = Qname::from(&self.apex);
+        let left = qname.len().checked_sub(apex.len())?;
+        let is_in = qname.lower_wire(left, qname.len()) == apex.lower_wire(0, apex.len());
+        is_in.then(|| (0..left).rev().map(|i| qname.lower(i).into()).collect())
+    }
+
+    /// Every record, the SOA first and not again (RFC 5936 section 2.2).
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        let nodes = self.names.values();
+        let sets = nodes.flat_map(|node| &node.sets);
+        let (soa, others): (Vec<&Set>, Vec<&Set>) =
+            sets.partition(|set| set.rtype == RecordType::SOA);
+        let sets = soa.into_iter().chain(others);
+        sets.flat_map(|set| set.records.iter().chain(&set.signatures))
+    }
+}
