@@ -6,6 +6,7 @@
 mod acl;
 mod admin;
 mod any;
+mod auto;
 pub mod autopath;
 pub mod bind;
 pub mod block;

@@ -3,8 +3,8 @@
 use super::block::Block;
 use super::kit::{Directives, Registration};
 use super::{
-    acl, admin, any, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors, file,
-    forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
+    acl, admin, any, auto, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors,
+    file, forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
     metadata, minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root,
     rrl, template, timeouts, tls, transfer, tsig, view, whoami,
 };
@@ -81,7 +81,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(k8s_external::PLUGIN),
     Fate::Supported(kubernetes::PLUGIN),
     Fate::Supported(file::PLUGIN),
-    Fate::Refused("auto", ELSEWHERE),
+    Fate::Supported(auto::PLUGIN),
     Fate::Refused("secondary", ELSEWHERE),
     Fate::Refused("etcd", ELSEWHERE),
     Fate::Supported(loops::PLUGIN),
