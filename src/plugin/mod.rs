@@ -45,6 +45,7 @@ mod rewrite;
 mod root;
 mod router;
 mod rrl;
+mod secondary;
 mod template;
 mod timeouts;
 pub mod tls;

@@ -6,7 +6,7 @@ use super::{
     acl, admin, any, auto, autopath, bind, bufsize, cache, chaos, cookies, dns64, erratic, errors,
     file, forward, header, health, hosts, k8s_external, kubernetes, loadbalance, local, log, loops,
     metadata, minimal, multisocket, noted, nsid, pending, prometheus, ready, reload, rewrite, root,
-    rrl, template, timeouts, tls, transfer, tsig, view, whoami,
+    rrl, secondary, template, timeouts, tls, transfer, tsig, view, whoami,
 };
 use crate::corefile::{CorefileError, CorefileErrors, Directive, ServerBlock, Source};
 
@@ -82,7 +82,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(kubernetes::PLUGIN),
     Fate::Supported(file::PLUGIN),
     Fate::Supported(auto::PLUGIN),
-    Fate::Refused("secondary", ELSEWHERE),
+    Fate::Supported(secondary::PLUGIN),
     Fate::Refused("etcd", ELSEWHERE),
     Fate::Supported(loops::PLUGIN),
     Fate::Supported(forward::PLUGIN),
