@@ -158,3 +158,28 @@ fn the_last_of_several_health_directives_counts() {
     let block = block("health :1\nhealth :2");
     assert_eq!(block.health.unwrap().address, ":2");
 }
+
+#[test]
+fn every_example_of_the_documentation_is_read() {
+    let text = include_str!("../../docs/corefile.md");
+    let mut plugin = "";
+    let mut examples = 0;
+    for part in text.split("\n## ").skip(1) {
+        let (name, rest) = part.split_once('\n').unwrap();
+        assert!(
+            plugin < name && names().any(|known| known == name),
+            "{name}"
+        );
+        plugin = name;
+        for example in rest.split("```corefile\n").skip(1) {
+            let (example, _) = example.split_once("```").unwrap();
+            let blocks = corefile::parse("Corefile", example, &Files).unwrap();
+            let errors = read_blocks(&blocks, &Files).err();
+            let problems = errors.iter().flat_map(CorefileErrors::iter);
+            let problems: Vec<_> = problems.map(CorefileError::problem).collect();
+            assert_eq!(problems, [""; 0], "{example}");
+            examples += 1;
+        }
+    }
+    assert!(examples > 7, "{examples}");
+}
