@@ -197,8 +197,15 @@ pub fn seconds(text: &str) -> Option<u32> {
 
 /// A type's data that only hickory-proto reads as text.
 fn other(rtype: &str, words: &[Word], origin: &Name) -> Result<RData, String> {
-    let mut text = String::new();
-    for word in words {
+    let (mut words, mut text) = (words.to_vec(), String::new());
+    // For hickory-proto the target of SVCB and HTTPS is complete as it stands.
+    let is_service = ["SVCB", "HTTPS"]
+        .iter()
+        .any(|known| rtype.eq_ignore_ascii_case(known));
+    if let Some(target) = words.get_mut(1).filter(|_| is_service) {
+        target.text = name(&target.text, origin)?.to_string();
+    }
+    for word in &words {
         if word.text.contains('\\') {
             return Err(format!("'{}': an escape cannot be read here", word.text));
         }
@@ -540,6 +547,7 @@ mod tests {
             (r"A \# 4 0a000001", b"\x0a\x00\x00\x01"),
             (r"TYPE65280 \# 0", b""),
             ("SVCB 1 . alpn=h2", b"\x00\x01\x00\x00\x01\x00\x03\x02h2"),
+            ("HTTPS 0 a", b"\x00\x00\x01a\x01z\x04test\x00"),
         ] {
             assert_eq!(octets(text), wanted, "{text}");
         }
