@@ -8,15 +8,20 @@ use regex::Regex;
 
 use crate::corefile::{CorefileError, Directive};
 use crate::message::metadata::Metadata;
-use crate::message::question::{Query, Question, RecordType, Transport};
+use crate::message::question::{Edns, Query, Question, RecordType, Transport};
 use crate::message::wire::limit;
 use crate::name::absolute;
 use crate::plugin::kit::Network;
 
 const EXPECTED: &str = "an expression such as `type() == 'A' && incidr(client_ip(), '10.0.0.0/8')`";
 
-/// What an expression's errors are called that no question can be without.
-const OF_TYPES: [&str; 3] = ["Invalid operand", "unknown variable", "Invalid condition"];
+/// What the errors say of an expression that is wrong for every question.
+const OF_TYPES: [&str; 4] = [
+    "Invalid operand",
+    "Invalid condition",
+    "unknown variable",
+    "() takes ",
+];
 
 /// An expression, read.
 #[derive(Clone, Debug)]
@@ -50,7 +55,7 @@ impl Expression {
         let read = Self(program);
         for query in samples() {
             if let Err(error) = read.value(&query, None)
-                && OF_TYPES.iter().any(|kind| short(&error).starts_with(kind))
+                && is_of_types(&error)
             {
                 return Err(wrong(&short(&error)));
             }
@@ -66,6 +71,12 @@ impl Expression {
     fn value(&self, query: &Query, metadata: Option<&Metadata>) -> expr::Result<Value> {
         ENVIRONMENT.run(&self.0, &Facts::of(query, metadata))
     }
+}
+
+/// Whether an error would come with every question.
+fn is_of_types(error: &expr::Error) -> bool {
+    let text = short(error);
+    matches!(error, expr::Error::RegexError(_)) || OF_TYPES.iter().any(|kind| text.contains(kind))
 }
 
 /// Whether there is a range that nobody has room for: it would be written out.
@@ -116,6 +127,10 @@ fn samples() -> [Query; 2] {
         query("a.b.c.d.example.org", RecordType::A, "192.0.2.1"),
         Query {
             transport: Transport::Tcp,
+            edns: Some(Edns {
+                udp_size: 1232,
+                dnssec_ok: true,
+            }),
             ..query("a.b.c.d.example.org", RecordType::TXT, "2001:db8::1")
         },
     ]
@@ -229,7 +244,7 @@ impl ContextProvider for Facts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::question::{DNSClass, Edns};
+    use crate::message::question::DNSClass;
     use crate::plugin::tests::{error, query};
 
     fn read(text: &str) -> Expression {
@@ -313,10 +328,18 @@ mod tests {
             ("now() == 1", "there is no function now"),
             ("size() > 'a'", "Invalid operands for operator >"),
             ("do", "unknown variable: do"),
+            ("do() && 'x'", "Invalid operands for operator and"),
+            ("type(1) == 'A'", "type() takes nothing"),
+            (
+                "incidr(client_ip())",
+                "incidr() takes an address and a CIDR",
+            ),
         ] {
             let wanted = format!("`{text}` is no expression: {why}");
             assert_eq!(error(&format!("view v {{\nexpr {text}\n}}")), wanted);
         }
+        let unclosed = error("view v {\nexpr name() matches '['\n}");
+        assert!(unclosed.ends_with("unclosed character class"), "{unclosed}");
         let long = error("view v {\nexpr id() in 1..9999999\n}");
         assert!(long.ends_with("a range has a million numbers at most"));
         for text in ["type() ==", "(", "'"] {
