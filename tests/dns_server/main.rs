@@ -7,6 +7,7 @@ mod encrypted;
 mod packets;
 #[path = "../support/mod.rs"]
 mod support;
+mod zones;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -79,9 +79,9 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Holds the zones that the file names, from now on.
-    pub(super) fn begin(named: impl Iterator<Item = (Name, Terms)>) -> Arc<Self> {
-        let held = Arc::new(Self::default());
+    /// Holds the zones that the file names.
+    pub(super) fn of(named: impl Iterator<Item = (Name, Terms)>) -> Self {
+        let held = Self::default();
         for (apex, origin) in named {
             held.hold(apex, origin, None, Arc::default());
         }
@@ -97,29 +97,38 @@ impl Held {
     }
 
     fn hold(
-        self: &Arc<Self>,
+        &self,
         apex: Name,
         origin: Terms,
         listed: Option<(Name, Box<[u8]>)>,
         state: Arc<State>,
     ) {
-        // Where there is no runtime, nobody asks for long.
-        let task = Handle::try_current().ok().map(|runtime| {
-            let keeper = Keeper {
-                apex: apex.clone(),
-                origin: origin.clone(),
-                state: Arc::clone(&state),
-                held: Arc::downgrade(self),
-            };
-            runtime.spawn(keeper.keep())
-        });
         let entry = HeldZone {
             origin,
             listed,
             state,
-            task,
+            task: None,
         };
         self.entries_mut().insert(apex, entry);
+    }
+
+    /// Has the zones that nobody keeps up to date kept so, from now on.
+    pub(super) fn begin(self: &Arc<Self>) {
+        // Where there is no runtime, nobody asks for long.
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        for (apex, entry) in &mut *self.entries_mut() {
+            let keeper = Keeper {
+                apex: apex.clone(),
+                origin: entry.origin.clone(),
+                state: Arc::clone(&entry.state),
+                held: Arc::downgrade(self),
+            };
+            entry
+                .task
+                .get_or_insert_with(|| runtime.spawn(keeper.keep()));
+        }
     }
 
     /// The longest zone that has the name: its own name, and what is known of it.
@@ -194,6 +203,8 @@ impl Held {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         catalogs.insert(catalog.clone(), members);
+        drop(catalogs);
+        self.begin();
     }
 
     /// What a member's zone begins with; `None`: it is held already, or another's (RFC 9432 sections 4.4.1 and 5.3).
@@ -363,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_catalog_s_members_come_and_go_and_another_s_stay() {
-        let held = Held::begin([(name("own.test"), origin(&[]))].into_iter());
+        let held = Arc::new(Held::of([(name("own.test"), origin(&[]))].into_iter()));
         let list = |apex: &str, lines: &str, allowed: &[&str]| {
             held.list(&name(apex), &catalog(apex, lines), &origin(allowed));
             let entries = held.entries();
@@ -393,7 +404,7 @@ mod tests {
 
     #[test]
     fn only_a_primary_s_word_counts() {
-        let held = Held::begin([(name("own.test"), origin(&[]))].into_iter());
+        let held = Arc::new(Held::of([(name("own.test"), origin(&[]))].into_iter()));
         assert!(held.notified(&name("own.test"), [192, 0, 2, 1].into()));
         assert!(!held.notified(&name("own.test"), [192, 0, 2, 2].into()));
         assert!(!held.notified(&name("other.test"), [192, 0, 2, 1].into()));

@@ -15,7 +15,7 @@ use self::held::{Held, Terms};
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, fallthrough, origins, server};
 use super::zonal::{OfName, answer};
-use super::{Handled, Next, Plugin};
+use super::{Chain, Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive};
 use crate::message::question::{OpCode, Query};
@@ -97,10 +97,14 @@ fn from(property: &Directive) -> Result<Vec<SocketAddr>, CorefileError> {
 }
 
 impl Link for Spec {
-    fn build(&self, _: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        let zones = self.zones.clone().into_iter();
+    fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
+        // What a block without any change has stays.
+        let name = format!("secondary {}", parts.said);
+        let held = parts
+            .carried
+            .get(name, || Held::of(self.zones.clone().into_iter()));
         Ok(Arc::new(Secondary {
-            held: Held::begin(zones),
+            held,
             fallthrough: self.fallthrough.clone(),
         }))
     }
@@ -141,6 +145,10 @@ impl Plugin for Secondary {
             None => None,
         };
         answer(query, found, next).boxed()
+    }
+
+    fn begin(&self, _: &Chain) {
+        self.held.begin();
     }
 
     fn offers(&self) -> Vec<Arc<FileZone>> {
