@@ -13,11 +13,11 @@ use tracing::{info, warn};
 
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration, expression};
-use super::zonal::{OfName, answer, parse};
+use super::zonal::{OfName, answer, longest, parse};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::Query;
-use crate::name::{Name, Origin, Origins, Qname, absolute};
+use crate::name::{Name, Origins, Qname, absolute};
 use crate::zonefile::FileZone;
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -269,11 +269,7 @@ impl Auto {
             return None;
         }
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
-        let covering = zones.iter().filter_map(|(apex, loaded)| {
-            let origin = Origin::from(apex.clone());
-            origin.covers(qname).then_some((origin.labels, loaded))
-        });
-        let (_, loaded) = covering.max_by_key(|(labels, _)| *labels)?;
+        let (_, loaded) = longest(&zones, qname)?;
         Some(OfName {
             zone: Some(Arc::clone(&loaded.zone)),
             fallthrough: Origins::default(),

@@ -1,5 +1,6 @@
 //! How plugins answer from zones of files: `file`, `auto`, and whoever has zones of others.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use super::{Handled, Next};
 use crate::answer::Reply;
 use crate::message::question::{OpCode, Query, RecordType};
 use crate::message::reply::{Composed, Failure, ResponseCode};
-use crate::name::{Name, Origins};
+use crate::name::{Name, Origins, Qname};
 use crate::zonefile::{FileZone, Looked, NotAZone, Outcome, read};
 
 /// Text of a file that is no zone.
@@ -33,6 +34,15 @@ pub(super) fn parse(file: &str, octets: &[u8], apex: &Name) -> Result<FileZone, 
         file: file.to_owned(),
         problem,
     })
+}
+
+/// Of these zones, named in lower case, the longest that has the name.
+pub(super) fn longest<'z, T>(
+    zones: &'z BTreeMap<Name, T>,
+    qname: &Qname,
+) -> Option<(&'z Name, &'z T)> {
+    let qname = qname.to_lowercase();
+    (0..=qname.len()).find_map(|left| zones.get_key_value(&qname.to_name(left)))
 }
 
 /// What a plugin has for a name.
@@ -103,4 +113,31 @@ fn refused(why: &str) -> Handled {
         rcode: ResponseCode::Refused,
         why: why.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::absolute;
+
+    #[test]
+    fn the_longest_zone_has_a_name_in_any_case() {
+        let zones = ["test", "z.test", ".", "other"].map(|zone| (absolute(zone).unwrap(), ()));
+        let mut zones = BTreeMap::from(zones);
+        let found = |zones: &BTreeMap<Name, ()>, qname: &str| {
+            let qname = Qname::from(absolute(qname).unwrap());
+            longest(zones, &qname).map(|(apex, ())| apex.to_string())
+        };
+        for (qname, wanted) in [
+            ("a.Z.Test", "z.test."),
+            ("z.test", "z.test."),
+            ("az.test", "test."),
+            ("nowhere", "."),
+            (".", "."),
+        ] {
+            assert_eq!(found(&zones, qname).as_deref(), Some(wanted), "{qname}");
+        }
+        zones.remove(&Name::root());
+        assert_eq!(found(&zones, "nowhere"), None);
+    }
 }

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::catalog::{Member, members};
 use super::fetch::{FetchError, serial_of, zone_of};
 use crate::name::{Name, Origins, Qname};
+use crate::plugin::zonal::longest;
 use crate::zonefile::FileZone;
 
 /// How soon a first transfer is tried again: CoreDNS's, doubled up to the longest.
@@ -134,12 +135,8 @@ impl Held {
     /// The longest zone that has the name: its own name, and what is known of it.
     pub(super) fn find(&self, qname: &Qname) -> Option<(Name, Option<Arc<FileZone>>)> {
         let entries = self.entries();
-        let all = entries
-            .iter()
-            .map(|(apex, entry)| (crate::name::Origin::from(apex.clone()), entry));
-        let covering = all.filter(|(origin, _)| origin.covers(qname));
-        let (origin, entry) = covering.max_by_key(|(origin, _)| origin.labels)?;
-        Some((origin.name, entry.state.zone()))
+        let (apex, entry) = longest(&entries, qname)?;
+        Some((apex.clone(), entry.state.zone()))
     }
 
     /// Those that have come.
@@ -258,10 +255,12 @@ impl Keeper {
         let (mut good, mut failed) = (Instant::now(), false);
         loop {
             let known = self.state.zone();
-            // One that is too old is tried like one that has failed.
-            let times = known.as_ref().map_or([1, 1, 0], |zone| zone.times());
-            let [refresh, retry, expire] =
-                times.map(|time| Duration::from_secs(time.max(1).into()));
+            let seconds = |time: u32| Duration::from_secs(time.max(1).into());
+            let [refresh, retry, expire] = match &known {
+                Some(zone) => zone.times().map(seconds),
+                // One that is too old is tried like one that has not come.
+                None => [LATEST; 3],
+            };
             let wait = if failed { retry } else { refresh };
             let jitter = JITTER.mul_f64(rand::rng().random_range(0.0..1.0));
             // Who is told does not wait.
