@@ -7,6 +7,11 @@ use serde_json::Value;
 
 use super::kind::KindId;
 
+/// Whether an owner of this UID waits for the object where its dependents go first.
+pub(super) fn blocks(object: &Value, uid: &str) -> bool {
+    owners(object).any(|owner| owner["uid"] == uid && owner["blockOwnerDeletion"] == true)
+}
+
 /// Where an object is. Ordered by kind, namespace and name, as lists are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {

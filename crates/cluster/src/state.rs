@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::admission::{self, Admission};
 use super::field::Errors;
 use super::kinds::{self, Kind, KindId};
-use super::objects::{Key, Objects};
+use super::objects::{Key, Objects, blocks};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
 use super::{accounts, addresses, schema, types, validate};
@@ -311,7 +311,12 @@ impl State {
         let Some(owner) = self.objects.get(key).cloned() else {
             return;
         };
-        if self.has_dependents(&owner) {
+        let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
+        if self
+            .objects
+            .owned_by(&[uid])
+            .any(|(_, object)| blocks(object, uid))
+        {
             return;
         }
         let mut object = Value::clone(&owner);

@@ -208,6 +208,10 @@ fn initializing(pod: &Value) -> Option<(usize, &Value)> {
     init.find(|(_, c)| !done(c))
 }
 
+fn is_gated(pod: &Value) -> bool {
+    condition(pod, "PodScheduled").is_some_and(|c| c["reason"] == "SchedulingGated")
+}
+
 /// As kubectl has it: what the first init container waits for, else what a container does.
 fn pod_status(pod: &Value) -> Value {
     if let Some((at, first)) = initializing(pod) {
@@ -224,10 +228,26 @@ fn pod_status(pod: &Value) -> Value {
             .into(),
         };
     }
-    let waiting = array(&pod["status"]["containerStatuses"])
-        .find_map(|c| c["state"]["waiting"]["reason"].as_str());
-    let reason = pod["status"]["reason"].as_str().or(waiting);
-    reason.map_or_else(|| pod["status"]["phase"].clone(), Value::from)
+    let statuses = || array(&pod["status"]["containerStatuses"]);
+    let ended = |status: &Value| -> Option<String> {
+        let states = ["waiting", "terminated"];
+        let mut reasons = states
+            .iter()
+            .filter_map(|s| status["state"][*s]["reason"].as_str());
+        reasons.next().map(str::to_owned)
+    };
+    let runs = statuses().any(|c| c["ready"] == true && c["state"]["running"].is_object());
+    match statuses().find_map(ended) {
+        Some(done) if done == "Completed" && runs => {
+            if is_ready(pod) { "Running" } else { "NotReady" }.into()
+        }
+        Some(reason) => reason.into(),
+        None if is_gated(pod) => "SchedulingGated".into(),
+        None => {
+            let reason = pod["status"]["reason"].as_str();
+            reason.map_or_else(|| pod["status"]["phase"].clone(), Value::from)
+        }
+    }
 }
 
 /// Where a Service is reached from outside, as kubectl has it.

@@ -176,11 +176,19 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     pod_spec(&object["spec"], "spec", errors);
     if let Some(old) = old {
         let bound = old["spec"]["nodeName"].is_string();
+        // Gates are opened one by one, and not closed again.
+        let gates = |object: &Value| object["spec"]["schedulingGates"].as_array().cloned();
+        let before = gates(old).unwrap_or_default();
+        let opened = gates(object).unwrap_or_default();
+        let opened = opened.iter().all(|gate| before.contains(gate));
         let fixed = |spec: &Value| {
             let mut spec = spec.clone();
             // The scheduler gives it once.
             if !bound {
                 spec.as_object_mut().map(|s| s.remove("nodeName"));
+            }
+            if opened {
+                spec.as_object_mut().map(|s| s.remove("schedulingGates"));
             }
             for key in [
                 "activeDeadlineSeconds",

@@ -399,6 +399,7 @@ fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, 
         } else {
             PatchType::of(&call.content_type)?.apply(&mut wanted, &call.patch()?.0, "")?;
         }
+        read_scale(call, &mut wanted)?;
         object["spec"]["replicas"] = wanted["spec"]["replicas"]
             .as_i64()
             .unwrap_or_default()
@@ -406,6 +407,23 @@ fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, 
         state.update(key, Part::Main, object, dry_run)
     })?;
     Ok(reply(StatusCode::OK, &scale(&new)))
+}
+
+/// Refuses a `Scale` that is none.
+fn read_scale(call: &Call, scale: &mut Value) -> Result<(), ApiStatus> {
+    const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
+    let shown = scale.to_string();
+    let Err(mistyped) = schema::check(SCALE, scale) else {
+        return Ok(());
+    };
+    Err(if call.method == Method::PATCH {
+        ApiStatus::invalid_patch(&shown, &mistyped.problem)
+    } else {
+        let problem = mistyped.problem;
+        ApiStatus::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: {problem}"
+        ))
+    })
 }
 
 /// Gives a Pod its node.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Action, Step};
 use crate::kinds::{self, KindId};
-use crate::objects::{Key, Objects, owners};
+use crate::objects::{Key, Objects, blocks, owners};
 use crate::state::State;
 
 /// What is on its way out.
@@ -101,7 +101,8 @@ fn dependents_first(objects: &Objects, owner: &Key) -> Vec<Action> {
         return Vec::new();
     };
     let uids = [uid];
-    let owned: Vec<_> = objects.owned_by(&uids).collect();
+    let owned = objects.owned_by(&uids);
+    let owned: Vec<_> = owned.filter(|(_, object)| blocks(object, uid)).collect();
     if owned.is_empty() {
         return vec![Action::FinishForeground(owner.clone())];
     }

@@ -47,6 +47,11 @@ pub(super) fn schedule(
     pod: &Value,
     patient: bool,
 ) -> Vec<Action> {
+    // KEP-3521.
+    if pod["spec"]["schedulingGates"][0].is_object() {
+        let why = "Scheduling is blocked due to non-empty scheduling gates";
+        return wait(now, key, pod, ("SchedulingGated", why));
+    }
     let place = match unbound(objects, key, pod) {
         Some(_) if !patient => return Vec::new(),
         Some(why) => Place::Nowhere(none_of(objects, &format!("{why}."), false)),
@@ -69,21 +74,32 @@ pub(super) fn schedule(
 
 /// Says once that a Pod gets no node.
 fn refuse(now: Timestamp, key: &Key, pod: &Value, why: String) -> Vec<Action> {
-    if condition(pod, "PodScheduled").is_some_and(|c| c["message"] == why.as_str()) {
+    let mut actions = wait(now, key, pod, ("Unschedulable", &why));
+    if !actions.is_empty() {
+        actions.push(event(
+            now,
+            pod,
+            "default-scheduler",
+            ("FailedScheduling", why),
+        ));
+    }
+    actions
+}
+
+/// Has a Pod's condition say why it waits, where it does not say so yet.
+fn wait(now: Timestamp, key: &Key, pod: &Value, (reason, message): (&str, &str)) -> Vec<Action> {
+    if condition(pod, "PodScheduled").is_some_and(|c| c["message"] == message) {
         return Vec::new();
     }
     let mut waiting = pod.clone();
-    Condition {
+    let condition = Condition {
         kind: "PodScheduled",
         holds: "False",
-        reason: "Unschedulable",
-        message: &why,
-    }
-    .set(&mut waiting, &timestamp(now));
-    vec![
-        Action::Update(key.clone(), Part::Status, waiting),
-        event(now, pod, "default-scheduler", ("FailedScheduling", why)),
-    ]
+        reason,
+        message,
+    };
+    condition.set(&mut waiting, &timestamp(now));
+    vec![Action::Update(key.clone(), Part::Status, waiting)]
 }
 
 /// Why the Pod's claims keep it from being scheduled.

@@ -5,6 +5,14 @@ use serde_json::Value;
 use crate::field::{Errors, Problem};
 use headless_objects::quantity;
 
+/// How a volume may be used.
+const MODES: &[&str] = &[
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
+
 /// v1 PersistentVolumeClaim.
 pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = &object["spec"];
@@ -54,6 +62,9 @@ pub(super) fn claim_spec(spec: &Value, at: &str, errors: &mut Errors) {
             format!("{at}.accessModes"),
             "at least 1 access mode is required",
         );
+    }
+    for mode in spec["accessModes"].as_array().into_iter().flatten() {
+        errors.one_of(&format!("{at}.accessModes"), mode, MODES);
     }
     if spec["resources"]["requests"]["storage"].is_null() {
         errors.required(format!("{at}.resources[storage]"), "");

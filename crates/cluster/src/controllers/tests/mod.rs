@@ -439,6 +439,31 @@ fn what_an_owner_leaves_behind_is_collected_but_orphans_stay() {
 }
 
 #[test]
+fn an_owner_waits_only_for_dependents_that_say_so() {
+    for (blocks, stays) in [(true, true), (false, false)] {
+        let mut world = World::new(Delays::default());
+        let owner = world.create("ConfigMap", json!({"metadata": {"name": "owner"}}));
+        let refs = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"], "blockOwnerDeletion": blocks}]);
+        world.create(
+            "Secret",
+            json!({"metadata": {"name": "child", "ownerReferences": refs, "finalizers": ["example.org/hold"]}}),
+        );
+        let options = DeleteOptions {
+            propagation: crate::state::Propagation::Foreground,
+            ..DeleteOptions::default()
+        };
+        world.delete("ConfigMap", "owner", &options);
+        for _ in 0..5 {
+            let (actions, _) = world.controllers.step(world.now, &world.state.objects);
+            actions
+                .into_iter()
+                .for_each(|action| perform(&mut world.state, world.now, action));
+        }
+        assert_eq!(world.get("ConfigMap", "owner").is_some(), stays, "{blocks}");
+    }
+}
+
+#[test]
 fn a_namespace_ends_with_everything_in_it() {
     let mut world = World::new(Delays::default());
     world.create("Service", service(json!({})));

@@ -99,6 +99,21 @@ fn a_pod_that_fits_no_node_waits_and_says_why_once() {
 }
 
 #[test]
+fn a_pod_with_gates_is_not_scheduled_until_they_are_gone() {
+    let mut world = World::with_pod(json!({"schedulingGates": [{"name": "example.org/wait"}]}));
+    let condition = world.get("Pod", "p").unwrap()["status"]["conditions"][0]["reason"].clone();
+    assert_eq!(
+        (world.node_of("p"), condition),
+        (None, json!("SchedulingGated"))
+    );
+    assert_eq!(world.said("p"), [""; 0]);
+    world.change("Pod", "p", |pod| {
+        pod["spec"]["schedulingGates"] = Value::Null
+    });
+    assert_eq!(world.node_of("p").as_deref(), Some(NODE));
+}
+
+#[test]
 fn a_pod_is_scheduled_as_soon_as_a_node_fits() {
     let mut world = World::with_pod(json!({"nodeSelector": {"disk": "ssd"}}));
     assert_eq!(world.node_of("p"), None);
