@@ -79,6 +79,27 @@ fn a_sandbox_tidies_up_whatever_ends_it() {
     }
 }
 
+#[test]
+fn what_a_sandbox_that_was_killed_has_left_is_in_nobody_s_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("kubeconfig");
+    let path = kubeconfig.to_str().unwrap();
+    let sandbox = || start(&["sandbox", "--dns", "127.0.0.1:0", "--kubeconfig", path]);
+    let killed = end(sandbox(), &[Signal::SIGKILL]);
+    assert_eq!((killed.signal(), kubeconfig.exists()), (Some(9), true));
+    let first = sandbox();
+    // That of one that runs stays.
+    let arguments = ["sandbox", "--dns", "127.0.0.1:0", "--kubeconfig", path];
+    let second = Command::new(env!("CARGO_BIN_EXE_headless-dns"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("give --kubeconfig another path"), "{said}");
+    let ended = end(first, &[Signal::SIGTERM]);
+    assert_eq!((ended.code(), kubeconfig.exists()), (Some(0), false));
+}
+
 /// What a start waits for may never come.
 #[test]
 fn a_start_that_hangs_ends_when_it_is_told_to() {

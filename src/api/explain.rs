@@ -43,6 +43,12 @@ fn explain_tls(error: &rustls::Error) -> String {
 pub fn explain_status(status: &Status) -> String {
     match status.code {
         401 => "the API server refuses the credentials: 401 Unauthorized".to_owned(),
+        // What admission refuses is of one object, and about no user.
+        403 if status.message.contains("\" is forbidden: ")
+            && !status.message.contains(" cannot ") =>
+        {
+            format!("it is refused: {}", words(&status.message))
+        }
         403 => format!("a right is missing: {}", words(&status.message)),
         // Kube makes an empty status of a line that is none.
         0 => "the API server has sent what is no event of a watch".to_owned(),
@@ -77,6 +83,10 @@ mod tests {
         let lines = [
             explain(&api(401, "Unauthorized")),
             explain(&api(403, "services is forbidden")),
+            explain(&api(
+                403,
+                "pods \"a\" is forbidden: error looking up service account",
+            )),
             explain(&api(500, "etcd is away")),
             explain(&api(502, &format!("<html>{}\n<p>", "x".repeat(1000)))),
             explain(&api(0, "")),
@@ -93,6 +103,7 @@ mod tests {
             [
                 "the API server refuses the credentials: 401 Unauthorized",
                 "a right is missing: services is forbidden",
+                "it is refused: pods \"a\" is forbidden: error looking up service account",
                 "the API server says 500: etcd is away",
                 &format!("the API server says 502: <html>{}", "x".repeat(294)),
                 "the API server has sent what is no event of a watch",

@@ -1,7 +1,7 @@
 //! `sandbox`: a small cluster with its names, told of line by line.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -184,6 +184,9 @@ async fn narrate(
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
     let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
+    if is_left_over(&path) {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
     let file = TemporaryFile::create(path.clone(), &config).with_context(|| {
         format!(
             "cannot write {}: give --kubeconfig another path",
@@ -200,6 +203,15 @@ async fn narrate(
     }
     tell(&format!("export KUBECONFIG={}", file.path().display()));
     tell_until(sandbox, names, stop, &tell).await
+}
+
+/// Whether the file is the kubeconfig of a sandbox that was killed: nobody answers where it leads.
+fn is_left_over(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let mut words = text.split_whitespace().map(|word| word.trim_matches('"'));
+    let server = words.find_map(|word| word.strip_prefix("https://")?.parse::<SocketAddr>().ok());
+    let is_ours = text.contains("current-context: headless-dns");
+    is_ours && server.is_some_and(|server| TcpStream::connect_timeout(&server, PATIENCE).is_err())
 }
 
 async fn tell_until(

@@ -151,6 +151,14 @@ const KINDS: &[Behaviour] = &[
         ..KEPT
     },
     Behaviour {
+        group: "events.k8s.io",
+        kind: "Event",
+        names: Names::Path,
+        name_is_last: true,
+        columns: table::EVENT_OF_GROUP,
+        ..KEPT
+    },
+    Behaviour {
         group: "multicluster.x-k8s.io",
         kind: "ServiceImport",
         columns: table::AGE_ONLY,

@@ -337,6 +337,12 @@ async fn s20_a_pod_that_ends_is_made_again_before_higher_ones_are_made(world: &m
     world.start(set(3)).await;
     world.hold("Pod", "x-0").await;
     world.delete_pod("x-0").await;
+    // Pods and sets come by watches of their own: whoever keeps the set may hear of its scale first.
+    world
+        .until("the set knows that it ends", |world| {
+            world.set()["status"]["readyReplicas"] == 2
+        })
+        .await;
     world.scale(5).await;
     world.observed().await;
     assert_eq!(world.log(), ["delete x-0"]);
