@@ -24,6 +24,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// Where the object of this name is; `ns`: empty for kinds without.
+    #[must_use]
+    pub fn new(kind: KindId, ns: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            ns: ns.into(),
+            name: name.into(),
+        }
+    }
+
     /// The key of an object, from its own fields; `None`: this cluster does not have its kind.
     #[must_use]
     pub fn of(object: &Value) -> Option<Self> {
@@ -79,17 +89,19 @@ impl Objects {
         self.map.get(key)
     }
 
+    /// The object of this name; `ns`: empty for kinds without.
+    #[must_use]
+    pub fn named(&self, kind: KindId, ns: &str, name: &str) -> Option<&Arc<Value>> {
+        self.get(&Key::new(kind, ns, name))
+    }
+
     /// The objects of a kind in a namespace, or in all of them, by key.
     pub fn list<'a>(
         &'a self,
         kind: KindId,
         ns: Option<&'a str>,
     ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
-        let from = Key {
-            kind,
-            ns: ns.unwrap_or_default().to_owned(),
-            name: String::new(),
-        };
+        let from = Key::new(kind, ns.unwrap_or_default(), "");
         self.map
             .range(from..)
             .take_while(move |(key, _)| key.kind == kind && ns.is_none_or(|ns| key.ns == ns))
@@ -182,11 +194,7 @@ mod tests {
     use serde_json::json;
 
     fn key(name: &str) -> Key {
-        Key {
-            kind: KindId::named("Pod"),
-            ns: "default".into(),
-            name: name.into(),
-        }
+        Key::new(KindId::named("Pod"), "default", name)
     }
 
     #[test]

@@ -14,10 +14,31 @@ pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// The object's UID; empty where it has none.
+#[must_use]
+pub fn uid(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// The items of a list; none of what is no list.
+pub fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 /// The value where it is an object, else an empty object, so that fields can be set in it.
 #[must_use]
 pub fn fields(value: &Value) -> Value {
     value.as_object().cloned().unwrap_or_default().into()
+}
+
+/// Has a finalizer hold the object, where none of this name does.
+pub fn add_finalizer(object: &mut Value, finalizer: &str) {
+    let finalizers = &mut object["metadata"]["finalizers"];
+    if !array(finalizers).any(|present| present == finalizer) {
+        let mut all = finalizers.as_array().cloned().unwrap_or_default();
+        all.push(finalizer.into());
+        *finalizers = all.into();
+    }
 }
 
 /// Whether the object is being deleted.
@@ -48,4 +69,12 @@ pub fn has_ended(pod: &Value) -> bool {
         pod["status"]["phase"].as_str(),
         Some("Failed" | "Succeeded")
     )
+}
+
+/// The statuses of a Pod's containers, those of init containers first.
+pub fn container_statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["initContainerStatuses", "containerStatuses"];
+    lists
+        .into_iter()
+        .flat_map(|list| array(&pod["status"][list]))
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::object::array;
+
 /// Sets `object[key]` where it is missing or null.
 pub fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(object) = object.as_object_mut()
@@ -18,6 +20,12 @@ pub fn items<'a>(parent: &'a mut Value, key: &str) -> impl Iterator<Item = &'a m
         .and_then(Value::as_array_mut)
         .into_iter()
         .flatten()
+}
+
+/// The containers of a Pod's spec, init containers first.
+pub fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["initContainers", "containers"];
+    lists.into_iter().flat_map(|list| array(&spec[list]))
 }
 
 /// Fills in a Pod's spec (`SetDefaults_PodSpec` and its kin of core/v1).

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::quantity;
+use crate::{podspec, quantity};
 
 /// The resources that count.
 const COUNTED: [&str; 2] = ["cpu", "memory"];
@@ -15,11 +15,7 @@ pub fn class(spec: &Value) -> &'static str {
     if spec["resources"].is_object() {
         return of(whole);
     }
-    let lists = ["initContainers", "containers"];
-    let containers = lists.into_iter().flat_map(|list| spec[list].as_array());
-    of(containers
-        .flatten()
-        .map(|container| &container["resources"]))
+    of(podspec::containers(spec).map(|container| &container["resources"]))
 }
 
 fn of<'a>(all: impl Iterator<Item = &'a Value>) -> &'static str {

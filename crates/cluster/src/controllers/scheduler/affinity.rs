@@ -1,6 +1,8 @@
 //! What Pods want of nodes' labels, and of the Pods that are there.
 
-use headless_objects::object::{has_ended, name};
+use std::collections::BTreeSet;
+
+use headless_objects::object::{array, has_ended, name};
 use headless_objects::selector::Selector;
 use serde_json::Value;
 
@@ -10,10 +12,6 @@ use crate::kinds;
 use crate::objects::{Key, Objects};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
 
 /// Whether the node has the labels that a Pod's `nodeSelector` and required node affinity ask for.
 pub(super) fn wants(spec: &Value, node: &Value) -> bool {
@@ -54,103 +52,113 @@ fn holds(requirement: &Value, value: Option<&str>) -> bool {
     }
 }
 
-/// What of Pods that want to be together, or apart, keeps a Pod from a node.
-pub(super) fn clash(
-    objects: &Objects,
-    held: &Held,
-    (key, pod): (&Key, &Value),
-    node: &Value,
-) -> Option<Misfit> {
-    let crowded = |why: &str, kind| {
-        let why = vec![why.to_owned()];
-        Some(Misfit { why, kind })
-    };
-    let affinity = &pod["spec"]["affinity"];
-    let place = Topology { objects, node };
-    let together = array(&affinity["podAffinity"][REQUIRED]);
-    for term in together {
-        // The first of Pods that want to be with their like is with itself.
-        let first = !place.is_near(term, key, true) && selects(objects, term, key, (key, pod));
-        if place.value(term).is_none() || !(place.is_near(term, key, false) || first) {
-            return crowded("node(s) didn't match pod affinity rules", Kind::Unsuited);
+/// Where the Pods are that a Pod wants to be with or away from, and those that want it away: looked up once for all nodes.
+pub(super) struct Neighbours {
+    together: Vec<Wanted>,
+    apart: Vec<Domains>,
+    unwelcome: Vec<Domains>,
+}
+
+/// Domains that a Pod wants to be in.
+struct Wanted {
+    domains: Domains,
+    /// The Pod is the first of its like, and so is with them wherever it is.
+    first: bool,
+}
+
+/// Failure domains: values of a label of nodes.
+struct Domains {
+    label: String,
+    values: BTreeSet<String>,
+}
+
+impl Domains {
+    /// Those of these Pods, by the label that a term counts by.
+    fn of<'a>(objects: &Objects, term: &Value, pods: impl Iterator<Item = &'a Value>) -> Self {
+        let label = term["topologyKey"].as_str().unwrap_or_default();
+        let value = |pod: &Value| {
+            let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+            let node = objects.named(kinds::NODE, "", node)?;
+            Some(node["metadata"]["labels"][label].as_str()?.to_owned())
+        };
+        Self {
+            values: pods.filter_map(value).collect(),
+            label: label.to_owned(),
         }
     }
-    let apart = array(&affinity["podAntiAffinity"][REQUIRED]);
-    if apart
-        .into_iter()
-        .any(|term| place.is_near(term, key, false))
-    {
-        return crowded(
-            "node(s) didn't match pod anti-affinity rules",
-            Kind::Crowded,
-        );
+
+    /// Whether a node is in one of them.
+    fn have(&self, node: &Value) -> bool {
+        let value = node["metadata"]["labels"][&self.label].as_str();
+        value.is_some_and(|value| self.values.contains(value))
     }
-    let unwelcome = held.keeping_away().any(|other| {
-        let Some(there) = objects.get(other).filter(|_| other != key) else {
-            return false;
+}
+
+impl Neighbours {
+    pub(super) fn of(objects: &Objects, held: &Held, (key, pod): (&Key, &Value)) -> Self {
+        // The Pods on nodes that a term means.
+        let meant = |term: &Value| -> Vec<&Value> {
+            let pods = objects.list(kinds::POD, None);
+            let meant = pods.filter(|(other, there)| {
+                *other != key
+                    && there["spec"]["nodeName"].is_string()
+                    && !has_ended(there)
+                    && selects(objects, term, key, (other, there))
+            });
+            meant.map(|(_, there)| &**there).collect()
         };
-        let mut terms = array(&there["spec"]["affinity"]["podAntiAffinity"][REQUIRED]);
-        terms.any(|term| place.has(term, there) && selects(objects, term, other, (key, pod)))
-    });
-    if unwelcome {
-        let why = "node(s) didn't satisfy existing pods anti-affinity rules";
-        return crowded(why, Kind::Crowded);
+        let affinity = &pod["spec"]["affinity"];
+        let together = array(&affinity["podAffinity"][REQUIRED]).map(|term| {
+            let pods = meant(term);
+            Wanted {
+                first: pods.is_empty() && selects(objects, term, key, (key, pod)),
+                domains: Domains::of(objects, term, pods.into_iter()),
+            }
+        });
+        let apart = array(&affinity["podAntiAffinity"][REQUIRED])
+            .map(|term| Domains::of(objects, term, meant(term).into_iter()));
+        let others = held.keeping_away().filter(|other| *other != key);
+        let unwelcome = others
+            .filter_map(|other| Some((other, &**objects.get(other)?)))
+            .flat_map(|(other, there)| {
+                let terms = array(&there["spec"]["affinity"]["podAntiAffinity"][REQUIRED]);
+                let terms = terms.filter(move |term| selects(objects, term, other, (key, pod)));
+                terms.map(move |term| Domains::of(objects, term, std::iter::once(there)))
+            });
+        Self {
+            together: together.collect(),
+            apart: apart.collect(),
+            unwelcome: unwelcome.collect(),
+        }
     }
-    None
-}
 
-/// The failure domains that a node stands in.
-struct Topology<'a> {
-    objects: &'a Objects,
-    node: &'a Value,
-}
-
-impl Topology<'_> {
-    /// The node's value of the label that a term counts by.
-    fn value(&self, term: &Value) -> Option<&str> {
-        label(self.node, term)
-    }
-
-    /// Whether a Pod is in the same domain.
-    fn has(&self, term: &Value, pod: &Value) -> bool {
-        let there = Key {
-            kind: kinds::NODE,
-            ns: String::new(),
-            name: pod["spec"]["nodeName"].as_str().unwrap_or_default().into(),
+    /// What of Pods that want to be together, or apart, keeps the Pod from a node.
+    pub(super) fn clash(&self, node: &Value) -> Option<Misfit> {
+        let has = |wanted: &Wanted| {
+            let labelled = node["metadata"]["labels"][&wanted.domains.label].is_string();
+            labelled && (wanted.first || wanted.domains.have(node))
         };
-        let there = self.objects.get(&there);
-        let value = self.value(term);
-        value.is_some() && there.is_some_and(|there| label(there, term) == value)
+        let (why, kind) = if !self.together.iter().all(has) {
+            ("node(s) didn't match pod affinity rules", Kind::Unsuited)
+        } else if self.apart.iter().any(|domains| domains.have(node)) {
+            let why = "node(s) didn't match pod anti-affinity rules";
+            (why, Kind::Crowded)
+        } else if self.unwelcome.iter().any(|domains| domains.have(node)) {
+            let why = "node(s) didn't satisfy existing pods anti-affinity rules";
+            (why, Kind::Crowded)
+        } else {
+            return None;
+        };
+        let why = vec![why.to_owned()];
+        Some(Misfit { why, kind })
     }
-
-    /// Whether a Pod that a term means is in the node's domain, or `anywhere`.
-    fn is_near(&self, term: &Value, of: &Key, anywhere: bool) -> bool {
-        let mut pods = self.objects.list(kinds::POD, None);
-        pods.any(|(key, pod)| {
-            key != of
-                && pod["spec"]["nodeName"].is_string()
-                && !has_ended(pod)
-                && selects(self.objects, term, of, (key, pod))
-                && (anywhere || self.has(term, pod))
-        })
-    }
-}
-
-fn label<'a>(node: &'a Value, term: &Value) -> Option<&'a str> {
-    let key = term["topologyKey"].as_str().unwrap_or_default();
-    node["metadata"]["labels"][key].as_str()
 }
 
 /// Whether a term of the Pod `of` means another Pod: by its labels, in the term's namespaces or else in its own.
 fn selects(objects: &Objects, term: &Value, of: &Key, (key, pod): (&Key, &Value)) -> bool {
     let named = array(&term["namespaces"]).any(|ns| ns == key.ns.as_str());
     let by_label = Selector::of(&term["namespaceSelector"]).is_some_and(|selector| {
-        let namespace = Key {
-            kind: kinds::NAMESPACE,
-            ns: String::new(),
-            name: key.ns.clone(),
-        };
-        let namespace = objects.get(&namespace);
+        let namespace = objects.named(kinds::NAMESPACE, "", &key.ns);
         namespace
             .is_some_and(|ns| selector.matches(|label| ns["metadata"]["labels"][label].as_str()))
     });

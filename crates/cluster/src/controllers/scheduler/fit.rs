@@ -3,30 +3,28 @@
 use headless_objects::object::name;
 use serde_json::Value;
 
-use super::affinity;
+use super::affinity::{self, Neighbours};
 use super::misfit::{Kind, Misfit};
 use crate::controllers::held::{self, Amounts, Held, Port};
 use crate::objects::{Key, Objects};
 
 /// A Pod that looks for a node.
 pub(super) struct Fit<'a> {
-    objects: &'a Objects,
     held: &'a Held,
-    key: &'a Key,
     pod: &'a Value,
     requests: Amounts,
     ports: Vec<Port>,
+    neighbours: Neighbours,
 }
 
 impl<'a> Fit<'a> {
-    pub(super) fn new(objects: &'a Objects, held: &'a Held, key: &'a Key, pod: &'a Value) -> Self {
+    pub(super) fn new(objects: &Objects, held: &'a Held, key: &Key, pod: &'a Value) -> Self {
         Self {
-            objects,
             held,
-            key,
             pod,
             requests: held::requests(&pod["spec"]),
             ports: held::ports(&pod["spec"]),
+            neighbours: Neighbours::of(objects, held, (key, pod)),
         }
     }
 
@@ -59,7 +57,7 @@ impl<'a> Fit<'a> {
                 kind: Kind::Full,
             });
         }
-        affinity::clash(self.objects, self.held, (self.key, self.pod), node)
+        self.neighbours.clash(node)
     }
 
     fn is_held(&self, node: &Value, (protocol, address, number): &Port) -> bool {
