@@ -67,13 +67,7 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
-/// What an EndpointSlice does not have is shown as null.
 pub(super) fn slice(slice: &mut Value) {
-    for list in ["endpoints", "ports"] {
-        if slice[list].as_array().is_none_or(Vec::is_empty) {
-            slice[list] = Value::Null;
-        }
-    }
     for port in items(slice, "ports") {
         default(port, "name", "");
         default(port, "protocol", "TCP");
@@ -107,7 +101,6 @@ pub(super) fn service(service: &mut Value) {
     if spec["type"] == "LoadBalancer" {
         default(spec, "allocateLoadBalancerNodePorts", true);
     }
-    default(object(service, "status"), "loadBalancer", json!({}));
 }
 
 pub(super) fn pod(pod: &mut Value) {
@@ -179,6 +172,4 @@ pub(super) fn stateful_set(set: &mut Value) {
         default(template, "kind", "PersistentVolumeClaim");
         claim(template);
     }
-    default(object(set, "status"), "replicas", 0);
-    default(&mut set["status"], "availableReplicas", 0);
 }
