@@ -250,7 +250,7 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
         return Ok(reply(StatusCode::OK, &target.kind.to_served(&object)));
     }
     let info = target.kind.info();
-    if is_returned(info) {
+    if info.does.returned {
         return Ok(reply(StatusCode::OK, &before));
     }
     let mut details = json!({"name": key.name, "group": info.group, "kind": info.plural, "uid": before["metadata"]["uid"]});
@@ -261,32 +261,6 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
         StatusCode::OK,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
     ))
-}
-
-/// Whether a delete is answered with the object that is gone (`ReturnDeletedObject` of the API server's storages).
-fn is_returned(kind: &Kind) -> bool {
-    const CORE: &[&str] = &[
-        "Namespace",
-        "PersistentVolume",
-        "PersistentVolumeClaim",
-        "Pod",
-        "PodTemplate",
-        "ResourceQuota",
-        "Service",
-        "ServiceAccount",
-    ];
-    const STORAGE: &[&str] = &[
-        "CSIDriver",
-        "CSINode",
-        "StorageClass",
-        "VolumeAttachment",
-        "VolumeAttributesClass",
-    ];
-    match kind.group {
-        "" => CORE.contains(&kind.kind),
-        "storage.k8s.io" => STORAGE.contains(&kind.kind),
-        _ => false,
-    }
 }
 
 fn delete_collection(

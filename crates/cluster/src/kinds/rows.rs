@@ -1,0 +1,406 @@
+//! What is known of kinds beside what discovery and OpenAPI say: a row for each.
+
+use serde_json::Value;
+
+use crate::kind::{Behaviour, Names};
+use crate::{defaults, table, validate};
+
+const fn none(_: &mut Value) {}
+
+/// Of a kind that is kept, listed and watched, and that nothing happens with.
+pub(super) const KEPT: Behaviour = Behaviour {
+    group: "",
+    kind: "",
+    generation: false,
+    names: Names::Subdomain,
+    fields: &[],
+    defaults: none,
+    validate: None,
+    returned: false,
+    name_is_last: false,
+    columns: table::AGE_ONLY,
+};
+
+/// The kinds that more is known of than discovery and OpenAPI say.
+pub(super) const KINDS: &[Behaviour] = &[
+    Behaviour {
+        kind: "ConfigMap",
+        validate: Some(validate::config_map),
+        columns: table::CONFIG_MAP,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Event",
+        names: Names::Path,
+        fields: &[
+            "involvedObject.apiVersion",
+            "involvedObject.fieldPath",
+            "involvedObject.kind",
+            "involvedObject.name",
+            "involvedObject.namespace",
+            "involvedObject.resourceVersion",
+            "involvedObject.uid",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        name_is_last: true,
+        columns: table::EVENT,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Namespace",
+        fields: &["status.phase"],
+        names: Names::Label,
+        defaults: defaults::namespace,
+        returned: true,
+        columns: table::NAMESPACE,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Node",
+        fields: &["spec.unschedulable"],
+        columns: table::NODE,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "PersistentVolume",
+        defaults: defaults::volume,
+        returned: true,
+        columns: table::VOLUME,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "PersistentVolumeClaim",
+        defaults: defaults::claim,
+        validate: Some(validate::claim),
+        returned: true,
+        columns: table::CLAIM,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Pod",
+        fields: &[
+            "spec.hostNetwork",
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.nominatedNodeName",
+            "status.phase",
+            "status.podIP",
+        ],
+        generation: true,
+        defaults: defaults::pod,
+        validate: Some(validate::pod),
+        returned: true,
+        columns: table::POD,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Secret",
+        fields: &["type"],
+        defaults: defaults::secret,
+        validate: Some(validate::secret),
+        columns: table::SECRET,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Service",
+        fields: &["spec.clusterIP", "spec.type"],
+        names: Names::Label,
+        defaults: defaults::service,
+        validate: Some(validate::service),
+        returned: true,
+        columns: table::SERVICE,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "ServiceAccount",
+        returned: true,
+        columns: table::AGE_ONLY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "ControllerRevision",
+        validate: Some(validate::revision),
+        columns: table::REVISION,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "StatefulSet",
+        generation: true,
+        names: Names::Label,
+        defaults: defaults::stateful_set,
+        validate: Some(validate::stateful_set),
+        columns: table::STATEFUL_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "coordination.k8s.io",
+        kind: "Lease",
+        columns: table::LEASE,
+        ..KEPT
+    },
+    Behaviour {
+        group: "discovery.k8s.io",
+        kind: "EndpointSlice",
+        generation: true,
+        defaults: defaults::slice,
+        validate: Some(validate::slice),
+        columns: table::SLICE,
+        ..KEPT
+    },
+    Behaviour {
+        group: "events.k8s.io",
+        kind: "Event",
+        names: Names::Path,
+        name_is_last: true,
+        columns: table::EVENT_OF_GROUP,
+        ..KEPT
+    },
+    Behaviour {
+        group: "multicluster.x-k8s.io",
+        kind: "ServiceImport",
+        columns: table::AGE_ONLY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        generation: true,
+        defaults: defaults::priority_class,
+        columns: table::PRIORITY_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "Endpoints",
+        defaults: defaults::endpoints,
+        columns: table::ENDPOINTS,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "LimitRange",
+        defaults: defaults::limit_range,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "PodTemplate",
+        generation: true,
+        defaults: defaults::pod_template,
+        returned: true,
+        columns: table::POD_TEMPLATE,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "ResourceQuota",
+        returned: true,
+        columns: table::AGE_ONLY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "DaemonSet",
+        generation: true,
+        validate: Some(validate::workload),
+        defaults: defaults::daemon_set,
+        columns: table::DAEMON_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "Deployment",
+        generation: true,
+        validate: Some(validate::workload),
+        defaults: defaults::deployment,
+        columns: table::DEPLOYMENT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apps",
+        kind: "ReplicaSet",
+        generation: true,
+        validate: Some(validate::workload),
+        defaults: defaults::replica_set,
+        columns: table::REPLICA_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "autoscaling",
+        kind: "HorizontalPodAutoscaler",
+        generation: true,
+        defaults: defaults::autoscaler,
+        ..KEPT
+    },
+    Behaviour {
+        group: "batch",
+        kind: "CronJob",
+        generation: true,
+        defaults: defaults::cron_job,
+        columns: table::CRON_JOB,
+        ..KEPT
+    },
+    Behaviour {
+        group: "batch",
+        kind: "Job",
+        generation: true,
+        validate: Some(validate::job),
+        fields: &["status.successful"],
+        defaults: defaults::job,
+        columns: table::JOB,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        generation: true,
+        columns: table::INGRESS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        generation: true,
+        defaults: defaults::network_policy,
+        columns: table::NETWORK_POLICY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        generation: true,
+        names: Names::Path,
+        columns: table::BUDGET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSIStorageCapacity",
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        kind: "ReplicationController",
+        generation: true,
+        fields: &["status.replicas"],
+        defaults: defaults::replication_controller,
+        columns: table::REPLICA_SET,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingWebhookConfiguration",
+        generation: true,
+        defaults: defaults::webhooks,
+        columns: table::WEBHOOKS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingWebhookConfiguration",
+        generation: true,
+        defaults: defaults::webhooks,
+        columns: table::WEBHOOKS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingAdmissionPolicy",
+        generation: true,
+        defaults: defaults::policy,
+        columns: table::POLICY,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "ValidatingAdmissionPolicyBinding",
+        generation: true,
+        columns: table::POLICY_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "IngressClass",
+        generation: true,
+        columns: table::INGRESS_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "node.k8s.io",
+        kind: "RuntimeClass",
+        columns: table::RUNTIME_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRole",
+        names: Names::Path,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "Role",
+        names: Names::Path,
+        columns: table::CREATED_AT,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "ClusterRoleBinding",
+        names: Names::Path,
+        defaults: defaults::roles,
+        columns: table::ROLE_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "rbac.authorization.k8s.io",
+        kind: "RoleBinding",
+        names: Names::Path,
+        defaults: defaults::roles,
+        columns: table::ROLE_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSIDriver",
+        defaults: defaults::csi_driver,
+        returned: true,
+        columns: table::CSI_DRIVER,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "CSINode",
+        validate: Some(validate::anything),
+        returned: true,
+        columns: table::CSI_NODE,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "VolumeAttachment",
+        generation: true,
+        returned: true,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "VolumeAttributesClass",
+        returned: true,
+        columns: table::VOLUME_ATTRIBUTES_CLASS,
+        ..KEPT
+    },
+    Behaviour {
+        group: "storage.k8s.io",
+        kind: "StorageClass",
+        defaults: defaults::storage_class,
+        returned: true,
+        columns: table::STORAGE_CLASS,
+        ..KEPT
+    },
+];
