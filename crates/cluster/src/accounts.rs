@@ -31,15 +31,9 @@ fn all() -> [(KindId, &'static str); 2] {
 
 /// What the namespace has not. `authority`: the certificate, PEM.
 pub(super) fn missing(objects: &Objects, ns: &str, authority: &str) -> Vec<(KindId, Value)> {
-    let there = |kind, name: &str| {
-        let key = Key {
-            kind,
-            ns: ns.into(),
-            name: name.into(),
-        };
-        objects.get(&key).is_some()
-    };
-    let missing = all().into_iter().filter(|(kind, name)| !there(*kind, name));
+    let missing = all()
+        .into_iter()
+        .filter(|(kind, name)| objects.named(*kind, ns, name).is_none());
     let made = missing.map(|(kind, name)| {
         let mut object = json!({"metadata": {"name": name}});
         if name == AUTHORITY {

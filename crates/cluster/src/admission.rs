@@ -4,11 +4,11 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
-use super::objects::{Key, Objects};
+use super::objects::Objects;
 use super::random::suffix;
 use super::status::ApiStatus;
 use super::validate;
-use headless_objects::object::name;
+use headless_objects::object::{add_finalizer, name};
 use headless_objects::podspec::{default, items};
 
 /// Keeps a claim for as long as a Pod uses it.
@@ -36,7 +36,8 @@ impl Admission<'_> {
     /// 403: a Pod of a ServiceAccount or a PriorityClass that is not there.
     pub(super) fn new_object(&mut self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
         if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
-            protect(object);
+            // StorageObjectInUseProtection.
+            add_finalizer(object, PROTECTION);
             self.default_class(object);
         }
         if info.is(kinds::POD) {
@@ -87,12 +88,7 @@ impl Admission<'_> {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let key = Key {
-            kind: kinds::SERVICE_ACCOUNT,
-            ns: ns.clone(),
-            name: account.clone(),
-        };
-        let Some(found) = self.objects.get(&key) else {
+        let Some(found) = self.objects.named(kinds::SERVICE_ACCOUNT, &ns, &account) else {
             return Err(refused(
                 pod,
                 &format!(
@@ -179,16 +175,6 @@ fn refused(pod: &Value, why: &str) -> ApiStatus {
     ApiStatus::forbidden(format!("pods \"{pod}\" is forbidden: {why}"))
 }
 
-/// StorageObjectInUseProtection.
-fn protect(claim: &mut Value) {
-    let finalizers = &mut claim["metadata"]["finalizers"];
-    let mut all = finalizers.as_array().cloned().unwrap_or_default();
-    if !all.iter().any(|finalizer| finalizer == PROTECTION) {
-        all.push(PROTECTION.into());
-        *finalizers = all.into();
-    }
-}
-
 /// PersistentVolumeClaimResize: only some claims may grow.
 ///
 /// # Errors
@@ -205,12 +191,7 @@ pub(super) fn growth(
         return Ok(());
     }
     let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();
-    let key = Key {
-        kind: kinds::STORAGE_CLASS,
-        ns: String::new(),
-        name: class.into(),
-    };
-    let class = objects.get(&key);
+    let class = objects.named(kinds::STORAGE_CLASS, "", class);
     let why = if old["status"]["phase"] != "Bound" {
         "Only bound persistent volume claims can be expanded"
     } else if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {

@@ -293,11 +293,8 @@ impl Cluster {
             } else {
                 ""
             };
-            let key = Key {
-                kind: document.kind.kept(),
-                ns: ns.into(),
-                name: meta["name"].as_str().unwrap_or_default().into(),
-            };
+            let name = meta["name"].as_str().unwrap_or_default();
+            let key = Key::new(document.kind.kept(), ns, name);
             document.kind.to_kept(&mut object);
             let shared = &self.api.shared;
             let apply = |state: &mut State| match state.objects.get(&key) {

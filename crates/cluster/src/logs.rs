@@ -7,7 +7,7 @@ use super::call::{Body, Call, reply};
 use super::kinds;
 use super::objects::{Key, Objects};
 use super::status::ApiStatus;
-use headless_objects::object::name;
+use headless_objects::object::{container_statuses, name};
 
 /// A container that is asked for.
 pub(super) struct Asked<'a> {
@@ -99,11 +99,7 @@ pub(super) fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiSt
                 ))
             })?,
     };
-    let statuses = ["initContainerStatuses", "containerStatuses"];
-    let mut statuses = statuses
-        .iter()
-        .flat_map(|list| pod["status"][list].as_array().into_iter().flatten());
-    let status = statuses.find(|status| status["name"] == *container);
+    let status = container_statuses(pod).find(|status| status["name"] == *container);
     Ok(Asked {
         container,
         status: status.unwrap_or(&Value::Null),

@@ -17,6 +17,7 @@ use super::request::Parameters;
 use super::runtime::{Line, Place, Runtime};
 use super::shared::Shared;
 use super::status::ApiStatus;
+use headless_objects::object::uid;
 
 /// Answers `GET …/pods/NAME/log`.
 ///
@@ -31,10 +32,7 @@ pub(super) fn answer(
     let pod = state.get(key)?;
     let container = logs::asked(pod, call.parameters.text("container"))?;
     let place = Place {
-        pod: pod["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned(),
+        pod: uid(pod).to_owned(),
         container: container.container.to_owned(),
     };
     let waits = container.status["state"]["waiting"]["reason"].as_str();

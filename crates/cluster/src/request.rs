@@ -61,11 +61,7 @@ impl Target {
     #[must_use]
     pub(super) fn key(&self) -> Key {
         let text = |part: &Option<String>| part.clone().unwrap_or_default();
-        Key {
-            kind: self.kind.kept(),
-            ns: text(&self.ns),
-            name: text(&self.name),
-        }
+        Key::new(self.kind.kept(), text(&self.ns), text(&self.name))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The API server's core: writes checked, completed and kept. No clock and no socket: `now` is given.
 
-use headless_objects::object::{has_ended, is_ending};
+use headless_objects::object::{add_finalizer, has_ended, is_ending};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -119,11 +119,7 @@ impl State {
             .unwrap_or_default()
             .to_owned();
         let ns = if info.namespaced { ns } else { "" };
-        let key = Key {
-            kind,
-            ns: ns.into(),
-            name: name.clone(),
-        };
+        let key = Key::new(kind, ns, &*name);
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
@@ -270,12 +266,7 @@ impl State {
         let grace = grace(info, &old, options.grace);
         let mut object = Value::clone(&old);
         if options.propagation == Propagation::Foreground && self.has_dependents(&old) {
-            let finalizers = &mut object["metadata"]["finalizers"];
-            let mut all = finalizers.as_array().cloned().unwrap_or_default();
-            if !all.iter().any(|f| f == FOREGROUND) {
-                all.push(FOREGROUND.into());
-            }
-            *finalizers = all.into();
+            add_finalizer(&mut object, FOREGROUND);
         }
         let stays = grace > 0 || has_finalizers(&object) || info.is(kinds::NAMESPACE);
         if !stays {
@@ -374,12 +365,7 @@ impl State {
         if !info.namespaced {
             return Ok(());
         }
-        let kind = kinds::NAMESPACE;
-        let namespace = self.get(&Key {
-            kind,
-            ns: String::new(),
-            name: ns.into(),
-        })?;
+        let namespace = self.get(&Key::new(kinds::NAMESPACE, "", ns))?;
         if is_ending(namespace) {
             return Err(ApiStatus::forbidden(format!(
                 "unable to create new content in namespace {ns} because it is being terminated"

@@ -18,6 +18,7 @@ use crate::runtime::{Exec, Place, Session};
 use crate::server::Api;
 use crate::status::ApiStatus;
 use channels::Version;
+use headless_objects::object::uid;
 
 /// What a WebSocket's key is hashed with (RFC 6455 section 1.3).
 const WEBSOCKET: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -160,10 +161,7 @@ impl Wanted {
         let state = api.shared.read();
         let pod = state.get(&asked.target.key())?;
         let container = logs::asked(pod, &self.container)?;
-        let pod = pod["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let pod = uid(pod).to_owned();
         let name = container.container.to_owned();
         let state = &container.status["state"];
         let has_run =

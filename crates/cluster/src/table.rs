@@ -4,7 +4,7 @@ mod events;
 mod kept;
 mod workloads;
 
-use headless_objects::object::{condition, is_ending, is_ready};
+use headless_objects::object::{array, condition, is_ending, is_ready};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -88,10 +88,6 @@ fn joined(values: impl Iterator<Item = String>, empty: &str) -> Value {
     } else {
         text.into()
     }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 fn count(value: &Value) -> usize {

@@ -1,6 +1,6 @@
 //! What is waited for, and why, as lines for a person: sets, claims and Pods that are not where they shall be.
 
-use headless_objects::object::{condition, is_ready};
+use headless_objects::object::{condition, container_statuses, is_ready};
 use serde_json::Value;
 
 use super::controllers::missing_volume;
@@ -71,11 +71,7 @@ fn of_pod(objects: &Objects, pod: &Value) -> Option<String> {
     if let Some((volume, why)) = missing_volume(objects, pod) {
         return Some(format!("its volume {volume}: {why}"));
     }
-    let statuses = ["initContainerStatuses", "containerStatuses"];
-    let mut statuses = statuses
-        .iter()
-        .flat_map(|list| pod["status"][list].as_array().into_iter().flatten());
-    let stuck = statuses.find_map(|status| {
+    let stuck = container_statuses(pod).find_map(|status| {
         let message = status["state"]["waiting"]["message"].as_str()?;
         let name = status["name"].as_str().unwrap_or_default();
         Some(format!("its container {name}: {message}"))

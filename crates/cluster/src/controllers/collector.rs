@@ -68,14 +68,10 @@ fn is_orphan(objects: &Objects, key: &Key, object: &Value) -> bool {
         let Some(kind) = KindId::of_object(owner) else {
             return true; // of a kind that this cluster does not have: not ours to judge
         };
-        let ns = if kind.info().namespaced {
-            key.ns.clone()
-        } else {
-            String::new()
-        };
-        let name = owner["name"].as_str().unwrap_or_default().to_owned();
+        let ns = if kind.info().namespaced { &*key.ns } else { "" };
+        let name = owner["name"].as_str().unwrap_or_default();
         objects
-            .get(&Key { kind, ns, name })
+            .named(kind, ns, name)
             .is_some_and(|present| present["metadata"]["uid"] == owner["uid"])
     })
 }

@@ -1,5 +1,6 @@
 //! What a Pod's status says of the whole, as the kubelet derives it from its containers' statuses: phase and conditions.
 
+use headless_objects::object::array;
 use serde_json::{Value, json};
 
 use super::policy::{is_restarted, is_sidecar};
@@ -104,10 +105,6 @@ fn none() -> Why {
     ("", String::new())
 }
 
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
 /// Each container of a list with its status, null where it has none.
 pub(super) fn with_status<'a>(pod: &'a Value, list: &str) -> Vec<(&'a Value, &'a Value)> {
     let statuses = if list == "initContainers" {
@@ -206,6 +203,15 @@ fn has_started(pod: &Value) -> bool {
     with_status(pod, "containers").iter().any(|(_, status)| {
         let is = |what: &str| status["state"][what].is_object();
         is("running") || is("terminated") || status["lastState"]["terminated"].is_object()
+    })
+}
+
+/// Whether all containers that are no init containers have ended for good.
+pub(super) fn have_ended(pod: &Value) -> bool {
+    let all = with_status(pod, "containers");
+    all.iter().all(|(container, status)| {
+        let code = status["state"]["terminated"]["exitCode"].as_i64();
+        code.is_some_and(|code| !is_restarted(&pod["spec"], container, code))
     })
 }
 

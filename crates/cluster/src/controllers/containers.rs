@@ -10,7 +10,7 @@ use super::conditions::{self, is_past};
 use super::policy::{is_restarted, is_sidecar};
 use crate::faults::Faults;
 use headless_objects::backoff;
-use headless_objects::object::fields;
+use headless_objects::object::{container_statuses, fields, uid};
 use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
@@ -69,12 +69,7 @@ pub(super) fn tried(pod: &Value, given: &Given<'_>) -> Value {
 
 /// Sidecars end once no other container is left that runs or is to run.
 fn stop_sidecars(pod: &mut Value, time: &str) {
-    let all = conditions::with_status(pod, "containers");
-    let done = all.iter().all(|(container, status)| {
-        let code = status["state"]["terminated"]["exitCode"].as_i64();
-        code.is_some_and(|code| !is_restarted(&pod["spec"], container, code))
-    });
-    if done {
+    if conditions::have_ended(pod) {
         stop_list(pod, "initContainerStatuses", (0, time));
     }
 }
@@ -147,10 +142,7 @@ pub(super) fn unready(status: &mut Value) {
 
 /// How often a Pod's containers have been restarted in all, and whether one of them waits for its next restart.
 pub(super) fn restarts(pod: &Value) -> (i64, bool) {
-    let all = LISTS
-        .iter()
-        .flat_map(|(_, list)| pod["status"][list].as_array().into_iter().flatten());
-    all.fold((0, false), |(count, waits), status| {
+    container_statuses(pod).fold((0, false), |(count, waits), status| {
         let crashes = status["state"]["waiting"]["reason"] == "CrashLoopBackOff";
         (
             count + status["restartCount"].as_i64().unwrap_or_default(),
@@ -179,7 +171,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn status(&self, old: &Value) -> Value {
         let name = self.container["name"].as_str().unwrap_or_default();
-        let uid = self.pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let uid = uid(self.pod);
         let id = Value::from(format!("fake://{uid}/{name}"));
         let exit = self.given.faults.exits.get(name).copied();
         let crashed = old["state"]["waiting"]["reason"] == "CrashLoopBackOff";

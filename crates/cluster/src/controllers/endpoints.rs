@@ -119,11 +119,7 @@ impl Endpoints {
     /// The Service of a slice that somebody else has changed or removed.
     fn slice(&self, change: &Change) -> Option<Key> {
         let name = change.new["metadata"]["labels"][SERVICE_NAME].as_str()?;
-        let service = Key {
-            kind: kinds::SERVICE,
-            ns: change.key.ns.clone(),
-            name: name.into(),
-        };
+        let service = Key::new(kinds::SERVICE, &*change.key.ns, name);
         let selected = self.services.get(&service)?;
         let ours =
             !change.deleted && selected.written.get(&change.key) == Some(&change.new["endpoints"]);

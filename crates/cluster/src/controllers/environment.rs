@@ -1,11 +1,12 @@
 //! A container's environment: Services, ConfigMaps, Secrets, fields of the Pod, and variables in variables.
 
 use base64::Engine as _;
+use headless_objects::object::array;
 use serde_json::Value;
 
 use super::fields;
-use crate::kinds::{self, KindId};
-use crate::objects::{Key, Objects};
+use crate::kinds;
+use crate::objects::Objects;
 
 /// The container's variables, in the order in which they are set; what they refer to is there.
 pub(super) fn of(objects: &Objects, pod: &Value, container: &Value) -> Vec<(String, String)> {
@@ -16,7 +17,7 @@ pub(super) fn of(objects: &Objects, pod: &Value, container: &Value) -> Vec<(Stri
             variables.add_service(service);
         }
     }
-    if let Some(kubernetes) = find(objects, kinds::SERVICE, ("default", "kubernetes")) {
+    if let Some(kubernetes) = objects.named(kinds::SERVICE, "default", "kubernetes") {
         variables.add_service(kubernetes);
     }
     for from in array(&container["envFrom"]) {
@@ -26,8 +27,8 @@ pub(super) fn of(objects: &Objects, pod: &Value, container: &Value) -> Vec<(Stri
             (kinds::SECRET, "secretRef"),
         ] {
             let name = from[field]["name"].as_str().unwrap_or_default();
-            let object = find(objects, kind, (ns, name));
-            for (key, value) in object.map(texts).unwrap_or_default() {
+            let object = objects.named(kind, ns, name);
+            for (key, value) in object.map(|object| texts(object)).unwrap_or_default() {
                 variables.set(&format!("{prefix}{key}"), value);
             }
         }
@@ -103,7 +104,7 @@ fn value_from(
         if of.is_object() {
             let name = of["name"].as_str().unwrap_or_default();
             let wanted = of["key"].as_str().unwrap_or_default();
-            let all = texts(find(objects, kind, (ns, name))?);
+            let all = texts(objects.named(kind, ns, name)?);
             return all
                 .into_iter()
                 .find(|(key, _)| key == wanted)
@@ -117,20 +118,6 @@ fn value_from(
         );
     }
     fields::resource(pod, container, &from["resourceFieldRef"])
-}
-
-/// An object in a namespace.
-pub(super) fn find<'a>(
-    objects: &'a Objects,
-    kind: KindId,
-    (ns, name): (&str, &str),
-) -> Option<&'a Value> {
-    let key = Key {
-        kind,
-        ns: ns.into(),
-        name: name.into(),
-    };
-    objects.get(&key).map(|object| &**object)
 }
 
 /// What a ConfigMap or a Secret holds that is text.
@@ -190,15 +177,12 @@ pub(super) fn expanded(text: &str, variables: &[(String, String)]) -> String {
     whole
 }
 
-pub(super) fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::objects::Key;
 
     #[test]
     fn a_variable_stands_for_its_value_where_it_is_known() {

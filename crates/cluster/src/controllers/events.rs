@@ -60,14 +60,8 @@ pub(super) fn event(
 
 /// Where an Event is.
 fn key_of(event: &Value) -> Key {
-    Key {
-        kind: kinds::EVENT,
-        ns: event["metadata"]["namespace"]
-            .as_str()
-            .unwrap_or_default()
-            .into(),
-        name: name(event).into(),
-    }
+    let ns = event["metadata"]["namespace"].as_str();
+    Key::new(kinds::EVENT, ns.unwrap_or_default(), name(event))
 }
 
 /// The action, unless its Event has been said already.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use headless_objects::quantity;
+use headless_objects::{podspec, quantity};
 
 /// The field of a Pod that a path names, as text; none where no Pod has it.
 pub(super) fn of(pod: &Value, path: &str) -> Option<String> {
@@ -47,10 +47,10 @@ fn lines(map: &Value) -> String {
 /// nothing, it is what the node has.
 pub(super) fn resource(pod: &Value, container: &Value, of: &Value) -> Option<String> {
     let named = of["containerName"].as_str();
-    let lists = ["initContainers", "containers"].into_iter();
-    let mut all = lists.flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
     let container = match named {
-        Some(name) => all.find(|container| container["name"] == name)?,
+        Some(name) => {
+            podspec::containers(&pod["spec"]).find(|container| container["name"] == name)?
+        }
         None => container,
     };
     let (list, resource) = of["resource"].as_str()?.split_once('.')?;

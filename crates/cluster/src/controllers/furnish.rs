@@ -3,19 +3,13 @@
 use super::{Action, Step};
 use crate::accounts;
 use crate::kinds;
-use crate::objects::Key;
 use headless_objects::object::is_ending;
 
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let gone = step.changes.iter().filter(|c| c.deleted);
     let gone = gone.filter(|c| accounts::is_one(&c.key));
     let of_active = gone.filter(|change| {
-        let namespace = Key {
-            kind: kinds::NAMESPACE,
-            ns: String::new(),
-            name: change.key.ns.clone(),
-        };
-        let namespace = step.objects.get(&namespace);
+        let namespace = step.objects.named(kinds::NAMESPACE, "", &change.key.ns);
         namespace.is_some_and(|ns| !is_ending(ns))
     });
     of_active

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ahash::{AHashMap, AHashSet};
-use headless_objects::object::has_ended;
+use headless_objects::object::{array, has_ended};
+use headless_objects::podspec::containers;
 use headless_objects::quantity;
 use serde_json::Value;
 
@@ -141,7 +142,7 @@ impl Held {
 pub(super) fn requests(spec: &Value) -> Amounts {
     let mut sum = Amounts::new();
     let mut most = Amounts::new();
-    for container in spec["initContainers"].as_array().into_iter().flatten() {
+    for container in array(&spec["initContainers"]) {
         let asked = amounts(&container["resources"]);
         if container["restartPolicy"] == "Always" {
             add(&mut sum, &asked);
@@ -152,7 +153,7 @@ pub(super) fn requests(spec: &Value) -> Amounts {
             raise(&mut most, beside);
         }
     }
-    for container in spec["containers"].as_array().into_iter().flatten() {
+    for container in array(&spec["containers"]) {
         add(&mut sum, &amounts(&container["resources"]));
     }
     raise(&mut most, sum);
@@ -191,10 +192,7 @@ fn raise(most: &mut Amounts, other: Amounts) {
 
 /// The ports of its node that a Pod asks for.
 pub(super) fn ports(spec: &Value) -> Vec<Port> {
-    let containers = ["initContainers", "containers"]
-        .into_iter()
-        .flat_map(|list| spec[list].as_array().into_iter().flatten());
-    let ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
+    let ports = containers(spec).flat_map(|container| array(&container["ports"]));
     let text = |value: &Value, default: &str| value.as_str().unwrap_or(default).to_owned();
     let held = |port: &Value| {
         let number = port["hostPort"].as_i64().filter(|number| *number > 0)?;
@@ -227,11 +225,7 @@ mod tests {
     #[test]
     fn what_a_pod_held_is_free_once_it_has_ended_or_gone() {
         let mut objects = Objects::default();
-        let key = Key {
-            kind: kinds::POD,
-            ns: "default".into(),
-            name: "a".into(),
-        };
+        let key = Key::new(kinds::POD, "default", "a");
         let mut pod = json!({
             "metadata": {"name": "a"}, "status": {"podIP": "10.244.0.2", "phase": "Running"},
             "spec": {"nodeName": "n", "containers": [{"resources": {"requests": {"cpu": "1"}}, "ports": [{"hostPort": 80}]}]},

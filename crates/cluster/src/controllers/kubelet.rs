@@ -517,12 +517,7 @@ impl Look<'_> {
 
 /// The address of a node, of the first where it says none.
 fn node_address(objects: &Objects, name: &Value) -> String {
-    let key = Key {
-        kind: kinds::NODE,
-        ns: String::new(),
-        name: name.as_str().unwrap_or_default().into(),
-    };
-    let node = objects.get(&key);
+    let node = objects.named(kinds::NODE, "", name.as_str().unwrap_or_default());
     let addresses = node.and_then(|node| node["status"]["addresses"].as_array());
     let mut addresses = addresses.into_iter().flatten();
     let internal = addresses.find(|address| address["type"] == "InternalIP");
@@ -539,13 +534,8 @@ fn shown(objects: &Objects, key: &Key, pod: &Value) -> bool {
             let service = slice["metadata"]["labels"][SERVICE_NAME]
                 .as_str()
                 .unwrap_or_default();
-            let service = Key {
-                kind: kinds::SERVICE,
-                ns: key.ns.clone(),
-                name: service.into(),
-            };
             let always = objects
-                .get(&service)
+                .named(kinds::SERVICE, &key.ns, service)
                 .is_some_and(|s| s["spec"]["publishNotReadyAddresses"] == true);
             let mine = |e: &&Value| {
                 e["targetRef"]["uid"] == pod["metadata"]["uid"] && e["conditions"]["ready"] == true

@@ -18,7 +18,7 @@ use crate::kinds;
 use crate::objects::{Change, Objects};
 use crate::runtime::{Fact, Order, Probe, ProbeKind, Run};
 use crate::tokens::Tokens;
-use headless_objects::object::is_ending;
+use headless_objects::object::{array, is_ending, uid};
 use headless_objects::rfc3339::timestamp;
 
 /// What is known of the containers that run, or did.
@@ -205,7 +205,7 @@ impl Live {
         let mut initializes = false;
         for (list, field) in LISTS {
             let mut statuses = Vec::new();
-            for spec in look.pod["spec"][list].as_array().into_iter().flatten() {
+            for spec in array(&look.pod["spec"][list]) {
                 let name = spec["name"].as_str().unwrap_or_default();
                 let known = containers
                     .all
@@ -237,15 +237,9 @@ impl Live {
 
 /// Whether sidecars run on beside containers that have all ended for good.
 fn only_sidecars_run(pod: &Value) -> bool {
-    let containers = conditions::with_status(pod, "containers");
-    let done = containers.iter().all(|(container, status)| {
-        let code = status["state"]["terminated"]["exitCode"].as_i64();
-        code.is_some_and(|code| !is_restarted(&pod["spec"], container, code))
-    });
     let sidecars = conditions::with_status(pod, "initContainers");
-    done && sidecars
-        .iter()
-        .any(|(_, status)| status["state"]["running"].is_object())
+    let mut states = sidecars.iter().map(|(_, status)| &status["state"]);
+    conditions::have_ended(pod) && states.any(|state| state["running"].is_object())
 }
 
 /// What a container needs next.
@@ -419,15 +413,7 @@ fn pause(restarts: i64) -> Duration {
 }
 
 fn is_init(pod: &Value, name: &str) -> bool {
-    let mut inits = pod["spec"]["initContainers"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    inits.any(|container| container["name"] == name)
-}
-
-fn uid(pod: &Value) -> &str {
-    pod["metadata"]["uid"].as_str().unwrap_or_default()
+    array(&pod["spec"]["initContainers"]).any(|container| container["name"] == name)
 }
 
 /// How long the Pod's programs may take to end.

@@ -1,8 +1,9 @@
 //! The volumes that a container mounts, with what is in them.
 
+use headless_objects::object::array;
 use serde_json::Value;
 
-use super::environment::{array, contents, expanded, find};
+use super::environment::{contents, expanded};
 use super::fields;
 use crate::kinds;
 use crate::objects::Objects;
@@ -61,7 +62,9 @@ fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
         return Some(Content::Empty);
     }
     if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
-        let claim = find(given.objects, kinds::PERSISTENT_VOLUME_CLAIM, (ns, claim))?;
+        let claim = given
+            .objects
+            .named(kinds::PERSISTENT_VOLUME_CLAIM, ns, claim)?;
         return Some(Content::Kept(
             claim["spec"]["volumeName"].as_str()?.to_owned(),
         ));
@@ -125,8 +128,9 @@ impl Source<'_> {
         let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
         match self {
             Self::Object(kind, name, items) => {
-                let all = find(objects, *kind, (ns, name))
-                    .map(contents)
+                let all = objects
+                    .named(*kind, ns, name)
+                    .map(|object| contents(object))
                     .unwrap_or_default();
                 let Some(items) = items.as_array() else {
                     return all

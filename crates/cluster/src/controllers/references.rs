@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use headless_objects::object::array;
+use headless_objects::podspec::containers;
 use serde_json::Value;
 
 use crate::kinds::{self, KindId};
-use crate::objects::{Key, Objects};
+use crate::objects::Objects;
 
 /// Whose objects are looked at.
 struct Lookup<'a> {
@@ -29,17 +31,11 @@ pub(crate) fn missing_volume(objects: &Objects, pod: &Value) -> Option<(String, 
 /// Why containers cannot be started, by their names: their environment refers to what is not there.
 pub(super) fn blocked(objects: &Objects, pod: &Value) -> BTreeMap<String, String> {
     let lookup = Lookup::new(objects, pod);
-    let lists = ["initContainers", "containers"];
-    let all = lists.into_iter().flat_map(|list| array(&pod["spec"][list]));
-    let blocked = all.filter_map(|container| {
+    let blocked = containers(&pod["spec"]).filter_map(|container| {
         let name = container["name"].as_str().unwrap_or_default().to_owned();
         Some((name, lookup.of_environment(container)?))
     });
     blocked.collect()
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 impl<'a> Lookup<'a> {
@@ -56,12 +52,7 @@ impl<'a> Lookup<'a> {
         optional: bool,
     ) -> Result<Option<&'a Value>, String> {
         let name = name.as_str().unwrap_or_default();
-        let key = Key {
-            kind,
-            ns: self.ns.into(),
-            name: name.into(),
-        };
-        match self.objects.get(&key) {
+        match self.objects.named(kind, self.ns, name) {
             Some(object) => Ok(Some(object)),
             None if optional || name.is_empty() => Ok(None),
             None => Err(format!(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use headless_objects::object::SERVICE_NAME;
+use headless_objects::object::{SERVICE_NAME, array};
 use serde_json::Value;
 
 use super::{Action, Step};
@@ -36,10 +36,6 @@ impl Router {
         self.0.clone_from(&routes);
         Some(Action::Order(Order::Route(routes)))
     }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
 }
 
 fn routes(objects: &Objects) -> Routes {

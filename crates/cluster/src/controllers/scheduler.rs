@@ -113,12 +113,7 @@ fn unbound(objects: &Objects, key: &Key, pod: &Value) -> Option<String> {
         let Some(name) = named.or(of_pod) else {
             continue;
         };
-        let claim = Key {
-            kind: kinds::PERSISTENT_VOLUME_CLAIM,
-            ns: key.ns.clone(),
-            name: name.into(),
-        };
-        match objects.get(&claim) {
+        match objects.named(kinds::PERSISTENT_VOLUME_CLAIM, &key.ns, name) {
             None => return Some(format!("persistentvolumeclaim \"{name}\" not found")),
             Some(claim) if claim["metadata"]["deletionTimestamp"].is_string() => {
                 return Some(format!("persistentvolumeclaim \"{name}\" is being deleted"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::events::event;
 use super::{Action, Step, about, touched};
 use crate::admission::PROTECTION;
-use crate::kinds::{self, KindId};
+use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
 use crate::validate::storage;
@@ -150,7 +150,7 @@ fn reference(key: &Key, claim: &Value) -> Value {
 fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
     let spec = &claim["spec"];
     let class_name = spec["storageClassName"].as_str().unwrap_or_default();
-    let class = step.objects.get(&cluster_key("StorageClass", class_name));
+    let class = step.objects.named(kinds::STORAGE_CLASS, "", class_name);
     let said = |reason, message| {
         let component = "persistentvolume-controller";
         vec![event(step.now, claim, component, (reason, message))]
@@ -177,7 +177,7 @@ fn provision(step: &Step<'_>, key: &Key, claim: &Value) -> Vec<Action> {
     // where it has a selector, which no provisioner takes.
     let exists = step
         .objects
-        .get(&cluster_key("PersistentVolume", &volume_name))
+        .named(kinds::PERSISTENT_VOLUME, "", &volume_name)
         .is_some();
     if exists || spec["volumeName"].is_string() || !spec["selector"].is_null() {
         return Vec::new();
@@ -308,12 +308,4 @@ fn release(objects: &Objects, claim: &Key) -> Vec<Action> {
         }
     })
     .collect()
-}
-
-fn cluster_key(kind: &str, name: &str) -> Key {
-    Key {
-        kind: KindId::named(kind),
-        ns: String::new(),
-        name: name.into(),
-    }
 }

@@ -29,11 +29,7 @@ fn pod(name: &str) -> Value {
 }
 
 fn key(kind_name: &str, name: &str) -> Key {
-    Key {
-        kind: kind(kind_name),
-        ns: "default".into(),
-        name: name.into(),
-    }
+    Key::new(kind(kind_name), "default", name)
 }
 
 #[test]

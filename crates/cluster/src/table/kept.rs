@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::{AGE, array, joined, or_none};
+use super::{AGE, joined, or_none};
 use crate::kind::Column;
+use headless_objects::object::array;
 
 fn or_unset(value: &Value) -> Value {
     match value.as_str() {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{AGE, array, joined, or_none, since, texts};
+use super::{AGE, joined, or_none, since, texts};
 use crate::kind::Column;
+use headless_objects::object::array;
 use headless_objects::selector::Selector;
 
 fn number(value: &Value) -> i64 {

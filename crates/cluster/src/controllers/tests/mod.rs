@@ -67,11 +67,7 @@ impl World {
         } else {
             ""
         };
-        Key {
-            kind: kind(of),
-            ns: ns.into(),
-            name: name.into(),
-        }
+        Key::new(kind(of), ns, name)
     }
 
     fn get(&self, of: &str, name: &str) -> Option<Value> {
