@@ -126,7 +126,6 @@ mod tests {
     fn a_pod_finds_itself_and_the_names_of_its_namespace() {
         let pod = PodPlace {
             ns: "shop".into(),
-            name: "redis-1".into(),
             hostname: "redis-1".into(),
             subdomain: "redis".into(),
             addresses: vec!["10.244.0.3".parse().unwrap()],

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The folders that every container sees as the host has them; a program elsewhere is mounted by itself.
-const SEEN: &[&str] = &["/bin", "/lib", "/nix", "/opt", "/sbin", "/usr"];
+use headless_node::PROGRAMS;
 
 /// Names that `busybox` programs of ours are found by.
 const BUSYBOX: &[&str] = &["/usr/local/bin/nslookup"];
@@ -90,7 +89,9 @@ impl Images {
         };
         if let Some(known) = self.0.iter().find(is_named) {
             let program = PathBuf::from(&known.argv[0]);
-            let seen = SEEN.iter().any(|folder| program.starts_with(folder));
+            // A program that is elsewhere is mounted by itself.
+            let mut seen = PROGRAMS.iter().map(|folder| Path::new("/").join(folder));
+            let seen = seen.any(|folder| program.starts_with(folder));
             return Ok(Entry {
                 program: known.argv.clone(),
                 file: (!seen).then_some(program),

@@ -23,8 +23,8 @@ const LONGEST: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Log {
     kept: Mutex<Kept>,
-    /// How many lines there have been.
-    lines: watch::Sender<u64>,
+    /// Rings when there is something new to read.
+    changed: watch::Sender<()>,
     /// Output as it comes.
     live: broadcast::Sender<(Stream, Bytes)>,
 }
@@ -44,7 +44,7 @@ impl Log {
     pub(super) fn new() -> Self {
         Self {
             kept: Mutex::default(),
-            lines: watch::Sender::new(0),
+            changed: watch::Sender::new(()),
             live: broadcast::Sender::new(BEHIND),
         }
     }
@@ -53,10 +53,8 @@ impl Log {
     pub(super) fn take(&self, now: Timestamp, stream: Stream, octets: &[u8]) {
         // Mostly nobody is attached.
         let _alone = self.live.send((stream, Bytes::copy_from_slice(octets)));
-        let mut kept = locked(&self.kept);
-        let lines = kept.take(now, stream, octets);
-        drop(kept);
-        self.lines.send_replace(lines);
+        locked(&self.kept).take(now, stream, octets);
+        self.changed.send_replace(());
     }
 
     /// Nothing more will be written.
@@ -66,9 +64,8 @@ impl Log {
         for stream in [Stream::Out, Stream::Err] {
             kept.close(now, stream);
         }
-        let lines = kept.count();
         drop(kept);
-        self.lines.send_replace(lines);
+        self.changed.send_replace(());
     }
 
     /// The lines from number `from` on, the number of the next one, and whether there will be more.
@@ -81,7 +78,7 @@ impl Log {
 
     /// The lines from number `from` on, as they come, until the last.
     pub(super) fn follow(self: Arc<Self>, from: u64) -> impl futures::Stream<Item = Line> + Send {
-        let changed = self.lines.subscribe();
+        let changed = self.changed.subscribe();
         let start = (self, changed, from, VecDeque::new());
         futures::stream::unfold(
             start,
@@ -116,14 +113,13 @@ impl Kept {
         self.gone + self.lines.len() as u64
     }
 
-    fn take(&mut self, now: Timestamp, stream: Stream, octets: &[u8]) -> u64 {
+    fn take(&mut self, now: Timestamp, stream: Stream, octets: &[u8]) {
         for piece in octets.split_inclusive(|octet| *octet == b'\n') {
             self.open[stream as usize].extend(piece);
             if piece.ends_with(b"\n") || self.open[stream as usize].len() >= LONGEST {
                 self.close(now, stream);
             }
         }
-        self.count()
     }
 
     /// Makes a line of what has no end yet.

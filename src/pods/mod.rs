@@ -11,6 +11,8 @@ mod session;
 mod streams;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +20,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use headless_cluster::runtime::{Exec, Fact, Log, Order, Place, Runtime, Session};
 use headless_node::Node;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use container::Container;
@@ -153,4 +156,11 @@ impl Shared {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection from the node.
+async fn connect(node: &Node, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = node.socket(to.is_ipv6()).await;
+    let socket = socket.map_err(io::Error::other)?;
+    TcpSocket::from_std_stream(socket.into()).connect(to).await
 }

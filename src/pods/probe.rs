@@ -6,9 +6,8 @@ use std::net::SocketAddr;
 
 use headless_cluster::runtime::{Check, Exec, Fact, Place, Probe};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
 
-use super::{Shared, session};
+use super::{Shared, connect, session};
 
 /// Octets of a reply that its first line fits in.
 const FIRST_LINE: usize = 512;
@@ -18,7 +17,8 @@ pub(super) async fn make(shared: &Shared, probe: Probe) {
     let good = match &probe.check {
         Check::Exec(command) => exec(shared, &probe, command.clone()).await,
         Check::Tcp(address) => {
-            let connected = tokio::time::timeout(probe.timeout, connect(shared, *address)).await;
+            let connected =
+                tokio::time::timeout(probe.timeout, connect(&shared.node, *address)).await;
             matches!(connected, Ok(Ok(_)))
         }
         Check::Http {
@@ -62,22 +62,13 @@ async fn exec(shared: &Shared, probe: &Probe, command: Vec<String>) -> bool {
     }
 }
 
-/// A connection from the node.
-async fn connect(shared: &Shared, address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = shared.node.socket(address.is_ipv6()).await;
-    let socket = socket.map_err(io::Error::other)?;
-    TcpSocket::from_std_stream(socket.into())
-        .connect(address)
-        .await
-}
-
 /// The code that a GET is answered with.
 async fn get(
     shared: &Shared,
     address: SocketAddr,
     (path, headers): (&str, &[(String, String)]),
 ) -> io::Result<u16> {
-    let mut stream = connect(shared, address).await?;
+    let mut stream = connect(&shared.node, address).await?;
     let slash = if path.starts_with('/') { "" } else { "/" };
     let mut request = format!("GET {slash}{path} HTTP/1.1\r\n");
     let named = |name: &str| {

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use headless_cluster::runtime::Routes;
 use headless_node::{Node, Transport};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 
-use super::locked;
+use super::{connect, locked};
 
 /// How long to wait where no connection can be accepted, as no file is left.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -94,14 +94,7 @@ async fn serve(
 /// Carries a connection to the first endpoint that takes it.
 async fn carry(node: &Node, mut client: TcpStream, endpoints: Vec<SocketAddr>) -> io::Result<()> {
     for endpoint in endpoints {
-        let socket = node
-            .socket(endpoint.is_ipv6())
-            .await
-            .map_err(io::Error::other)?;
-        let connected = TcpSocket::from_std_stream(socket.into())
-            .connect(endpoint)
-            .await;
-        if let Ok(mut server) = connected {
+        if let Ok(mut server) = connect(node, endpoint).await {
             tokio::io::copy_bidirectional(&mut client, &mut server).await?;
             return Ok(());
         }

@@ -29,16 +29,10 @@ pub(super) fn answer(
         .ok_or_else(|| ApiStatus::not_found(key.kind.info(), &key.name))?;
     let asked = asked(pod, call.parameters.text("container"))?;
     if call.parameters.flag("previous") && !asked.status["lastState"]["terminated"].is_object() {
-        return Err(ApiStatus::bad_request(format!(
-            "previous terminated container \"{}\" in pod \"{}\" not found",
-            asked.container, key.name
-        )));
+        return Err(no_previous(asked.container, &key.name));
     }
     if let Some(reason) = waits(asked.status) {
-        return Err(ApiStatus::bad_request(format!(
-            "container \"{}\" in pod \"{}\" is waiting to start: {reason}",
-            asked.container, key.name
-        )));
+        return Err(waiting(asked.container, &key.name, reason));
     }
     let mut lines = story(objects, pod, &asked);
     if let Ok(tail) = call.parameters.text("tailLines").parse::<usize>() {
@@ -104,6 +98,20 @@ pub(super) fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiSt
         container,
         status: status.unwrap_or(&Value::Null),
     })
+}
+
+/// 400: there was no run before.
+pub(super) fn no_previous(container: &str, pod: &str) -> ApiStatus {
+    ApiStatus::bad_request(format!(
+        "previous terminated container \"{container}\" in pod \"{pod}\" not found"
+    ))
+}
+
+/// 400: there is no run yet.
+pub(super) fn waiting(container: &str, pod: &str, reason: &str) -> ApiStatus {
+    ApiStatus::bad_request(format!(
+        "container \"{container}\" in pod \"{pod}\" is waiting to start: {reason}"
+    ))
 }
 
 /// Why a container has not been started; `None`: it has, now or before.

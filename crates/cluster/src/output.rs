@@ -41,17 +41,11 @@ pub(super) fn answer(
     let previous = call.parameters.flag("previous");
     let log = runtime.log(&place, previous).ok_or_else(|| {
         let name = &place.container;
-        ApiStatus::bad_request(if previous {
-            format!(
-                "previous terminated container \"{name}\" in pod \"{}\" not found",
-                key.name
-            )
+        if previous {
+            logs::no_previous(name, &key.name)
         } else {
-            format!(
-                "container \"{name}\" in pod \"{}\" is waiting to start: {waits}",
-                key.name
-            )
-        })
+            logs::waiting(name, &key.name, &waits)
+        }
     })?;
     let wanted = Wanted::of(&call.parameters, shared.now())?;
     let mut lines = log.lines;
@@ -61,9 +55,9 @@ pub(super) fn answer(
     }
     let lines = stream::iter(lines);
     let body = if call.parameters.flag("follow") {
-        body(lines.chain(log.more), &wanted)
+        body(lines.chain(log.more), wanted)
     } else {
-        body(lines, &wanted)
+        body(lines, wanted)
     };
     Ok(call::stream(StatusCode::OK, "text/plain", body))
 }
@@ -119,13 +113,10 @@ impl Wanted {
     }
 }
 
-fn body(lines: impl Stream<Item = Line> + Send + 'static, wanted: &Wanted) -> Body {
-    let shown = Wanted {
-        since: wanted.since,
-        ..*wanted
-    };
-    let pieces = lines.map(move |line| shown.shown(&line));
-    let limited = pieces.scan(wanted.limit, |left, mut piece| {
+fn body(lines: impl Stream<Item = Line> + Send + 'static, wanted: Wanted) -> Body {
+    let limit = wanted.limit;
+    let pieces = lines.map(move |line| wanted.shown(&line));
+    let limited = pieces.scan(limit, |left, mut piece| {
         let more = *left > 0;
         piece.truncate(*left);
         *left -= piece.len();
@@ -173,7 +164,7 @@ mod tests {
         };
         let show = async |query: &str| {
             let lines = stream::iter([line("one\n"), line("two\n"), line("three\n")]);
-            let body = body(lines, &wanted(query).unwrap());
+            let body = body(lines, wanted(query).unwrap());
             body.collect().await.unwrap().to_bytes()
         };
         assert_eq!(show("limitBytes=6").await, "one\ntw");

@@ -11,6 +11,11 @@ use super::status::ApiStatus;
 use super::validate;
 use headless_objects::selector::Selector;
 
+/// The parts of a path.
+pub(super) fn parts(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {

@@ -220,8 +220,6 @@ pub struct Start {
 pub struct PodPlace {
     /// Its namespace.
     pub ns: String,
-    /// Its name.
-    pub name: String,
     /// Its hostname.
     pub hostname: String,
     /// The headless Service that it has a name in.

@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 pub use super::call::Body;
 use super::call::{Call, failure, json, reply};
 use super::discovery;
-use super::request::{Parameters, Target};
+use super::request::{self, Parameters, Target};
 use super::shared::Shared;
 use super::status::ApiStatus;
 use super::verbs;
@@ -59,12 +59,7 @@ impl Api {
             content_type: text(header::CONTENT_TYPE),
             body,
         };
-        let path: Vec<&str> = parts
-            .uri
-            .path()
-            .split('/')
-            .filter(|p| !p.is_empty())
-            .collect();
+        let path = request::parts(parts.uri.path());
         let what = format!("{} {}", call.method, parts.uri.path());
         let answered = self.shared.guard(&what, || self.answer(&path, &call));
         answered.unwrap_or_else(|status| failure(&status))

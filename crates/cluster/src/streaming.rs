@@ -2,6 +2,8 @@
 
 mod channels;
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
@@ -13,8 +15,8 @@ use tracing::debug;
 use crate::call::{Body, failure};
 use crate::kinds;
 use crate::logs;
-use crate::request::Target;
-use crate::runtime::{Exec, Place, Session};
+use crate::request::{Parameters, Target, parts};
+use crate::runtime::{Exec, Place, Runtime, Session};
 use crate::server::Api;
 use crate::status::ApiStatus;
 use channels::Version;
@@ -27,20 +29,24 @@ const WEBSOCKET: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub(super) struct Asked {
     target: Target,
     attach: bool,
+    runtime: Arc<dyn Runtime>,
 }
 
 /// Whether a request is for a stream, where Pods run.
 pub(super) fn asked<B>(api: &Api, request: &Request<B>) -> Option<Asked> {
-    api.shared.runtime.as_ref()?;
-    let path = request.uri().path().split('/');
-    let path: Vec<_> = path.filter(|part| !part.is_empty()).collect();
-    let target = Target::parse(&path).filter(|target| target.kind == kinds::POD)?;
+    let runtime = api.shared.runtime.clone()?;
+    let target =
+        Target::parse(&parts(request.uri().path())).filter(|target| target.kind == kinds::POD)?;
     let attach = match target.subresource.as_deref() {
         Some("exec") => false,
         Some("attach") => true,
         _ => return None,
     };
-    Some(Asked { target, attach })
+    Some(Asked {
+        target,
+        attach,
+        runtime,
+    })
 }
 
 /// Starts what is asked for, and turns the connection into its streams.
@@ -60,12 +66,12 @@ async fn begin(
     let wanted = Wanted::parse(request.uri().query().unwrap_or_default());
     let place = wanted.place(api, asked)?;
     let upgrade = Upgrade::of(request.headers())?;
-    let session = wanted.session(api, asked, &place).await?;
+    let session = wanted.session(asked, &place).await?;
     let version = upgrade.version;
     let upgraded = hyper::upgrade::on(&mut request);
     let streams = channels::Wanted {
         version,
-        output: [wanted.stdout, wanted.stderr],
+        output: ["stdout", "stderr"].map(|stream| wanted.parameters.flag(stream)),
     };
     tokio::spawn(async move {
         match upgraded.await {
@@ -128,39 +134,27 @@ impl Upgrade {
 }
 
 /// The query of a request (`PodExecOptions`).
-#[derive(Default)]
 struct Wanted {
-    container: String,
+    parameters: Parameters,
+    /// It stands once for each word.
     command: Vec<String>,
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
 }
 
 impl Wanted {
     fn parse(query: &str) -> Self {
-        let mut wanted = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let flag = matches!(&*value, "true" | "1");
-            match &*name {
-                "container" => wanted.container = value.into_owned(),
-                "command" => wanted.command.push(value.into_owned()),
-                "stdin" => wanted.stdin = flag,
-                "stdout" => wanted.stdout = flag,
-                "stderr" => wanted.stderr = flag,
-                "tty" => wanted.tty = flag,
-                _ => {}
-            }
+        let all = form_urlencoded::parse(query.as_bytes());
+        let words = all.filter(|(name, _)| name == "command");
+        Self {
+            command: words.map(|(_, word)| word.into_owned()).collect(),
+            parameters: Parameters::parse(query),
         }
-        wanted
     }
 
     /// The container, which runs.
     fn place(&self, api: &Api, asked: &Asked) -> Result<Place, ApiStatus> {
         let state = api.shared.read();
         let pod = state.get(&asked.target.key())?;
-        let container = logs::asked(pod, &self.container)?;
+        let container = logs::asked(pod, self.parameters.text("container"))?;
         let pod = uid(pod).to_owned();
         let name = container.container.to_owned();
         let state = &container.status["state"];
@@ -181,21 +175,17 @@ impl Wanted {
         })
     }
 
-    async fn session(&self, api: &Api, asked: &Asked, place: &Place) -> Result<Session, ApiStatus> {
-        let runtime = api
-            .shared
-            .runtime
-            .as_ref()
-            .ok_or_else(ApiStatus::no_such_path)?;
+    async fn session(&self, asked: &Asked, place: &Place) -> Result<Session, ApiStatus> {
+        let runtime = &asked.runtime;
         if asked.attach {
             let mut session = runtime.attach(place).map_err(ApiStatus::bad_request)?;
-            session.input = session.input.filter(|_| self.stdin);
+            session.input = session.input.filter(|_| self.parameters.flag("stdin"));
             return Ok(session);
         }
         let exec = Exec {
             command: self.command.clone(),
-            stdin: self.stdin,
-            tty: self.tty,
+            stdin: self.parameters.flag("stdin"),
+            tty: self.parameters.flag("tty"),
         };
         let session = runtime.exec(place, exec).await;
         session.map_err(|why| ApiStatus::bad_request(format!("unable to run: {why}")))

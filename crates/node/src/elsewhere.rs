@@ -40,6 +40,12 @@ impl Node {
         })
     }
 
+    /// The process whose namespaces are those of the node.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        match self.0 {}
+    }
+
     /// Makes a Pod's namespaces and its network.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ mod elsewhere;
 mod linux;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Node, reexecuted};
+pub use elsewhere::{Node, reexecuted, resize};
 pub use error::NodeError;
 #[cfg(target_os = "linux")]
 pub use linux::{Node, reexecuted, resize};
-pub use spec::{Files, Mount, NodeOptions, Pod, Process, Running, Stdio, Transport};
+pub use spec::{Files, Mount, NodeOptions, PROGRAMS, Pod, Process, Running, Stdio, Transport};

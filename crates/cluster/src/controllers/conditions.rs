@@ -1,6 +1,6 @@
 //! What a Pod's status says of the whole, as the kubelet derives it from its containers' statuses: phase and conditions.
 
-use headless_objects::object::array;
+use headless_objects::object::{array, has_ended};
 use serde_json::{Value, json};
 
 use super::policy::{is_restarted, is_sidecar};
@@ -58,11 +58,7 @@ pub(super) fn derive_last(pod: &mut Value, time: &str) {
 
 /// Sets the conditions that a Pod has by its phase and the statuses of its containers.
 pub(super) fn set_all(pod: &mut Value, time: &str) {
-    let has_ended = matches!(
-        pod["status"]["phase"].as_str(),
-        Some("Succeeded" | "Failed")
-    );
-    let has_address = pod["status"]["podIP"].is_string() && !has_ended;
+    let has_address = pod["status"]["podIP"].is_string() && !has_ended(pod);
     let containers = containers_ready(pod);
     let ready = match &containers {
         Ok(()) => gates_open(pod),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::scheduler;
 use headless_objects::{podspec, quantity};
 
 /// The field of a Pod that a path names, as text; none where no Pod has it.
@@ -70,12 +71,9 @@ pub(super) fn resource(pod: &Value, container: &Value, of: &Value) -> Option<Str
 
 /// What the node has: that of the sandbox's.
 fn whole_node(resource: &str) -> Option<f64> {
-    let amount = match resource {
-        "cpu" => "64",
-        "memory" => "256Gi",
-        _ => return None,
-    };
-    quantity::parse(amount)
+    let counted = ["cpu", "memory"].contains(&resource);
+    let all = counted.then(scheduler::resources)?;
+    quantity::parse(all[resource].as_str()?)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ struct Containers {
     stopping: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Container {
     restarts: i64,
     state: State,
@@ -48,8 +48,9 @@ struct Container {
     probed: Vec<(ProbeKind, bool)>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 enum State {
+    #[default]
     Waiting,
     Ordered,
     Running(Timestamp),
@@ -207,10 +208,7 @@ impl Live {
             let mut statuses = Vec::new();
             for spec in array(&look.pod["spec"][list]) {
                 let name = spec["name"].as_str().unwrap_or_default();
-                let known = containers
-                    .all
-                    .entry(name.to_owned())
-                    .or_insert_with(Container::new);
+                let known = containers.all.entry(name.to_owned()).or_default();
                 let why = blocked.get(name);
                 if !initializes && !containers.stopping {
                     seen.serve(look, &self.tokens, known, (spec, why.is_some()));
@@ -252,16 +250,6 @@ enum Next {
 }
 
 impl Container {
-    fn new() -> Self {
-        Self {
-            restarts: 0,
-            state: State::Waiting,
-            last: None,
-            probes: Probes::default(),
-            probed: Vec::new(),
-        }
-    }
-
     /// What its probes ask for, and when the next is due.
     fn probe(
         &mut self,

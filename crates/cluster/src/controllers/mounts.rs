@@ -4,14 +4,14 @@ use headless_objects::object::array;
 use serde_json::Value;
 
 use super::environment::{contents, expanded};
-use super::fields;
+use super::{fields, references};
 use crate::kinds;
 use crate::objects::Objects;
 use crate::runtime::{Content, Volume, VolumeMount};
 use crate::tokens::Tokens;
 
 /// The mode of files whose volume says none.
-const MODE: u64 = 0o644;
+const MODE: u32 = 0o644;
 
 /// What volumes are made from.
 pub(super) struct Given<'a> {
@@ -79,7 +79,7 @@ fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
     for source in sources {
         let (source, default) = source_of(source, projection)?;
         files.extend(source.files(given).into_iter().map(|(path, octets, mode)| {
-            let mode = u32::try_from(mode.unwrap_or(default)).unwrap_or(0o644);
+            let mode = u32::try_from(mode.unwrap_or(default)).unwrap_or(MODE);
             (path, octets, mode)
         }));
     }
@@ -101,18 +101,10 @@ fn source_of<'a>(source: &'a Value, projection: &Value) -> Option<(Source<'a>, u
     let mode = |own: &Value| {
         let own = own["defaultMode"].as_u64();
         own.or_else(|| projection["defaultMode"].as_u64())
-            .unwrap_or(MODE)
+            .unwrap_or_else(|| MODE.into())
     };
-    for (kind, field, name) in [
-        (kinds::CONFIG_MAP, "configMap", "name"),
-        (kinds::SECRET, "secret", "secretName"),
-    ] {
-        let of = &source[field];
-        if of.is_object() {
-            // A projection of a Secret names it by `name`.
-            let name = of[name].as_str().or_else(|| of["name"].as_str())?;
-            return Some((Source::Object(kind, name, &of["items"]), mode(of)));
-        }
+    if let Some((kind, name, of)) = references::shown(source) {
+        return Some((Source::Object(kind, name.as_str()?, &of["items"]), mode(of)));
     }
     if let Some(path) = source["serviceAccountToken"]["path"].as_str() {
         return Some((Source::Token(path), mode(&Value::Null)));

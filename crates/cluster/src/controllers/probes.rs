@@ -4,17 +4,27 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use headless_objects::object::array;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::runtime::{Check, ProbeKind};
 
-/// The kinds, with their fields; the first holds the others up.
-const KINDS: [(ProbeKind, &str); 3] = [
-    (ProbeKind::Startup, "startupProbe"),
-    (ProbeKind::Liveness, "livenessProbe"),
-    (ProbeKind::Readiness, "readinessProbe"),
+/// The kinds; the first holds the others up.
+const KINDS: [ProbeKind; 3] = [
+    ProbeKind::Startup,
+    ProbeKind::Liveness,
+    ProbeKind::Readiness,
 ];
+
+/// A container's probe of a kind; null where it has none.
+fn probe(container: &Value, kind: ProbeKind) -> &Value {
+    match kind {
+        ProbeKind::Startup => &container["startupProbe"],
+        ProbeKind::Liveness => &container["livenessProbe"],
+        ProbeKind::Readiness => &container["readinessProbe"],
+    }
+}
 
 /// What is known of the probes of one run.
 #[derive(Debug, Default)]
@@ -46,8 +56,8 @@ impl Probes {
         container: &Value,
     ) -> (Vec<Due>, Option<Timestamp>) {
         let (mut all, mut wake) = (Vec::new(), None::<Timestamp>);
-        for (kind, field) in KINDS {
-            let probe = &container[field];
+        for kind in KINDS {
+            let probe = probe(container, kind);
             let Some(check) = check(pod, container, probe) else {
                 continue;
             };
@@ -85,8 +95,7 @@ impl Probes {
         container: &Value,
         (kind, good): (ProbeKind, bool),
     ) -> bool {
-        let field = KINDS.iter().find(|(known, _)| *known == kind);
-        let probe = field.map_or(&Value::Null, |(_, field)| &container[*field]);
+        let probe = probe(container, kind);
         let Some(known) = self.0.get_mut(&kind).filter(|known| known.due.is_none()) else {
             return false;
         };
@@ -111,16 +120,16 @@ impl Probes {
 
     /// Whether the program counts as started.
     pub(super) fn has_started(&self, container: &Value) -> bool {
-        self.holds(container, ProbeKind::Startup, "startupProbe")
+        self.holds(container, ProbeKind::Startup)
     }
 
     /// Whether the program is ready to serve.
     pub(super) fn is_ready(&self, container: &Value) -> bool {
-        self.has_started(container) && self.holds(container, ProbeKind::Readiness, "readinessProbe")
+        self.has_started(container) && self.holds(container, ProbeKind::Readiness)
     }
 
-    fn holds(&self, container: &Value, kind: ProbeKind, field: &str) -> bool {
-        !container[field].is_object() || self.0.get(&kind).is_some_and(|known| known.holds)
+    fn holds(&self, container: &Value, kind: ProbeKind) -> bool {
+        !probe(container, kind).is_object() || self.0.get(&kind).is_some_and(|known| known.holds)
     }
 }
 
@@ -143,12 +152,12 @@ fn check(pod: &Value, container: &Value, probe: &Value) -> Option<Check> {
     };
     let (exec, tcp, http) = (&probe["exec"], &probe["tcpSocket"], &probe["httpGet"]);
     let check = if exec.is_object() {
-        let command = exec["command"].as_array().into_iter().flatten();
+        let command = array(&exec["command"]);
         Some(Check::Exec(command.map(text).collect()))
     } else if tcp.is_object() {
         address(tcp).map(Check::Tcp)
     } else if http.is_object() && http["scheme"] != "HTTPS" {
-        let headers = http["httpHeaders"].as_array().into_iter().flatten();
+        let headers = array(&http["httpHeaders"]);
         let headers = headers.map(|header| (text(&header["name"]), text(&header["value"])));
         address(http).map(|address| Check::Http {
             address,
@@ -165,7 +174,7 @@ fn check(pod: &Value, container: &Value, probe: &Value) -> Option<Check> {
 fn port(container: &Value, port: &Value) -> Option<u16> {
     let number = port.as_u64().or_else(|| {
         let name = port.as_str()?;
-        let mut ports = container["ports"].as_array().into_iter().flatten();
+        let mut ports = array(&container["ports"]);
         let named = ports.find(|port| port["name"] == name);
         named.map_or_else(|| name.parse().ok(), |port| port["containerPort"].as_u64())
     })?;

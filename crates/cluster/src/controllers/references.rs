@@ -38,6 +38,20 @@ pub(super) fn blocked(objects: &Objects, pod: &Value) -> BTreeMap<String, String
     blocked.collect()
 }
 
+/// The ConfigMap or Secret that a volume, or one source of a projected one, shows: its kind, its name, what is said of it.
+pub(super) fn shown(source: &Value) -> Option<(KindId, &Value, &Value)> {
+    let parts = [
+        (kinds::CONFIG_MAP, "configMap", "name"),
+        (kinds::SECRET, "secret", "secretName"),
+    ];
+    parts.into_iter().find_map(|(kind, field, name)| {
+        let of = &source[field];
+        // A projection of a Secret names it by `name`.
+        let name = if of[name].is_string() { name } else { "name" };
+        of.is_object().then(|| (kind, &of[name], of))
+    })
+}
+
 impl<'a> Lookup<'a> {
     fn new(objects: &'a Objects, pod: &'a Value) -> Self {
         let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
@@ -64,31 +78,16 @@ impl<'a> Lookup<'a> {
 
     /// What a volume, or one source of a projected one, refers to and has not.
     fn of_source(&self, source: &Value) -> Option<String> {
-        let parts = [
-            (kinds::CONFIG_MAP, "configMap", "name", "configmap"),
-            (kinds::SECRET, "secret", "secretName", "secret"),
-        ];
-        parts.into_iter().find_map(|(kind, field, name, word)| {
-            let of = &source[field];
-            // A projection of a Secret names it by `name`.
-            let name = if of[name].is_string() {
-                &of[name]
-            } else {
-                &of["name"]
-            };
-            if !of.is_object() {
-                return None;
-            }
-            let optional = of["optional"] == true;
-            let object = match self.find(kind, name, optional) {
-                Ok(object) => object?,
-                Err(why) => return Some(why),
-            };
-            let mut wanted = array(&of["items"]).filter_map(|item| item["key"].as_str());
-            let lacks = wanted.find(|key| !has_key(object, key))?;
-            (!optional)
-                .then(|| format!("{word} references non-existent {}: {lacks}", key_word(word)))
-        })
+        let (kind, name, of) = shown(source)?;
+        let optional = of["optional"] == true;
+        let object = match self.find(kind, name, optional) {
+            Ok(object) => object?,
+            Err(why) => return Some(why),
+        };
+        let mut wanted = array(&of["items"]).filter_map(|item| item["key"].as_str());
+        let lacks = wanted.find(|key| !has_key(object, key))?;
+        let word = kind.info().kind.to_lowercase();
+        (!optional).then(|| format!("{word} references non-existent {}: {lacks}", key_word(kind)))
     }
 
     /// What a container's environment refers to and has not.
@@ -127,8 +126,8 @@ impl<'a> Lookup<'a> {
     }
 }
 
-fn key_word(word: &str) -> &'static str {
-    if word == "configmap" {
+fn key_word(kind: KindId) -> &'static str {
+    if kind == kinds::CONFIG_MAP {
         "config key"
     } else {
         "secret key"

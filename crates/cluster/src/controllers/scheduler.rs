@@ -185,11 +185,15 @@ fn none_of(objects: &Objects, why: &str, evictable: bool) -> String {
     )
 }
 
+/// What every node that is made here has.
+pub(super) fn resources() -> Value {
+    json!({"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "65000"})
+}
+
 /// A node of this name, with the address that belongs to its number.
 pub(crate) fn node(name: &str, now: Timestamp) -> Value {
     let time = timestamp(now);
-    let resources =
-        json!({"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "65000"});
+    let resources = resources();
     let number: u32 = name
         .rsplit('-')
         .next()

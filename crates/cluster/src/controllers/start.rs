@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use headless_objects::object::array;
 use serde_json::Value;
 
 use super::environment;
@@ -13,7 +14,7 @@ pub(super) fn of(given: &Given<'_>, container: &Value, run: Run) -> Start {
     let pod = given.pod;
     let env = environment::of(given.objects, pod, container);
     let strings = |field: &str| -> Vec<String> {
-        let all = container[field].as_array().into_iter().flatten();
+        let all = array(&container[field]);
         let all = all.filter_map(Value::as_str);
         all.map(|text| environment::expanded(text, &env)).collect()
     };
@@ -44,16 +45,15 @@ fn text(value: &Value) -> String {
 fn place(pod: &Value) -> PodPlace {
     let (meta, spec) = (&pod["metadata"], &pod["spec"]);
     let hostname = spec["hostname"].as_str().or_else(|| meta["name"].as_str());
-    let addresses = pod["status"]["podIPs"].as_array().into_iter().flatten();
+    let addresses = array(&pod["status"]["podIPs"]);
     let address = |ip: &Value| ip["ip"].as_str()?.parse::<IpAddr>().ok();
-    let aliases = spec["hostAliases"].as_array().into_iter().flatten();
+    let aliases = array(&spec["hostAliases"]);
     let alias = |alias: &Value| {
-        let names = alias["hostnames"].as_array().into_iter().flatten();
+        let names = array(&alias["hostnames"]);
         (text(&alias["ip"]), names.map(text).collect())
     };
     PodPlace {
         ns: text(&meta["namespace"]),
-        name: text(&meta["name"]),
         hostname: hostname.unwrap_or_default().to_owned(),
         subdomain: text(&spec["subdomain"]),
         addresses: addresses.filter_map(address).collect(),

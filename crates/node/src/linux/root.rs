@@ -15,12 +15,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, 
 use super::messages::{Failure, Tried};
 use super::places::{make_file, make_folder, tmpfs};
 use super::{PROGRAM, ROOT, devices};
-use crate::{Files, Mount};
-
-/// The host's folders that a container sees.
-const PROGRAMS: &[&str] = &[
-    "bin", "etc", "gnu", "lib", "lib32", "lib64", "libx32", "nix", "opt", "sbin", "usr",
-];
+use crate::{Files, Mount, PROGRAMS};
 
 /// Folders that are there and empty.
 const EMPTY: &[&str] = &[
