@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use headless_objects::object::array;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -62,11 +63,11 @@ impl Told {
 }
 
 fn targets(value: &Value) -> String {
-    let targets = value.as_array().into_iter().flatten();
-    let targets: Vec<&str> = targets.filter_map(Value::as_str).collect();
-    match targets.is_empty() {
-        true => "none".to_owned(),
-        false => targets.join(" "),
+    let targets: Vec<&str> = array(value).filter_map(Value::as_str).collect();
+    if targets.is_empty() {
+        "none".to_owned()
+    } else {
+        targets.join(" ")
     }
 }
 
@@ -81,10 +82,9 @@ fn text_of(told: &Value) -> Vec<String> {
         }];
     }
     let mut lines = vec![format!("{begins}  the history begins")];
-    for change in told["changes"].as_array().into_iter().flatten() {
+    for change in array(&told["changes"]) {
         let signed = |sign: char, key: &str| {
-            let targets = change[key].as_array().into_iter().flatten();
-            let targets = targets.filter_map(Value::as_str);
+            let targets = array(&change[key]).filter_map(Value::as_str);
             targets
                 .map(move |target| format!("{sign}{target}"))
                 .collect::<Vec<_>>()

@@ -7,17 +7,19 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Network, Registration};
+use super::kit::{Directives, Network, Registration, qtype};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{Edns, Query, RecordType};
 use crate::message::reply::{Composed, ResponseCode, Said};
-use crate::message::type_named;
 use crate::metrics::Metrics;
 use crate::name::{Origin, Origins};
 
 pub(super) const PLUGIN: Registration = Registration { name: "acl", setup };
+
+/// What a list of types is made of.
+const TYPES: &str = "a type such as `AAAA`, or `*`";
 
 /// What becomes of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +99,7 @@ fn policy(line: &Directive) -> Result<Policy, CorefileError> {
         let end = behind.iter().position(begins).unwrap_or(behind.len());
         let (args, others) = behind.split_at(end);
         match word.text.to_lowercase().as_str() {
-            "type" => types.add((word, args), qtype)?,
+            "type" => types.add((word, args), |arg| qtype(arg, TYPES))?,
             "net" => networks.add((word, args), network)?,
             other => {
                 let problem = format!("'{other}' is neither `type` nor `net`");
@@ -154,15 +156,6 @@ impl<T> Section<T> {
     fn listed(self) -> Option<Vec<T>> {
         self.listed.filter(|_| !self.is_all)
     }
-}
-
-fn qtype(arg: &Token) -> Result<RecordType, CorefileError> {
-    // As in CoreDNS types are written in capitals.
-    let known = type_named(&arg.text).filter(|_| arg.text == arg.text.to_uppercase());
-    known.ok_or_else(|| {
-        let problem = format!("'{}' is no type", arg.text);
-        arg.error(problem, "a type such as `AAAA`, or `*`")
-    })
 }
 
 fn network(arg: &Token) -> Result<Network, CorefileError> {

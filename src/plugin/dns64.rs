@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration};
+use super::kit::{Directives, Registration, flag};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive, Token, cidr};
 use crate::message::question::{DNSClass, Query, Question, RecordType};
@@ -111,14 +111,8 @@ impl Spec {
     ) -> Result<(), CorefileError> {
         match property.name.text.as_str() {
             "prefix" => self.prefix = Prefix::read(property.one_arg("a prefix")?)?,
-            "translate_all" => {
-                property.no_args()?;
-                self.translate_all = true;
-            }
-            "allow_ipv4" => {
-                property.no_args()?;
-                self.allow_ipv4 = true;
-            }
+            "translate_all" => self.translate_all = flag(property)?,
+            "allow_ipv4" => self.allow_ipv4 = flag(property)?,
             _ => {
                 let known = "prefix, translate_all or allow_ipv4";
                 return Err(directive.unknown_property(property, known));

@@ -8,10 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, duration};
+use super::kit::{Directives, Registration, duration, flag};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
-use crate::corefile::{CorefileError, Directive, Token};
+use crate::corefile::{CorefileError, Token};
 use crate::message::question::{Query, RecordType};
 use crate::message::record::{self, Record};
 use crate::message::reply::{Composed, Failure, ResponseCode};
@@ -78,11 +78,6 @@ fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
     let otherwise = spec.delay > 0 || spec.truncate > 0;
     spec.drop = drop.unwrap_or(if otherwise { 0 } else { EVERY });
     Ok(spec)
-}
-
-fn flag(property: &Directive) -> Result<bool, CorefileError> {
-    property.no_args()?;
-    Ok(true)
 }
 
 fn number(arg: &Token) -> Result<u64, CorefileError> {

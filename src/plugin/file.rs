@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tracing::{info, warn};
 
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, duration, fallthrough};
+use super::kit::{Directives, Registration, duration, fallthrough, flag};
 use super::watched::Watched;
 use super::zonal::{OfName, answer, parse};
 use super::{Handled, Next, Plugin};
@@ -69,10 +69,7 @@ fn entry(directives: &Directives<'_>, directive: &Directive) -> Result<ZoneFile,
         match property.name.text.as_str() {
             "fallthrough" => entry.fallthrough = fallthrough(property)?,
             "reload" => entry.reload = duration(property.one_arg("a duration, or 0")?)?,
-            "reload_by_mtime" => {
-                property.no_args()?;
-                entry.by_mtime = true;
-            }
+            "reload_by_mtime" => entry.by_mtime = flag(property)?,
             // As in CoreDNS, where it had a meaning once.
             "upstream" => {}
             _ => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Plugin;
 use super::block::{Block, Cluster, Link, Parts};
-use super::kit::{Directives, Registration, fallthrough, ttl};
+use super::kit::{Directives, Registration, fallthrough, flag, ttl};
 use super::kubernetes::Kubernetes;
 use crate::corefile::{CorefileError, Token};
 use crate::name::{Name, Origins};
@@ -76,10 +76,7 @@ fn parse(directives: &Directives<'_>) -> Result<Spec, CorefileError> {
         match property.name.text.as_str() {
             "apex" => spec.apex = property.one_arg("a label")?.text.to_ascii_lowercase(),
             "ttl" => spec.ttl = ttl(property)?,
-            "headless" => {
-                property.no_args()?;
-                spec.headless = true;
-            }
+            "headless" => spec.headless = flag(property)?,
             "fallthrough" => spec.fallthrough = fallthrough(property)?,
             _ => {
                 return Err(

@@ -11,9 +11,9 @@ use crate::answer::{Messages, Reply};
 use crate::corefile::{
     CorefileError, Directive, Key, Source, Token, cidr, go_duration, origins_of,
 };
-use crate::message::question::{Query, Transport};
-use crate::message::skim;
+use crate::message::question::{Query, RecordType, Transport};
 use crate::message::wire::limit;
+use crate::message::{skim, type_named};
 use crate::name::{Name, Origins, SearchList, absolute};
 
 /// A plugin's row: each brings its own.
@@ -136,6 +136,24 @@ pub fn fallthrough(property: &Directive) -> Result<Origins, CorefileError> {
 
 /// The longest TTL that a directive takes, in seconds: CoreDNS's.
 const MAX_TTL: u32 = 3600;
+
+/// A property that only has to be there: true.
+///
+/// # Errors
+/// An argument.
+pub fn flag(property: &Directive) -> Result<bool, CorefileError> {
+    property.no_args()?;
+    Ok(true)
+}
+
+/// A type, in capitals as CoreDNS wants it.
+///
+/// # Errors
+/// Another word, with what was expected.
+pub fn qtype(arg: &Token, expected: &str) -> Result<RecordType, CorefileError> {
+    let known = type_named(&arg.text).filter(|_| arg.text == arg.text.to_uppercase());
+    known.ok_or_else(|| arg.error(format!("'{}' is no type", arg.text), expected))
+}
 
 /// `ttl SECONDS`.
 ///

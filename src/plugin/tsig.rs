@@ -11,20 +11,22 @@ use futures::future::BoxFuture;
 use tracing::debug;
 
 use super::block::Block;
-use super::kit::{Directives, Registration};
+use super::kit::{Directives, Registration, qtype};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive, Source, Token};
 use crate::message::question::{OpCode, Query, RecordType};
 use crate::message::reply::ResponseCode;
 use crate::message::tsig::Signed;
-use crate::message::type_named;
 use crate::name::{Name, Origins, absolute};
 
 pub(super) const PLUGIN: Registration = Registration {
     name: "tsig",
     setup,
 };
+
+/// What a list of types is made of.
+const TYPES: &str = "all, none, or types such as `AXFR`";
 
 type Secrets = BTreeMap<Name, Vec<u8>>;
 
@@ -78,7 +80,7 @@ fn parse(directives: &Directives<'_>) -> Result<Tsig, CorefileError> {
                     add(&mut secrets, file, (&name, &key))?;
                 }
             }
-            "require" => types = required(property, qtype)?,
+            "require" => types = required(property, |arg| qtype(arg, TYPES))?,
             "require_opcode" => opcodes = required(property, opcode)?,
             _ => {
                 let known = "secret, secrets, require or require_opcode";
@@ -156,15 +158,6 @@ fn required<T>(
             Ok(Required::These(listed))
         }
     }
-}
-
-fn qtype(arg: &Token) -> Result<RecordType, CorefileError> {
-    // As in CoreDNS types are written in capitals.
-    let known = type_named(&arg.text).filter(|_| arg.text == arg.text.to_uppercase());
-    known.ok_or_else(|| {
-        let problem = format!("'{}' is no type", arg.text);
-        arg.error(problem, "all, none, or types such as `AXFR`")
-    })
 }
 
 fn opcode(arg: &Token) -> Result<OpCode, CorefileError> {

@@ -1,6 +1,6 @@
 //! The executor: performs a plan's actions, tells Events of them, writes the status. It decides nothing.
 
-use headless_objects::object::name;
+use headless_objects::object::{name, ns};
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
@@ -325,9 +325,7 @@ impl Act {
     }
 
     fn ns(&self) -> &str {
-        self.set["metadata"]["namespace"]
-            .as_str()
-            .unwrap_or_default()
+        ns(&self.set)
     }
 }
 

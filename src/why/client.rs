@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Cause;
-use super::objects::{Seen, Step, list, ns, text};
+use super::objects::{Seen, Step, array, ns, text};
 use crate::name::{Name, SearchList, absolute, is_reverse, join};
 
 /// A Pod's resolver.
@@ -51,11 +51,11 @@ impl Resolver {
             }
         };
         let config = &spec["dnsConfig"];
-        let searches = list(&config["searches"]).map(text);
+        let searches = array(&config["searches"]).map(text);
         search
             .domains
             .extend(searches.filter_map(|domain| absolute(domain).ok()));
-        let option = list(&config["options"]).find(|option| option["name"] == "ndots");
+        let option = array(&config["options"]).find(|option| option["name"] == "ndots");
         if let Some(ndots) = option.and_then(|option| text(&option["value"]).parse().ok()) {
             search.ndots = ndots;
         }

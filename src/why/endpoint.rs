@@ -4,7 +4,7 @@ use headless_objects::object::SERVICE_NAME;
 use serde_json::Value;
 
 use super::headless::{no_family, slice_says_so};
-use super::objects::{list, listed, name, ns, one, text, within};
+use super::objects::{array, listed, name, ns, one, text, within};
 use super::service::is_headless;
 use super::{Cause, Found, Walk};
 use crate::name::undashed;
@@ -75,7 +75,7 @@ impl Walk<'_> {
     fn has_it(&self, space: &str, host: &str) -> Option<String> {
         let mut slices = within(&self.objects.slices, space);
         let has = |slice: &&Value| {
-            list(&slice["endpoints"]).any(|endpoint| text(&endpoint["hostname"]) == host)
+            array(&slice["endpoints"]).any(|endpoint| text(&endpoint["hostname"]) == host)
         };
         let slice = slices.find(has)?;
         Some(text(&slice["metadata"]["labels"][SERVICE_NAME]).to_owned())
@@ -128,7 +128,7 @@ impl Walk<'_> {
             of => format!("`{of}`"),
         };
         self.see("Pod", pod, format!("its subdomain is {shown}"));
-        let mut owners = list(&pod["metadata"]["ownerReferences"]);
+        let mut owners = array(&pod["metadata"]["ownerReferences"]);
         if let Some(owner) = owners.find(|owner| owner["kind"] == "StatefulSet")
             && let Some(set) = one(&self.objects.sets, space, text(&owner["name"]))
         {

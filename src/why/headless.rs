@@ -6,7 +6,7 @@ use headless_objects::object::{SERVICE_NAME, is_ready};
 use headless_objects::selector::Selector;
 use serde_json::Value;
 
-use super::objects::{list, listed, name, ns, text, within};
+use super::objects::{array, listed, name, ns, text, within};
 use super::service::{family, selector};
 use super::{Cause, Found, Walk, pod};
 use crate::message::question::RecordType;
@@ -37,9 +37,9 @@ impl<'o> Walk<'o> {
     pub(super) fn at(&self, service: &Value) -> Vec<At<'o>> {
         let mut all = Vec::new();
         for slice in self.slices(service) {
-            for endpoint in list(&slice["endpoints"]) {
+            for endpoint in array(&slice["endpoints"]) {
                 let hostname = text(&endpoint["hostname"]).to_ascii_lowercase();
-                for ip in list(&endpoint["addresses"]).filter_map(|ip| text(ip).parse().ok()) {
+                for ip in array(&endpoint["addresses"]).filter_map(|ip| text(ip).parse().ok()) {
                     all.push(At {
                         ip,
                         host: match hostname.is_empty() {
@@ -75,9 +75,9 @@ impl<'o> Walk<'o> {
 
     pub(super) fn see_slices(&mut self, service: &Value) {
         for slice in self.slices(service) {
-            let all = list(&slice["endpoints"]).count();
+            let all = array(&slice["endpoints"]).count();
             let is_ready = |endpoint: &&Value| endpoint["conditions"]["ready"] != false;
-            let ready = list(&slice["endpoints"]).filter(is_ready).count();
+            let ready = array(&slice["endpoints"]).filter(is_ready).count();
             let kind = text(&slice["addressType"]);
             let says = format!("{all} endpoints of {kind}, {ready} ready");
             self.see("EndpointSlice", slice, says);
@@ -135,7 +135,7 @@ impl<'o> Walk<'o> {
         };
         let publishes = service["spec"]["publishNotReadyAddresses"] == true;
         let of_set =
-            list(&pod["metadata"]["ownerReferences"]).any(|owner| owner["kind"] == "StatefulSet");
+            array(&pod["metadata"]["ownerReferences"]).any(|owner| owner["kind"] == "StatefulSet");
         let may_help = matches!(
             cause.key,
             "init-runs" | "startup-probe" | "readiness-probe" | "container-not-ready"
@@ -150,7 +150,7 @@ impl<'o> Walk<'o> {
     fn unselected(&mut self, service: &Value) -> Cause {
         let (space, svc) = (ns(service), name(service));
         if let Some(endpoints) = super::objects::one(&self.objects.endpoints, space, svc)
-            && list(&endpoints["subsets"]).next().is_some()
+            && array(&endpoints["subsets"]).next().is_some()
         {
             self.see("Endpoints", endpoints, "has addresses");
             return Cause::new(

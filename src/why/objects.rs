@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub(super) use headless_objects::object::{array, is_ending, name, ns};
+
 /// Of each kind those that a name may have to do with, as JSON.
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
@@ -62,26 +64,6 @@ impl Seen {
 /// A field as text; empty where it is none.
 pub(super) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-/// The items of a list; none where it is none.
-pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-/// An object's name.
-pub(super) fn name(object: &Value) -> &str {
-    text(&object["metadata"]["name"])
-}
-
-/// An object's namespace.
-pub(super) fn ns(object: &Value) -> &str {
-    text(&object["metadata"]["namespace"])
-}
-
-/// Whether an object is being deleted.
-pub(super) fn is_ending(object: &Value) -> bool {
-    object["metadata"]["deletionTimestamp"].is_string()
 }
 
 /// Those of a namespace; names compare without case.

@@ -4,7 +4,7 @@ use headless_objects::object::{condition, is_ready};
 use serde_json::Value;
 
 use super::Cause;
-use super::objects::{is_ending, list, name, ns, text};
+use super::objects::{array, is_ending, name, ns, text};
 
 /// Whether it has an address.
 pub(super) fn has_address(pod: &Value) -> bool {
@@ -124,7 +124,7 @@ fn container(pod: &Value, field: &str) -> Option<Cause> {
         }
         false => container["ready"] == true,
     };
-    let container = list(&pod["status"][field]).find(|container| !is_done(container))?;
+    let container = array(&pod["status"][field]).find(|container| !is_done(container))?;
     let (called, space, which) = (name(pod), ns(pod), text(&container["name"]));
     let it = format!("container {which} of Pod {called}");
     let logs = format!("kubectl -n {space} logs {called} -c {which}");
@@ -186,7 +186,7 @@ fn waiting(container: &Value, it: &str, logs: &str) -> Option<Cause> {
 
 /// Why a container that runs is not ready.
 fn unready_container(pod: &Value, container: &Value, it: &str, logs: String) -> Cause {
-    let mut specs = list(&pod["spec"]["containers"]);
+    let mut specs = array(&pod["spec"]["containers"]);
     let spec = specs.find(|spec| spec["name"] == container["name"]);
     let has = |probe: &str| spec.is_some_and(|spec| spec[probe].is_object());
     if container["state"]["terminated"].is_object() {
@@ -216,7 +216,7 @@ fn unready_container(pod: &Value, container: &Value, it: &str, logs: String) -> 
 
 /// A readiness gate that is not true.
 fn gate(pod: &Value) -> Option<Cause> {
-    let mut gates = list(&pod["spec"]["readinessGates"]).map(|gate| text(&gate["conditionType"]));
+    let mut gates = array(&pod["spec"]["readinessGates"]).map(|gate| text(&gate["conditionType"]));
     let open = |gate: &str| condition(pod, gate).is_some_and(|said| said["status"] == "True");
     let closed = gates.find(|gate| !open(gate))?;
     Some(Cause::new(

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::objects::{list, listed, name, text};
+use super::objects::{array, listed, name, text};
 use super::service::{is_headless, other_type};
 use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
@@ -38,7 +38,7 @@ impl Port {
 impl Walk<'_> {
     /// The ports that a Service's names have: a headless one's are those of its slices.
     fn ports(&self, service: &Value) -> Vec<Port> {
-        let own = |object: &Value| list(&object["ports"]).map(Port::of).collect::<Vec<_>>();
+        let own = |object: &Value| array(&object["ports"]).map(Port::of).collect::<Vec<_>>();
         let mut ports = match is_headless(service) {
             true => self.slices(service).into_iter().flat_map(own).collect(),
             false => own(&service["spec"]),
@@ -83,7 +83,7 @@ impl Walk<'_> {
 /// Why there is no such port.
 fn no_port(service: &Value, ports: &[Port], wanted: &str, protocol: &str) -> Cause {
     let svc = name(service);
-    let own: Vec<Port> = list(&service["spec"]["ports"]).map(Port::of).collect();
+    let own: Vec<Port> = array(&service["spec"]["ports"]).map(Port::of).collect();
     let has = |called: &str, over: &str| {
         let mut own = own.iter();
         own.any(|port| port.name == called && port.protocol == over)

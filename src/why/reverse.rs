@@ -4,14 +4,14 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::objects::{list, name, ns, text, within};
+use super::objects::{array, name, ns, text, within};
 use super::service::{is_headless, other_type};
 use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
 use crate::name::undashed;
 
 fn has(pod: &Value, ip: IpAddr) -> bool {
-    let others = list(&pod["status"]["podIPs"]).map(|other| &other["ip"]);
+    let others = array(&pod["status"]["podIPs"]).map(|other| &other["ip"]);
     let mut ips = others.chain([&pod["status"]["podIP"]]);
     ips.any(|other| text(other).parse() == Ok(ip))
 }
@@ -58,7 +58,7 @@ impl Walk<'_> {
         let mut found = Vec::new();
         for service in &self.objects.services {
             let own = format!("{}.{}", name(service), ns(service));
-            let ips = list(&service["spec"]["clusterIPs"]).chain([&service["spec"]["clusterIP"]]);
+            let ips = array(&service["spec"]["clusterIPs"]).chain([&service["spec"]["clusterIP"]]);
             if !is_headless(service) && ips.into_iter().any(|other| text(other).parse() == Ok(ip)) {
                 self.see("Service", service, format!("has {ip}"));
                 found.push(format!("PTR {}", self.full(&own)));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::objects::{is_ending, list, listed, name, ns, one, similar, text, within};
+use super::objects::{array, is_ending, listed, name, ns, one, similar, text, within};
 use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
 use crate::name::absolute;
@@ -328,7 +328,7 @@ pub(super) fn is_headless(service: &Value) -> bool {
 
 fn addresses_of(service: &Value) -> Vec<IpAddr> {
     let spec = &service["spec"];
-    let mut ips: Vec<IpAddr> = list(&spec["clusterIPs"])
+    let mut ips: Vec<IpAddr> = array(&spec["clusterIPs"])
         .filter_map(|ip| text(ip).parse().ok())
         .collect();
     if ips.is_empty() {

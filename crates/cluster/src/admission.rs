@@ -8,7 +8,7 @@ use super::objects::Objects;
 use super::random::suffix;
 use super::status::ApiStatus;
 use super::validate;
-use headless_objects::object::{add_finalizer, name};
+use headless_objects::object::{self, add_finalizer, name};
 use headless_objects::podspec::{default, items};
 
 /// Keeps a claim for as long as a Pod uses it.
@@ -69,10 +69,7 @@ impl Admission<'_> {
 
     /// ServiceAccount: the account has to be there, and gives its token and its secrets for pulling.
     fn service_account(&mut self, pod: &mut Value) -> Result<(), ApiStatus> {
-        let ns = pod["metadata"]["namespace"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let ns = object::ns(pod).to_owned();
         let spec = &mut pod["spec"];
         // The older field of the same meaning is kept beside it.
         let older = spec["serviceAccount"]

@@ -14,6 +14,12 @@ pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
+/// The object's namespace; empty where it has none.
+#[must_use]
+pub fn ns(object: &Value) -> &str {
+    object["metadata"]["namespace"].as_str().unwrap_or_default()
+}
+
 /// The object's UID; empty where it has none.
 #[must_use]
 pub fn uid(object: &Value) -> &str {

@@ -8,7 +8,7 @@ use crate::corefile::{CorefileError, Directive, Token};
 use crate::name::Origins;
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
-use crate::plugin::kit::{Directives, Registration, duration};
+use crate::plugin::kit::{Directives, Registration, duration, flag};
 
 /// How many replies of a kind are kept, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,10 +175,7 @@ impl Spec {
                     }
                 }
             }
-            "keepttl" => {
-                property.no_args()?;
-                self.keepttl = true;
-            }
+            "keepttl" => self.keepttl = flag(property)?,
             _ => return Err(directive.unknown_property(property, PROPERTIES)),
         }
         Ok(())

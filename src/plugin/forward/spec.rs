@@ -18,7 +18,7 @@ use crate::name::{Name, Origin, Origins, absolute};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Link, Parts};
 use crate::plugin::forward::Forward;
-use crate::plugin::kit::{Directives, Registration, duration, number, origins};
+use crate::plugin::kit::{Directives, Registration, duration, flag, number, origins};
 
 /// The directive, parsed.
 #[derive(Clone, Debug, PartialEq)]
@@ -251,11 +251,6 @@ impl Spec {
         }
         Ok(())
     }
-}
-
-fn flag(property: &Directive) -> Result<bool, CorefileError> {
-    property.no_args()?;
-    Ok(true)
 }
 
 fn policy(property: &Directive) -> Result<Policy, CorefileError> {

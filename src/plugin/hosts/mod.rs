@@ -12,7 +12,7 @@ use tracing::warn;
 
 use self::table::{Table, address};
 use super::block::{Block, Link, Parts};
-use super::kit::{Directives, Registration, duration, fallthrough};
+use super::kit::{Directives, Registration, duration, fallthrough, flag};
 use super::watched::Watched;
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive};
@@ -81,14 +81,8 @@ impl Spec {
     ) -> Result<(), CorefileError> {
         match property.name.text.as_str() {
             "fallthrough" => self.fallthrough = Some(fallthrough(property)?),
-            "fallthrough_unsupported" => {
-                property.no_args()?;
-                self.other_types_fall = true;
-            }
-            "no_reverse" => {
-                property.no_args()?;
-                self.reverse = false;
-            }
+            "fallthrough_unsupported" => self.other_types_fall = flag(property)?,
+            "no_reverse" => self.reverse = !flag(property)?,
             "ttl" => self.ttl = ttl(property)?,
             "reload" => self.reload = duration(property.one_arg("a duration, or 0")?)?,
             word if address(word).is_some() => {

@@ -1,7 +1,7 @@
 //! A container's environment: Services, ConfigMaps, Secrets, fields of the Pod, and variables in variables.
 
 use base64::Engine as _;
-use headless_objects::object::array;
+use headless_objects::object::{self, array};
 use serde_json::Value;
 
 use super::fields;
@@ -10,7 +10,7 @@ use crate::objects::Objects;
 
 /// The container's variables, in the order in which they are set; what they refer to is there.
 pub(super) fn of(objects: &Objects, pod: &Value, container: &Value) -> Vec<(String, String)> {
-    let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let ns = object::ns(pod);
     let mut variables = Variables::default();
     if pod["spec"]["enableServiceLinks"] != false {
         for (_, service) in objects.list(kinds::SERVICE, Some(ns)) {
@@ -95,7 +95,7 @@ fn value_from(
     (pod, container): (&Value, &Value),
     from: &Value,
 ) -> Option<String> {
-    let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let ns = object::ns(pod);
     for (kind, field) in [
         (kinds::CONFIG_MAP, "configMapKeyRef"),
         (kinds::SECRET, "secretKeyRef"),

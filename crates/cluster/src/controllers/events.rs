@@ -12,7 +12,7 @@ use super::{Action, Step};
 use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::State;
-use headless_objects::object::name;
+use headless_objects::object::{name, ns};
 use headless_objects::rfc3339::timestamp;
 
 /// How long an Event is kept after it was last said (kube-apiserver's `--event-ttl`).
@@ -60,8 +60,7 @@ pub(super) fn event(
 
 /// Where an Event is.
 fn key_of(event: &Value) -> Key {
-    let ns = event["metadata"]["namespace"].as_str();
-    Key::new(kinds::EVENT, ns.unwrap_or_default(), name(event))
+    Key::new(kinds::EVENT, ns(event), name(event))
 }
 
 /// The action, unless its Event has been said already.

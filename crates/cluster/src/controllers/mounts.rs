@@ -1,6 +1,6 @@
 //! The volumes that a container mounts, with what is in them.
 
-use headless_objects::object::array;
+use headless_objects::object::{self, array};
 use serde_json::Value;
 
 use super::environment::{contents, expanded};
@@ -55,9 +55,7 @@ pub(super) fn of(
 
 /// What is in a volume; none where this cluster has nothing to put there.
 fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
-    let ns = given.pod["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or_default();
+    let ns = object::ns(given.pod);
     if volume["emptyDir"].is_object() {
         return Some(Content::Empty);
     }
@@ -117,7 +115,7 @@ fn source_of<'a>(source: &'a Value, projection: &Value) -> Option<(Source<'a>, u
 impl Source<'_> {
     fn files(&self, given: &Given<'_>) -> Vec<(String, Vec<u8>, Option<u64>)> {
         let Given { objects, pod, .. } = given;
-        let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+        let ns = object::ns(pod);
         match self {
             Self::Object(kind, name, items) => {
                 let all = objects

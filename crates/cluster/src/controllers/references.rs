@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use headless_objects::object::array;
+use headless_objects::object::{self, array};
 use headless_objects::podspec::containers;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ pub(super) fn shown(source: &Value) -> Option<(KindId, &Value, &Value)> {
 
 impl<'a> Lookup<'a> {
     fn new(objects: &'a Objects, pod: &'a Value) -> Self {
-        let ns = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+        let ns = object::ns(pod);
         Self { objects, ns }
     }
 
