@@ -55,13 +55,8 @@ impl Local {
 pub(super) struct Received {
     pub(super) size: usize,
     pub(super) path: Path,
-    /// When it came, since 1970, where the socket says that ([`stamp`]).
+    /// When it came, since 1970, where the socket says that ([`Headers::stamp`]).
     pub(super) came: Option<Duration>,
-}
-
-/// Has the socket say when datagrams came, or not any more. Those that had come before seem to come when they are read.
-pub(super) fn stamp(socket: &UdpSocket, is_on: bool) -> nix::Result<()> {
-    setsockopt(socket, sockopt::ReceiveTimestampns, &is_on)
 }
 
 /// Readies a socket for a lane: it waits for datagrams, but not for ever, and learns their destinations where it is bound
@@ -119,14 +114,27 @@ pub(super) struct Headers {
 impl Headers {
     pub(super) fn new() -> Self {
         let v6 = || Some(nix::cmsg_space!(libc::in6_pktinfo));
-        let stamped = nix::cmsg_space!(libc::in6_pktinfo, TimeSpec);
         Self {
-            received: MultiHeaders::preallocate(BATCH, Some(stamped)),
+            received: to_receive(),
             plain: MultiHeaders::preallocate(BATCH, None),
             v4: MultiHeaders::preallocate(BATCH, Some(nix::cmsg_space!(libc::in_pktinfo))),
             v6: MultiHeaders::preallocate(BATCH, v6()),
         }
     }
+
+    /// Has the socket say when datagrams came, or not any more. Those that had come before seem to come when they are read.
+    pub(super) fn stamp(&mut self, socket: &UdpSocket, is_on: bool) -> nix::Result<()> {
+        setsockopt(socket, sockopt::ReceiveTimestampns, &is_on)?;
+        // A header that was used has room left for as many control messages as it got, and no more.
+        self.received = to_receive();
+        Ok(())
+    }
+}
+
+/// With room for where each datagram was sent to, and when it came.
+fn to_receive() -> MultiHeaders<SockaddrStorage> {
+    let controls = nix::cmsg_space!(libc::in6_pktinfo, TimeSpec);
+    MultiHeaders::preallocate(BATCH, Some(controls))
 }
 
 /// Waits for datagrams, and reads those that are there.
@@ -148,7 +156,11 @@ pub(super) fn receive(
     )?;
     for message in messages {
         let (mut local, mut came) = (None, None);
-        for control in message.cmsgs()? {
+        let Ok(controls) = message.cmsgs() else {
+            // Where it was sent to is not known whole; those beside it are as good as ever.
+            continue;
+        };
+        for control in controls {
             #[expect(
                 clippy::wildcard_enum_match_arm,
                 reason = "a foreign enum: nothing else was asked for"

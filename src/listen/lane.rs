@@ -23,7 +23,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Answered, Behind, answer};
 use super::datagrams::{
-    BATCH, Headers, MAX_REQUEST, Path, Patience, Received, receive, send_all, stamp, to_std,
+    BATCH, Headers, MAX_REQUEST, Path, Patience, Received, receive, send_all, to_std,
 };
 use super::filter;
 use super::limits::Limits;
@@ -188,14 +188,14 @@ impl Lane {
                         debug!(%error, "receive failed");
                     }
                     patience.waited(&self.socket);
-                    self.share(Instant::now(), &[]);
+                    self.share(Instant::now(), &[], &mut headers);
                     continue;
                 }
             }
             let begin = Instant::now();
             let heard = self.heard.load(Ordering::Relaxed) + received.len() as u64;
             self.heard.store(heard, Ordering::Relaxed);
-            self.share(begin, &received);
+            self.share(begin, &received, &mut headers);
             let now = if self.is_stamped {
                 since_1970()
             } else {
@@ -215,7 +215,7 @@ impl Lane {
     }
 
     /// Sees to it that no client takes what others need.
-    fn share(&mut self, now: Instant, received: &[Received]) {
+    fn share(&mut self, now: Instant, received: &[Received], headers: &mut Headers) {
         let now = now.duration_since(self.start);
         if self.shares.saw(now, received.len() == BATCH) {
             let clients = received
@@ -225,7 +225,7 @@ impl Lane {
         }
         let is_behind = self.shares.is_behind(now);
         if is_behind != self.is_stamped {
-            match stamp(&self.socket, is_behind) {
+            match headers.stamp(&self.socket, is_behind) {
                 Ok(()) => self.is_stamped = is_behind,
                 Err(error) => debug!(%error, "datagrams cannot have their time"),
             }
@@ -335,36 +335,63 @@ fn since_1970() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::datagrams::prepare;
     use super::*;
+
+    /// The one datagram that is there.
+    fn one(server: &UdpSocket, headers: &mut Headers) -> Received {
+        let mut requests = [[0; MAX_REQUEST]; BATCH];
+        let mut received = Vec::new();
+        let flags = MsgFlags::MSG_WAITFORONE;
+        receive((server, flags), headers, &mut requests, &mut received).unwrap();
+        assert_eq!(received.len(), 1);
+        received.remove(0)
+    }
 
     #[test]
     fn a_question_that_nobody_waits_for_any_more_is_overdue() {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = server.local_addr().unwrap();
-        let mut requests = [[0; MAX_REQUEST]; BATCH];
-        let mut received = Vec::new();
-        stamp(&server, true).unwrap();
+        let headers = &mut Headers::new();
+        headers.stamp(&server, true).unwrap();
         let sent = since_1970();
         client.send_to(b"x", at).unwrap();
-        let flags = MsgFlags::MSG_WAITFORONE;
-        let headers = &mut Headers::new();
-        receive((&server, flags), headers, &mut requests, &mut received).unwrap();
-        let [datagram] = &received[..] else {
-            panic!("there is one")
-        };
+        let datagram = one(&server, headers);
         let came = datagram.came.unwrap();
         let minute = Duration::from_secs(60);
         assert!(came + minute > sent && came < sent + minute, "{came:?}");
         let waited = [OVERDUE, OVERDUE + Duration::from_nanos(1)];
         assert_eq!(
-            waited.map(|w| is_overdue(datagram, came + w)),
+            waited.map(|w| is_overdue(&datagram, came + w)),
             [false, true]
         );
-        stamp(&server, false).unwrap();
+        headers.stamp(&server, false).unwrap();
         client.send_to(b"x", at).unwrap();
-        received.clear();
-        receive((&server, flags), headers, &mut requests, &mut received).unwrap();
-        assert!(!is_overdue(&received[0], came + minute));
+        assert!(!is_overdue(&one(&server, headers), came + minute));
+    }
+
+    #[test]
+    fn headers_that_were_used_take_the_time_of_datagrams_and_where_they_were_sent_to() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let server = UdpSocket::bind(address).unwrap();
+            prepare(&server.try_clone().unwrap().into(), address).unwrap();
+            let local = SocketAddr::from(([127, 0, 0, 1], server.local_addr().unwrap().port()));
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let headers = &mut Headers::new();
+            for is_stamped in [false, true, false, true] {
+                headers.stamp(&server, is_stamped).unwrap();
+                client.send_to(b"x", local).unwrap();
+                let datagram = one(&server, headers);
+                let to = datagram.path.local.map(|local| local.ip().to_canonical());
+                let is_any = address.ip().is_unspecified();
+                assert_eq!(
+                    (datagram.came.is_some(), to),
+                    (is_stamped, is_any.then_some(local.ip())),
+                    "{address}"
+                );
+            }
+        }
     }
 }
