@@ -1,7 +1,6 @@
 //! Accepts connections, as far as there is room for them, and has them served.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -55,7 +54,8 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Some(mut slot) = behind.limits.admit(client.ip(), cost) else {
+        let route = Route::new(client, stream.local_addr().ok());
+        let Some(mut slot) = behind.limits.admit(route.client.ip(), cost) else {
             behind.router.count_shed(Shed::Connection);
             if let Some(before) = turned_away.pass(start.elapsed()) {
                 warn!(%client, before, "there are too many connections, none of them idle; one is turned away, and more before it");
@@ -65,7 +65,7 @@ pub(super) async fn serve(
         slot.rest();
         let (tls, shutdown, inner) = (tls.clone(), shutdown.clone(), behind.clone());
         behind.tasks.spawn(async move {
-            let ended = connection((stream, client), tls, inner, (slot, shutdown));
+            let ended = connection((stream, route), tls, inner, (slot, shutdown));
             if let Err(error) = ended.await {
                 debug!(%client, %error, "connection ended");
             }
@@ -74,17 +74,13 @@ pub(super) async fn serve(
 }
 
 async fn connection(
-    (stream, client): (TcpStream, SocketAddr),
+    (stream, route): (TcpStream, Route),
     tls: Option<Tls>,
     behind: Behind,
     (slot, shutdown): (Slot, CancellationToken),
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
-    let route = Route {
-        client,
-        server: stream.local_addr().ok(),
-    };
     match tls {
         None => {
             let connection = Connection::new(stream, route, behind);

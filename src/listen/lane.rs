@@ -255,10 +255,7 @@ impl Lane {
             Some(local) => SocketAddr::new(local.ip(), self.address.port()),
             None => self.address,
         };
-        let route = Route {
-            client,
-            server: Some(server),
-        };
+        let route = Route::new(client, Some(server));
         let out = &mut replies.buffers[replies.paths.len()];
         out.clear();
         let (query, express, random) = (&mut self.query, &mut self.express, &mut self.random);

@@ -51,12 +51,22 @@ pub struct Route {
     pub server: Option<SocketAddr>,
 }
 
+impl Route {
+    /// Between these. An IPv4 address that a socket of both families shows within IPv6 is itself (RFC 4291 section 2.5.5.2).
+    #[must_use]
+    pub fn new(client: SocketAddr, server: Option<SocketAddr>) -> Self {
+        let own =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        Self {
+            client: own(client),
+            server: server.map(own),
+        }
+    }
+}
+
 impl From<SocketAddr> for Route {
     fn from(client: SocketAddr) -> Self {
-        Self {
-            client,
-            server: None,
-        }
+        Self::new(client, None)
     }
 }
 

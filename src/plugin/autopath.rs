@@ -126,7 +126,7 @@ impl Autopath {
         let Some(Cluster { zone, view }) = &self.cluster else {
             return Vec::new();
         };
-        let pods = zone.pods_at(query.route.client.ip().to_canonical());
+        let pods = zone.pods_at(query.route.client.ip());
         let origin = view.origins.of(&query.question.qname);
         let (Some(pod), Some((origin, _))) = (pods.first(), origin) else {
             return Vec::new();

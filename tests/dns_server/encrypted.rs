@@ -96,9 +96,18 @@ async fn encrypted(pair: &Pair, scheme: &str, lines: &str) -> Server {
 
 /// One encrypted socket before this router.
 fn bound(pair: &Pair, inside: Inside, router: Arc<Router>, budget: Budget) -> SocketAddr {
+    bound_at("127.0.0.1:0", pair, (inside, router), budget)
+}
+
+fn bound_at(
+    address: &str,
+    pair: &Pair,
+    (inside, router): (Inside, Arc<Router>),
+    budget: Budget,
+) -> SocketAddr {
     let mut bound = Bound::taking_over(Kept::default(), 1);
-    let any = "127.0.0.1:0".parse().unwrap();
-    let address = bound.bind_encrypted(any, router, (inside, pair.server()));
+    let address = address.parse().unwrap();
+    let address = bound.bind_encrypted(address, router, (inside, pair.server()));
     tokio::spawn(bound.run(CancellationToken::new(), budget));
     address.unwrap()
 }
@@ -336,6 +345,23 @@ async fn encrypted_connections_count_and_an_idle_one_makes_room() {
 }
 
 /// A request whose question is not there yet holds no place that another wants.
+#[tokio::test]
+async fn a_client_over_ipv4_is_itself_on_a_socket_of_both_families() {
+    let pair = Pair::new();
+    let budget = Budget::of(20_000, 1 << 30);
+    let at = |router| bound_at("[::]:0", &pair, (Inside::Dns, router), budget);
+    let port = at(whoami_router()).port();
+    for (local, rtype) in [("127.0.0.1", RecordType::A), ("::1", RecordType::AAAA)] {
+        let address = SocketAddr::new(local.parse().unwrap(), port);
+        let mut stream = pair.connect(address, "dot").await;
+        send(&mut stream, &question(1, "x.", RecordType::A)).await;
+        let reply = receive(&mut stream).await.unwrap();
+        let said = &reply.additionals[0];
+        let wanted = (rtype, local.to_owned());
+        assert_eq!((said.record_type(), said.data.to_string()), wanted);
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_does_not_come_whole_makes_room() {
     let pair = Pair::new();

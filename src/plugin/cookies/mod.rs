@@ -109,7 +109,7 @@ impl Cookies {
             Shown::Known(own, renewal) => (own, *renewal),
             Shown::Nothing | Shown::Malformed => return,
         };
-        let client = query.route.client.ip().to_canonical();
+        let client = query.route.client.ip();
         let cookie = jar::option(own, renewal, client, (&self.0[0], now));
         skim::edit_options(wire, |options| {
             options.retain(|(code, _)| *code != COOKIE);
@@ -126,7 +126,7 @@ impl Plugin for Cookies {
         let now = unix_time();
         let mut cookies = options::each(&query.options).filter(|(code, _)| *code == COOKIE);
         let option = cookies.next().map(|(_, octets)| octets);
-        let client = query.route.client.ip().to_canonical();
+        let client = query.route.client.ip();
         let shown = jar::look(option, client, &self.0, now);
         if shown == Shown::Malformed {
             let failure = Failure {

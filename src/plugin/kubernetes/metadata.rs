@@ -9,7 +9,7 @@ use crate::zone::View;
 /// Sets the labels that CoreDNS's page names.
 pub(in crate::plugin) fn publish(cluster: &Cluster, query: &Query, metadata: &Metadata) {
     let set = |label: &str, value: &str| metadata.set(format!("kubernetes/{label}"), value);
-    let client = query.route.client.ip().to_canonical();
+    let client = query.route.client.ip();
     // Known where Pods are watched: `pods verified`.
     if let Some(pod) = cluster.zone.pods_at(client).first() {
         set("client-namespace", &pod.ns);

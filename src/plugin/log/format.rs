@@ -47,7 +47,7 @@ const FIELDS: &[(&str, Field)] = &[
     }),
     ("{local}", |facts, line| {
         let server = facts.query.route.server;
-        address(line, server.map(|server| server.ip().to_canonical()))
+        address(line, server.map(|server| server.ip()))
     }),
     ("{>id}", |facts, line| write!(line, "{}", facts.query.id)),
     ("{>opcode}", |facts, line| {

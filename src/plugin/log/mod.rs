@@ -201,7 +201,7 @@ struct Facts<'a> {
 
 impl Facts<'_> {
     fn client(&self) -> IpAddr {
-        self.query.route.client.ip().to_canonical()
+        self.query.route.client.ip()
     }
 
     /// In lower case.
