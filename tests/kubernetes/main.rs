@@ -6,6 +6,7 @@ mod bad_input;
 mod deploy;
 mod examples;
 mod faults;
+mod mistakes;
 mod names;
 mod protobuf;
 mod schema;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         names::TESTS,
         statefulsets::TESTS,
         faults::TESTS,
+        mistakes::TESTS,
         bad_input::TESTS,
         deploy::TESTS,
         protobuf::TESTS,

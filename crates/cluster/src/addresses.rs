@@ -24,22 +24,54 @@ const FIRST: u32 = 256;
 /// Kubernetes' range of node ports.
 const NODE_PORTS: std::ops::Range<i64> = 30_000..32_768;
 
+/// Gives a Service the list of the addresses that it names one by one, and on an update those that it does not name.
+pub(super) fn normalize(info: &Kind, service: &mut Value, old: Option<&Value>) {
+    if !info.is(kinds::SERVICE) {
+        return;
+    }
+    let external = |service: &Value| service["spec"]["type"] == "ExternalName";
+    let before = old.map_or(&Value::Null, |old| &old["spec"]);
+    let is_external = external(service);
+    let Some(spec) = service["spec"].as_object_mut() else {
+        return;
+    };
+    if is_external && old.is_some() {
+        let of_others = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
+        let left = |key: &str, value: &Value| of_others.contains(&key) && before[key] == *value;
+        return spec.retain(|key, value| !left(key, value));
+    }
+    let given = |key: &str| spec.get(key).cloned().unwrap_or_default();
+    let (ip, ips) = (given("clusterIP"), given("clusterIPs"));
+    let none = |value: &Value| value.is_null() || value == "" || *value == json!([]);
+    let kept = old.is_some_and(|old| !external(old));
+    let list = match (none(&ip), none(&ips)) {
+        (true, true) if kept => {
+            spec.insert("clusterIP".into(), before["clusterIP"].clone());
+            before["clusterIPs"].clone()
+        }
+        (false, true) if kept && ip == before["clusterIP"] => before["clusterIPs"].clone(),
+        (false, true) => json!([ip]),
+        (false, false) if kept && ip != before["clusterIP"] && ips == before["clusterIPs"] => {
+            let mut ips = ips;
+            ips[0] = ip;
+            ips
+        }
+        (true | false, _) => return,
+    };
+    spec.insert("clusterIPs".into(), list);
+}
+
 /// Gives an object, where it is a Service, the addresses and ports it has not.
 pub(super) fn allocate(
     objects: &Objects,
     info: &Kind,
     service: &mut Value,
+    dry_run: bool,
 ) -> Result<(), ApiStatus> {
-    if !info.is(kinds::SERVICE) {
+    if !info.is(kinds::SERVICE) || service["spec"]["type"] == "ExternalName" {
         return Ok(());
     }
     let spec = service["spec"].clone();
-    if spec["type"] == "ExternalName" {
-        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            service["spec"].as_object_mut().map(|s| s.remove(key));
-        }
-        return Ok(());
-    }
     let policy = spec["ipFamilyPolicy"]
         .as_str()
         .unwrap_or("SingleStack")
@@ -55,13 +87,9 @@ pub(super) fn allocate(
             "IPv4".into()
         });
     }
-    let given = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
     let mut ips = strings(&spec["clusterIPs"]);
-    if ips.is_empty() && !given.is_empty() {
-        ips.push(given);
-    }
     if ips.first().is_none_or(|ip| ip != "None") {
-        check_given(objects, service, &ips)?;
+        check_given(objects, service, &ips, dry_run)?;
         for family in &families[ips.len().min(families.len())..] {
             ips.push(free(objects, family).to_string());
         }
@@ -79,6 +107,9 @@ pub(super) fn allocate(
     fields["ipFamilies"] = json!(families);
     fields["ipFamilyPolicy"] = policy.into();
     if matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer")) {
+        if !dry_run {
+            check_node_ports(objects, service)?;
+        }
         node_ports(objects, service);
     }
     Ok(())
@@ -145,20 +176,64 @@ fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
     })
 }
 
-fn check_given(objects: &Objects, service: &Value, ips: &[String]) -> Result<(), ApiStatus> {
-    for (i, ip) in ips.iter().enumerate() {
-        let problem = if ip.parse::<IpAddr>().is_err() {
-            validate::NO_ADDRESS
-        } else if is_taken(objects, ip, service) {
-            "failed to allocate IP: provided IP is already allocated"
+/// Refuses addresses that another Service has, or that no Service may have.
+fn check_given(
+    objects: &Objects,
+    service: &Value,
+    ips: &[String],
+    dry_run: bool,
+) -> Result<(), ApiStatus> {
+    for ip in ips {
+        let (range, inside) = match ip.parse::<IpAddr>() {
+            Ok(IpAddr::V4(ip)) => ("10.96.0.0/16", ip.to_bits() & !(SIZE - 1) == V4),
+            Ok(IpAddr::V6(address)) => {
+                let inside = address.to_bits() & !u128::from(SIZE - 1) == V6;
+                ("fd00:10:96::/112", inside)
+            }
+            Err(_) => continue,
+        };
+        let why = if !inside {
+            format!(
+                "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {range}"
+            )
+        } else if !dry_run && is_taken(objects, ip, service) {
+            "provided IP is already allocated".to_owned()
         } else {
             continue;
         };
-        let name = service["metadata"]["name"].as_str().unwrap_or_default();
-        let error = validate::invalid(format!("spec.clusterIPs[{i}]"), ip.as_str().into(), problem);
-        return Err(ApiStatus::invalid(kinds::SERVICE.info(), name, &[error]));
+        let what = format!("failed to allocate IP {ip}: {why}");
+        return Err(refused(service, "spec.clusterIPs", json!(ips), &what));
     }
     Ok(())
+}
+
+/// Refuses ports of nodes that another Service has, or that no Service may have.
+fn check_node_ports(objects: &Objects, service: &Value) -> Result<(), ApiStatus> {
+    let ports = |s: &Value| s["spec"]["ports"].as_array().cloned().unwrap_or_default();
+    let key = |port: &Value| (port["nodePort"].as_i64(), port["protocol"].to_string());
+    let others = services(objects).filter(|s| s["metadata"]["uid"] != service["metadata"]["uid"]);
+    let taken: Vec<_> = others.flat_map(ports).map(|port| key(&port)).collect();
+    for (i, port) in ports(service).iter().enumerate() {
+        let Some(number) = port["nodePort"].as_i64().filter(|number| *number != 0) else {
+            continue;
+        };
+        let what = if !NODE_PORTS.contains(&number) {
+            "provided port is not in the valid range. The range of valid ports is 30000-32767"
+        } else if taken.contains(&key(port)) {
+            "provided port is already allocated"
+        } else {
+            continue;
+        };
+        let at = format!("spec.ports[{i}].nodePort");
+        return Err(refused(service, &at, number.into(), what));
+    }
+    Ok(())
+}
+
+fn refused(service: &Value, at: &str, value: Value, what: &str) -> ApiStatus {
+    let name = service["metadata"]["name"].as_str().unwrap_or_default();
+    let error = validate::invalid(at.to_owned(), value, what);
+    ApiStatus::invalid(kinds::SERVICE.info(), name, &[error])
 }
 
 /// The lowest free address of a family.

@@ -43,6 +43,7 @@ impl Admission<'_> {
         if info.is(kinds::POD) {
             self.service_account(object)?;
             self.priority(object)?;
+            self.runtime_class(object)?;
         }
         Ok(())
     }
@@ -157,14 +158,84 @@ impl Admission<'_> {
             },
             None => classes.find(|(_, class)| class["globalDefault"] == true),
         };
+        let (mut value, mut policy) = (json!(0), json!("PreemptLowerPriority"));
         if let Some((key, class)) = found {
-            let spec = &mut pod["spec"];
-            spec["priorityClassName"] = key.name.as_str().into();
-            spec["priority"] = class["value"].clone();
-            spec["preemptionPolicy"] = class["preemptionPolicy"].clone();
+            pod["spec"]["priorityClassName"] = key.name.as_str().into();
+            value = class["value"].clone();
+            policy = class["preemptionPolicy"].clone();
+        }
+        for (field, called, computed) in [
+            ("priority", "integer value of priority", value),
+            (
+                "preemptionPolicy",
+                "string value of PreemptionPolicy",
+                policy,
+            ),
+        ] {
+            let given = pod["spec"][field].take();
+            if !given.is_null() && given != computed {
+                let [given, computed] = [given, computed].map(|v| v.to_string().replace('"', ""));
+                let why = format!(
+                    "the {called} ({given}) must not be provided in pod spec; priority admission controller computed {computed} \
+                     from the given PriorityClass name"
+                );
+                return Err(refused(pod, &why));
+            }
+            pod["spec"][field] = computed;
         }
         Ok(())
     }
+
+    /// RuntimeClass: what the class's Pods need beside their containers, and which nodes they need.
+    fn runtime_class(&self, pod: &mut Value) -> Result<(), ApiStatus> {
+        let named = pod["spec"]["runtimeClassName"].as_str();
+        let found = named.map(|named| (named, self.objects.named(kinds::RUNTIME_CLASS, "", named)));
+        let class = match found {
+            Some((named, None)) => {
+                let why = format!("pod rejected: RuntimeClass \"{named}\" not found");
+                return Err(refused(pod, &why));
+            }
+            Some((_, Some(class))) => class,
+            None => &Value::Null,
+        };
+        let (fixed, given) = (&class["overhead"]["podFixed"], &pod["spec"]["overhead"]);
+        if !given.is_null() && given != fixed {
+            let why = if fixed.is_null() {
+                "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+            } else {
+                "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
+            };
+            return Err(refused(pod, why));
+        }
+        if fixed.is_object() {
+            pod["spec"]["overhead"] = fixed.clone();
+        }
+        nodes_of_class(pod, &class["scheduling"])
+    }
+}
+
+/// Gives a Pod the nodes that its class needs.
+fn nodes_of_class(pod: &mut Value, scheduling: &Value) -> Result<(), ApiStatus> {
+    for (key, value) in scheduling["nodeSelector"].as_object().into_iter().flatten() {
+        let given = pod["spec"]["nodeSelector"][key].take();
+        if !given.is_null() && given != *value {
+            let [wanted, given] = [value, &given].map(|v| v.as_str().unwrap_or_default());
+            let why = format!(
+                "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {wanted}; pod.spec.nodeSelector[{key}] = {given}"
+            );
+            return Err(refused(pod, &why));
+        }
+        pod["spec"]["nodeSelector"][key] = value.clone();
+    }
+    if let (Some(more), Some(all)) = (
+        scheduling["tolerations"].as_array(),
+        pod["spec"]["tolerations"].as_array_mut(),
+    ) {
+        let missing = more.iter().filter(|toleration| !all.contains(toleration));
+        let missing: Vec<_> = missing.cloned().collect();
+        all.extend(missing);
+    }
+    Ok(())
 }
 
 fn refused(pod: &Value, why: &str) -> ApiStatus {

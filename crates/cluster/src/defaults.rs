@@ -67,6 +67,14 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
+/// A node gives what it has.
+pub(super) fn node(node: &mut Value) {
+    let has = node["status"]["capacity"].clone();
+    if has.is_object() {
+        default(&mut node["status"], "allocatable", has);
+    }
+}
+
 pub(super) fn slice(slice: &mut Value) {
     for port in items(slice, "ports") {
         default(port, "name", "");
@@ -88,8 +96,9 @@ pub(super) fn service(service: &mut Value) {
         default(port, "protocol", "TCP");
         default(port, "port", 0);
         let number = port["port"].clone();
-        if number.is_number() {
-            default(port, "targetPort", number);
+        let target = &port["targetPort"];
+        if number.is_number() && (target.is_null() || target == 0 || target == "") {
+            port["targetPort"] = number;
         }
     }
     if spec["type"] != "ExternalName" {
@@ -107,8 +116,13 @@ pub(super) fn pod(pod: &mut Value) {
     podspec::fill(object(pod, "spec"));
     let spec = &mut pod["spec"];
     default(spec, "enableServiceLinks", true);
-    default(spec, "preemptionPolicy", "PreemptLowerPriority");
-    default(spec, "priority", 0);
+    // What is less than nothing is as little as there may be.
+    if spec["terminationGracePeriodSeconds"]
+        .as_i64()
+        .is_some_and(|seconds| seconds < 0)
+    {
+        spec["terminationGracePeriodSeconds"] = 1.into();
+    }
     requests(spec);
     tolerations(spec);
     let qos = quality::class(spec);

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::place::Place;
+
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -14,12 +16,17 @@ pub struct FieldError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
-    Duplicate(Value),
+    Duplicate(Value, &'static str),
     Forbidden(String),
-    Invalid(Value, String),
-    NotFound(Value),
+    /// Without a value, where none is shown.
+    Invalid(Option<Value>, String),
+    NotFound(Value, String),
     NotSupported(Value, Vec<&'static str>),
     Required(String),
+    /// More bytes than there may be.
+    TooLong(usize),
+    /// So many items, and no more than these.
+    TooMany(usize, usize),
 }
 
 /// The errors found so far.
@@ -28,42 +35,125 @@ pub struct Errors(pub(super) Vec<FieldError>);
 
 impl Errors {
     pub(super) fn add(&mut self, field: impl Into<String>, problem: Problem) {
-        self.0.push(FieldError {
-            field: field.into(),
-            problem,
-        });
+        let field = field.into();
+        let error = FieldError { field, problem };
+        // What is found twice is said once.
+        if !self.0.contains(&error) {
+            self.0.push(error);
+        }
     }
 
     pub(super) fn required(&mut self, field: impl Into<String>, what: &str) {
         self.add(field, Problem::Required(what.into()));
     }
 
+    pub(super) fn forbidden(&mut self, field: impl Into<String>, what: impl Into<String>) {
+        self.add(field, Problem::Forbidden(what.into()));
+    }
+
     pub(super) fn invalid(&mut self, field: impl Into<String>, value: &Value, what: &str) {
-        self.add(field, Problem::Invalid(value.clone(), what.into()));
+        self.add(field, Problem::Invalid(Some(value.clone()), what.into()));
     }
 
-    pub(super) fn one_of(&mut self, field: &str, value: &Value, allowed: &[&'static str]) {
-        if !value.is_null() && !value.as_str().is_some_and(|v| allowed.contains(&v)) {
-            self.add(
-                field,
-                Problem::NotSupported(value.clone(), allowed.to_vec()),
+    /// The value that stands there is wrong.
+    pub(super) fn bad(&mut self, place: &Place<'_>, what: &str) {
+        self.invalid(place, place.value, what);
+    }
+
+    /// The text that stands there is wrong; none is an empty one.
+    pub(super) fn each(&mut self, place: &Place<'_>, wrong: Vec<String>) {
+        for what in wrong {
+            self.invalid(place, &place.text().into(), &what);
+        }
+    }
+
+    /// There has to be a text, with nothing wrong.
+    pub(super) fn named(&mut self, place: &Place<'_>, wrong: fn(&str) -> Vec<String>) {
+        if place.is_empty() {
+            self.required(place, "");
+        } else {
+            self.each(place, wrong(place.text()));
+        }
+    }
+
+    /// There may be a text, with nothing wrong.
+    pub(super) fn maybe(&mut self, place: &Place<'_>, wrong: fn(&str) -> Vec<String>) {
+        if !place.is_empty() {
+            self.each(place, wrong(place.text()));
+        }
+    }
+
+    pub(super) fn duplicate(&mut self, place: &Place<'_>) {
+        self.add(place, Problem::Duplicate(place.value.clone(), ""));
+    }
+
+    /// What is named there is nowhere.
+    pub(super) fn not_found(&mut self, place: &Place<'_>, why: &str) {
+        let problem = Problem::NotFound(place.text().into(), why.into());
+        self.add(place, problem);
+    }
+
+    /// A value that may be there has to be one of these.
+    pub(super) fn one_of(&mut self, place: &Place<'_>, allowed: &[&'static str]) {
+        if place.is_given() {
+            self.must_be(place, allowed);
+        }
+    }
+
+    /// The text has to be one of these; none is an empty one.
+    pub(super) fn must_be(&mut self, place: &Place<'_>, allowed: &[&'static str]) {
+        if !allowed.contains(&place.text()) {
+            self.not_supported(place, &place.text().into(), allowed);
+        }
+    }
+
+    pub(super) fn not_supported(
+        &mut self,
+        place: &Place<'_>,
+        value: &Value,
+        allowed: &[&'static str],
+    ) {
+        let problem = Problem::NotSupported(value.clone(), allowed.to_vec());
+        self.add(place, problem);
+    }
+
+    pub(super) fn at_least(&mut self, place: &Place<'_>, least: i64) {
+        if place.value.as_i64().is_some_and(|v| v < least) {
+            self.bad(place, &format!("must be greater than or equal to {least}"));
+        }
+    }
+
+    /// None of the numbers of these fields is negative.
+    pub(super) fn not_negative(&mut self, parent: &Place<'_>, fields: &[&str]) {
+        for field in fields {
+            self.at_least(&parent.of(field), 0);
+        }
+    }
+
+    /// A number within bounds, where one is there.
+    pub(super) fn between(&mut self, place: &Place<'_>, least: i64, most: i64) {
+        if place
+            .value
+            .as_i64()
+            .is_some_and(|n| !(least..=most).contains(&n))
+        {
+            self.bad(
+                place,
+                &format!("must be between {least} and {most}, inclusive"),
             );
         }
     }
 
-    pub(super) fn at_least(&mut self, field: &str, value: &Value, least: i64) {
-        if value.as_i64().is_some_and(|v| v < least) {
-            self.invalid(
-                field,
-                value,
-                &format!("must be greater than or equal to {least}"),
-            );
+    /// A value that its type itself says not to change: it is not shown.
+    pub(super) fn fixed(&mut self, place: &Place<'_>, old: &Value) {
+        if place.value != old {
+            self.invalid(place, &Value::Null, "field is immutable");
         }
     }
 
-    pub(super) fn unchanged(&mut self, field: &str, new: &Value, old: &Value) {
-        if new != old {
-            self.invalid(field, new, "field is immutable");
+    pub(super) fn unchanged(&mut self, place: &Place<'_>, old: &Value) {
+        if place.value != old {
+            self.bad(place, "field is immutable");
         }
     }
 }
@@ -71,30 +161,41 @@ impl Errors {
 impl FieldError {
     pub(super) fn reason(&self) -> &'static str {
         match self.problem {
-            Problem::Duplicate(_) => "FieldValueDuplicate",
+            Problem::Duplicate(..) => "FieldValueDuplicate",
             Problem::Forbidden(_) => "FieldValueForbidden",
             Problem::Invalid(..) => "FieldValueInvalid",
-            Problem::NotFound(_) => "FieldValueNotFound",
+            Problem::NotFound(..) => "FieldValueNotFound",
             Problem::NotSupported(..) => "FieldValueNotSupported",
             Problem::Required(_) => "FieldValueRequired",
+            Problem::TooLong(_) => "FieldValueTooLong",
+            Problem::TooMany(..) => "FieldValueTooMany",
         }
     }
 
     pub(super) fn message(&self) -> String {
-        match &self.problem {
-            Problem::Duplicate(value) => format!("Duplicate value: {value}"),
-            Problem::Forbidden(what) => format!("Forbidden: {what}"),
-            Problem::Invalid(value, what) => format!("Invalid value: {value}: {what}"),
-            Problem::NotFound(value) => format!("Not found: {value}"),
+        let (what, why) = match &self.problem {
+            Problem::Duplicate(value, why) => (format!("Duplicate value: {value}"), *why),
+            Problem::Forbidden(why) => ("Forbidden".into(), why.as_str()),
+            Problem::Invalid(Some(value), why) => (format!("Invalid value: {value}"), &**why),
+            Problem::Invalid(None, why) => ("Invalid value".into(), &**why),
+            Problem::NotFound(value, why) => (format!("Not found: {value}"), &**why),
             Problem::NotSupported(value, allowed) => {
                 let allowed: Vec<_> = allowed.iter().map(|a| format!("\"{a}\"")).collect();
-                format!(
-                    "Unsupported value: {value}: supported values: {}",
-                    allowed.join(", ")
-                )
+                let allowed = allowed.join(", ");
+                let what = format!("Unsupported value: {value}: supported values: {allowed}");
+                (what, "")
             }
-            Problem::Required(what) if what.is_empty() => "Required value".into(),
-            Problem::Required(what) => format!("Required value: {what}"),
+            Problem::Required(why) => ("Required value".into(), &**why),
+            Problem::TooLong(most) => (format!("Too long: may not be more than {most} bytes"), ""),
+            Problem::TooMany(count, most) => {
+                let what = format!("Too many: {count}: must have at most {most} items");
+                (what, "")
+            }
+        };
+        if why.is_empty() {
+            what
+        } else {
+            format!("{what}: {why}")
         }
     }
 }

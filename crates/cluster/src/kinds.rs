@@ -38,6 +38,8 @@ pub const PERSISTENT_VOLUME_CLAIM: KindId = KindId::named("PersistentVolumeClaim
 pub const POD: KindId = KindId::named("Pod");
 /// PriorityClass.
 pub const PRIORITY_CLASS: KindId = KindId::named("PriorityClass");
+/// RuntimeClass.
+pub const RUNTIME_CLASS: KindId = KindId::named("RuntimeClass");
 /// Secret.
 pub const SECRET: KindId = KindId::named("Secret");
 /// Service.

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod objects;
 mod output;
 mod patch;
+mod place;
 mod protobuf;
 mod random;
 mod received;

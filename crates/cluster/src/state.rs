@@ -4,7 +4,7 @@ use headless_objects::object::{add_finalizer, has_ended, is_ending};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::admission::{self, Admission};
 use super::field::Errors;
@@ -75,6 +75,9 @@ pub enum Part {
     Status,
 }
 
+const OTHER_NAMESPACE: &str =
+    "the namespace of the provided object does not match the namespace sent on the request";
+
 const FOREGROUND: &str = "foregroundDeletion";
 
 /// How long a Pod may take to end where it does not say, in seconds.
@@ -128,8 +131,9 @@ impl State {
             random: &mut self.random,
         };
         admission.new_object(info, &mut object)?;
+        addresses::normalize(info, &mut object, None);
         check(info, &object, None)?;
-        addresses::allocate(&self.objects, info, &mut object)?;
+        addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         schema::show(info.of, &mut object);
         if dry_run {
             return Ok(Arc::new(object));
@@ -172,38 +176,13 @@ impl State {
         let info = key.kind.info();
         let old = Arc::clone(self.get(key)?);
         types::check(info, &mut object)?;
-        let meta = metadata(&mut object)?;
-        let given = |field: &str| {
-            meta.get(field)
-                .and_then(Value::as_str)
-                .filter(|v| !v.is_empty())
-        };
-        if given("resourceVersion").is_some_and(|v| old["metadata"]["resourceVersion"] != v) {
-            return Err(ApiStatus::conflict(
-                info,
-                &key.name,
-                "the object has been modified; please apply your changes to the latest version and try again",
-            ));
-        }
-        if given("uid").is_some_and(|v| old["metadata"]["uid"] != v) {
-            let why = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                given("uid").unwrap_or_default(),
-                old["metadata"]["uid"]
-            );
-            return Err(ApiStatus::conflict(info, &key.name, &why));
-        }
-        if let Some(name) = given("name").filter(|name| *name != key.name) {
-            return Err(ApiStatus::bad_request(format!(
-                "the name of the object ({name}) does not match the name on the URL ({})",
-                key.name
-            )));
-        }
+        preconditions(key, metadata(&mut object)?, &old)?;
         let mut object = merge_parts(info, &old, object, part);
         addresses::drop_of_old_type(info, &mut object, &old);
+        addresses::normalize(info, &mut object, Some(&old));
         (info.does.defaults)(&mut object);
         check(info, &object, Some(&old))?;
-        addresses::allocate(&self.objects, info, &mut object)?;
+        addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
         schema::show(info.of, &mut object);
         if object == *old {
@@ -379,9 +358,9 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     let mut errors = Errors::default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_none() {
-        validate::name(name, info.does.names, &mut errors);
+        validate::name(&object["metadata"], info.does.names, &mut errors);
     }
-    validate::metadata(object, old, &mut errors);
+    validate::metadata(info, object, old, &mut errors);
     match info.does.validate {
         Some(validate) => validate(object, old, &mut errors),
         None => validate::required(info.of, object, &mut errors),
@@ -409,7 +388,7 @@ fn identify(
     ];
     let meta = metadata(object)?;
     meta.retain(|key, _| !NOT_GIVEN.contains(&key.as_str()));
-    let text = |meta: &serde_json::Map<String, Value>, key: &str| {
+    let text = |meta: &Map<String, Value>, key: &str| {
         meta.get(key)
             .and_then(Value::as_str)
             .unwrap_or_default()
@@ -421,9 +400,7 @@ fn identify(
     } else if given.is_empty() || given == ns {
         meta.insert("namespace".into(), ns.into());
     } else {
-        return Err(ApiStatus::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
+        return Err(ApiStatus::bad_request(OTHER_NAMESPACE));
     }
     let prefix = text(meta, "generateName");
     if text(meta, "name").is_empty() && !prefix.is_empty() {
@@ -437,7 +414,45 @@ fn identify(
     Ok(())
 }
 
-fn metadata(object: &mut Value) -> Result<&mut serde_json::Map<String, Value>, ApiStatus> {
+/// Checks that an update is for the object that it goes to, and for its present state.
+fn preconditions(key: &Key, meta: &Map<String, Value>, old: &Value) -> Result<(), ApiStatus> {
+    let info = key.kind.info();
+    let given = |field: &str| {
+        meta.get(field)
+            .and_then(Value::as_str)
+            .filter(|v| !v.is_empty())
+    };
+    if given("resourceVersion").is_some_and(|v| old["metadata"]["resourceVersion"] != v) {
+        return Err(ApiStatus::conflict(
+            info,
+            &key.name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ));
+    }
+    if let Some(uid) = given("uid").filter(|uid| old["metadata"]["uid"] != *uid) {
+        let path = [info.plural, key.ns.as_str(), key.name.as_str()];
+        let path: Vec<_> = path.into_iter().filter(|step| !step.is_empty()).collect();
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
+             precondition: {uid}, UID in object meta: {}",
+            path.join("/"),
+            old["metadata"]["uid"].as_str().unwrap_or_default()
+        );
+        return Err(ApiStatus::conflict(info, &key.name, &why));
+    }
+    if let Some(name) = given("name").filter(|name| *name != key.name) {
+        return Err(ApiStatus::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            key.name
+        )));
+    }
+    if given("namespace").is_some_and(|ns| ns != key.ns && info.namespaced) {
+        return Err(ApiStatus::bad_request(OTHER_NAMESPACE));
+    }
+    Ok(())
+}
+
+fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiStatus> {
     let fields = object
         .as_object_mut()
         .ok_or_else(|| ApiStatus::bad_request("the body is not an object"))?;

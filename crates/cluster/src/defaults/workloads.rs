@@ -54,7 +54,12 @@ pub(crate) fn replica_set(set: &mut Value) {
 
 /// A controller without labels or selector has those of its template.
 pub(crate) fn replication_controller(controller: &mut Value) {
-    replica_set(controller);
+    let spec = object(controller, "spec");
+    default(spec, "replicas", 1);
+    // Without a template there is nothing to fill in.
+    if spec["template"].is_object() {
+        template(spec);
+    }
     let labels = controller["spec"]["template"]["metadata"]["labels"].clone();
     if labels.is_object() {
         default(&mut controller["spec"], "selector", labels.clone());
@@ -73,14 +78,19 @@ pub(crate) fn job(job: &mut Value) {
     default(spec, "backoffLimit", 6);
     default(spec, "completionMode", "NonIndexed");
     default(spec, "suspend", false);
-    default(spec, "podReplacementPolicy", "TerminatingOrFailed");
+    let replaced = if spec["podFailurePolicy"].is_object() {
+        "Failed"
+    } else {
+        "TerminatingOrFailed"
+    };
+    default(spec, "podReplacementPolicy", replaced);
     default(spec, "manualSelector", false);
     template(spec);
-    if spec["manualSelector"] == true || !spec["selector"].is_null() {
+    if spec["manualSelector"] == true {
         return;
     }
     const UID: &str = "batch.kubernetes.io/controller-uid";
-    spec["selector"] = json!({"matchLabels": {UID: uid}});
+    object(object(spec, "selector"), "matchLabels")[UID] = uid.clone();
     let labels = object(object(&mut spec["template"], "metadata"), "labels");
     for (key, value) in [
         (UID, uid.clone()),

@@ -46,6 +46,7 @@ pub(super) const KINDS: &[Behaviour] = &[
             "type",
         ],
         name_is_last: true,
+        validate: Some(validate::event),
         columns: table::EVENT,
         ..KEPT
     },
@@ -55,12 +56,15 @@ pub(super) const KINDS: &[Behaviour] = &[
         names: Names::Label,
         defaults: defaults::namespace,
         returned: true,
+        validate: Some(validate::namespace),
         columns: table::NAMESPACE,
         ..KEPT
     },
     Behaviour {
         kind: "Node",
         fields: &["spec.unschedulable"],
+        defaults: defaults::node,
+        validate: Some(validate::node),
         columns: table::NODE,
         ..KEPT
     },
@@ -68,6 +72,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "PersistentVolume",
         defaults: defaults::volume,
         returned: true,
+        validate: Some(validate::volume),
         columns: table::VOLUME,
         ..KEPT
     },
@@ -142,6 +147,7 @@ pub(super) const KINDS: &[Behaviour] = &[
     Behaviour {
         group: "coordination.k8s.io",
         kind: "Lease",
+        validate: Some(validate::lease),
         columns: table::LEASE,
         ..KEPT
     },
@@ -173,18 +179,21 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "PriorityClass",
         generation: true,
         defaults: defaults::priority_class,
+        validate: Some(validate::priority_class),
         columns: table::PRIORITY_CLASS,
         ..KEPT
     },
     Behaviour {
         kind: "Endpoints",
         defaults: defaults::endpoints,
+        validate: Some(validate::endpoints),
         columns: table::ENDPOINTS,
         ..KEPT
     },
     Behaviour {
         kind: "LimitRange",
         defaults: defaults::limit_range,
+        validate: Some(validate::limit_range),
         columns: table::CREATED_AT,
         ..KEPT
     },
@@ -193,12 +202,14 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         defaults: defaults::pod_template,
         returned: true,
+        validate: Some(validate::pod_template),
         columns: table::POD_TEMPLATE,
         ..KEPT
     },
     Behaviour {
         kind: "ResourceQuota",
         returned: true,
+        validate: Some(validate::quota),
         columns: table::AGE_ONLY,
         ..KEPT
     },
@@ -206,7 +217,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "DaemonSet",
         generation: true,
-        validate: Some(validate::workload),
+        validate: Some(validate::daemon_set),
         defaults: defaults::daemon_set,
         columns: table::DAEMON_SET,
         ..KEPT
@@ -215,7 +226,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "Deployment",
         generation: true,
-        validate: Some(validate::workload),
+        validate: Some(validate::deployment),
         defaults: defaults::deployment,
         columns: table::DEPLOYMENT,
         ..KEPT
@@ -224,7 +235,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "apps",
         kind: "ReplicaSet",
         generation: true,
-        validate: Some(validate::workload),
+        validate: Some(validate::replica_set),
         defaults: defaults::replica_set,
         columns: table::REPLICA_SET,
         ..KEPT
@@ -234,6 +245,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "HorizontalPodAutoscaler",
         generation: true,
         defaults: defaults::autoscaler,
+        validate: Some(validate::autoscaler),
         ..KEPT
     },
     Behaviour {
@@ -241,6 +253,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "CronJob",
         generation: true,
         defaults: defaults::cron_job,
+        validate: Some(validate::cron_job),
         columns: table::CRON_JOB,
         ..KEPT
     },
@@ -258,6 +271,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "networking.k8s.io",
         kind: "Ingress",
         generation: true,
+        validate: Some(validate::ingress),
         columns: table::INGRESS,
         ..KEPT
     },
@@ -266,6 +280,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "NetworkPolicy",
         generation: true,
         defaults: defaults::network_policy,
+        validate: Some(validate::policy),
         columns: table::NETWORK_POLICY,
         ..KEPT
     },
@@ -274,6 +289,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "PodDisruptionBudget",
         generation: true,
         names: Names::Path,
+        validate: Some(validate::budget),
         columns: table::BUDGET,
         ..KEPT
     },
@@ -288,6 +304,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         fields: &["status.replicas"],
         defaults: defaults::replication_controller,
+        validate: Some(validate::replication_controller),
         columns: table::REPLICA_SET,
         ..KEPT
     },
@@ -296,6 +313,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "MutatingWebhookConfiguration",
         generation: true,
         defaults: defaults::webhooks,
+        validate: Some(validate::webhooks),
         columns: table::WEBHOOKS,
         ..KEPT
     },
@@ -304,6 +322,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ValidatingWebhookConfiguration",
         generation: true,
         defaults: defaults::webhooks,
+        validate: Some(validate::webhooks),
         columns: table::WEBHOOKS,
         ..KEPT
     },
@@ -326,12 +345,14 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "networking.k8s.io",
         kind: "IngressClass",
         generation: true,
+        validate: Some(validate::ingress_class),
         columns: table::INGRESS_CLASS,
         ..KEPT
     },
     Behaviour {
         group: "node.k8s.io",
         kind: "RuntimeClass",
+        validate: Some(validate::runtime_class),
         columns: table::RUNTIME_CLASS,
         ..KEPT
     },
@@ -339,6 +360,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "rbac.authorization.k8s.io",
         kind: "ClusterRole",
         names: Names::Path,
+        validate: Some(validate::cluster_role),
         columns: table::CREATED_AT,
         ..KEPT
     },
@@ -346,6 +368,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "rbac.authorization.k8s.io",
         kind: "Role",
         names: Names::Path,
+        validate: Some(validate::role),
         columns: table::CREATED_AT,
         ..KEPT
     },
@@ -354,6 +377,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ClusterRoleBinding",
         names: Names::Path,
         defaults: defaults::roles,
+        validate: Some(validate::cluster_role_binding),
         columns: table::ROLE_BINDING,
         ..KEPT
     },
@@ -362,6 +386,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "RoleBinding",
         names: Names::Path,
         defaults: defaults::roles,
+        validate: Some(validate::role_binding),
         columns: table::ROLE_BINDING,
         ..KEPT
     },
@@ -370,13 +395,14 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "CSIDriver",
         defaults: defaults::csi_driver,
         returned: true,
+        validate: Some(validate::csi_driver),
         columns: table::CSI_DRIVER,
         ..KEPT
     },
     Behaviour {
         group: "storage.k8s.io",
         kind: "CSINode",
-        validate: Some(validate::anything),
+        validate: Some(validate::csi_node),
         returned: true,
         columns: table::CSI_NODE,
         ..KEPT
@@ -400,6 +426,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "StorageClass",
         defaults: defaults::storage_class,
         returned: true,
+        validate: Some(validate::storage_class),
         columns: table::STORAGE_CLASS,
         ..KEPT
     },

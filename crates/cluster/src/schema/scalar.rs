@@ -15,7 +15,7 @@ pub(super) enum Misread {
     Text(String),
 }
 
-/// Reads a value of a shape that has no others inside. A quantity that is a number becomes text.
+/// Reads a value of a shape that has no others inside. A quantity becomes text in the form that it is shown in.
 pub(super) fn read(shape: &Shape, value: &mut Value) -> Result<(), Misread> {
     match (shape, &*value) {
         (Shape::Any, _)
@@ -75,14 +75,12 @@ fn quantity(value: &mut Value) -> Result<(), Misread> {
         Value::Number(number) => number.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
     };
-    if quantity::parse(&text).is_none() {
+    let Some(shown) = quantity::canonical(&text) else {
         let rule = "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
         let words = format!("quantities must match the regular expression {rule}");
         return Err(Misread::Text(words));
-    }
-    if value.is_number() {
-        *value = text.into();
-    }
+    };
+    *value = shown.into();
     Ok(())
 }
 

@@ -160,7 +160,7 @@ fn services_get_addresses_by_family_and_none_twice() {
     .unwrap_err();
     assert_eq!(
         taken.message,
-        "Service \"c\" is invalid: spec.clusterIPs[0]: Invalid value: \"10.96.1.0\": failed to allocate IP: provided IP is already allocated"
+        "Service \"c\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.1.0\"]: failed to allocate IP 10.96.1.0: provided IP is already allocated"
     );
 }
 

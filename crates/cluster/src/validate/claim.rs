@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::field::{Errors, Problem};
+use super::values::{positive, selector};
+use super::words::subdomain;
+use crate::field::Errors;
+use crate::place::Place;
 use headless_objects::quantity;
 
 /// How a volume may be used.
@@ -15,10 +18,10 @@ const MODES: &[&str] = &[
 
 /// v1 PersistentVolumeClaim.
 pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = &object["spec"];
-    claim_spec(spec, "spec", errors);
+    let spec = Place::new(&object["spec"], "spec");
+    claim_spec(&spec, errors);
     if let Some(old) = old {
-        update(spec, old, errors);
+        update(&spec, old, errors);
     }
 }
 
@@ -28,14 +31,16 @@ pub(crate) fn storage(resources: &Value) -> f64 {
     text.and_then(quantity::parse).unwrap_or_default()
 }
 
-/// What a claim may become: its volume and its class are given once, and it may grow.
-fn update(spec: &Value, old: &Value, errors: &mut Errors) {
-    let before = &old["spec"];
+/// What a claim may become: its volume and its class are given once, and a bound one may grow.
+fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let (before, bound) = (&old["spec"], old["status"]["phase"] == "Bound");
     let fixed = |spec: &Value| {
         let mut spec = spec.clone();
         if let Some(fields) = spec.as_object_mut() {
-            fields.remove("resources");
-            fields.remove("volumeAttributesClassName");
+            if bound {
+                fields.remove("resources");
+                fields.remove("volumeAttributesClassName");
+            }
             for given_once in ["volumeName", "storageClassName"] {
                 if before[given_once].as_str().is_none_or(str::is_empty) {
                     fields.remove(given_once);
@@ -44,29 +49,53 @@ fn update(spec: &Value, old: &Value, errors: &mut Errors) {
         }
         spec
     };
-    if fixed(spec) != fixed(before) {
+    if fixed(spec.value) != fixed(before) {
         let what = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
-        errors.add("spec", Problem::Forbidden(what.into()));
+        errors.forbidden(spec, what);
     }
-    if storage(&spec["resources"]["requests"]) < storage(&before["resources"]["requests"]) {
+    let requests = spec.of("resources").of("requests");
+    if storage(requests.value) < storage(&before["resources"]["requests"])
+        && storage(requests.value) <= storage(&old["status"]["capacity"])
+    {
         let what = "field can not be less than status.capacity";
-        let at = "spec.resources.requests.storage";
-        errors.add(at, Problem::Forbidden(what.into()));
+        errors.forbidden(requests.of("storage"), what);
+    }
+    let mode = spec.of("volumeMode").called("volumeMode".into());
+    errors.unchanged(&mode, &before["volumeMode"]);
+}
+
+/// How a claim, or a volume, may be used.
+pub(super) fn access_modes(modes: &Place<'_>, errors: &mut Errors) {
+    for mode in modes.items() {
+        errors.must_be(&mode.called(modes.path.clone()), MODES);
+    }
+    let alone = |mode: &Place<'_>| mode.text() == "ReadWriteOncePod";
+    let others = modes
+        .items()
+        .any(|mode| !alone(&mode) && MODES.contains(&mode.text()));
+    if others && modes.items().any(|mode| alone(&mode)) {
+        let what = "may not use ReadWriteOncePod with other access modes";
+        errors.forbidden(modes, what);
     }
 }
 
 /// A claim's spec, also in a template.
-pub(super) fn claim_spec(spec: &Value, at: &str, errors: &mut Errors) {
-    if spec["accessModes"].as_array().is_none_or(Vec::is_empty) {
-        errors.required(
-            format!("{at}.accessModes"),
-            "at least 1 access mode is required",
-        );
+pub(super) fn claim_spec(spec: &Place<'_>, errors: &mut Errors) {
+    let modes = spec.of("accessModes");
+    if modes.is_empty() {
+        errors.required(&modes, "at least 1 access mode is required");
     }
-    for mode in spec["accessModes"].as_array().into_iter().flatten() {
-        errors.one_of(&format!("{at}.accessModes"), mode, MODES);
+    selector(&spec.of("selector"), errors);
+    access_modes(&modes, errors);
+    let resources = spec.of("resources");
+    let storage = resources.of("requests").of("storage");
+    let storage = storage.called(format!("{}[storage]", resources.path));
+    if storage.is_given() {
+        positive(&storage, errors);
+    } else {
+        errors.required(storage, "");
     }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        errors.required(format!("{at}.resources[storage]"), "");
-    }
+    errors.maybe(&spec.of("storageClassName"), subdomain);
+    errors.one_of(&spec.of("volumeMode"), &["Block", "Filesystem"]);
+    errors.maybe(&spec.of("volumeAttributesClassName"), subdomain);
 }

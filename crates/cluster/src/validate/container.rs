@@ -1,242 +1,181 @@
 //! What the API server refuses of a container.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::handler::{handler, probe};
-use super::words::{LABEL_RULE, is_empty, is_label, items, port_name, port_number, qualified};
+use super::environment::{environment, environment_from};
+use super::handler::{lifecycle, probes};
+use super::mounts::{devices, mounts};
+use super::resources::of_one;
+use super::security;
+use super::values::{PROTOCOLS, port_number};
+use super::words::{label, port_name};
 use crate::field::{Errors, Problem};
-use headless_objects::quantity;
+use crate::place::Place;
 
-/// What a container's environment may take from its Pod.
-const POD_FIELDS: &[&str] = &[
-    "metadata.name",
-    "metadata.namespace",
-    "metadata.uid",
-    "spec.nodeName",
-    "spec.serviceAccountName",
-    "status.hostIP",
-    "status.hostIPs",
-    "status.podIP",
-    "status.podIPs",
-];
-
-/// Resources that every container may ask for.
-const RESOURCES: &[&str] = &["cpu", "ephemeral-storage", "memory"];
-
-/// Names that may not occur again, and the volumes that mounts may name.
+/// What of its Pod a container is checked against.
 pub(super) struct Around<'a> {
-    pub(super) names: BTreeSet<String>,
-    pub(super) volumes: BTreeSet<&'a str>,
+    /// Names of containers that may not occur again.
+    pub(super) names: BTreeSet<&'a str>,
+    /// The volumes that are right.
+    pub(super) volumes: BTreeMap<&'a str, &'a Value>,
+    /// The Pod's claims to resources.
+    pub(super) claims: BTreeSet<&'a str>,
+    /// The Pod's spec.
+    pub(super) spec: Place<'a>,
 }
 
-pub(super) fn container(container: &Value, at: &str, around: &mut Around<'_>, errors: &mut Errors) {
-    match container["name"].as_str().unwrap_or_default() {
-        "" => errors.required(format!("{at}.name"), ""),
-        name if !is_label(name) => {
-            errors.invalid(format!("{at}.name"), &container["name"], LABEL_RULE);
-        }
-        _ => {}
-    }
-    if is_empty(&container["image"]) {
-        errors.required(format!("{at}.image"), "");
-    }
-    ports(&container["ports"], &format!("{at}.ports"), errors);
-    environment(&container["env"], &format!("{at}.env"), errors);
-    mounts(
-        &container["volumeMounts"],
-        &format!("{at}.volumeMounts"),
-        &around.volumes,
-        errors,
-    );
-    errors.one_of(
-        &format!("{at}.imagePullPolicy"),
-        &container["imagePullPolicy"],
-        &["Always", "IfNotPresent", "Never"],
-    );
-    resources(&container["resources"], &format!("{at}.resources"), errors);
-    if let Some(name) = container["name"].as_str().filter(|name| !name.is_empty())
-        && !around.names.insert(name.to_owned())
-    {
-        errors.add(format!("{at}.name"), Problem::Duplicate(name.into()));
-    }
-    for hook in ["postStart", "preStop"] {
-        let given = &container["lifecycle"][hook];
-        if given.is_object() {
-            handler(given, &format!("{at}.lifecycle.{hook}"), errors);
-        }
-    }
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if container[name].is_object() {
-            probe(&container[name], &format!("{at}.{name}"), errors);
-        }
+const NO_SIDECAR: &str = "may not be set for init containers without restartPolicy=Always";
+
+impl Around<'_> {
+    /// How long the Pod may take to end, in seconds.
+    fn grace(&self) -> i64 {
+        self.spec.of("terminationGracePeriodSeconds").number()
     }
 }
 
-fn ports(ports: &Value, at: &str, errors: &mut Errors) {
-    let mut names = BTreeSet::new();
-    for (i, port) in items(ports) {
-        let at = format!("{at}[{i}]");
-        if let Some(name) = port["name"].as_str().filter(|name| !name.is_empty()) {
-            let wrong = port_name(name);
-            for what in &wrong {
-                errors.invalid(format!("{at}.name"), &port["name"], what);
-            }
-            if wrong.is_empty() && !names.insert(name) {
-                errors.add(format!("{at}.name"), Problem::Duplicate(name.into()));
-            }
-        }
-        let field = format!("{at}.containerPort");
-        if port["containerPort"].as_i64().unwrap_or_default() == 0 {
-            errors.required(field, "");
-        } else {
-            port_number(&port["containerPort"], &field, errors);
-        }
-        if port["hostPort"].as_i64().is_some_and(|number| number != 0) {
-            port_number(&port["hostPort"], &format!("{at}.hostPort"), errors);
-        }
-        errors.one_of(
-            &format!("{at}.protocol"),
-            &port["protocol"],
-            &["SCTP", "TCP", "UDP"],
-        );
+/// A container that runs as long as its Pod.
+pub(super) fn main<'a>(container: &Place<'a>, around: &mut Around<'a>, errors: &mut Errors) {
+    common(container, around, errors);
+    let name = container.of("name");
+    if !around.names.insert(name.text()) {
+        errors.duplicate(&name);
     }
+    lifecycle(&container.of("lifecycle"), around.grace(), errors);
+    probes(container, around.grace(), errors);
+    restarts(container, errors);
 }
 
-fn environment(env: &Value, at: &str, errors: &mut Errors) {
-    for (i, variable) in items(env) {
-        let at = format!("{at}[{i}]");
-        if is_empty(&variable["name"]) {
-            errors.required(format!("{at}.name"), "");
-        }
-        let from = &variable["valueFrom"];
-        if from.is_object() {
-            value_from(
-                from,
-                &format!("{at}.valueFrom"),
-                !is_empty(&variable["value"]),
-                errors,
-            );
-        }
+/// A container that runs before the others, or beside them from before.
+pub(super) fn init<'a>(container: &Place<'a>, around: &mut Around<'a>, errors: &mut Errors) {
+    common(container, around, errors);
+    restarts(container, errors);
+    let name = container.of("name");
+    if !name.is_empty() && !around.names.insert(name.text()) {
+        errors.duplicate(&name);
     }
-}
-
-fn value_from(from: &Value, at: &str, has_value: bool, errors: &mut Errors) {
-    let sources = [
-        "fieldRef",
-        "resourceFieldRef",
-        "configMapKeyRef",
-        "secretKeyRef",
-        "fileKeyRef",
-    ];
-    let given = sources.iter().filter(|source| from[**source].is_object());
-    let given = given.count();
-    if given == 0 {
-        let what = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
-        errors.invalid(at, &"".into(), what);
-    } else if has_value {
-        errors.invalid(
-            at,
-            &"".into(),
-            "may not be specified when `value` is not empty",
-        );
-    } else if given > 1 {
-        errors.invalid(
-            at,
-            &"".into(),
-            "may not have more than one field specified at a time",
-        );
+    host_ports([container.clone()].into_iter(), errors);
+    let stays = container.of("restartPolicy").text() == "Always";
+    if stays {
+        lifecycle(&container.of("lifecycle"), around.grace(), errors);
+        probes(container, around.grace(), errors);
+        return;
     }
-    if let Some(path) = from["fieldRef"]["fieldPath"].as_str() {
-        let of_map =
-            |map: &str| path.starts_with(&format!("metadata.{map}['")) && path.ends_with("']");
-        if !POD_FIELDS.contains(&path) && !of_map("labels") && !of_map("annotations") {
-            let what = format!("error converting fieldPath: field label not supported: {path}");
-            errors.invalid(
-                format!("{at}.fieldRef.fieldPath"),
-                &from["fieldRef"]["fieldPath"],
-                &what,
-            );
-        }
-    }
-    for (source, field) in [
-        ("fieldRef", "fieldPath"),
-        ("resourceFieldRef", "resource"),
-        ("configMapKeyRef", "name"),
-        ("configMapKeyRef", "key"),
-        ("secretKeyRef", "name"),
-        ("secretKeyRef", "key"),
+    for field in [
+        "lifecycle",
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
     ] {
-        if from[source].is_object() && is_empty(&from[source][field]) {
-            errors.required(format!("{at}.{source}.{field}"), "");
+        if container.of(field).is_given() {
+            errors.forbidden(container.of(field), NO_SIDECAR);
+        }
+    }
+    for policy in container.of("resizePolicy").items() {
+        let policy = policy.of("restartPolicy");
+        if policy.text() == "RestartContainer" {
+            let what = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+            errors.bad(&policy, what);
         }
     }
 }
 
-fn mounts(mounts: &Value, at: &str, volumes: &BTreeSet<&str>, errors: &mut Errors) {
-    let mut paths = BTreeSet::new();
-    for (i, mount) in items(mounts) {
-        let at = format!("{at}[{i}]");
-        let name = mount["name"].as_str().unwrap_or_default();
-        if name.is_empty() {
-            errors.required(format!("{at}.name"), "");
+fn common(container: &Place<'_>, around: &Around<'_>, errors: &mut Errors) {
+    errors.named(&container.of("name"), label);
+    if container.of("image").is_empty() {
+        errors.required(container.of("image"), "");
+    }
+    let policy = container.of("terminationMessagePolicy");
+    errors.one_of(&policy, &["File", "FallbackToLogsOnError"]);
+    ports(&container.of("ports"), errors);
+    environment(&container.of("env"), errors);
+    environment_from(&container.of("envFrom"), errors);
+    mounts(container, &around.volumes, errors);
+    devices(container, &around.volumes, errors);
+    let policies = ["Always", "IfNotPresent", "Never"];
+    errors.one_of(&container.of("imagePullPolicy"), &policies);
+    of_one(&container.of("resources"), &around.claims, errors);
+    resizes(&container.of("resizePolicy"), &around.spec, errors);
+    let own = around.spec.of("hostUsers").value == &Value::Bool(false);
+    security::of_container(&container.of("securityContext"), own, errors);
+}
+
+fn ports(ports: &Place<'_>, errors: &mut Errors) {
+    let mut names = BTreeSet::new();
+    for port in ports.items() {
+        let name = port.of("name");
+        let wrong = port_name(name.text());
+        if !name.is_empty() && wrong.is_empty() && !names.insert(name.text()) {
+            errors.duplicate(&name);
         }
-        if !volumes.contains(name) {
-            errors.add(format!("{at}.name"), Problem::NotFound(name.into()));
+        errors.maybe(&name, port_name);
+        let number = port.of("containerPort");
+        if number.number() == 0 {
+            errors.required(number, "");
+        } else {
+            port_number(&number, errors);
         }
-        let path = mount["mountPath"].as_str().unwrap_or_default();
-        if path.is_empty() {
-            errors.required(format!("{at}.mountPath"), "");
+        if port.of("hostPort").number() != 0 {
+            port_number(&port.of("hostPort"), errors);
         }
-        if !paths.insert(path) {
-            errors.invalid(
-                format!("{at}.mountPath"),
-                &mount["mountPath"],
-                "must be unique",
-            );
-        }
+        errors.one_of(&port.of("protocol"), PROTOCOLS);
     }
 }
 
-fn resources(resources: &Value, at: &str, errors: &mut Errors) {
-    let amount = |value: &Value| value.as_str().and_then(quantity::parse);
-    let limits = &resources["limits"];
-    for list in ["limits", "requests"] {
-        let mut given: Vec<_> = resources[list].as_object().into_iter().flatten().collect();
-        given.sort_by_key(|(name, _)| name.as_str());
-        for (name, value) in given {
-            let field = format!("{at}.{list}[{name}]");
-            resource_name(name, &field, errors);
-            let wanted = amount(value);
-            if wanted.is_some_and(|wanted| wanted < 0.0) {
-                errors.invalid(field, value, "must be greater than or equal to 0");
+/// No port of the host is taken twice.
+pub(super) fn host_ports<'a>(containers: impl Iterator<Item = Place<'a>>, errors: &mut Errors) {
+    let mut taken = BTreeSet::new();
+    for container in containers {
+        for port in container.of("ports").items() {
+            let number = port.of("hostPort");
+            let (protocol, ip) = (port.of("protocol").text(), port.of("hostIP").text());
+            let shown = format!("{protocol}/{ip}/{}", number.number());
+            if number.number() != 0 && !taken.insert(shown.clone()) {
+                errors.add(number, Problem::Duplicate(shown.into(), ""));
             }
-            let limit = amount(&limits[name]);
-            if list == "requests"
-                && let (Some(wanted), Some(limit)) = (wanted, limit)
-                && wanted > limit
-            {
-                let limit = limits[name].as_str().unwrap_or_default();
-                let what = format!("must be less than or equal to {name} limit of {limit}");
-                errors.invalid(format!("{at}.requests"), value, &what);
-            }
         }
     }
 }
 
-fn resource_name(name: &str, at: &str, errors: &mut Errors) {
-    let value = Value::from(name);
-    for what in qualified(name) {
-        errors.invalid(at, &value, &what);
+fn resizes(policies: &Place<'_>, spec: &Place<'_>, errors: &mut Errors) {
+    let mut names = BTreeSet::new();
+    for (policy, at) in policies.items().zip(std::iter::repeat(policies)) {
+        let resource = policy.of("resourceName");
+        if !names.insert(resource.text()) {
+            errors.add(&policy, Problem::Duplicate(resource.text().into(), ""));
+        }
+        let restart = policy.of("restartPolicy").called(at.path.clone());
+        errors.must_be(&resource.called(at.path.clone()), &["cpu", "memory"]);
+        errors.must_be(&restart, &["NotRequired", "RestartContainer"]);
+        if spec.of("restartPolicy").text() == "Never" && restart.text() != "NotRequired" {
+            let what = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.bad(&restart, what);
+        }
     }
-    let is_known = RESOURCES.contains(&name) || name.starts_with("hugepages-");
-    if !name.contains('/') && !is_known {
-        errors.invalid(
-            at,
-            &value,
-            "must be a standard resource type or fully qualified",
-        );
-        errors.invalid(at, &value, "must be a standard resource for containers");
+}
+
+/// When a container is started again, where it says so itself (KEP-5307).
+fn restarts(container: &Place<'_>, errors: &mut Errors) {
+    let (policy, rules) = (
+        container.of("restartPolicy"),
+        container.of("restartPolicyRules"),
+    );
+    if !policy.is_given() && !rules.is_empty() {
+        let what = "must specify restartPolicy when restart rules are used";
+        errors.required(&policy, what);
+    }
+    errors.one_of(&policy, &["Always", "Never", "OnFailure"]);
+    if rules.count() > 20 {
+        errors.add(&rules, Problem::TooMany(rules.count(), 20));
+    }
+    for rule in rules.items() {
+        errors.must_be(&rule.of("action"), &["Restart", "RestartAllContainers"]);
+        let codes = rule.of("exitCodes");
+        if codes.is_given() {
+            errors.must_be(&codes.of("operator"), &["In", "NotIn"]);
+        } else {
+            errors.required(codes, "must be specified");
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::words::is_empty;
+use super::words::config_key;
 use crate::field::{Errors, Problem};
+use crate::place::Place;
 
-const KEY_RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', \
-    regex used for validation is '[-._a-zA-Z0-9]+')";
+/// Octets that an object of these may hold: what fits into etcd.
+const MOST: usize = 1 << 20;
 
 /// Types of Secrets, with the keys that each must have.
 const TYPES: &[(&str, &[&str])] = &[
@@ -18,52 +19,97 @@ const TYPES: &[(&str, &[&str])] = &[
 
 /// v1 ConfigMap.
 pub fn config_map(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    data(object, old, &["data", "binaryData"], errors);
+    let [text, binary] = ["data", "binaryData"].map(|field| Place::new(&object[field], field));
+    fixed(object, old, &["data", "binaryData"], errors);
+    for (key, value) in text.entries() {
+        wrong_key(key, &value, errors);
+        if binary.key(key).is_given() {
+            let what = "duplicate of key present in binaryData";
+            errors.invalid(&value, &key.into(), what);
+        }
+    }
+    for (key, value) in binary.entries() {
+        wrong_key(key, &value, errors);
+    }
+    let octets = |(_, value): (&str, Place<'_>)| value.text().len();
+    let in_base64 = |(_, value): (&str, Place<'_>)| value.text().len() / 4 * 3;
+    let size: usize = text.entries().into_iter().map(octets).sum();
+    let size = size + binary.entries().into_iter().map(in_base64).sum::<usize>();
+    if size > MOST {
+        errors.add("[]", Problem::TooLong(MOST));
+    }
 }
 
 /// v1 Secret.
 pub fn secret(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    data(object, old, &["data"], errors);
+    let (data, kind) = (Place::new(&object["data"], "data"), &object["type"]);
     if let Some(old) = old {
-        errors.unchanged("type", &object["type"], &old["type"]);
+        errors.unchanged(&Place::new(kind, "type"), &old["type"]);
     }
-    let wanted = TYPES.iter().find(|(name, _)| object["type"] == *name);
+    fixed(object, old, &["data"], errors);
+    for (key, value) in data.entries() {
+        wrong_key(key, &value, errors);
+    }
+    let in_base64 = |(_, value): (&str, Place<'_>)| value.text().len() / 4 * 3;
+    if data.entries().into_iter().map(in_base64).sum::<usize>() > MOST {
+        errors.add(&data, Problem::TooLong(MOST));
+    }
+    let wanted = TYPES.iter().find(|(name, _)| kind == name);
     for key in wanted.into_iter().flat_map(|(_, keys)| *keys) {
-        // An empty value is one.
-        if object["data"][*key].is_null() {
-            errors.required(format!("data[{key}]"), "");
+        let value = data.key(key);
+        // An empty value is one, but for a key that opens nothing.
+        if !value.is_given() || (*key == "ssh-privatekey" && value.is_empty()) {
+            errors.required(value, "");
+        } else if key.starts_with(".docker") {
+            docker(&value, errors);
         }
     }
-    if object["type"] == "kubernetes.io/basic-auth"
-        && ["username", "password"]
-            .iter()
-            .all(|key| is_empty(&object["data"][*key]))
-    {
-        errors.required("data[username]", "");
-        errors.required("data[password]", "");
+    let names = ["username", "password"].map(|key| data.key(key));
+    if kind == "kubernetes.io/basic-auth" && !names.iter().any(Place::is_given) {
+        names.into_iter().for_each(|name| errors.required(name, ""));
+    }
+    let account = Place::new(&object["metadata"]["annotations"], "metadata.annotations")
+        .key("kubernetes.io/service-account.name");
+    if kind == "kubernetes.io/service-account-token" && account.is_empty() {
+        errors.required(account, "");
     }
 }
 
-fn data(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Errors) {
-    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    for field in fields {
-        for (key, _) in object[*field].as_object().into_iter().flatten() {
-            if key.is_empty() || !key.chars().all(good) {
-                errors.invalid(format!("{field}[{key}]"), &key.as_str().into(), KEY_RULE);
-            }
-        }
+fn wrong_key(key: &str, value: &Place<'_>, errors: &mut Errors) {
+    for what in config_key(key) {
+        errors.invalid(value, &key.into(), &what);
     }
+}
+
+/// Docker's configuration is a JSON object; what is in it is not shown.
+fn docker(value: &Place<'_>, errors: &mut Errors) {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(value.text());
+    let bytes = bytes.unwrap_or_default();
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let what = match first {
+        _ if serde_json::from_slice::<serde_json::Map<_, Value>>(&bytes).is_ok() => return,
+        None => "unexpected end of JSON input".to_owned(),
+        Some(first) => {
+            let shown = char::from(*first);
+            format!("invalid character '{shown}' looking for beginning of value")
+        }
+    };
+    errors.invalid(value, &"<secret contents redacted>".into(), &what);
+}
+
+/// What is said to stay as it is does.
+fn fixed(object: &Value, old: Option<&Value>, fields: &[&str], errors: &mut Errors) {
     let Some(old) = old.filter(|old| old["immutable"] == true) else {
         return;
     };
-    let mut fixed = |field: &str, is_changed: bool| {
-        if is_changed {
-            let what = "field is immutable when `immutable` is set";
-            errors.add(field, Problem::Forbidden(what.into()));
-        }
-    };
-    fixed("immutable", object["immutable"] != true);
+    let what = "field is immutable when `immutable` is set";
+    if object["immutable"] != true {
+        errors.forbidden("immutable", what);
+    }
     for field in fields {
-        fixed(field, object[*field] != old[*field]);
+        if object[*field] != old[*field] {
+            errors.forbidden(*field, what);
+        }
     }
 }

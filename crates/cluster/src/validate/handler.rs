@@ -1,65 +1,90 @@
 //! What the API server refuses of probes and of what runs at a container's start and end.
 
-use serde_json::Value;
+use super::values::{port, port_number};
+use super::words::header;
+use crate::field::Errors;
+use crate::place::Place;
 
-use super::words::{is_empty, port_name, port_number};
-use crate::field::{Errors, Problem};
-
-pub(super) fn probe(probe: &Value, at: &str, errors: &mut Errors) {
-    handler(probe, at, errors);
-    for field in [
-        "initialDelaySeconds",
-        "timeoutSeconds",
-        "periodSeconds",
-        "successThreshold",
-        "failureThreshold",
-    ] {
-        errors.at_least(&format!("{at}.{field}"), &probe[field], 0);
+/// The probes of a container; its Pod has that long to end, in seconds.
+pub(super) fn probes(container: &Place<'_>, grace: i64, errors: &mut Errors) {
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let probe = container.of(name);
+        if !probe.is_given() {
+            continue;
+        }
+        handler(&probe, grace, errors);
+        errors.not_negative(
+            &probe,
+            &[
+                "initialDelaySeconds",
+                "timeoutSeconds",
+                "periodSeconds",
+                "successThreshold",
+                "failureThreshold",
+            ],
+        );
+        let own = probe.of("terminationGracePeriodSeconds");
+        if own.is_given() && own.number() <= 0 {
+            errors.bad(&own, "must be greater than 0");
+        }
+        let threshold = probe.of("successThreshold");
+        if name == "readinessProbe" {
+            if own.is_given() {
+                errors.bad(&own, "must not be set for readinessProbes");
+            }
+        } else if threshold.number() != 1 {
+            errors.bad(&threshold, "must be 1");
+        }
     }
-    let once = at.ends_with("livenessProbe") || at.ends_with("startupProbe");
-    let threshold = &probe["successThreshold"];
-    if once && threshold.as_i64().is_some_and(|n| n != 1 && n >= 0) {
-        errors.invalid(format!("{at}.successThreshold"), threshold, "must be 1");
+}
+
+/// What runs at a container's start and end.
+pub(super) fn lifecycle(lifecycle: &Place<'_>, grace: i64, errors: &mut Errors) {
+    for hook in ["postStart", "preStop"] {
+        let hook = lifecycle.of(hook);
+        if hook.is_given() {
+            handler(&hook, grace, errors);
+        }
     }
 }
 
 /// One of the ways in which a container is asked, or told.
-pub(super) fn handler(handler: &Value, at: &str, errors: &mut Errors) {
-    let ways = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
-    let mut given = ways.iter().filter(|way| handler[**way].is_object());
-    let Some(first) = given.next() else {
-        return errors.required(at, "must specify a handler type");
+fn handler(handler: &Place<'_>, grace: i64, errors: &mut Errors) {
+    let ways = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"].map(|way| handler.of(way));
+    let mut given = ways.iter().filter(|way| way.is_given());
+    let Some(way) = given.next() else {
+        return errors.required(handler, "must specify a handler type");
     };
-    for more in given {
-        let what = "may not specify more than 1 handler type";
-        errors.add(format!("{at}.{more}"), Problem::Forbidden(what.into()));
-    }
-    let (way, at) = (&handler[*first], format!("{at}.{first}"));
-    match *first {
-        "exec" if way["command"].as_array().is_none_or(Vec::is_empty) => {
-            errors.required(format!("{at}.command"), "");
-        }
-        "httpGet" => {
-            if is_empty(&way["path"]) {
-                errors.required(format!("{at}.path"), "");
+    match way.path.rsplit('.').next() {
+        Some("exec") if way.of("command").is_empty() => errors.required(way.of("command"), ""),
+        Some("httpGet") => http(way, errors),
+        Some("tcpSocket") => port(&way.of("port"), errors),
+        Some("grpc") => port_number(&way.of("port"), errors),
+        Some("sleep") => {
+            let seconds = way.of("seconds").number();
+            if !(0..=grace).contains(&seconds) {
+                let what = format!(
+                    "must be non-negative and less than terminationGracePeriodSeconds ({grace})"
+                );
+                errors.invalid(way, &seconds.into(), &what);
             }
-            port(&way["port"], &format!("{at}.port"), errors);
-            errors.one_of(&format!("{at}.scheme"), &way["scheme"], &["HTTP", "HTTPS"]);
         }
-        "tcpSocket" | "grpc" => port(&way["port"], &format!("{at}.port"), errors),
         _ => {}
+    }
+    for more in given {
+        errors.forbidden(more, "may not specify more than 1 handler type");
     }
 }
 
-/// A port by its number or its name.
-pub(super) fn port(port: &Value, at: &str, errors: &mut Errors) {
-    match port.as_str() {
-        Some(name) => {
-            for what in port_name(name) {
-                errors.invalid(at, port, &what);
-            }
-        }
-        None if port.is_null() => port_number(&0.into(), at, errors),
-        None => port_number(port, at, errors),
+fn http(way: &Place<'_>, errors: &mut Errors) {
+    if way.of("path").is_empty() {
+        errors.required(way.of("path"), "");
+    }
+    port(&way.of("port"), errors);
+    errors.must_be(&way.of("scheme"), &["HTTP", "HTTPS"]);
+    let headers = way.of("httpHeaders");
+    for given in headers.items() {
+        let name = given.of("name").called(headers.path.clone());
+        errors.each(&name, header(name.text()));
     }
 }

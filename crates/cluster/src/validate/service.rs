@@ -1,116 +1,187 @@
 //! What the API server refuses of a Service.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::handler;
-use super::words::{
-    LABEL_RULE, SUBDOMAIN_RULE, is_label, is_subdomain, items, labels, port_number,
-};
+use super::service_addresses::{addresses, changed_addresses};
+use super::values::{PROTOCOLS, address, endpoint_address, labels, port, port_number, range};
+use super::words::{label, qualified, subdomain};
 use crate::field::{Errors, Problem};
+use crate::place::Place;
 
-/// What is wrong with a text that is no IP address.
-pub(crate) const NO_ADDRESS: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+/// The most that a client's address may be remembered for, in seconds: a day.
+const MOST_REMEMBERED: i64 = 86_400;
 
 /// v1 Service.
 pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
-    let spec = &object["spec"];
-    let kind = spec["type"].as_str().unwrap_or_default();
-    let is_headless = spec["clusterIP"] == "None";
-    let has_ports = spec["ports"]
-        .as_array()
-        .is_some_and(|ports| !ports.is_empty());
-    if !has_ports && !is_headless && kind != "ExternalName" {
-        errors.required("spec.ports", "");
+    let spec = Place::new(&object["spec"], "spec");
+    let kind = spec.of("type");
+    let ips = spec.of("clusterIPs");
+    let headless = ips.count() == 1 && ips.value[0] == "None";
+    if let Some(old) = old {
+        changed_addresses(&spec, &old["spec"], errors);
     }
-    if is_headless && ["LoadBalancer", "NodePort"].contains(&kind) {
-        let what = format!("may not be set to 'None' for {kind} services");
-        errors.invalid("spec.clusterIPs[0]", &"None".into(), &what);
+    if spec.of("ports").is_empty() && !headless && kind.text() != "ExternalName" {
+        errors.required(spec.of("ports"), "");
     }
-    if kind == "ExternalName" {
-        let name = spec["externalName"].as_str().unwrap_or_default();
-        // A dot at the end says that the name is whole.
-        if name.is_empty() {
-            errors.required("spec.externalName", "");
-        } else if !is_subdomain(name.strip_suffix('.').unwrap_or(name)) {
-            errors.invalid("spec.externalName", &spec["externalName"], SUBDOMAIN_RULE);
+    match kind.text() {
+        "LoadBalancer" | "NodePort" if headless => {
+            let what = format!("may not be set to 'None' for {} services", kind.text());
+            errors.invalid("spec.clusterIPs[0]", &"None".into(), &what);
+        }
+        "ExternalName" => external_name(&spec, errors),
+        _ => {}
+    }
+    ports(&spec.of("ports"), errors);
+    labels(&spec.of("selector"), errors);
+    affinity(&spec, errors);
+    if kind.text() != "ExternalName" {
+        addresses(&spec, headless, errors);
+    }
+    for ip in spec.of("externalIPs").items() {
+        if address(&ip, errors).is_some() {
+            endpoint_address(&ip, errors);
         }
     }
-    ports(spec, kind, errors);
-    labels(&spec["selector"], "spec.selector", errors);
-    for (field, allowed) in [
-        ("sessionAffinity", &["ClientIP", "None"][..]),
-        (
-            "type",
-            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-        ),
-        (
-            "ipFamilyPolicy",
-            &["PreferDualStack", "RequireDualStack", "SingleStack"],
-        ),
-        ("internalTrafficPolicy", &["Cluster", "Local"]),
-        ("externalTrafficPolicy", &["Cluster", "Local"]),
-    ] {
-        errors.one_of(&format!("spec.{field}"), &spec[field], allowed);
-    }
-    for (i, address) in items(&spec["externalIPs"]) {
-        let is_one = address
-            .as_str()
-            .is_some_and(|a| a.parse::<IpAddr>().is_ok());
-        if !is_one {
-            errors.invalid(format!("spec.externalIPs[{i}]"), address, NO_ADDRESS);
+    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    errors.one_of(&kind, &kinds);
+    port_sets(&spec, errors);
+    balanced(&spec, errors);
+    policies(&spec, errors);
+}
+
+fn external_name(spec: &Place<'_>, errors: &mut Errors) {
+    for field in ["clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        let field = spec.of(field);
+        if !field.is_empty() {
+            errors.forbidden(field, "may not be set for ExternalName services");
         }
     }
-    if let Some(old) = old
-        && kind != "ExternalName"
-        && old["spec"]["type"] != "ExternalName"
-        && !old["spec"]["clusterIP"].is_null()
-    {
-        let (new, old) = (&spec["clusterIP"], &old["spec"]["clusterIP"]);
-        if new != old {
-            let given = Value::Array(vec![new.clone()]);
-            errors.invalid("spec.clusterIPs[0]", &given, "may not change once set");
+    let name = spec.of("externalName");
+    // A dot at the end says that the name is whole.
+    let text = name.text().strip_suffix('.').unwrap_or_else(|| name.text());
+    if text.is_empty() {
+        errors.required(name, "");
+    } else {
+        for what in subdomain(text) {
+            errors.invalid(&name, &text.into(), &what);
         }
     }
 }
 
-fn ports(spec: &Value, kind: &str, errors: &mut Errors) {
-    let count = items(&spec["ports"]).count();
-    let (mut names, mut seen) = (BTreeSet::new(), BTreeSet::new());
-    for (i, port) in items(&spec["ports"]) {
-        let at = format!("spec.ports[{i}]");
-        let name = port["name"].as_str().unwrap_or_default();
-        if name.is_empty() {
-            if count > 1 {
-                errors.required(format!("{at}.name"), "");
-            }
-        } else if !is_label(name) {
-            errors.invalid(format!("{at}.name"), &port["name"], LABEL_RULE);
-        } else if !names.insert(name) {
-            errors.add(format!("{at}.name"), Problem::Duplicate(name.into()));
+fn ports(ports: &Place<'_>, errors: &mut Errors) {
+    let mut names = BTreeSet::new();
+    for given in ports.items() {
+        let name = given.of("name");
+        if name.is_empty() && ports.count() > 1 {
+            errors.required(&name, "");
         }
-        port_number(&port["port"], &format!("{at}.port"), errors);
-        errors.one_of(
-            &format!("{at}.protocol"),
-            &port["protocol"],
-            &["SCTP", "TCP", "UDP"],
-        );
-        if kind != "ExternalName" {
-            handler::port(&port["targetPort"], &format!("{at}.targetPort"), errors);
+        errors.maybe(&name, label);
+        if !name.is_empty() && !names.insert(name.text()) {
+            errors.duplicate(&name);
         }
-        let is_there = port["nodePort"].as_i64().is_some_and(|number| number != 0);
-        if is_there && kind == "ClusterIP" {
-            let what = "may not be used when `type` is 'ClusterIP'";
-            errors.add(format!("{at}.nodePort"), Problem::Forbidden(what.into()));
-        }
-        let key = (port["port"].to_string(), port["protocol"].to_string());
-        if !seen.insert(key) {
-            let shown = json!({
-                "Name": "", "Protocol": port["protocol"], "AppProtocol": null, "Port": port["port"], "TargetPort": 0, "NodePort": 0,
-            });
-            errors.add(at, Problem::Duplicate(shown));
+        port_number(&given.of("port"), errors);
+        errors.one_of(&given.of("protocol"), PROTOCOLS);
+        port(&given.of("targetPort"), errors);
+        let protocol = given.of("appProtocol");
+        if protocol.is_given() {
+            errors.each(&protocol, qualified(protocol.text()));
         }
     }
+}
+
+/// No port is there twice, on the Service or on the nodes.
+fn port_sets(spec: &Place<'_>, errors: &mut Errors) {
+    let (mut seen, mut on_nodes) = (BTreeSet::new(), BTreeSet::new());
+    for port in spec.of("ports").items() {
+        let number = port.of("nodePort");
+        if number.number() != 0 && spec.of("type").text() == "ClusterIP" {
+            errors.forbidden(number, "may not be used when `type` is 'ClusterIP'");
+        }
+    }
+    for port in spec.of("ports").items() {
+        let (number, protocol) = (port.of("nodePort"), port.of("protocol").text());
+        if number.number() != 0 && !on_nodes.insert((protocol, number.number())) {
+            errors.bad(&number, "provided port is already allocated");
+        }
+    }
+    for port in spec.of("ports").items() {
+        let (number, protocol) = (port.of("port").number(), port.of("protocol").text());
+        if !seen.insert((protocol, number)) {
+            let shown = json!({
+                "Name": "", "Protocol": protocol, "AppProtocol": null, "Port": number, "TargetPort": 0, "NodePort": 0,
+            });
+            errors.add(port, Problem::Duplicate(shown, ""));
+        }
+    }
+}
+
+fn affinity(spec: &Place<'_>, errors: &mut Errors) {
+    let affinity = spec.of("sessionAffinity");
+    errors.one_of(&affinity, &["ClientIP", "None"]);
+    let seconds = spec
+        .of("sessionAffinityConfig")
+        .of("clientIP")
+        .of("timeoutSeconds");
+    let remembered = (1..=MOST_REMEMBERED).contains(&seconds.number());
+    if affinity.text() == "ClientIP" && seconds.is_given() && !remembered {
+        let what = format!("must be greater than 0 and less than {MOST_REMEMBERED}");
+        errors.bad(&seconds, &what);
+    }
+}
+
+/// What only Services with a load balancer have.
+fn balanced(spec: &Place<'_>, errors: &mut Errors) {
+    const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
+    let balances = spec.of("type").text() == "LoadBalancer";
+    let sources = spec.of("loadBalancerSourceRanges");
+    let sources = sources.called(spec.of("LoadBalancerSourceRanges").path);
+    if !sources.is_empty() && !balances {
+        errors.forbidden(&sources, ONLY);
+    }
+    for source in sources.items() {
+        let trimmed = Value::from(source.text().trim());
+        range(&Place::new(&trimmed, &source.path), errors);
+    }
+    let ports = spec.of("allocateLoadBalancerNodePorts");
+    if ports.is_given() && !balances {
+        errors.forbidden(ports, ONLY);
+    }
+    let class = spec.of("loadBalancerClass");
+    if class.is_given() && balances {
+        errors.each(&class, qualified(class.text()));
+    } else if class.is_given() {
+        errors.forbidden(class, ONLY);
+    }
+}
+
+/// Which way traffic goes.
+fn policies(spec: &Place<'_>, errors: &mut Errors) {
+    let kind = spec.of("type").text();
+    let (outside, check) = (
+        spec.of("externalTrafficPolicy"),
+        spec.of("healthCheckNodePort"),
+    );
+    let reached = ["LoadBalancer", "NodePort"].contains(&kind)
+        || (kind == "ClusterIP" && !spec.of("externalIPs").is_empty());
+    if reached {
+        errors.one_of(&outside, &["Cluster", "Local"]);
+    } else if !outside.is_empty() {
+        errors.bad(
+            &outside,
+            "may only be set for externally-accessible services",
+        );
+    }
+    let checked = kind == "LoadBalancer" && outside.text() == "Local";
+    if check.number() != 0 && !checked {
+        let what =
+            "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+        errors.bad(&check, what);
+    } else if check.number() != 0 {
+        port_number(&check, errors);
+    }
+    errors.one_of(&spec.of("internalTrafficPolicy"), &["Cluster", "Local"]);
+    let near = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+    errors.one_of(&spec.of("trafficDistribution"), &near);
 }

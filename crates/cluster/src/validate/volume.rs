@@ -1,0 +1,148 @@
+//! What the API server refuses of a PersistentVolume.
+
+use serde_json::Value;
+
+use super::affinity::node_selector;
+use super::claim::access_modes;
+use super::source::{
+    AWS, AZURE_DISK, AZURE_FILE, CEPH, CINDER, FC, FLEX, GCE, GLUSTER, HOST_PATH, NFS, PHOTON,
+    PORTWORX, RBD, SCALE_IO, STORAGE_OS, Source, VSPHERE, driver, one_source,
+};
+use super::values::{no_steps_back, positive};
+use super::words::{label, subdomain};
+use crate::field::Errors;
+use crate::place::Place;
+
+/// The sources of a volume, in the order in which they are looked at.
+const SOURCES: &[Source] = &[
+    HOST_PATH,
+    GCE,
+    AWS,
+    GLUSTER,
+    NFS,
+    RBD,
+    CEPH,
+    ("iscsi", "iscsi", &["targetPortal", "iqn"], |_, _| {}),
+    CINDER,
+    FC,
+    FLEX,
+    AZURE_FILE,
+    VSPHERE,
+    PHOTON,
+    PORTWORX,
+    AZURE_DISK,
+    SCALE_IO,
+    ("local", "local", &["path"], local),
+    STORAGE_OS,
+    ("csi", "csi", &[], csi),
+];
+
+/// Nanoparts of one.
+const NANO: i128 = 1_000_000_000;
+
+/// v1 PersistentVolume.
+pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = Place::new(&object["spec"], "spec");
+    let modes = spec.of("accessModes");
+    if modes.is_empty() {
+        errors.required(&modes, "");
+    }
+    access_modes(&modes, errors);
+    capacity(&spec.of("capacity"), errors);
+    let policy = spec.of("persistentVolumeReclaimPolicy");
+    errors.one_of(&policy, &["Delete", "Recycle", "Retain"]);
+    let affinity = spec.of("nodeAffinity");
+    if affinity.is_given() && !affinity.of("required").is_given() {
+        let what = "must specify required node constraints";
+        errors.required(affinity.of("required"), what);
+    }
+    node_selector(&affinity.of("required"), errors);
+    one_source(&spec, SOURCES, errors);
+    if spec.of("local").is_given() && !affinity.of("required").is_given() {
+        errors.required(affinity, "Local volume requires node affinity");
+    }
+    let whole = spec
+        .of("hostPath")
+        .of("path")
+        .text()
+        .trim_matches('/')
+        .is_empty();
+    if spec.of("hostPath").is_given() && whole && policy.text() == "Recycle" {
+        let what = "may not be 'recycle' for a hostPath mount of '/'";
+        errors.forbidden(policy, what);
+    }
+    errors.maybe(&spec.of("storageClassName"), subdomain);
+    errors.one_of(&spec.of("volumeMode"), &["Block", "Filesystem"]);
+    let class = spec.of("volumeAttributesClassName");
+    if class.is_given() {
+        if class.is_empty() {
+            errors.required(&class, "an empty string is disallowed");
+        }
+        errors.maybe(&class, subdomain);
+        if !spec.of("csi").is_given() {
+            let what = "has to be specified when using volumeAttributesClassName";
+            errors.required(spec.of("csi"), what);
+        }
+    }
+    if let Some(old) = old {
+        update(&spec, &old["spec"], errors);
+    }
+}
+
+fn capacity(capacity: &Place<'_>, errors: &mut Errors) {
+    if capacity.is_empty() {
+        errors.required(capacity, "");
+    }
+    if !capacity.of("storage").is_given() || capacity.count() > 1 {
+        let shown = if capacity.is_given() {
+            capacity.value.clone()
+        } else {
+            serde_json::json!({})
+        };
+        errors.not_supported(capacity, &shown, &["storage"]);
+    }
+    for (_, amount) in capacity.entries() {
+        let whole = i64::try_from(amount.nanos().div_euclid(NANO)).unwrap_or_default();
+        if whole < 0 {
+            let what = "must be a valid resource quantity";
+            errors.invalid(&amount, &whole.into(), what);
+        }
+        positive(&amount, errors);
+    }
+}
+
+fn local(source: &Place<'_>, errors: &mut Errors) {
+    no_steps_back(&source.of("path"), errors);
+}
+
+fn csi(source: &Place<'_>, errors: &mut Errors) {
+    driver(&source.of("driver"), errors);
+    if source.of("volumeHandle").is_empty() {
+        errors.required(source.of("volumeHandle"), "");
+    }
+    for field in [
+        "controllerPublishSecretRef",
+        "controllerExpandSecretRef",
+        "nodePublishSecretRef",
+        "nodeExpandSecretRef",
+    ] {
+        let secret = source.of(field);
+        if secret.is_given() {
+            errors.named(&secret.of("name"), subdomain);
+            errors.named(&secret.of("namespace"), label);
+        }
+    }
+}
+
+/// Where a volume comes from stays, and how it is used.
+fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let moved = SOURCES
+        .iter()
+        .any(|(source, ..)| spec.value[*source] != old[*source]);
+    if moved {
+        let what = "spec.persistentvolumesource is immutable after creation";
+        errors.forbidden("spec.persistentvolumesource", what);
+    }
+    let mode = spec.of("volumeMode").called("volumeMode".into());
+    errors.unchanged(&mode, &old["volumeMode"]);
+}
