@@ -2,7 +2,10 @@
 //! them fail instead.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+mod apply;
 mod bad_input;
+#[path = "../../crates/cluster/tests/support/cases.rs"]
+mod cases;
 mod deploy;
 mod examples;
 mod faults;
@@ -42,6 +45,7 @@ enum Needs {
 fn main() -> ExitCode {
     let programs = Programs::find();
     let tests: Vec<Test> = [
+        apply::TESTS,
         starts::TESTS,
         examples::TESTS,
         names::TESTS,

@@ -23,6 +23,8 @@ pub(super) struct Call {
     pub(super) parameters: Parameters,
     pub(super) accept: String,
     pub(super) content_type: String,
+    /// What the client calls itself (`User-Agent`).
+    pub(super) agent: String,
     pub(super) body: Bytes,
 }
 

@@ -6,6 +6,8 @@
 mod accounts;
 mod addresses;
 mod admission;
+mod apply;
+mod applying;
 pub mod authority;
 mod call;
 pub mod controllers;
@@ -65,7 +67,7 @@ use objects::Key;
 use runtime::Runtime;
 use server::Api;
 use shared::Shared;
-use state::{Part, State};
+use state::{Author, Part, State};
 
 /// A cluster that runs; dropping it ends it.
 pub struct Cluster {
@@ -118,7 +120,9 @@ impl Cluster {
             runtime,
         } = options.into();
         let mut state = State::new(seed.unwrap_or_else(rand::random));
-        boot(&mut state, Timestamp::now());
+        let now = Timestamp::now();
+        let author = Author::new("kube-apiserver", now);
+        state.by(Some(author), |state| boot(state, now));
         let runs = runtime.is_some();
         let mut cluster = Self::with(state, runtime);
         let shared = Arc::clone(&cluster.api.shared);
@@ -302,7 +306,8 @@ impl Cluster {
                 Some(_) => state.update(&key, Part::Main, object.clone(), false),
                 None => state.create(shared.now(), key.kind, &key.ns, object.clone(), false),
             };
-            let outcome = shared.guard(file, || shared.write(apply));
+            let author = Author::new("headless-dns", shared.now());
+            let outcome = shared.guard(file, || shared.write_by(Some(author), apply));
             let made = outcome.map_err(|status| {
                 document.error(
                     file,

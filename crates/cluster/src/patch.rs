@@ -76,7 +76,7 @@ impl PatchType {
 }
 
 /// A value as Go's `%+v` prints it.
-fn printed(value: &Value) -> String {
+pub(super) fn printed(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".into(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),

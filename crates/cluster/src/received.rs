@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::call::{Body, Call};
 use super::kind::Kind;
 use super::status::ApiStatus;
-use super::{schema, types};
+use super::{applying, schema, types};
 
 /// An object, and what is to be warned of.
 pub(super) struct Received {
@@ -52,6 +52,7 @@ pub(super) fn object(kind: &Kind, call: &Call) -> Result<Received, ApiStatus> {
     let validation = FieldValidation::of(call)?;
     let (mut object, twice) = call.object_with_duplicates()?;
     is_of(kind, &object)?;
+    applying::keep_reset(&mut object);
     let unknown = types::check(kind, &mut object)?;
     let warnings = validation
         .judge(told(&twice, &unknown))
@@ -68,6 +69,7 @@ pub(super) fn patched(
 ) -> Result<Received, ApiStatus> {
     let validation = FieldValidation::of(call)?;
     let patched = object.clone();
+    applying::keep_reset(&mut object);
     let warnings = types::mistyped(kind, &mut object)
         .map_err(|mistyped| mistyped.problem)
         .and_then(|unknown| validation.judge(told(&twice, &unknown)))

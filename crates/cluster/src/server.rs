@@ -57,6 +57,7 @@ impl Api {
             parameters: Parameters::parse(parts.uri.query().unwrap_or_default()),
             accept: text(header::ACCEPT),
             content_type: text(header::CONTENT_TYPE),
+            agent: text(header::USER_AGENT),
             body,
         };
         let path = request::parts(parts.uri.path());

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tracing::error;
 
 use super::runtime::Runtime;
-use super::state::State;
+use super::state::{Author, State};
 use super::status::ApiStatus;
 use super::tokens::Tokens;
 
@@ -90,8 +90,17 @@ impl Shared {
 
     /// The state, to change; then whoever waits is told.
     pub(super) fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        self.write_by(None, change)
+    }
+
+    /// The same, as somebody.
+    pub(super) fn write_by<T>(
+        &self,
+        author: Option<Author>,
+        change: impl FnOnce(&mut State) -> T,
+    ) -> T {
         let mut state = self.read();
-        let outcome = change(&mut state);
+        let outcome = state.by(author, change);
         let revision = state.objects.revision();
         drop(state);
         self.changed

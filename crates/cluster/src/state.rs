@@ -13,7 +13,10 @@ use super::objects::{Key, Objects, blocks};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
 use super::{accounts, addresses, schema, types, validate};
+mod owners;
+
 use headless_objects::rfc3339::timestamp;
+pub(crate) use owners::{Author, Config};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -25,6 +28,8 @@ pub struct State {
     /// The certificate of the API's authority, PEM; empty where the API is served in this process only.
     authority: String,
     random: StdRng,
+    /// Who makes the present write.
+    author: Option<Author>,
 }
 
 impl State {
@@ -35,6 +40,7 @@ impl State {
             objects: Objects::default(),
             authority: String::new(),
             random: StdRng::seed_from_u64(seed),
+            author: None,
         }
     }
 }
@@ -123,6 +129,7 @@ impl State {
             .to_owned();
         let ns = if info.namespaced { ns } else { "" };
         let key = Key::new(kind, ns, &*name);
+        let owners = self.owners((&key, Part::Main), None, &object, &Value::Null);
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
@@ -135,6 +142,7 @@ impl State {
         check(info, &object, None)?;
         addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         schema::show(info.of, &mut object);
+        set_owners(&mut object, owners);
         if dry_run {
             return Ok(Arc::new(object));
         }
@@ -177,15 +185,20 @@ impl State {
         let old = Arc::clone(self.get(key)?);
         types::check(info, &mut object)?;
         preconditions(key, metadata(&mut object)?, &old)?;
+        let given = metadata(&mut object)?
+            .shift_remove("managedFields")
+            .unwrap_or_default();
         let mut object = merge_parts(info, &old, object, part);
         addresses::drop_of_old_type(info, &mut object, &old);
         addresses::normalize(info, &mut object, Some(&old));
         (info.does.defaults)(&mut object);
+        let owners = self.owners((key, part), Some(&old), &object, &given);
         check(info, &object, Some(&old))?;
         addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
         schema::show(info.of, &mut object);
-        if object == *old {
+        set_owners(&mut object, owners);
+        if object == *old || owners::same_but_for_times(&object, &old) {
             return Ok(old);
         }
         if info.does.generation && asks_for_more(&object, &old) {
@@ -200,11 +213,12 @@ impl State {
             .as_i64()
             .unwrap_or_default()
             > 0;
-        let new = self.objects.put(key.clone(), object);
+        // What ends by its update is not written before.
         if ended && !graceful && !info.is(kinds::NAMESPACE) {
             self.objects.remove(key);
+            return Ok(Arc::new(object));
         }
-        Ok(new)
+        Ok(self.objects.put(key.clone(), object))
     }
 
     /// Deletes an object, or begins to. `None`: it is gone.
@@ -485,13 +499,19 @@ fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
     for field in SERVER_OWNED {
         take_over(&mut new["metadata"], &old["metadata"], field);
     }
-    new["metadata"]
-        .as_object_mut()
-        .map(|m| m.remove("managedFields"));
     if has_status {
         take_over(&mut new, old, "status");
     }
     new
+}
+
+fn set_owners(object: &mut Value, owners: Value) {
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        meta.shift_remove("managedFields");
+        if !owners.is_null() {
+            meta.insert("managedFields".into(), owners);
+        }
+    }
 }
 
 /// Gives `new` the field that `old` has, or takes it away where it has none.

@@ -105,6 +105,21 @@ impl ApiStatus {
         Self::of(409, "Conflict", message, details)
     }
 
+    /// 409 for fields that others own; each cause is a message and a field.
+    pub(crate) fn apply_conflict(
+        message: String,
+        causes: impl Iterator<Item = (String, String)>,
+    ) -> Self {
+        let cause = |(message, field)| json!({"reason": "FieldManagerConflict", "message": message, "field": field});
+        let causes: Vec<_> = causes.map(cause).collect();
+        Self::of(409, "Conflict", message, json!({"causes": causes}))
+    }
+
+    /// 500 for what the API server has no reason for.
+    pub(crate) fn unknown(message: impl Into<String>) -> Self {
+        Self::of(500, "", message.into(), Value::Null)
+    }
+
     /// 410 for a revision that is gone.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::of(410, "Expired", message.into(), Value::Null)
@@ -197,6 +212,9 @@ impl ApiStatus {
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": self.message, "reason": self.reason, "code": self.code,
         });
+        if self.reason.is_empty() {
+            status.as_object_mut().map(|s| s.shift_remove("reason"));
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

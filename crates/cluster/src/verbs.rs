@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{logs, output, reviews, schema, table, watching};
+use super::{applying, logs, output, reviews, schema, table, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -57,7 +57,8 @@ pub(super) fn answer(
                 ));
             }
             let dry_run = call.parameters.dry_run("CreateOptions")?;
-            let made = shared.write(|state| {
+            let author = applying::author(shared, target, call, "CreateOptions")?;
+            let made = shared.write_by(Some(author), |state| {
                 state.create(shared.now(), target.kind.kept(), &ns, object, dry_run)
             })?;
             let made = shown(shared, target.kind, call, &made);
@@ -66,15 +67,17 @@ pub(super) fn answer(
         "update" => {
             let Received { object, warnings } = received(target, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
-            let new =
-                shared.write(|state| state.update(&target.key(), Part::Main, object, dry_run))?;
+            let author = applying::author(shared, target, call, "UpdateOptions")?;
+            let update =
+                |state: &mut State| state.update(&target.key(), Part::Main, object, dry_run);
+            let new = shared.write_by(Some(author), update)?;
             let new = shown(shared, target.kind, call, &new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         "patch" => {
-            let (new, warnings) = patch(shared, target, Part::Main, call)?;
+            let (new, warnings, code) = patch(shared, target, Part::Main, call)?;
             let new = shown(shared, target.kind, call, &new);
-            Ok(warn(reply(StatusCode::OK, &new), &warnings))
+            Ok(warn(reply(code, &new), &warnings))
         }
         "delete" => delete(shared, target, call),
         "deletecollection" => delete_collection(shared, target, call),
@@ -204,18 +207,23 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
     Ok((Some(revision), Some((ns, name))))
 }
 
-/// The object that a patch leaves, and what is to be warned of.
+/// The object that a patch leaves, what is to be warned of, and the code: 201 where an apply has made it.
 fn patch(
     shared: &Shared,
     target: &Target,
     part: Part,
     call: &Call,
-) -> Result<(Arc<Value>, Vec<String>), ApiStatus> {
+) -> Result<(Arc<Value>, Vec<String>, StatusCode), ApiStatus> {
+    if applying::is_one(call) {
+        let (applied, code) = applying::apply(shared, target, part, call)?;
+        return Ok((applied, Vec::new(), code));
+    }
     let (key, info) = (target.key(), target.kind.info());
     let kind = PatchType::of(&call.content_type)?;
     let (patch, twice) = call.patch()?;
     let dry_run = call.parameters.dry_run("PatchOptions")?;
-    shared.write(|state| {
+    let author = applying::author(shared, target, call, "PatchOptions")?;
+    shared.write_by(Some(author), |state| {
         let old = target.kind.to_served(state.get(&key)?);
         let mut object = Value::clone(&old);
         kind.apply(&mut object, &patch, info.of)?;
@@ -233,7 +241,7 @@ fn patch(
         }
         target.kind.to_kept(&mut object);
         let new = state.update(&key, part, object, dry_run)?;
-        Ok((new, warnings))
+        Ok((new, warnings, StatusCode::OK))
     })
 }
 
@@ -306,17 +314,19 @@ fn sub(
         ("status", &Method::PUT) => {
             let Received { object, warnings } = received(target, call)?;
             let dry_run = call.parameters.dry_run("UpdateOptions")?;
-            let new = shared.write(|state| state.update(&key, Part::Status, object, dry_run))?;
+            let author = applying::author(shared, target, call, "UpdateOptions")?;
+            let update = |state: &mut State| state.update(&key, Part::Status, object, dry_run);
+            let new = shared.write_by(Some(author), update)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
         ("status", &Method::PATCH) => {
-            let (new, warnings) = patch(shared, target, Part::Status, call)?;
+            let (new, warnings, code) = patch(shared, target, Part::Status, call)?;
             let new = target.kind.to_served(&new);
-            Ok(warn(reply(StatusCode::OK, &new), &warnings))
+            Ok(warn(reply(code, &new), &warnings))
         }
         ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
-        ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, &key, call),
+        ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, target, call),
         ("binding", &Method::POST) => bind(shared, &key, call),
         ("eviction", &Method::POST) => {
             let options = delete_options(&call.parameters, &call.object()?["deleteOptions"])?;
@@ -357,9 +367,11 @@ fn scale(set: &Value) -> Value {
     })
 }
 
-fn set_scale(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiStatus> {
+fn set_scale(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
+    let key = &target.key();
     let dry_run = call.parameters.dry_run("UpdateOptions")?;
-    let new = shared.write(|state| {
+    let author = applying::author(shared, target, call, "UpdateOptions")?;
+    let new = shared.write_by(Some(author), |state| {
         let mut object = Value::clone(state.get(key)?);
         let mut wanted = scale(&object);
         if call.method == Method::PUT {

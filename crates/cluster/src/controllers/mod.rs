@@ -37,9 +37,9 @@ use super::faults;
 use super::objects::{Change, Key, Objects};
 use super::runtime::{Fact, Order};
 use super::shared::Shared;
-use super::state::{DeleteOptions, Part, State};
+use super::state::{Author, DeleteOptions, Part, State};
 use super::tokens::Tokens;
-use crate::kinds::KindId;
+use crate::kinds::{self, KindId};
 
 pub use kubelet::{Delays, Kubelet};
 pub(crate) use references::missing_volume;
@@ -215,8 +215,38 @@ async fn next_fact(shared: &Shared) -> Fact {
     }
 }
 
+/// Who writes in a real cluster what an action writes; `None`: nobody owns it, such as the node that a Pod is bound to.
+fn author(action: &Action, now: Timestamp) -> Option<Author> {
+    const MANAGER: &str = "kube-controller-manager";
+    match action {
+        Action::Update(key, Part::Main, _) if key.kind == kinds::POD => None,
+        Action::Update(key, Part::Status, _) => {
+            let is_kubelets = [kinds::POD, kinds::NODE].contains(&key.kind);
+            let manager = if is_kubelets { "kubelet" } else { MANAGER };
+            Some(Author::new(manager, now).through(key.kind, "status"))
+        }
+        Action::Say(event) => {
+            let component = event["source"]["component"].as_str();
+            Some(Author::new(component.unwrap_or_default(), now))
+        }
+        Action::Create(..)
+        | Action::Update(..)
+        | Action::Delete(..)
+        | Action::Furnish(_)
+        | Action::Remove(_)
+        | Action::Advance(..)
+        | Action::Order(_)
+        | Action::FinishForeground(_) => Some(Author::new(MANAGER, now)),
+    }
+}
+
 /// The executor in memory: does what it is told and decides nothing.
 fn perform(state: &mut State, now: Timestamp, action: Action) {
+    let author = author(&action, now);
+    state.by(author, |state| act(state, now, action));
+}
+
+fn act(state: &mut State, now: Timestamp, action: Action) {
     let outcome = match action {
         Action::Create(kind, ns, object) => state.create(now, kind, &ns, object, false).map(drop),
         Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),

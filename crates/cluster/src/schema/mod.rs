@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 
 pub(crate) use decode::check;
 pub(crate) use duplicates::object;
-pub(crate) use scalar::zero;
+pub(crate) use scalar::{called, given, zero};
 pub(crate) use show::show;
 
 /// A kind, as discovery tells of it.
@@ -46,6 +46,8 @@ pub(super) struct KindRow {
 pub(super) struct Type {
     /// Whole, such as `io.k8s.api.core.v1.PodSpec`.
     pub(super) name: &'static str,
+    /// Whether its objects are owned as a whole in server-side apply.
+    atomic: bool,
     pub(super) fields: Vec<Field>,
 }
 
@@ -58,12 +60,49 @@ pub(super) struct Field {
     pub(super) default: Option<&'static str>,
     /// What the items of a list are merged by in a strategic merge patch; empty: they are plain values.
     pub(super) merge: Option<&'static str>,
+    /// How server-side apply merges it.
+    pub(super) merged: Merged,
     /// The number of the protobuf field.
     pub(super) number: Option<u64>,
     /// Whether a zero value is another thing than none.
     pub(super) pointer: bool,
     /// Whether the field is there whatever its value.
     pub(super) shown: bool,
+}
+
+/// How server-side apply merges a field (`x-kubernetes-list-type`, `x-kubernetes-map-type`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// An object: field by field.
+    Granular,
+    /// As a whole.
+    Atomic,
+    /// A list of plain values, each once.
+    Set,
+    /// A list of objects that are known by these fields.
+    Keys(Vec<&'static str>),
+}
+
+impl Merged {
+    /// A list without a type of its own is merged as a strategic merge patch does.
+    fn read(words: &[&'static str], is_list: bool) -> Self {
+        let keys = listed(words, "map");
+        if words.contains(&"atomic") {
+            Self::Atomic
+        } else if words.contains(&"set") {
+            Self::Set
+        } else if !keys.is_empty() {
+            Self::Keys(keys)
+        } else if !is_list {
+            Self::Granular
+        } else {
+            match marked(words, "merge") {
+                Some("") => Self::Set,
+                Some(key) => Self::Keys(vec![key]),
+                None => Self::Atomic,
+            }
+        }
+    }
 }
 
 /// What a value may be.
@@ -102,6 +141,11 @@ impl Schema {
         self.types.get(of).map_or(&[], |of| &of.fields)
     }
 
+    /// Whether objects of a type are owned as a whole in server-side apply.
+    pub(super) fn is_atomic(&self, of: &str) -> bool {
+        self.types.get(of).is_some_and(|of| of.atomic)
+    }
+
     fn read(text: &'static str) -> Self {
         let mut kinds = Vec::new();
         let mut types: Vec<Type> = Vec::new();
@@ -112,9 +156,10 @@ impl Schema {
                 let last = types.last_mut().expect("a field follows its type");
                 last.fields.push(Field::read(field));
             } else if !line.starts_with('#') {
-                let name = line.split(' ').next().unwrap_or_default();
+                let (name, marks) = line.split_once(' ').unwrap_or((line, ""));
                 types.push(Type {
                     name,
+                    atomic: marks == "atomic",
                     fields: Vec::new(),
                 });
             }
@@ -158,10 +203,12 @@ impl Field {
     fn read(line: &'static str) -> Self {
         let words: Vec<_> = line.split(' ').collect();
         let name = words[0];
+        let shape = Shape::read(words[1]);
         Self {
             name: name.trim_end_matches('!'),
             required: name.ends_with('!'),
-            shape: Shape::read(words[1]),
+            merged: Merged::read(&words, matches!(shape, Shape::List(_))),
+            shape,
             values: listed(&words, "values"),
             default: marked(&words, "default"),
             merge: marked(&words, "merge"),

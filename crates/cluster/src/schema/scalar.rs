@@ -85,7 +85,7 @@ fn quantity(value: &mut Value) -> Result<(), Misread> {
 }
 
 /// A default, as a value of its shape.
-pub(super) fn given(shape: &Shape, text: &str) -> Value {
+pub(crate) fn given(shape: &Shape, text: &str) -> Value {
     match (shape, text.parse::<i64>()) {
         (Shape::Int32 | Shape::Int64, Ok(number)) => number.into(),
         _ => text.into(),
@@ -107,7 +107,7 @@ pub(crate) fn zero(shape: &Shape) -> Value {
 }
 
 /// What Go calls a JSON value.
-fn called(value: &Value) -> &'static str {
+pub(crate) fn called(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

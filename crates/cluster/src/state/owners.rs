@@ -1,0 +1,313 @@
+//! Who writes, and what becomes of `managedFields`; server-side apply.
+
+use std::sync::Arc;
+
+use headless_objects::rfc3339::timestamp;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Part, State};
+use crate::apply::{self, Applied, Failed, Managed, Request, Set, Site};
+use crate::field::Errors;
+use crate::kind::KindId;
+use crate::kinds::Kind;
+use crate::objects::Key;
+use crate::schema::{self, Shape};
+use crate::status::ApiStatus;
+use crate::types;
+
+/// Who makes a write.
+#[derive(Clone, Debug)]
+pub(crate) struct Author {
+    /// The field manager.
+    manager: String,
+    /// The kind as the request has it; `None`: as it is kept.
+    kind: Option<KindId>,
+    /// Empty for the object itself.
+    subresource: &'static str,
+    now: Timestamp,
+    /// The owners, where an apply has found them.
+    owners: Option<Value>,
+}
+
+impl Author {
+    pub(crate) fn new(manager: impl Into<String>, now: Timestamp) -> Self {
+        Self {
+            manager: manager.into(),
+            kind: None,
+            subresource: "",
+            now,
+            owners: None,
+        }
+    }
+
+    /// The same through a kind as a request has it, and a subresource.
+    pub(crate) fn through(self, kind: KindId, subresource: &'static str) -> Self {
+        Self {
+            kind: Some(kind),
+            subresource,
+            ..self
+        }
+    }
+}
+
+/// What is applied, and how.
+pub(crate) struct Config {
+    pub(crate) object: Value,
+    /// Take the fields that others own.
+    pub(crate) force: bool,
+    pub(crate) dry_run: bool,
+}
+
+impl State {
+    /// Does writes as the author; without one they change no `managedFields`.
+    pub(crate) fn by<T>(
+        &mut self,
+        author: Option<Author>,
+        write: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        self.author = author;
+        let outcome = write(self);
+        self.author = None;
+        outcome
+    }
+
+    /// The `managedFields` after a write. `old`: `None` where it is new; `given`: those that the request has.
+    pub(super) fn owners(
+        &self,
+        (key, part): (&Key, Part),
+        old: Option<&Arc<Value>>,
+        object: &Value,
+        given: &Value,
+    ) -> Value {
+        let before = old.map_or(&Value::Null, |old| &old["metadata"]["managedFields"]);
+        let Some(author) = &self.author else {
+            return before.clone();
+        };
+        if let Some(owners) = &author.owners {
+            return owners.clone();
+        }
+        let kind = author.kind.unwrap_or(key.kind);
+        let shape = Shape::Struct(kind.info().of);
+        let site = site(kind.info(), &shape);
+        let mut new = object.clone();
+        schema::show(key.kind.info().of, &mut new);
+        let new = kind.to_served(&Arc::new(new));
+        let old = old.map_or_else(|| Arc::new(site.empty()), |old| kind.to_served(old));
+        let given = if part == Part::Main && author.subresource.is_empty() {
+            given
+        } else {
+            &Value::Null
+        };
+        let managed = match given.as_array().map(|entries| &entries[..]) {
+            Some([one]) if one.as_object().is_some_and(|one| one.is_empty()) => Managed::default(),
+            Some([_, ..]) => Managed::read(given).unwrap_or_else(|| read(before)),
+            Some([]) | None => read(before),
+        };
+        let (api_version, time) = (kind.info().api_version(), timestamp(author.now));
+        let request = Request {
+            site,
+            manager: &author.manager,
+            subresource: author.subresource,
+            api_version: &api_version,
+            time: (author.subresource != "scale").then_some(&time),
+            reset: &reset(kind.info(), part),
+        };
+        apply::updated(&request, managed, (&old, &new)).write()
+    }
+
+    /// Applies a configuration. Gives the object, and whether it is new.
+    ///
+    /// # Errors
+    /// A configuration that cannot be applied; 409 with each field that another manager owns; what the write is refused for.
+    pub(crate) fn apply(
+        &mut self,
+        (key, part): (&Key, Part),
+        config: &Config,
+    ) -> Result<(Arc<Value>, bool), ApiStatus> {
+        let author = self.author.clone();
+        let mut author = author.expect("an apply has an author");
+        let kind = author.kind.unwrap_or(key.kind);
+        let shape = Shape::Struct(kind.info().of);
+        let site = site(kind.info(), &shape);
+        let old = self.objects.get(key).cloned();
+        if old.is_none() && part == Part::Status {
+            return Err(ApiStatus::not_found(key.kind.info(), &key.name));
+        }
+        let old = old.map(|old| kind.to_served(&old));
+        let mut live = old.as_deref().cloned().unwrap_or_else(|| {
+            let mut empty = site.empty();
+            empty["apiVersion"] = kind.info().api_version().into();
+            empty["kind"] = kind.info().kind.into();
+            empty
+        });
+        let owners = live["metadata"]
+            .as_object_mut()
+            .and_then(|meta| meta.shift_remove("managedFields"));
+        let managed = read(&owners.unwrap_or_default());
+        let (api_version, time) = (kind.info().api_version(), timestamp(author.now));
+        let request = Request {
+            site,
+            manager: &author.manager,
+            subresource: author.subresource,
+            api_version: &api_version,
+            time: (author.subresource != "scale").then_some(&time),
+            reset: &reset(kind.info(), part),
+        };
+        let applied = apply::applied(&request, (&live, managed), &config.object, config.force);
+        let Applied { object, managed } =
+            applied.map_err(|failed| refused(kind.info(), &config.object, failed))?;
+        let mut object = object.unwrap_or(live);
+        if author.manager == apply::KUBECTL {
+            apply::keep_last_applied(&mut object, &config.object);
+        }
+        unconverted(kind.info(), &config.object, &mut object)?;
+        let uid = &object["metadata"]["uid"];
+        if let Some(given) = uid
+            .as_str()
+            .filter(|_| config.object["metadata"]["uid"] == *uid)
+        {
+            same_uid(key, old.as_deref(), given)?;
+        }
+        if let (None, Some(meta)) = (&old, object["metadata"].as_object_mut()) {
+            meta.shift_remove("resourceVersion");
+        }
+        kind.to_kept(&mut object);
+        author.owners = Some(managed.write());
+        let now = author.now;
+        self.by(Some(author), |state| match old {
+            Some(_) => {
+                let new = state.update(key, part, object, config.dry_run)?;
+                Ok((new, false))
+            }
+            None => {
+                let new = state.create(now, key.kind, &key.ns, object, config.dry_run)?;
+                Ok((new, true))
+            }
+        })
+    }
+}
+
+/// The site of a kind's objects; `shape`: that of its type.
+fn site<'a>(kind: &Kind, shape: &'a Shape) -> Site<'a> {
+    if kind.of.is_empty() {
+        Site::Deduced
+    } else {
+        Site::root(shape)
+    }
+}
+
+fn read(entries: &Value) -> Managed {
+    Managed::read(entries).unwrap_or_default()
+}
+
+/// Kinds whose status is written without their metadata.
+const STATUS_ALONE: [&str; 4] = [
+    "CSINode",
+    "ServiceCIDR",
+    "ValidatingAdmissionPolicy",
+    "VolumeAttachment",
+];
+
+/// What a write of this part does not change, so that nobody owns it by that (`GetResetFields` of the API server's strategies).
+fn reset(kind: &Kind, part: Part) -> Set {
+    match part {
+        // A namespace's finalizers come with it.
+        Part::Main if kind.kind == "Namespace" => Set::of(&[&["status"], &["spec"]]),
+        Part::Main if kind.subresources.contains(&"status") => Set::of(&[&["status"]]),
+        Part::Main => Set::default(),
+        Part::Status if STATUS_ALONE.contains(&kind.kind) => Set::of(&[&["spec"], &["metadata"]]),
+        Part::Status => match kind.kind {
+            "Pod" => Set::of(&[
+                &["spec"],
+                &["metadata", "deletionTimestamp"],
+                &["metadata", "ownerReferences"],
+            ]),
+            "Deployment" => Set::of(&[&["spec"], &["metadata", "labels"]]),
+            _ => Set::of(&[&["spec"]]),
+        },
+    }
+}
+
+/// Refuses an object that is applied and cannot be read as one of its kind.
+fn unconverted(kind: &Kind, config: &Value, object: &mut Value) -> Result<(), ApiStatus> {
+    let Err(mistyped) = types::mistyped(kind, object) else {
+        return Ok(());
+    };
+    let is_fraction = mistyped.problem.contains("cannot unmarshal number");
+    let problem = match (is_fraction, mistyped.problem.rsplit(' ').next()) {
+        (true, Some(wanted)) => format!("cannot convert float64 to {wanted}"),
+        _ => mistyped.problem,
+    };
+    Err(ApiStatus::unknown(format!(
+        "failed to convert new object ({}) to proper version: unable to convert unstructured object to {}: {problem}",
+        named(kind, config),
+        gvk(kind)
+    )))
+}
+
+/// Refuses an object that is applied with another uid than the object's.
+fn same_uid(key: &Key, old: Option<&Value>, given: &str) -> Result<(), ApiStatus> {
+    let info = key.kind.info();
+    match old {
+        None => Err(ApiStatus::conflict(
+            info,
+            &key.name,
+            &format!(
+                "uid mismatch: the provided object specified uid {given}, and no existing object was found"
+            ),
+        )),
+        Some(old) if old["metadata"]["uid"] != given => {
+            let mut errors = Errors::default();
+            errors.invalid("metadata.uid", &given.into(), "field is immutable");
+            Err(ApiStatus::invalid(info, &key.name, &errors.0))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// An object as errors of the field manager name it.
+fn named(kind: &Kind, config: &Value) -> String {
+    let meta = &config["metadata"];
+    let text = |field: &str| meta[field].as_str().unwrap_or_default();
+    format!("{}/{}; {}", text("namespace"), text("name"), gvk(kind))
+}
+
+fn gvk(kind: &Kind) -> String {
+    let slash = if kind.group.is_empty() { "/" } else { "" };
+    format!("{slash}{}, Kind={}", kind.api_version(), kind.kind)
+}
+
+/// Why an apply is refused.
+fn refused(kind: &Kind, config: &Value, failed: Failed) -> ApiStatus {
+    match failed {
+        Failed::Untyped(problem) => ApiStatus::unknown(format!(
+            "failed to create typed patch object ({}): {problem}",
+            named(kind, config)
+        )),
+        Failed::Unmerged(problem) => {
+            ApiStatus::unknown(format!("failed to merge config: {problem}"))
+        }
+        Failed::Conflicts(conflicts) => ApiStatus::apply_conflict(
+            apply::message(&conflicts),
+            conflicts.iter().map(apply::Conflict::cause),
+        ),
+    }
+}
+
+/// Whether two objects differ in the times of their `managedFields` alone.
+pub(super) fn same_but_for_times(a: &Value, b: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let entries = object["metadata"]["managedFields"].as_array_mut();
+        for entry in entries
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_object_mut)
+        {
+            entry.shift_remove("time");
+        }
+        object
+    };
+    timeless(a) == timeless(b)
+}

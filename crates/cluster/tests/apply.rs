@@ -1,0 +1,54 @@
+//! Server-side apply and `managedFields`: each case as kube-apiserver answered it (`apply/cases.txt`).
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+#[path = "support/cases.rs"]
+mod cases;
+
+use cases::{Answers, Sent};
+use headless_cluster::Cluster;
+use http::Request;
+use http_body_util::{BodyExt, Full};
+
+async fn send(cluster: &Cluster, sent: Sent) -> (u16, Vec<u8>) {
+    let request = Request::builder()
+        .method(sent.method)
+        .uri(sent.path)
+        .header("content-type", sent.media_type)
+        .header("user-agent", sent.agent)
+        .body(Full::new(sent.body.into()))
+        .unwrap();
+    let response = cluster.api().call(request).await;
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap();
+    (code, body.to_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn an_apply_is_answered_as_kube_apiserver_answered_it() {
+    let (_, all) = cases::read(include_str!("apply/cases.txt"));
+    let cluster = Cluster::holding(&[]);
+    let (mut wrong, mut asked) = (Vec::new(), 0);
+    for (case, number) in all.iter().zip(0..) {
+        let ns = format!("case-{number}");
+        send(&cluster, cases::namespace(&ns)).await;
+        let mut answers = Answers::default();
+        for ask in &case.asks {
+            let (code, body) = send(&cluster, ask.sent(&ns)).await;
+            let ours = answers.line(&ns, code, &body);
+            asked += 1;
+            if (ours == ask.answer) == ask.reason.is_some() {
+                let (theirs, reason) = (&ask.answer, &ask.reason);
+                wrong.push(format!(
+                    "{}: {}\n  - {theirs}\n  + {ours}\n  listed: {reason:?}",
+                    case.name, ask.line
+                ));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {asked} answers:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
