@@ -9,8 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::describe::{Completion, Manual};
 use crate::commands::{
-    check::Check, history::Told, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, wait::Wait,
-    why::Why,
+    check::Check, history::Told, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, top::Top,
+    wait::Wait, why::Why,
 };
 use crate::logging::{self, Form};
 use crate::nslookup;
@@ -65,6 +65,8 @@ enum Command {
     Why(Why),
     /// Say what a name led to, and which object's change made it so, as a server with `admin` remembers it.
     History(Told),
+    /// Say who asks what, as a server with `admin` has counted it: names, clients, denied names, names of search lists.
+    Top(Top),
     /// Print what a shell needs to complete this program's arguments.
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
@@ -185,6 +187,7 @@ impl Args {
                 Command::Check(args) => args.run(out).await,
                 Command::Reconcile(args) => args.run().await,
                 Command::History(args) => args.run(out).await,
+                Command::Top(args) => args.run(out).await,
                 Command::Sandbox(args) => args.run(out).await,
                 Command::Completion(args) => {
                     args.run(&mut Self::command(), out);

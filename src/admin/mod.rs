@@ -175,6 +175,8 @@ pub enum Refusal {
     Wrong(String),
     /// There is no such path.
     Unknown,
+    /// Somebody else who was to be asked does not say.
+    Elsewhere(String),
 }
 
 /// An answer, in JSON.
@@ -292,6 +294,7 @@ impl Binder {
                     Ok(answer) => said(StatusCode::OK, answer),
                     Err(Refusal::Wrong(why)) => said(StatusCode::BAD_REQUEST, problem(&why)),
                     Err(Refusal::Unknown) => said(StatusCode::NOT_FOUND, problem("no such path")),
+                    Err(Refusal::Elsewhere(why)) => said(StatusCode::BAD_GATEWAY, problem(&why)),
                 }
             };
             router = router.route(path, get(page));

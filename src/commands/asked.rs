@@ -1,15 +1,19 @@
 //! One request to a server's `admin`.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-/// How long an answer may take, the wait for a name that is asked for not counted.
+/// How long an answer may take: longer than a look for a name that is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a server is asked, and how.
@@ -30,47 +34,35 @@ impl Admin {
     /// A server that does not answer, or that refuses, with its reason.
     pub(super) async fn ask(&self, path: &str, asked: &[(&str, &str)]) -> anyhow::Result<Value> {
         let server = self.server;
-        let exchange = exchange(server, request(server, path, asked, self.token.as_deref())?);
+        let exchange = exchange(self.request(path, asked)?);
         let answer = tokio::time::timeout(PATIENCE, exchange).await;
         let answer = answer.with_context(|| format!("{server} does not answer"))?;
         let answer = answer.with_context(|| format!("cannot ask {server}"))?;
-        let text = String::from_utf8_lossy(&answer);
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let body: Value = serde_json::from_str(body)
+        let body: Value = serde_json::from_slice(answer.body())
             .with_context(|| format!("{server} is no `admin` of a headless-dns"))?;
-        if !head.starts_with("HTTP/1.1 200 ") {
-            bail!("{server}: {}", body["error"].as_str().unwrap_or(head));
+        if answer.status() != StatusCode::OK {
+            let status = answer.status().to_string();
+            bail!("{server}: {}", body["error"].as_str().unwrap_or(&status));
         }
         Ok(body)
     }
+
+    fn request(&self, path: &str, asked: &[(&str, &str)]) -> anyhow::Result<Request<Empty<Bytes>>> {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(asked)
+            .finish();
+        let mut request = Request::get(format!("http://{}{path}?{query}", self.server));
+        if let Some(file) = &self.token {
+            let text = std::fs::read_to_string(file);
+            let token = text.with_context(|| format!("cannot read {}", file.display()))?;
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
+        }
+        request.body(Empty::new()).context("no such request")
+    }
 }
 
-fn request(
-    server: SocketAddr,
-    path: &str,
-    asked: &[(&str, &str)],
-    token: Option<&Path>,
-) -> anyhow::Result<String> {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(asked)
-        .finish();
-    let token = token.map(|file| {
-        let text = std::fs::read_to_string(file);
-        text.with_context(|| format!("cannot read {}", file.display()))
-    });
-    let bearer = match token.transpose()? {
-        Some(token) => format!("Authorization: Bearer {}\r\n", token.trim()),
-        None => String::new(),
-    };
-    Ok(format!(
-        "GET {path}?{query} HTTP/1.1\r\nHost: {server}\r\n{bearer}Connection: close\r\n\r\n"
-    ))
-}
-
-async fn exchange(server: SocketAddr, request: String) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(server).await?;
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await?;
-    Ok(answer)
+async fn exchange(request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Bytes>> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let (head, body) = client.request(request).await?.into_parts();
+    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
 }

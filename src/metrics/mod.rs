@@ -1,6 +1,10 @@
 //! What is counted, under CoreDNS's names, labels and buckets, so that dashboards and alerts made for it work.
 
 mod maker;
+mod sketch;
+mod top;
+
+use std::sync::Arc;
 
 pub use prometheus::IntCounterVec;
 pub use prometheus::local::{LocalHistogram, LocalIntCounter as LocalCounter};
@@ -11,6 +15,7 @@ use prometheus::{
 };
 
 use maker::Maker;
+pub use top::{By, Counted, Top};
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Metrics {
     pub dns64: IntCounterVec,
     /// Objects that came and could not be read: the kind of object, in the plural.
     pub unreadable: IntCounterVec,
+    /// Who asks what; not among what is scraped.
+    pub top: Arc<Top>,
 }
 
 /// Queries and replies.
@@ -257,6 +264,7 @@ impl Metrics {
                 "Objects of the API server that came and could not be read.",
                 &["kind"],
             )?,
+            top: Arc::default(),
             registry: make.0,
         })
     }

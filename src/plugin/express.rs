@@ -107,6 +107,7 @@ impl Express {
         };
         let tallies = block.tallies.iter_mut();
         tallies.for_each(|tally| tally.count(query, rcode, size));
+        self.router.note(query, rcode);
         true
     }
 

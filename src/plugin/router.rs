@@ -12,7 +12,7 @@ use super::{Handled, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{DNSClass, Query, Question, RecordType};
 use crate::message::reply::{Composed, Failure, ResponseCode};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Top};
 use crate::name::{Name, Origin};
 use crate::zone::MAX_ALIASES;
 use crate::zonefile::FileZone;
@@ -50,6 +50,8 @@ pub struct Router {
     server: Arc<str>,
     /// Where queries are counted that no server block has.
     metrics: Option<Arc<Metrics>>,
+    /// Where it is counted who asks what.
+    top: Option<Arc<Top>>,
     /// What connections may take.
     timeouts: Timeouts,
     /// For what goes on after the reply.
@@ -99,6 +101,8 @@ pub struct Socket {
     pub timeouts: Timeouts,
     /// Where queries are counted that no server block has.
     pub metrics: Option<Arc<Metrics>>,
+    /// Where it is counted who asks what.
+    pub top: Option<Arc<Top>>,
 }
 
 /// One that nobody has bound.
@@ -108,6 +112,7 @@ impl Default for Socket {
             server: "dns://".into(),
             timeouts: Timeouts::default(),
             metrics: None,
+            top: None,
         }
     }
 }
@@ -155,6 +160,7 @@ impl Router {
             server,
             timeouts,
             metrics,
+            top,
         } = socket;
         if let Some(metrics) = &metrics {
             // A counter that is there from the start shows its first increase.
@@ -171,15 +177,25 @@ impl Router {
             server,
             timeouts,
             metrics,
+            top,
             itself: itself.clone(),
         })
     }
 
     /// Answers a query. There is always a reply.
     pub async fn answer(&self, query: &Query) -> Reply {
-        match self.handle(query).await {
-            Ok(reply) => reply,
-            Err(failure) => Reply::refusal(failure.rcode),
+        let handled = self.handle(query).await;
+        let reply = handled.unwrap_or_else(|failure| Reply::refusal(failure.rcode));
+        self.note(query, reply.rcode());
+        reply
+    }
+
+    /// Counts who asks what.
+    pub(super) fn note(&self, query: &Query, rcode: ResponseCode) {
+        if let Some(top) = &self.top {
+            let (name, client) = (&query.question.qname, query.route.client.ip());
+            let is_denied = rcode == ResponseCode::NXDomain;
+            top.count(name.lower_wire(0, name.len()), client, is_denied);
         }
     }
 

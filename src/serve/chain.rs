@@ -50,6 +50,7 @@ pub(super) async fn chain(
         })?;
         let started = Watched {
             watches: Watches::start(&client, &options),
+            client,
             startup_timeout: spec.startup_timeout,
             ready: readiness.token("kubernetes"),
         };

@@ -9,6 +9,7 @@ mod known;
 mod loops;
 mod observed;
 mod sockets;
+pub mod walk;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -175,6 +176,7 @@ async fn prepare(blocks: &mut [Block]) -> Result<(), CorefileError> {
 /// A `kubernetes` stanza at work.
 struct Watched {
     watches: Watches,
+    client: Client,
     startup_timeout: Duration,
     ready: Token,
 }
@@ -199,6 +201,7 @@ impl Program {
         let carried = Arc::new(carried.next());
         let follows = metrics.is_some();
         let metrics = metrics.unwrap_or_default();
+        known::begin(&metrics);
         let mut listeners = Listeners::new(setup.port, &interfaces, &metrics);
         let (mut stanzas, mut lines) = (Vec::new(), Vec::new());
         let mut known = Vec::new();
@@ -206,7 +209,7 @@ impl Program {
             let local = listeners.local_addresses(block)?;
             let (answering, stanza) =
                 chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
-            known.extend(knowing(block, stanza.as_ref())?);
+            known.extend(knowing(block, stanza.as_ref(), &metrics)?);
             stanzas.extend(stanza);
             answering.begin();
             lines.extend(listeners.add(block, &answering)?);
@@ -399,15 +402,16 @@ impl Program {
 fn knowing(
     block: &Block,
     stanza: Option<&Watched>,
+    metrics: &Arc<Metrics>,
 ) -> Result<Option<(AdminApi, Arc<Known>)>, CorefileError> {
     let Some(api) = &block.admin else {
         return Ok(None);
     };
     known::check(block)?;
-    let (Some(Watched { watches, .. }), Some(spec)) = (stanza, &block.kubernetes) else {
+    let (Some(stanza), Some(spec)) = (stanza, &block.kubernetes) else {
         return Ok(None);
     };
-    let known = Known::start(watches, spec.view.clone().into(), api.history);
+    let known = Known::start(stanza, spec.view.clone().into(), api.history, metrics);
     Ok(Some((api.clone(), known)))
 }
 

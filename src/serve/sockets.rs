@@ -189,6 +189,7 @@ impl<'a> Listeners<'a> {
                 server: socket.label.into(),
                 timeouts: socket.timeouts,
                 metrics,
+                top: Some(Arc::clone(&self.metrics.top)),
             };
             let router = Router::of(known, socket.blocks, socket.any_class);
             let taken = match (address, socket.encrypted) {

@@ -16,7 +16,7 @@ mod service;
 mod set;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::message::question::RecordType;
 use crate::name::Name;
@@ -47,6 +47,31 @@ pub struct Report {
     pub steps: Vec<Step>,
     /// Where it ends.
     pub outcome: Outcome,
+}
+
+impl Report {
+    /// The same for programs: `name`, `type`, `tried`, `steps` (`object` and what it `says`), and `answer` or `cause`.
+    #[must_use]
+    pub fn json(&self, qtype: RecordType) -> Value {
+        let steps = self.steps.iter().map(|step| {
+            let object = step.object.as_ref().map(|seen| {
+                json!({"kind": seen.kind, "name": seen.name, "resourceVersion": seen.version, "age": seen.age})
+            });
+            json!({"object": object, "says": step.says})
+        });
+        let steps: Vec<_> = steps.collect();
+        let (answer, cause) = match &self.outcome {
+            Outcome::Answer(data) => (Some(data), None),
+            Outcome::Denied(cause) => (None, Some(cause)),
+        };
+        let cause = cause.map(|cause| {
+            json!({"key": cause.key, "exists": cause.exists, "says": cause.says, "mend": cause.mend})
+        });
+        json!({
+            "name": self.name, "type": qtype.to_string(), "tried": self.tried, "steps": steps,
+            "answer": answer, "cause": cause,
+        })
+    }
 }
 
 /// Where the way ends.

@@ -58,7 +58,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "serve",
-        "admin answer api apiserver corefile endpoint goal history listen message metrics name plugin process store watch zone",
+        "admin answer api apiserver corefile endpoint goal history listen message metrics name plugin process store watch why zone",
     ),
     row(
         3,
@@ -68,7 +68,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "commands",
-        "api apiserver corefile goal listen logging message name output plugin process reconciler sandbox serve signals store why pods",
+        "api apiserver corefile goal listen logging message name output plugin process reconciler sandbox serve signals store pods",
     ),
     row(3, "args", "commands logging nslookup output process"),
 ];
@@ -104,13 +104,13 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "bytes",
-        "crates/cluster/src crates/objects/src src/api src/listen src/pods src/watch",
+        "crates/cluster/src crates/objects/src src/api src/commands/asked src/listen src/pods src/watch",
     ),
     ("clap", "src/args src/commands"),
     ("clap_complete", "src/commands/describe"),
     ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
-    ("foldhash", "src/zone"),
+    ("foldhash", "src/metrics/top src/zone"),
     ("expr", "src/plugin/view/expression"),
     (
         "form_urlencoded",
@@ -129,12 +129,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hickory_server", "src/listen/handler"),
     (
         "http",
-        "crates/cluster/src src/admin src/api src/apiserver src/listen/https src/reconciler/fence src/watch",
+        "crates/cluster/src src/admin src/api src/apiserver src/commands/asked src/listen/https src/reconciler/fence src/watch",
     ),
     ("http_body", "crates/cluster/src src/api src/watch"),
     (
         "http_body_util",
-        "crates/cluster/src src/api src/listen/https src/watch",
+        "crates/cluster/src src/api src/commands/asked src/listen/https src/watch",
     ),
     (
         "hyper",
@@ -145,12 +145,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/listen/https",
+        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https",
     ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
         "jiff",
-        "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/statefulset src/watch src/why src/pods",
+        "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/serve/walk src/statefulset src/watch src/why src/pods",
     ),
     ("json_patch", "crates/cluster/src/patch"),
     ("k8s_openapi", "crates/cluster/src src/watch/wire"),
@@ -191,7 +191,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/statefulset src/watch src/why crates/node/src",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

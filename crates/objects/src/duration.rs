@@ -1,4 +1,4 @@
-//! Durations as Go writes them: `5s`, `1m30s`, `300ms`, `1.5h`.
+//! Durations as Go writes them: `5s`, `1m30s`, `300ms`, `1.5h`; and ages as kubectl does.
 
 use std::time::Duration;
 
@@ -35,6 +35,28 @@ pub fn go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
+/// Seconds as kubectl shows an age (`HumanDuration` of k8s.io/apimachinery): `5s`, `2m10s`, `3h`, `4d`.
+#[must_use]
+pub fn age(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let with = |whole: u64, unit: &str, rest: u64, small: &str| {
+        if rest == 0 {
+            format!("{whole}{unit}")
+        } else {
+            format!("{whole}{unit}{rest}{small}")
+        }
+    };
+    match seconds {
+        ..120 => format!("{seconds}s"),
+        120..600 => with(minutes, "m", seconds % 60, "s"),
+        600..10_800 => format!("{minutes}m"),
+        10_800..28_800 => with(hours, "h", minutes % 60, "m"),
+        28_800..172_800 => format!("{hours}h"),
+        172_800..691_200 => with(days, "d", hours % 24, "h"),
+        _ => format!("{days}d"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,6 +75,23 @@ mod tests {
         }
         for text in ["", "5", "s", "-5s", "5 s", "5x", "1..5s"] {
             assert_eq!(go_duration(text), None, "{text}");
+        }
+    }
+    #[test]
+    fn ages_read_as_kubectl_s() {
+        let (minute, hour, day) = (60, 3600, 86_400);
+        for (seconds, wanted) in [
+            (5, "5s"),
+            (119, "119s"),
+            (2 * minute, "2m"),
+            (2 * minute + 10, "2m10s"),
+            (30 * minute, "30m"),
+            (3 * hour + 30 * minute, "3h30m"),
+            (9 * hour + 1, "9h"),
+            (4 * day + 2 * hour, "4d2h"),
+            (8 * day + hour, "8d"),
+        ] {
+            assert_eq!(age(seconds), wanted);
         }
     }
 }

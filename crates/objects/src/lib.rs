@@ -11,4 +11,4 @@ pub mod rfc3339;
 pub mod selector;
 
 pub use backoff::backoff;
-pub use duration::go_duration;
+pub use duration::{age, go_duration};

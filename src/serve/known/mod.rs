@@ -1,15 +1,21 @@
-//! What a server knows of names, as JSON: what they lead to, led to, and why not.
+//! What a server knows of names, as JSON: what they lead to, led to, and why not; and who asks for them.
+
+mod search;
+mod top;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::Watched;
+use super::walk::Walk;
 use crate::admin::{Answers, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
+use crate::api::Client;
 use crate::corefile::CorefileError;
 use crate::goal::{Goal, Verdict};
 use crate::history::{Entry, History, Micros};
@@ -17,10 +23,11 @@ use crate::message::question::{Question, RecordType};
 use crate::message::record::RData;
 use crate::message::reply::Composed;
 use crate::message::{rcode_name, type_named};
+use crate::metrics::Metrics;
 use crate::name::{Name, absolute, text};
 use crate::plugin::{AdminApi, Block};
+use crate::process::whole;
 use crate::store::{Change, Delta};
-use crate::watch::Watches;
 use crate::zone::{Scope, Shown, Zone};
 
 /// How long a question may wait here; who asks asks again.
@@ -30,7 +37,12 @@ const LONGEST: Duration = Duration::from_secs(300);
 const EVENTS: usize = 1000;
 
 /// The paths that are answered.
-pub(super) const PATHS: &[&str] = &["/names", "/why", "/wait", "/history", "/events"];
+pub(super) const PATHS: &[&str] = &[
+    "/names", "/why", "/walk", "/wait", "/history", "/events", "/top",
+];
+
+/// Walks at a time: each lists objects of the cluster.
+const WALKS: usize = 1;
 
 /// Of one stanza.
 pub(super) struct Known {
@@ -39,6 +51,11 @@ pub(super) struct Known {
     history: Mutex<History>,
     /// Counts changes, for those who wait.
     changed: watch::Sender<u64>,
+    /// Where questions are counted, of this stanza and of all others.
+    metrics: Arc<Metrics>,
+    /// Of the API server, for walks.
+    client: Client,
+    walks: Semaphore,
 }
 
 /// What is asked for: keys and values.
@@ -68,11 +85,18 @@ impl<'q> Asked<'q> {
         Ok(time.transpose()?.map(Timestamp::as_microsecond))
     }
 
+    fn text(&self) -> Result<&'q str, Refusal> {
+        let text = self.get("name");
+        text.ok_or_else(|| wrong("name: a name was expected"))
+    }
+
     fn name(&self) -> Result<Name, Refusal> {
-        let text = self
-            .get("name")
-            .ok_or_else(|| wrong("name: a name was expected"))?;
-        absolute(text).map_err(|error| wrong(format!("name: {error}")))
+        absolute(self.text()?).map_err(|error| wrong(format!("name: {error}")))
+    }
+
+    fn qtype(&self) -> Result<RecordType, Refusal> {
+        let known = type_named(self.get("type").unwrap_or("A"));
+        known.ok_or_else(|| wrong("type: a type such as A was expected"))
     }
 }
 
@@ -83,15 +107,28 @@ fn written(time: Micros) -> String {
         .to_string()
 }
 
+/// When the counting of questions has begun: with the first server, which all others follow.
+pub(super) fn begin(metrics: &Metrics) -> Micros {
+    metrics.top.begins(Timestamp::now().as_microsecond())
+}
+
 impl Known {
     /// Keeps what changes from now on.
-    pub(super) fn start(watches: &Watches, shown: Shown, budget: usize) -> Arc<Self> {
-        let now = Timestamp::now().as_microsecond();
+    pub(super) fn start(
+        stanza: &Watched,
+        shown: Shown,
+        budget: usize,
+        metrics: &Arc<Metrics>,
+    ) -> Arc<Self> {
+        let (watches, now) = (&stanza.watches, Timestamp::now().as_microsecond());
         let known = Arc::new(Self {
             zone: Arc::clone(&watches.zone),
             shown,
             history: Mutex::new(History::new(now, budget)),
             changed: watch::Sender::new(0),
+            metrics: Arc::clone(metrics),
+            client: stanza.client.clone(),
+            walks: Semaphore::new(WALKS),
         });
         let record = record(watches.changes(), watches.synced(), Arc::downgrade(&known));
         tokio::spawn(record);
@@ -108,9 +145,11 @@ impl Known {
         let said = match path {
             "/names" => self.names(asked),
             "/why" => self.why(asked)?,
+            "/walk" => self.walk(asked).await?,
             "/wait" => self.wait(asked).await?,
             "/history" => self.told(asked)?,
             "/events" => self.events(asked)?,
+            "/top" => self.top(asked)?,
             _ => return Err(Refusal::Unknown),
         };
         Ok(format!("{said}\n"))
@@ -145,10 +184,7 @@ impl Known {
 
     /// What a name answers, and why not.
     fn why(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
-        let name = asked.name()?;
-        let qtype = asked.get("type").unwrap_or("A");
-        let qtype =
-            type_named(qtype).ok_or_else(|| wrong("type: a type such as A was expected"))?;
+        let (name, qtype) = (asked.name()?, asked.qtype()?);
         let reply = self.composed(&name, qtype)?;
         let answer = reply.answer.iter().map(|record| {
             json!({"type": record.record_type().to_string(), "ttl": record.ttl, "data": record.data.to_string()})
@@ -157,6 +193,25 @@ impl Known {
             "name": name.to_string(), "type": qtype.to_string(), "rcode": rcode_name(reply.rcode),
             "answer": answer.collect::<Vec<_>>(), "why": reply.error.as_ref().map(|said| &*said.text),
         }))
+    }
+
+    /// The way of a name through the objects of the cluster, which are asked for now.
+    async fn walk(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let mut origins = self.shown.origins().iter();
+        let forward = origins.find(|origin| !origin.reverse);
+        let forward = forward.ok_or_else(|| wrong("this server has reverse zones only"))?;
+        let (name, qtype) = (asked.text()?, asked.qtype()?);
+        let walk = Walk {
+            name,
+            qtype,
+            from: asked.get("from"),
+            domain: &forward.name,
+        };
+        // Nobody closes it.
+        let _turn = self.walks.acquire().await;
+        let report = walk.report(&self.client, Timestamp::now()).await;
+        let report = report.map_err(|error| Refusal::Elsewhere(whole(error.as_ref())))?;
+        Ok(report.json(qtype))
     }
 
     /// Waits until a name answers as it shall, and says whether it does.
