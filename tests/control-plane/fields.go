@@ -16,7 +16,8 @@ import (
 //
 //	TYPE FIELD NUMBER [pointer] [shown]
 //
-// TYPE is the OpenAPI name, FIELD the JSON name, NUMBER that of the protobuf field. `pointer`: a zero value differs from none.
+// TYPE is the OpenAPI name, FIELD the JSON name, NUMBER that of the protobuf field; `2.1` is field 1 in the message of field 2,
+// which JSON does not show. `pointer`: a zero value differs from none.
 // `shown`: JSON has the field whatever its value.
 func fields() {
 	seen := map[reflect.Type]bool{}
@@ -44,25 +45,26 @@ func walk(of reflect.Type, seen map[reflect.Type]bool) []string {
 		return nil
 	}
 	seen[of] = true
-	return members(of, modelName(of), seen)
+	return members(of, modelName(of), "", seen)
 }
 
-func members(of reflect.Type, name string, seen map[reflect.Type]bool) []string {
+// members gives the lines of a type's fields; within: the numbers of the messages that they are in.
+func members(of reflect.Type, name, within string, seen map[reflect.Type]bool) []string {
 	var lines []string
 	for field := range slices.Values(reflect.VisibleFields(of)) {
 		if len(field.Index) > 1 || !field.IsExported() {
 			continue
 		}
 		tag := strings.Split(field.Tag.Get("json"), ",")
-		if slices.Contains(tag, "inline") && field.Type.Kind() == reflect.Struct {
-			lines = append(lines, members(field.Type, name, seen)...)
+		proto := strings.Split(field.Tag.Get("protobuf"), ",")
+		if field.Anonymous && tag[0] == "" && field.Type.Kind() == reflect.Struct && len(proto) > 1 {
+			lines = append(lines, members(field.Type, name, within+proto[1]+".", seen)...)
 			continue
 		}
-		proto := strings.Split(field.Tag.Get("protobuf"), ",")
 		if tag[0] == "" || tag[0] == "-" || len(proto) < 2 {
 			continue
 		}
-		line := fmt.Sprintf("%s %s %s", name, tag[0], proto[1])
+		line := fmt.Sprintf("%s %s %s%s", name, tag[0], within, proto[1])
 		isStruct := field.Type.Kind() == reflect.Struct
 		leftOut := slices.Contains(tag, "omitzero") || slices.Contains(tag, "omitempty") && !isStruct
 		if field.Type.Kind() == reflect.Pointer {

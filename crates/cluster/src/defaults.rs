@@ -82,6 +82,27 @@ pub(super) fn slice(slice: &mut Value) {
     }
 }
 
+/// A claim. What its volume begins with is told in two fields alike; the older one takes claims and snapshots only.
+pub(super) fn own_claim(own: &mut Value) {
+    let spec = object(own, "spec");
+    let source = &spec["dataSource"];
+    let known = match source["kind"].as_str() {
+        Some("PersistentVolumeClaim") => source["apiGroup"].as_str().is_none_or(str::is_empty),
+        Some("VolumeSnapshot") => source["apiGroup"] == "snapshot.storage.k8s.io",
+        Some(_) | None => false,
+    };
+    if !known {
+        spec.as_object_mut().map(|spec| spec.remove("dataSource"));
+    }
+    let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
+    if source.is_object() {
+        default(spec, "dataSourceRef", source);
+    } else if reference.is_object() && reference["namespace"].is_null() {
+        spec["dataSource"] = reference;
+    }
+    claim(own);
+}
+
 /// A claim, or a set's template of claims.
 pub(super) fn claim(claim: &mut Value) {
     default(object(claim, "spec"), "volumeMode", "Filesystem");

@@ -55,9 +55,9 @@ impl Errors {
         self.add(field, Problem::Invalid(Some(value.clone()), what.into()));
     }
 
-    /// The value that stands there is wrong.
+    /// The value that stands there is wrong; none is an empty text.
     pub(super) fn bad(&mut self, place: &Place<'_>, what: &str) {
-        self.invalid(place, place.value, what);
+        self.invalid(place, &place.shown(), what);
     }
 
     /// The text that stands there is wrong; none is an empty one.
@@ -84,7 +84,7 @@ impl Errors {
     }
 
     pub(super) fn duplicate(&mut self, place: &Place<'_>) {
-        self.add(place, Problem::Duplicate(place.value.clone(), ""));
+        self.add(place, Problem::Duplicate(place.shown(), ""));
     }
 
     /// What is named there is nowhere.

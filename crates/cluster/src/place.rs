@@ -91,6 +91,14 @@ impl<'a> Place<'a> {
         self.value.as_str().unwrap_or_default()
     }
 
+    /// As it is shown: none as an empty text.
+    pub(crate) fn shown(&self) -> Value {
+        if self.value.is_null() {
+            return "".into();
+        }
+        self.value.clone()
+    }
+
     /// Its number; 0 where there is none.
     pub(crate) fn number(&self) -> i64 {
         self.value.as_i64().unwrap_or_default()

@@ -45,8 +45,9 @@ pub(super) fn decode(body: &Bytes) -> Result<Value, ApiStatus> {
             "{kind} is not read as protobuf here: use `kubectl create -f` or `apply -f`"
         )));
     };
-    let fields = message(&envelope.raw, of, 0).ok_or_else(broken)?;
-    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+    let mut fields = Map::new();
+    message(&envelope.raw, (of, ""), 0, &mut fields).ok_or_else(broken)?;
+    if let Some(object) = object.as_object_mut() {
         object.extend(fields);
     }
     Ok(object)
@@ -79,14 +80,26 @@ fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Wire<'_>)>> {
     Some(all)
 }
 
-/// A message of a type, as JSON has it.
-fn message(bytes: &[u8], of: &str, depth: u8) -> Option<Value> {
+/// A message of a type, as JSON has it; `within`: the numbers of the messages around it that JSON does not show.
+fn message(
+    bytes: &[u8],
+    (of, within): (&str, &str),
+    depth: u8,
+    object: &mut Map<String, Value>,
+) -> Option<()> {
     let known = SCHEMA.fields(of);
-    let mut object = Map::new();
     for (number, wire) in fields(bytes)? {
-        let field = known.iter().find(|field| field.number == Some(number));
-        // A newer client's field, which this server does not know.
+        let number = format!("{within}{number}");
+        let field = known.iter().find(|field| field.number == Some(&number));
         let Some(Field { name, shape, .. }) = field else {
+            let inside = format!("{number}.");
+            let hidden = |field: &Field| field.number.is_some_and(|n| n.starts_with(&inside));
+            // Or a newer client's field, which this server does not know.
+            if let Wire::Bytes(bytes) = wire
+                && known.iter().any(hidden)
+            {
+                message(bytes, (of, &inside), depth, object)?;
+            }
             continue;
         };
         match shape {
@@ -115,7 +128,7 @@ fn message(bytes: &[u8], of: &str, depth: u8) -> Option<Value> {
             }
         }
     }
-    Some(Value::Object(object))
+    Some(())
 }
 
 /// An item of a list, or all of them where numbers are packed.
@@ -173,7 +186,9 @@ fn value(shape: &Shape, wire: Wire<'_>, depth: u8) -> Option<Value> {
         (Shape::Time, Wire::Bytes(bytes)) => time(bytes, 0)?,
         (Shape::MicroTime, Wire::Bytes(bytes)) => time(bytes, 6)?,
         (Shape::Struct(of), Wire::Bytes(bytes)) if depth < DEEPEST => {
-            message(bytes, of, depth + 1)?
+            let mut object = Map::new();
+            message(bytes, (of, ""), depth + 1, &mut object)?;
+            object.into()
         }
         _ => return None,
     })
@@ -285,6 +300,18 @@ mod tests {
         // A number where the type is text.
         let decoded = decode(&envelope("Service", &body(&[32, 1])));
         assert_eq!(decoded.unwrap_err().code, 400);
+    }
+
+    #[test]
+    fn what_json_does_not_show_is_read_through() {
+        // A volume's source is a message in its field 2, a Secret field 6 there.
+        let secret = field(6, &field(1, b"keys"));
+        let volume = [field(1, b"v"), field(2, &secret)].concat();
+        let wanted = json!({
+            "apiVersion": "v1", "kind": "Pod", "spec": {"volumes": [{"name": "v", "secret": {"secretName": "keys"}}]},
+        });
+        let body = field(2, &field(1, &volume));
+        assert_eq!(decode(&envelope("Pod", &body)), Ok(wanted));
     }
 
     #[test]

@@ -130,9 +130,6 @@ impl State {
         let ns = if info.namespaced { ns } else { "" };
         let key = Key::new(kind, ns, &*name);
         let owners = self.owners((&key, Part::Main), None, &object, &Value::Null);
-        if self.objects.get(&key).is_some() {
-            return Err(ApiStatus::already_exists(info, &name));
-        }
         let mut admission = Admission {
             objects: &self.objects,
             random: &mut self.random,
@@ -140,6 +137,9 @@ impl State {
         admission.new_object(info, &mut object)?;
         addresses::normalize(info, &mut object, None);
         check(info, &object, None)?;
+        if self.objects.get(&key).is_some() {
+            return Err(ApiStatus::already_exists(info, &name));
+        }
         addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);

@@ -14,6 +14,10 @@ use serde_json::Value;
 /// What is answered otherwise, with the reason.
 const LISTED: &[(&str, &str)] = &[
     (
+        r#"post /spec/behavior {"scaleUp":{"policies":[]}}"#,
+        "an empty list is as if there were none, and is filled in",
+    ),
+    (
         r#"put /spec/volumeClaimTemplates [{"metadata":{"name":"d"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1"}}}}]"#,
         "the templates are shown as they are sent, and not as Go keeps them",
     ),

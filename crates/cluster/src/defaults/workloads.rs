@@ -120,6 +120,17 @@ pub(crate) fn autoscaler(scaler: &mut Value) {
     let target = json!({"type": "Utilization", "averageUtilization": 80});
     let cpu = json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}]);
     default(spec, "metrics", cpu);
+    if spec["behavior"].is_object() {
+        let both = json!({"type": "Percent", "value": 100, "periodSeconds": 15});
+        let four = json!({"type": "Pods", "value": 4, "periodSeconds": 15});
+        let up = object(&mut spec["behavior"], "scaleUp");
+        default(up, "stabilizationWindowSeconds", 0);
+        default(up, "selectPolicy", "Max");
+        default(up, "policies", json!([four, both]));
+        let down = object(&mut spec["behavior"], "scaleDown");
+        default(down, "selectPolicy", "Max");
+        default(down, "policies", json!([both]));
+    }
 }
 
 /// Limits of containers without defaults: what is the most is what is given, and what is given is what is asked for.

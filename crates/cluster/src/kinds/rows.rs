@@ -78,7 +78,7 @@ pub(super) const KINDS: &[Behaviour] = &[
     },
     Behaviour {
         kind: "PersistentVolumeClaim",
-        defaults: defaults::claim,
+        defaults: defaults::own_claim,
         validate: Some(validate::claim),
         returned: true,
         columns: table::CLAIM,

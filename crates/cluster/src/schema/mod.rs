@@ -62,8 +62,8 @@ pub(super) struct Field {
     pub(super) merge: Option<&'static str>,
     /// How server-side apply merges it.
     pub(super) merged: Merged,
-    /// The number of the protobuf field.
-    pub(super) number: Option<u64>,
+    /// The number of the protobuf field; `2.1` is field 1 in the message of field 2, which JSON does not show.
+    pub(super) number: Option<&'static str>,
     /// Whether a zero value is another thing than none.
     pub(super) pointer: bool,
     /// Whether the field is there whatever its value.
@@ -212,7 +212,7 @@ impl Field {
             values: listed(&words, "values"),
             default: marked(&words, "default"),
             merge: marked(&words, "merge"),
-            number: marked(&words, "number").and_then(|number| number.parse().ok()),
+            number: marked(&words, "number"),
             pointer: words.contains(&"pointer"),
             shown: words.contains(&"shown"),
         }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::values::{positive, selector};
-use super::words::subdomain;
+use super::words::{label, subdomain};
 use crate::field::Errors;
 use crate::place::Place;
 use headless_objects::quantity;
@@ -97,5 +97,27 @@ pub(super) fn claim_spec(spec: &Place<'_>, errors: &mut Errors) {
     }
     errors.maybe(&spec.of("storageClassName"), subdomain);
     errors.one_of(&spec.of("volumeMode"), &["Block", "Filesystem"]);
+    for source in ["dataSource", "dataSourceRef"] {
+        data_source(&spec.of(source), errors);
+    }
     errors.maybe(&spec.of("volumeAttributesClassName"), subdomain);
+}
+
+/// What a claim's volume begins with.
+fn data_source(source: &Place<'_>, errors: &mut Errors) {
+    if !source.is_given() {
+        return;
+    }
+    let (group, kind) = (source.of("apiGroup"), source.of("kind"));
+    for field in ["name", "kind"] {
+        if source.of(field).is_empty() {
+            errors.required(source.of(field), "");
+        }
+    }
+    if group.is_empty() && kind.text() != "PersistentVolumeClaim" {
+        let what = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        errors.invalid(source, &kind.text().into(), what);
+    }
+    errors.maybe(&group, subdomain);
+    errors.maybe(&source.of("namespace"), label);
 }

@@ -146,8 +146,16 @@ fn resizes(policies: &Place<'_>, spec: &Place<'_>, errors: &mut Errors) {
             errors.add(&policy, Problem::Duplicate(resource.text().into(), ""));
         }
         let restart = policy.of("restartPolicy").called(at.path.clone());
-        errors.must_be(&resource.called(at.path.clone()), &["cpu", "memory"]);
-        errors.must_be(&restart, &["NotRequired", "RestartContainer"]);
+        for (given, allowed) in [
+            (&resource.called(at.path.clone()), &["cpu", "memory"]),
+            (&restart, &["NotRequired", "RestartContainer"]),
+        ] {
+            if given.is_empty() {
+                errors.required(given, "");
+            } else {
+                errors.must_be(given, allowed);
+            }
+        }
         if spec.of("restartPolicy").text() == "Never" && restart.text() != "NotRequired" {
             let what = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
             errors.bad(&restart, what);
@@ -164,6 +172,9 @@ fn restarts(container: &Place<'_>, errors: &mut Errors) {
     if !policy.is_given() && !rules.is_empty() {
         let what = "must specify restartPolicy when restart rules are used";
         errors.required(&policy, what);
+        if container.path.contains("initContainers") {
+            return;
+        }
     }
     errors.one_of(&policy, &["Always", "Never", "OnFailure"]);
     if rules.count() > 20 {

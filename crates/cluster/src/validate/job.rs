@@ -111,7 +111,7 @@ fn job_spec(spec: &Place<'_>, errors: &mut Errors) {
     errors.one_of(&mode, &["NonIndexed", "Indexed"]);
     match mode.text() {
         "Indexed" => indexed(spec, errors),
-        "NonIndexed" => {
+        "" | "NonIndexed" => {
             for field in [&limit, &most].into_iter().filter(|field| field.is_given()) {
                 errors.bad(field, "requires indexed completion mode");
             }
@@ -219,7 +219,13 @@ fn failure_policy(spec: &Place<'_>, rules: &Place<'_>, errors: &mut Errors) {
         for condition in conditions.items() {
             let kind = condition.of("type");
             errors.each(&kind, qualified(kind.text()));
-            errors.must_be(&condition.of("status"), &["False", "True", "Unknown"]);
+            let status = condition.of("status");
+            if status.is_empty() {
+                let what = "valid values: [\"False\" \"True\" \"Unknown\"]";
+                errors.required(status, what);
+            } else {
+                errors.must_be(&status, &["False", "True", "Unknown"]);
+            }
         }
         let what = match (codes.is_given(), !conditions.is_empty()) {
             (true, true) => "specifying both OnExitCodes and OnPodConditions is not supported",
@@ -232,15 +238,18 @@ fn failure_policy(spec: &Place<'_>, rules: &Place<'_>, errors: &mut Errors) {
 
 fn exit_codes(codes: &Place<'_>, names: &BTreeSet<&str>, errors: &mut Errors) {
     let (operator, values) = (codes.of("operator"), codes.of("values"));
-    errors.must_be(&operator, &["In", "NotIn"]);
+    if operator.is_empty() {
+        errors.required(&operator, "valid values: [\"In\" \"NotIn\"]");
+    } else {
+        errors.must_be(&operator, &["In", "NotIn"]);
+    }
     let container = codes.of("containerName");
     if container.is_given() && !names.contains(container.text()) {
         let what = "must be one of the container or initContainer names in the pod template";
         errors.bad(&container, what);
     }
     if values.is_empty() {
-        let none = Value::Array(Vec::new());
-        errors.invalid(&values, &none, "at least one value is required");
+        errors.invalid(&values, values.value, "at least one value is required");
     }
     let mut seen = BTreeSet::new();
     for value in values.items() {
@@ -272,7 +281,7 @@ fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
             .items()
             .map(|rule| shown(rule.value, &names))
             .collect();
-        let kept = json!({"Rules": kept});
+        let kept = json!({"Rules": (!kept.is_empty()).then_some(kept)});
         return errors.invalid(policy, &kept, "requires indexed completion mode");
     }
     if rules.is_empty() {

@@ -12,6 +12,7 @@ use crate::place::Place;
 const LENIENT: &[&str] = &[
     "admissionregistration.k8s.io",
     "coordination.k8s.io",
+    "policy",
     "rbac.authorization.k8s.io",
 ];
 

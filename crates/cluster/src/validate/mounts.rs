@@ -93,7 +93,7 @@ pub(super) fn devices(container: &Place<'_>, volumes: &Volumes<'_>, errors: &mut
         if name.is_empty() {
             errors.required(&name, "");
         }
-        if !names.insert(name.text()) {
+        if !name.is_empty() && !names.insert(name.text()) {
             errors.bad(&name, "must be unique");
         }
         if volume.is_some() && !claimed {

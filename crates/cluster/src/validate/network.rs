@@ -212,6 +212,7 @@ pub fn ingress_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     reference(&parameters, errors);
     let (scope, ns) = (parameters.of("scope"), parameters.of("namespace"));
+    // Of the whole cluster where nothing is said.
     errors.one_of(&scope, &["Cluster", "Namespace"]);
     match scope.text() {
         "Namespace" if !ns.is_given() => {

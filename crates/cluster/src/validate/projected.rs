@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::reference::{field, resource};
 use super::values::{own_path, selector};
+use super::words::subdomain;
 use crate::field::{Errors, Problem};
 use crate::place::Place;
 
@@ -28,11 +29,6 @@ pub(super) fn mode(mode: &Place<'_>, errors: &mut Errors) {
     }
 }
 
-/// A user's, or a group's, number.
-pub(super) fn user(user: &Place<'_>, errors: &mut Errors) {
-    errors.between(user, 0, i32::MAX.into());
-}
-
 /// The keys of a ConfigMap or Secret that become files.
 pub(super) fn items(source: &Place<'_>, errors: &mut Errors) {
     for item in source.of("items").items() {
@@ -43,7 +39,6 @@ pub(super) fn items(source: &Place<'_>, errors: &mut Errors) {
         }
         own_path(&item.of("path"), errors);
         mode(&item.of("mode"), errors);
-        user(&item.of("user"), errors);
     }
 }
 
@@ -68,14 +63,12 @@ pub(super) fn downward_files(source: &Place<'_>, errors: &mut Errors) {
             errors.required(&file, "one of fieldRef and resourceFieldRef is required");
         }
         mode(&file.of("mode"), errors);
-        user(&file.of("user"), errors);
     }
 }
 
 /// Several sources in one folder, in which no path is there twice.
 pub(super) fn projected(volume: &Place<'_>, errors: &mut Errors) {
     mode(&volume.of("defaultMode"), errors);
-    user(&volume.of("defaultUser"), errors);
     let mut paths = BTreeSet::new();
     let mut once = |path: &str, shown: &Value, errors: &mut Errors| {
         if !path.is_empty() && !paths.insert(path.to_owned()) {
@@ -108,6 +101,14 @@ pub(super) fn projected(volume: &Place<'_>, errors: &mut Errors) {
             let path = bundle.of("path");
             once(path.text(), path.value, errors);
         }
+        let certificate = source.of("podCertificate");
+        if certificate.is_given() {
+            pod_certificate(&certificate, errors);
+            let paths = ["credentialBundlePath", "keyPath", "certificateChainPath"];
+            for path in paths.map(|path| certificate.of(path)) {
+                once(path.text(), path.value, errors);
+            }
+        }
         if source.count() > 1 {
             let what = "may not specify more than 1 volume type per source";
             errors.add(&source, Problem::Forbidden(what.into()));
@@ -136,19 +137,26 @@ fn token(token: &Place<'_>, volume: &Place<'_>, errors: &mut Errors) {
     } else {
         own_path(&path, errors);
     }
-    user(&token.of("user"), errors);
 }
 
 fn trust_bundle(bundle: &Place<'_>, errors: &mut Errors) {
     let (name, signer) = (bundle.of("name"), bundle.of("signerName"));
     match (name.is_given(), signer.is_given()) {
         (true, true) => errors.bad(bundle, "only one of name and signerName may be used"),
-        (true, false) if name.is_empty() => errors.required(name, "must be a valid object name"),
-        (true, false) => {}
+        (true, false) => {
+            if name.is_empty() {
+                errors.required(&name, "must be a valid object name");
+            }
+            for what in subdomain(name.text()) {
+                let what = format!("not a valid clustertrustbundlename: {what}");
+                errors.bad(&name, &what);
+            }
+        }
         (false, true) => {
             if signer.is_empty() {
-                errors.required(signer, "must be a valid signer name");
+                errors.required(&signer, "must be a valid signer name");
             }
+            self::signer(&signer, errors);
             selector(&bundle.of("labelSelector"), errors);
         }
         (false, false) => {
@@ -160,4 +168,57 @@ fn trust_bundle(bundle: &Place<'_>, errors: &mut Errors) {
         errors.required(&path, "");
     }
     own_path(&path, errors);
+}
+
+/// The name of a signer: a path below a domain.
+fn signer(signer: &Place<'_>, errors: &mut Errors) {
+    if signer.is_empty() {
+        return errors.required(signer, "");
+    }
+    match signer.text().split_once('/') {
+        Some((domain, path)) if !path.contains('/') => {
+            let wrong = subdomain(domain).into_iter().chain(subdomain(path));
+            wrong.for_each(|what| errors.bad(signer, &what));
+        }
+        _ => errors.bad(
+            signer,
+            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
+        ),
+    }
+}
+
+/// A certificate that a Pod gets (KEP-4317).
+fn pod_certificate(certificate: &Place<'_>, errors: &mut Errors) {
+    const KEYS: &[&str] = &[
+        "RSA3072",
+        "RSA4096",
+        "ECDSAP256",
+        "ECDSAP384",
+        "ECDSAP521",
+        "ED25519",
+    ];
+    const DAYS: i64 = 86_400;
+    signer(&certificate.of("signerName"), errors);
+    errors.must_be(&certificate.of("keyType"), KEYS);
+    let lasts = certificate.of("maxExpirationSeconds");
+    let own = certificate
+        .of("signerName")
+        .text()
+        .starts_with("kubernetes.io/");
+    let most = if own { DAYS } else { 91 * DAYS };
+    if lasts.is_given() && lasts.number() < 3600 {
+        errors.bad(&lasts, "if provided, maxExpirationSeconds must be >= 3600");
+    }
+    if lasts.number() > most {
+        let what = format!("if provided, maxExpirationSeconds must be <= {most}");
+        errors.bad(&lasts, &what);
+    }
+    let paths = ["credentialBundlePath", "keyPath", "certificateChainPath"];
+    let paths = paths.map(|path| certificate.of(path));
+    paths.iter().for_each(|path| own_path(path, errors));
+    if paths.iter().all(Place::is_empty) {
+        let what =
+            "specify at least one of credentialBundlePath, keyPath, and certificateChainPath";
+        errors.required(certificate, what);
+    }
 }

@@ -141,11 +141,12 @@ pub(super) fn of_pod(spec: &Place<'_>, errors: &mut Errors) {
         errors.forbidden(resources.of("claims"), what);
     }
     requirements(&resources, pod_resource, errors);
+    claim_names(&resources.of("claims"), &BTreeSet::new(), errors);
     for (name, whole) in resources.of("requests").entries() {
         let asked = spec.of("containers").items();
         let asked = asked.map(|c| c.of("resources").of("requests").key(name).nanos());
         let asked: i128 = asked.sum();
-        if asked > whole.nanos() {
+        if asked > 0 && asked > whole.nanos() {
             let shown = quantity::canonical(&format!("{asked}n")).unwrap_or_default();
             let what =
                 format!("must be greater than or equal to aggregate container requests of {shown}");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::projected::user;
 use super::values::{downward_path, shown};
+use super::words::subdomain;
 use crate::field::Errors;
 use crate::place::Place;
 
@@ -29,6 +29,11 @@ const PROFILES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
 
 const SYSCTL: &str = "must have at most 253 characters and match regex \
     ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+
+/// A user's, or a group's, number.
+fn user(user: &Place<'_>, errors: &mut Errors) {
+    errors.between(user, 0, i32::MAX.into());
+}
 
 /// Older words of the same, in annotations.
 pub(super) fn annotations(annotations: &Place<'_>, errors: &mut Errors) {
@@ -189,12 +194,44 @@ fn sysctls(spec: &Place<'_>, sysctls: &Place<'_>, errors: &mut Errors) {
 }
 
 fn windows(options: &Place<'_>, errors: &mut Errors) {
-    let name = options.of("runAsUserName");
-    if name.is_given() && name.is_empty() {
-        errors.bad(&name, "runAsUserName cannot be an empty string");
+    let name = options.of("gmsaCredentialSpecName");
+    if name.is_given() {
+        errors.each(&name, subdomain(name.text()));
     }
     let credentials = options.of("gmsaCredentialSpec");
     if credentials.is_given() && credentials.is_empty() {
         errors.bad(&credentials, "gmsaCredentialSpec cannot be an empty string");
     }
+    let name = options.of("runAsUserName");
+    if name.is_given() {
+        windows_user(&name, errors);
+    }
+}
+
+/// A user of Windows, with or without a domain.
+fn windows_user(name: &Place<'_>, errors: &mut Errors) {
+    const NOT: &str = "\"/\\:;|=,+*?<>@[]";
+    let parts = name.text().split_once('\\');
+    let (domain, user) = parts.unwrap_or_else(|| ("", name.text()));
+    let dots = !user.is_empty() && user.chars().all(|c| c == '.' || c == ' ');
+    let wrong = if name.is_empty() {
+        "runAsUserName cannot be an empty string"
+    } else if name.text().chars().any(|c| c.is_ascii_control()) {
+        "runAsUserName cannot contain control characters"
+    } else if user.contains('\\') {
+        "runAsUserName cannot contain more than one backslash"
+    } else if domain.len() >= 256 {
+        "runAsUserName's Domain length must be under 256 characters"
+    } else if user.is_empty() {
+        "runAsUserName's User cannot be empty"
+    } else if user.len() > 104 {
+        "runAsUserName's User length must not be longer than 104 characters"
+    } else if dots {
+        "runAsUserName's User cannot contain only periods or spaces"
+    } else if user.chars().any(|c| NOT.contains(c)) {
+        "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]"
+    } else {
+        return;
+    };
+    errors.bad(name, wrong);
 }

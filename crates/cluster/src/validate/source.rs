@@ -1,7 +1,7 @@
 //! What the API server refuses of where a volume comes from: of Pods' volumes, and of PersistentVolumes.
 
 use super::claim::claim_spec;
-use super::projected::{downward_files, items, mode, projected, user};
+use super::projected::{downward_files, items, mode, projected};
 use super::values::{annotations, downward_path, labels, no_steps_back};
 use super::words::{label, subdomain};
 use crate::field::Errors;
@@ -26,6 +26,7 @@ pub(super) const OF_PODS: &[Source] = &[
     NFS,
     ("iscsi", "iscsi", &["targetPortal"], iscsi),
     GLUSTER,
+    FLOCKER,
     (
         "persistentVolumeClaim",
         "persistentVolumeClaim",
@@ -35,6 +36,7 @@ pub(super) const OF_PODS: &[Source] = &[
     RBD,
     CINDER,
     CEPH,
+    QUOBYTE,
     ("downwardAPI", "downwardAPI", &[], downward),
     FC,
     FLEX,
@@ -48,12 +50,7 @@ pub(super) const OF_PODS: &[Source] = &[
     ("projected", "projected", &[], projected),
     SCALE_IO,
     ("csi", "csi", &[], csi),
-    (
-        "ephemeral",
-        "ephemeral",
-        &["volumeClaimTemplate"],
-        ephemeral,
-    ),
+    ("ephemeral", "ephemeral", &[], ephemeral),
     ("image", "image", &["reference"], image),
 ];
 
@@ -73,8 +70,10 @@ pub(super) const AWS: Source = (
 pub(super) const NFS: Source = ("nfs", "nfs", &["server", "path"], nfs);
 pub(super) const GLUSTER: Source = ("glusterfs", "glusterfs", &["endpoints", "path"], nothing);
 pub(super) const RBD: Source = ("rbd", "rbd", &["monitors", "image"], nothing);
-pub(super) const CINDER: Source = ("cinder", "cinder", &["volumeID"], nothing);
+pub(super) const CINDER: Source = ("cinder", "cinder", &["volumeID"], secret);
 pub(super) const CEPH: Source = ("cephfs", "cephfs", &["monitors"], nothing);
+pub(super) const FLOCKER: Source = ("flocker", "flocker", &[], flocker);
+pub(super) const QUOBYTE: Source = ("quobyte", "quobyte", &[], quobyte);
 pub(super) const FC: Source = ("fc", "fc", &[], fibre);
 pub(super) const FLEX: Source = ("flexVolume", "flexVolume", &["driver"], flex);
 pub(super) const AZURE_FILE: Source = (
@@ -113,8 +112,14 @@ pub(super) fn one_source(volume: &Place<'_>, sources: &[Source], errors: &mut Er
         if !source.is_given() {
             continue;
         }
+        // Two are called otherwise where they are too many.
         if any {
-            errors.forbidden(&source, "may not specify more than 1 volume type");
+            let called = match *field {
+                "cephfs" => volume.of("cephFS"),
+                "downwardAPI" => volume.of("downwarAPI"),
+                _ => source,
+            };
+            errors.forbidden(called, "may not specify more than 1 volume type");
             continue;
         }
         any = true;
@@ -175,13 +180,11 @@ fn partition(source: &Place<'_>, errors: &mut Errors) {
 /// A Secret or ConfigMap.
 fn keys(source: &Place<'_>, errors: &mut Errors) {
     mode(&source.of("defaultMode"), errors);
-    user(&source.of("defaultUser"), errors);
     items(source, errors);
 }
 
 fn downward(source: &Place<'_>, errors: &mut Errors) {
     mode(&source.of("defaultMode"), errors);
-    user(&source.of("defaultUser"), errors);
     downward_files(source, errors);
 }
 
@@ -192,32 +195,36 @@ fn nfs(source: &Place<'_>, errors: &mut Errors) {
     }
 }
 
-/// Names of initiators (RFC 3720 section 3.2.6).
-fn iscsi(source: &Place<'_>, errors: &mut Errors) {
-    let name = source.of("iqn");
+/// What is wrong with the name of an initiator or a target (RFC 3720 section 3.2.6).
+fn wrong_initiator(name: &str) -> Vec<String> {
     let known = ["iqn", "eui", "naa"]
         .iter()
-        .any(|kind| name.text().starts_with(kind));
-    let parts = name.text().split_once('.');
-    let (kind, rest) = parts.unwrap_or_else(|| (name.text(), ""));
+        .any(|kind| name.starts_with(kind));
+    let (kind, rest) = name.split_once('.').unwrap_or((name, ""));
     let is_code = |length| rest.len() == length && rest.bytes().all(|b| b.is_ascii_alphanumeric());
     let good = match kind {
         "iqn" => rest.contains(':') && rest.len() > 8,
         "eui" => is_code(16),
         _ => is_code(32),
     };
-    if name.is_empty() {
-        errors.required(name, "");
-    } else if !known {
-        errors.bad(&name, "must be valid format starting with iqn, eui, or naa");
-    } else if !good {
-        errors.bad(&name, "must be valid format");
+    match (known, good) {
+        (false, _) => vec!["must be valid format starting with iqn, eui, or naa".into()],
+        (true, false) => vec!["must be valid format".into()],
+        (true, true) => Vec::new(),
     }
+}
+
+fn iscsi(source: &Place<'_>, errors: &mut Errors) {
+    errors.named(&source.of("iqn"), wrong_initiator);
     errors.between(&source.of("lun"), 0, 255);
-    let authenticates =
-        source.of("chapAuthDiscovery").holds() || source.of("chapAuthSession").holds();
-    if authenticates && !source.of("secretRef").is_given() {
+    let authenticates = ["chapAuthDiscovery", "chapAuthSession"].map(|field| source.of(field));
+    if authenticates.iter().any(Place::holds) && !source.of("secretRef").is_given() {
         errors.required(source.of("secretRef"), "");
+    }
+    let initiator = source.of("initiatorName");
+    if initiator.is_given() {
+        let at = initiator.called(source.of("initiatorname").path);
+        errors.each(&at, wrong_initiator(at.text()));
     }
 }
 
@@ -283,6 +290,53 @@ fn azure_disk(source: &Place<'_>, errors: &mut Errors) {
 fn storage_os(source: &Place<'_>, errors: &mut Errors) {
     errors.named(&source.of("volumeName"), label);
     errors.maybe(&source.of("volumeNamespace"), label);
+    secret(source, errors);
+}
+
+/// The Secret that opens a source.
+fn secret(source: &Place<'_>, errors: &mut Errors) {
+    let secret = source.of("secretRef");
+    if secret.is_given() && secret.of("name").is_empty() {
+        errors.required(secret.of("name"), "");
+    }
+}
+
+fn flocker(source: &Place<'_>, errors: &mut Errors) {
+    let (name, uid) = (source.of("datasetName"), source.of("datasetUUID"));
+    let what = match (name.is_empty(), uid.is_empty()) {
+        (true, true) => {
+            let what = "one of datasetName and datasetUUID is required";
+            return errors.required(source, what);
+        }
+        (false, false) => "datasetName and datasetUUID can not be specified simultaneously",
+        (true, false) | (false, true) => "",
+    };
+    if !what.is_empty() {
+        errors.invalid(source, &"resource".into(), what);
+    }
+    if name.text().contains('/') {
+        errors.bad(&name, "must not contain '/'");
+    }
+}
+
+fn quobyte(source: &Place<'_>, errors: &mut Errors) {
+    const PAIRS: &str = "must be a host:port pair or multiple pairs separated by commas";
+    let registry = source.of("registry");
+    let pair = |pair: &str| {
+        pair.rsplit_once(':')
+            .is_some_and(|(host, _)| !host.contains(':'))
+    };
+    if registry.is_empty() {
+        errors.required(registry, PAIRS);
+    } else if source.of("tenant").text().len() > 64 {
+        let what = "must be a UUID and may not exceed a length of 64 characters";
+        errors.required(source.of("tenant"), what);
+    } else if !registry.text().split(',').all(pair) {
+        errors.bad(&registry, PAIRS);
+    }
+    if source.of("volume").is_empty() {
+        errors.required(source.of("volume"), "");
+    }
 }
 
 /// The name of a driver (CSI, `GetPluginInfo`).
@@ -300,14 +354,20 @@ fn csi(source: &Place<'_>, errors: &mut Errors) {
     driver(&source.of("driver"), errors);
     let secret = source.of("nodePublishSecretRef");
     if secret.is_given() {
-        errors.named(&secret.of("name"), subdomain);
+        // A wrong name is said to be the source's.
+        let name = secret.of("name");
+        if name.is_empty() {
+            errors.required(name, "");
+        } else {
+            errors.each(&name.called(source.of("name").path), subdomain(name.text()));
+        }
     }
 }
 
 fn ephemeral(source: &Place<'_>, errors: &mut Errors) {
     let template = source.of("volumeClaimTemplate");
     if !template.is_given() {
-        return;
+        return errors.required(template, "");
     }
     let meta = template.of("metadata");
     annotations(&meta.of("annotations"), errors);

@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::affinity::node_selector;
 use super::claim::access_modes;
 use super::source::{
-    AWS, AZURE_DISK, AZURE_FILE, CEPH, CINDER, FC, FLEX, GCE, GLUSTER, HOST_PATH, NFS, PHOTON,
-    PORTWORX, RBD, SCALE_IO, STORAGE_OS, Source, VSPHERE, driver, one_source,
+    AWS, AZURE_DISK, AZURE_FILE, CEPH, CINDER, FC, FLEX, FLOCKER, GCE, GLUSTER, HOST_PATH, NFS,
+    PHOTON, PORTWORX, QUOBYTE, RBD, SCALE_IO, STORAGE_OS, Source, VSPHERE, driver, one_source,
 };
 use super::values::{no_steps_back, positive};
 use super::words::{label, subdomain};
@@ -19,8 +19,10 @@ const SOURCES: &[Source] = &[
     GCE,
     AWS,
     GLUSTER,
+    FLOCKER,
     NFS,
     RBD,
+    QUOBYTE,
     CEPH,
     ("iscsi", "iscsi", &["targetPortal", "iqn"], |_, _| {}),
     CINDER,
@@ -58,7 +60,11 @@ pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     node_selector(&affinity.of("required"), errors);
     one_source(&spec, SOURCES, errors);
-    if spec.of("local").is_given() && !affinity.of("required").is_given() {
+    let sources = SOURCES
+        .iter()
+        .filter(|(source, ..)| spec.of(source).is_given());
+    let is_local = spec.of("local").is_given() && sources.count() == 1;
+    if is_local && !affinity.of("required").is_given() {
         errors.required(affinity, "Local volume requires node affinity");
     }
     let whole = spec

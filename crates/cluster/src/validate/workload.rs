@@ -38,8 +38,11 @@ pub fn daemon_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = Place::new(&object["spec"], "spec");
     same_selector(&spec, old, errors);
     let wanted = spec.of("selector");
+    let before = errors.0.len();
     selector(&wanted, errors);
-    matches_template(&spec, Selector::of(wanted.value).as_ref(), errors);
+    if errors.0.len() == before {
+        matches_template(&spec, Selector::of(wanted.value).as_ref(), errors);
+    }
     if wanted.is_given() && selects_all(&wanted) {
         errors.bad(&wanted, "empty selector is invalid for daemonset");
     }
@@ -60,7 +63,8 @@ pub fn replication_controller(object: &Value, _: Option<&Value>, errors: &mut Er
         let labels = spec.of("template").of("metadata").of("labels");
         let misses = |(key, value): (&str, Place<'_>)| labels.value[key] != *value.value;
         if wanted.entries().into_iter().any(misses) {
-            errors.bad(&labels, "`selector` does not match template `labels`");
+            let what = "`selector` does not match template `labels`";
+            errors.invalid(&labels, labels.value, what);
         }
         running(&spec, "ReplicationController", errors);
     } else {
@@ -93,7 +97,8 @@ pub(super) fn matches_template(spec: &Place<'_>, selector: Option<&Selector>, er
     let labels = spec.of("template").of("metadata").of("labels");
     let text = |key: &str| labels.value[key].as_str();
     if !selector.is_some_and(|selector| selector.is_empty() || selector.matches(text)) {
-        errors.bad(&labels, "`selector` does not match template `labels`");
+        let what = "`selector` does not match template `labels`";
+        errors.invalid(&labels, labels.value, what);
     }
 }
 
