@@ -63,6 +63,18 @@ bench *ARGS:
 first-sync *ARGS:
     cargo bench --bench first_sync -- {{ARGS}}
 
+# What it costs that questions are counted, changes remembered, and questions and clients wait
+overhead:
+    cargo bench --bench overhead
+
+# When the Pods of a set that ask for each other from their start see each other: `just bootstrap --coredns PATH`
+bootstrap *ARGS:
+    cargo bench --bench bootstrap -- {{ARGS}}
+
+# The page in a real Chromium
+page *ARGS:
+    tests/page/run {{ARGS}}
+
 # Each fuzz target for so many minutes
 fuzz MINUTES:
     bash fuzz/run $(({{MINUTES}} * 60))

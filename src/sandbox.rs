@@ -59,6 +59,8 @@ pub struct Options {
     pub dns: SocketAddr,
     /// Where the API is served; port 0 is any free one.
     pub api: SocketAddr,
+    /// Where it is told over HTTP what is known of names, and shown as a page; without it nowhere. A loopback address.
+    pub admin: Option<SocketAddr>,
     /// How long Pods take.
     pub delays: Delays,
     /// Whether objects of kinds that the sandbox does not have are left out, instead of refused.
@@ -74,6 +76,7 @@ impl Default for Options {
             manifests: vec![("redis.yaml".into(), REDIS.into())],
             dns: any,
             api: any,
+            admin: None,
             delays: Delays::default(),
             skip_unknown: false,
             run: None,
@@ -89,6 +92,7 @@ pub struct Sandbox {
     remarks: Vec<String>,
     dns: SocketAddr,
     api: SocketAddr,
+    admin: Option<SocketAddr>,
     kubeconfig: Value,
     zone: Arc<Zone>,
     shutdown: CancellationToken,
@@ -121,7 +125,8 @@ impl Sandbox {
             runtime: running.as_ref().map(Running::runtime),
         });
         let (api, kubeconfig) = cluster.listen(options.api).await?;
-        let mut program = bind(options.dns, cluster.client()).await?;
+        let mut program = bind(&options, cluster.client()).await?;
+        let admin = program.probes()?.first().copied();
         let dns = *program
             .addresses()
             .first()
@@ -148,6 +153,7 @@ impl Sandbox {
             remarks,
             dns,
             api,
+            admin,
             kubeconfig,
             zone,
             shutdown,
@@ -178,6 +184,12 @@ impl Sandbox {
     #[must_use]
     pub fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// Where it is told what is known of names.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// The kubeconfig of one who may do everything.
@@ -328,11 +340,12 @@ fn apply(cluster: &Cluster, options: &Options) -> anyhow::Result<(Vec<Value>, Ve
 }
 
 /// The DNS server, with its sockets bound.
-async fn bind(dns: SocketAddr, client: Client) -> anyhow::Result<Program> {
+async fn bind(options: &Options, client: Client) -> anyhow::Result<Program> {
+    let Options { dns, admin, .. } = *options;
     let setup = Setup {
         name: "config/sandbox.Corefile",
         text: COREFILE,
-        source: &Addresses(dns),
+        source: &Addresses { dns, admin },
         port: dns.port(),
         interfaces: interface_addresses().context("cannot list the interfaces")?,
         api: Ambient::Client(client),
@@ -380,22 +393,21 @@ fn is_ready(object: &Value) -> bool {
 }
 
 /// The addresses that the sandbox's Corefile asks for as variables.
-struct Addresses(SocketAddr);
+struct Addresses {
+    dns: SocketAddr,
+    admin: Option<SocketAddr>,
+}
 
 impl Source for Addresses {
     fn read(&self, _: &str, path: &str) -> io::Result<String> {
-        if path != "forward" {
-            return Files.read("", path);
+        match path {
+            "admin" => {
+                let admin = self.admin.map(|address| format!("admin {address}\n"));
+                Ok(admin.unwrap_or_default())
+            }
+            "forward" => Ok(self.forward()),
+            _ => Files.read("", path),
         }
-        // A machine without resolvers has nobody to ask about other names.
-        let resolvers = Files.read("", "/etc/resolv.conf").unwrap_or_default();
-        let own = self.0.port() == 53;
-        let usable = !ResolvConf::read(&resolvers).nameservers.is_empty() && !own;
-        Ok(if usable {
-            "forward . /etc/resolv.conf {\n max_concurrent 1000\n}\n".into()
-        } else {
-            String::new()
-        })
     }
 
     fn glob(&self, _: &str, _: &str) -> Vec<String> {
@@ -404,9 +416,23 @@ impl Source for Addresses {
 
     fn env(&self, name: &str) -> Option<String> {
         match name {
-            "SANDBOX_ADDRESS" => Some(self.0.ip().to_string()),
-            "SANDBOX_PORT" => Some(self.0.port().to_string()),
+            "SANDBOX_ADDRESS" => Some(self.dns.ip().to_string()),
+            "SANDBOX_PORT" => Some(self.dns.port().to_string()),
             _ => None,
+        }
+    }
+}
+
+impl Addresses {
+    fn forward(&self) -> String {
+        // A machine without resolvers has nobody to ask about other names.
+        let resolvers = Files.read("", "/etc/resolv.conf").unwrap_or_default();
+        let own = self.dns.port() == 53;
+        let usable = !ResolvConf::read(&resolvers).nameservers.is_empty() && !own;
+        if usable {
+            "forward . /etc/resolv.conf {\n max_concurrent 1000\n}\n".into()
+        } else {
+            String::new()
         }
     }
 }

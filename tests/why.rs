@@ -225,7 +225,7 @@ works on any cluster, whichever server answers its names there, and installs not
 StatefulSets and Endpoints, and reads nothing else.
 
 ```
-headless-dns why NAME [--type TYPE] [--from POD|IP] [--kubeconfig PATH] [--cluster-domain DOMAIN] [--output text|json]
+headless-dns why NAME [--type TYPE] [--from POD|IP] [--kubeconfig PATH [--cluster-domain DOMAIN] | --server ADDR [--token FILE]] [--output text|json]
 ```
 
 In the sandbox, seven seconds old:
@@ -244,9 +244,11 @@ mend: kubectl -n default scale statefulset redis --replicas=8
 
 `--from` is the Pod that asks (`NAME`, `NAMESPACE/NAME` or its IP): its search list, `ndots` and dnsPolicy count. Without it the name is
 looked up as a Pod of `default` would. The right to list Namespaces, StatefulSets and Endpoints is not needed, and without it less is said.
+With `--server` a server of ours whose Corefile has [`admin`](admin.md) goes the way, by its own rights, and knows its domain.
 It does not read the Corefile: what `rewrite`, `hosts` or `pods` make of a name is not told.
 
-Exit codes: 0 the name has an answer; 1 it has none; 2 the command line is wrong; 3 the API server does not say enough. In JSON the cause has
+Exit codes: 0 the name has an answer; 1 it has none; 2 the command line is wrong; 3 the API server does not say enough,
+or the server that is to ask it does not answer. In JSON the cause has
 a `key`, which stays.
 
 These are all causes, made from `tests/why/causes.txt`, which has the objects of each (`UPDATE_DOCS=1 cargo test --test why`):

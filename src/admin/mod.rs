@@ -1,21 +1,24 @@
 //! HTTP for probes and scrapes: `/health`, `/ready` and `/metrics`; and for who asks about names.
 
 mod http;
+mod names;
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+pub use names::{Answering, Answers, Changes, Names, Refusal};
 
 /// What the program waits for before it is ready: tokens, each with the name of its holder.
 #[derive(Clone, Debug, Default)]
@@ -168,23 +171,6 @@ impl Kind {
     }
 }
 
-/// Why a request has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// What is wrong with what it asks.
-    Wrong(String),
-    /// There is no such path.
-    Unknown,
-    /// Somebody else who was to be asked does not say.
-    Elsewhere(String),
-}
-
-/// An answer, in JSON.
-pub type Answering = Pin<Box<dyn Future<Output = Result<String, Refusal>> + Send>>;
-
-/// Answers requests by their path, and the keys and values behind it.
-pub type Answers = Arc<dyn Fn(&'static str, Vec<(String, String)>) -> Answering + Send + Sync>;
-
 /// Sockets of probes by what the file calls them, for a server that takes over from another.
 #[derive(Debug, Default)]
 pub struct Kept(Vec<(String, std::net::TcpListener)>);
@@ -268,38 +254,12 @@ impl Binder {
         self.bind(address, router, Kind::Metrics).await
     }
 
-    /// Binds what answers these paths; `token`: what a request has to bring along (RFC 6750 section 2.1).
+    /// Binds what tells of names.
     ///
     /// # Errors
     /// Where the address cannot be had.
-    pub async fn names(
-        &mut self,
-        address: &str,
-        token: Option<Box<str>>,
-        (paths, answers): (&[&'static str], Answers),
-    ) -> Result<Bound, BindError> {
-        let mut router = Router::new();
-        for path in paths.iter().copied() {
-            let (answers, token) = (Arc::clone(&answers), token.clone());
-            let page = move |uri: Uri, headers: HeaderMap| async move {
-                if !is_allowed(&headers, token.as_deref()) {
-                    return said(
-                        StatusCode::UNAUTHORIZED,
-                        problem("a token is missing, or another"),
-                    );
-                }
-                let query = uri.query().unwrap_or_default();
-                let pairs = form_urlencoded::parse(query.as_bytes()).into_owned();
-                match answers(path, pairs.collect()).await {
-                    Ok(answer) => said(StatusCode::OK, answer),
-                    Err(Refusal::Wrong(why)) => said(StatusCode::BAD_REQUEST, problem(&why)),
-                    Err(Refusal::Unknown) => said(StatusCode::NOT_FOUND, problem("no such path")),
-                    Err(Refusal::Elsewhere(why)) => said(StatusCode::BAD_GATEWAY, problem(&why)),
-                }
-            };
-            router = router.route(path, get(page));
-        }
-        self.bind(address, router, Kind::Names).await
+    pub async fn names(&mut self, address: &str, names: Names) -> Result<Bound, BindError> {
+        self.bind(address, names.router(), Kind::Names).await
     }
 
     async fn bind(
@@ -328,37 +288,6 @@ impl Binder {
             kind,
         })
     }
-}
-
-type Page = (StatusCode, [(header::HeaderName, &'static str); 1], String);
-
-fn said(status: StatusCode, json: String) -> Page {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (status, kind, json)
-}
-
-fn problem(why: &str) -> String {
-    format!("{}\n", serde_json::json!({"error": why}))
-}
-
-/// Whether a request brings the token along. How long that takes tells nothing of it.
-fn is_allowed(headers: &HeaderMap, token: Option<&str>) -> bool {
-    let Some(token) = token else {
-        return true;
-    };
-    let brought = headers
-        .get(header::AUTHORIZATION)
-        .map(|value| value.as_bytes());
-    let brought = brought
-        .and_then(|value| value.strip_prefix(b"Bearer "))
-        .unwrap_or_default();
-    let differs = |(a, b): (&u8, &u8)| u8::from(a != b);
-    let differing: u8 = brought
-        .iter()
-        .zip(token.as_bytes())
-        .map(differs)
-        .fold(0, |a, b| a | b);
-    differing == 0 && brought.len() == token.len()
 }
 
 async fn listen(address: &str) -> io::Result<std::net::TcpListener> {

@@ -44,6 +44,9 @@ pub(crate) struct Sandbox {
     /// Where the Kubernetes API is served, over TLS, to holders of the kubeconfig. Port 0 is any free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     api: SocketAddr,
+    /// Where it is shown, on a page and over HTTP, what is known of names; without it nowhere. An address of this machine alone.
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:8054", value_parser = loopback)]
+    admin: Option<SocketAddr>,
     /// The kubeconfig to write; it goes when the sandbox ends.
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<PathBuf>,
@@ -110,6 +113,7 @@ impl Sandbox {
             manifests,
             dns: self.dns,
             api: self.api,
+            admin: self.admin,
             delays: Delays {
                 start: self.start_delay,
                 stop: self.stop_delay,
@@ -118,6 +122,15 @@ impl Sandbox {
         };
         sandbox::Sandbox::begin(options).await
     }
+}
+
+/// An address that nobody else reaches.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    let own = address.filter(|address| address.ip().is_loopback());
+    own.ok_or_else(|| {
+        "an address of this machine alone was expected, such as 127.0.0.1:8054".into()
+    })
 }
 
 /// The manifest that a kustomize folder makes.
@@ -196,6 +209,9 @@ async fn narrate(
     sandbox.remarks().iter().for_each(|line| tell(line));
     tell(&format!("dns   {} (udp and tcp)", sandbox.dns()));
     tell(&format!("api   https://{}", sandbox.api()));
+    if let Some(admin) = sandbox.admin() {
+        tell(&format!("page  http://{admin}"));
+    }
     if let Some(node) = sandbox.node() {
         let enter = "nsenter --user --net --preserve-credentials --target";
         tell("run   programs of Pods, which find DNS at 10.96.0.10 and the api at 10.96.0.1");

@@ -15,6 +15,8 @@ pub struct History {
     budget: usize,
     used: usize,
     entries: VecDeque<Entry>,
+    /// How many there have been.
+    recorded: u64,
     /// From when on every change is here.
     begins: Micros,
 }
@@ -68,6 +70,7 @@ impl History {
             budget,
             used: 0,
             entries: VecDeque::new(),
+            recorded: 0,
             begins: now,
         }
     }
@@ -88,6 +91,7 @@ impl History {
             deltas: deltas.into(),
         };
         self.used += entry.size();
+        self.recorded += 1;
         self.entries.push_back(entry);
         while self.used > self.budget
             && let Some(oldest) = self.entries.pop_front()
@@ -108,6 +112,12 @@ impl History {
     #[must_use]
     pub fn begins(&self) -> Micros {
         self.begins
+    }
+
+    /// How many changes have been kept, those that are gone too.
+    #[must_use]
+    pub fn recorded(&self) -> u64 {
+        self.recorded
     }
 
     /// Octets that it takes.

@@ -204,19 +204,25 @@ impl Default for Metrics {
     }
 }
 
+/// Says which program this is.
+fn say_build(make: &Maker) -> prometheus::Result<()> {
+    let build = GaugeVec::new(
+        Opts::new(
+            "coredns_build_info",
+            "The version, revision and compiler of this program.",
+        ),
+        &["version", "revision", "goversion"],
+    )?;
+    make.own(build.clone());
+    let version = env!("CARGO_PKG_VERSION");
+    build.with_label_values(&[version, "", ""]).set(1.0);
+    Ok(())
+}
+
 impl Metrics {
     fn new() -> prometheus::Result<Self> {
         let make = Maker(Registry::new());
-        let build = GaugeVec::new(
-            Opts::new(
-                "coredns_build_info",
-                "The version, revision and compiler of this program.",
-            ),
-            &["version", "revision", "goversion"],
-        )?;
-        make.own(build.clone());
-        let version = env!("CARGO_PKG_VERSION");
-        build.with_label_values(&[version, "", ""]).set(1.0);
+        say_build(&make)?;
         make.own(ProcessCollector::for_self());
         Ok(Self {
             dns: Dns::new(&make)?,

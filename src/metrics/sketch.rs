@@ -5,7 +5,7 @@
 //! there, and its count: what a key's count may be too high by is kept beside it. A key that has more than an eighth of
 //! what its bucket counts is always there.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Keys of a bucket: their tags, and their counts, are a line of the cache each.
 const WAYS: usize = 8;
@@ -123,7 +123,7 @@ impl Sketch {
 
 /// What several sketches of one size have counted together, what came most often first.
 pub(super) fn merged(sketches: &[Sketch]) -> Vec<Counted> {
-    let mut sums: HashMap<u64, Counted> = HashMap::new();
+    let mut sums: BTreeMap<u64, Counted> = BTreeMap::new();
     for (tag, counted) in sketches.iter().flat_map(Sketch::all) {
         let known = sums.get_mut(&tag);
         match known {

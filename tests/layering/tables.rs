@@ -118,7 +118,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "futures",
-        "crates/cluster/src src/api src/reconciler src/listen src/plugin src/pods src/sandbox src/watch",
+        "crates/cluster/src src/admin/names src/api src/reconciler src/listen src/plugin src/pods src/sandbox src/watch",
     ),
     ("glob", "src/serve/files"),
     ("gtmpl", "src/plugin/template"),

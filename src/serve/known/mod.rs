@@ -1,6 +1,8 @@
 //! What a server knows of names, as JSON: what they lead to, led to, and why not; and who asks for them.
 
+mod live;
 mod search;
+mod service;
 mod top;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Watched;
 use super::walk::Walk;
-use crate::admin::{Answers, BindError, Binder, Bound, Refusal};
+use crate::admin::{self, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
 use crate::api::Client;
 use crate::corefile::CorefileError;
@@ -28,7 +30,7 @@ use crate::name::{Name, absolute, text};
 use crate::plugin::{AdminApi, Block};
 use crate::process::whole;
 use crate::store::{Change, Delta};
-use crate::zone::{Scope, Shown, Zone};
+use crate::zone::{Shown, Zone};
 
 /// How long a question may wait here; who asks asks again.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -38,8 +40,11 @@ const EVENTS: usize = 1000;
 
 /// The paths that are answered.
 pub(super) const PATHS: &[&str] = &[
-    "/names", "/why", "/walk", "/wait", "/history", "/events", "/top",
+    "/names", "/service", "/why", "/walk", "/wait", "/history", "/events", "/top",
 ];
+
+/// The longest list that may be asked for.
+const MOST_LINES: usize = 1000;
 
 /// Walks at a time: each lists objects of the cluster.
 const WALKS: usize = 1;
@@ -94,6 +99,20 @@ impl<'q> Asked<'q> {
         absolute(self.text()?).map_err(|error| wrong(format!("name: {error}")))
     }
 
+    /// How many lines of a list, where that is said.
+    fn limit(&self) -> Result<Option<usize>, Refusal> {
+        let limit = self.get("limit").map(|text| {
+            let limit = text.parse().ok();
+            let limit = limit.filter(|limit| (1..=MOST_LINES).contains(limit));
+            limit.ok_or_else(|| {
+                wrong(format!(
+                    "limit: a number from 1 to {MOST_LINES} was expected"
+                ))
+            })
+        });
+        limit.transpose()
+    }
+
     fn qtype(&self) -> Result<RecordType, Refusal> {
         let known = type_named(self.get("type").unwrap_or("A"));
         known.ok_or_else(|| wrong("type: a type such as A was expected"))
@@ -143,7 +162,8 @@ impl Known {
     ) -> Result<String, Refusal> {
         let asked = &Asked(asked);
         let said = match path {
-            "/names" => self.names(asked),
+            "/names" => self.names(asked)?,
+            "/service" => self.service(asked)?,
             "/why" => self.why(asked)?,
             "/walk" => self.walk(asked).await?,
             "/wait" => self.wait(asked).await?,
@@ -157,23 +177,6 @@ impl Known {
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The Services, and how many endpoints each has.
-    fn names(&self, asked: &Asked<'_>) -> Value {
-        let mut names = Vec::new();
-        for data in self.zone.services(Scope::Cluster) {
-            let key = &data.service().key;
-            let ns = text(key.ns()).into_owned();
-            if asked.get("ns").is_none_or(|wanted| wanted == ns) {
-                names.push((key.to_string(), data.len(), data.ready()));
-            }
-        }
-        names.sort_unstable();
-        let names = names.iter().map(|(service, endpoints, ready)| {
-            json!({"service": service, "endpoints": endpoints, "ready": ready})
-        });
-        json!({"synced": self.zone.synced(), "names": names.collect::<Vec<_>>()})
     }
 
     fn composed(&self, name: &Name, qtype: RecordType) -> Result<Composed, Refusal> {
@@ -197,15 +200,13 @@ impl Known {
 
     /// The way of a name through the objects of the cluster, which are asked for now.
     async fn walk(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
-        let mut origins = self.shown.origins().iter();
-        let forward = origins.find(|origin| !origin.reverse);
-        let forward = forward.ok_or_else(|| wrong("this server has reverse zones only"))?;
+        let domain = self.forward_zone()?;
         let (name, qtype) = (asked.text()?, asked.qtype()?);
         let walk = Walk {
             name,
             qtype,
             from: asked.get("from"),
-            domain: &forward.name,
+            domain,
         };
         // Nobody closes it.
         let _turn = self.walks.acquire().await;
@@ -306,18 +307,7 @@ impl Known {
         let since = asked.time("since")?.unwrap_or(Micros::MIN);
         let history = self.history();
         let entries = history.entries().rev().take(EVENTS);
-        let events = entries.take_while(|entry| entry.at >= since).map(|entry| {
-            let names = entry.deltas.iter().map(
-                |Delta {
-                     name,
-                     added,
-                     removed,
-                 }| { json!({"name": name, "added": added, "removed": removed}) },
-            );
-            let mut event = by(entry);
-            event["names"] = names.collect();
-            event
-        });
+        let events = entries.take_while(|entry| entry.at >= since).map(event);
         let mut events: Vec<_> = events.collect();
         events.reverse();
         Ok(json!({"begins": written(history.begins()), "octets": history.used(), "events": events}))
@@ -342,12 +332,17 @@ pub(super) async fn bind(
     api: &AdminApi,
     known: Arc<Known>,
 ) -> Result<Bound, BindError> {
-    let answers: Answers = Arc::new(move |path, asked| {
-        let known = Arc::clone(&known);
-        Box::pin(async move { known.answer(path, &asked).await })
-    });
-    let token = api.token.clone();
-    binder.names(&api.address, token, (PATHS, answers)).await
+    let live = Arc::clone(&known);
+    let names = admin::Names {
+        token: api.token.clone(),
+        paths: PATHS,
+        answers: Arc::new(move |path, asked| {
+            let known = Arc::clone(&known);
+            Box::pin(async move { known.answer(path, &asked).await })
+        }),
+        changes: Arc::new(move || live::tell(Arc::clone(&live))),
+    };
+    binder.names(&api.address, names).await
 }
 
 /// When something changed, and by which object.
@@ -356,6 +351,20 @@ fn by(entry: &Entry) -> Value {
         "at": written(entry.at), "kind": format!("{:?}", entry.resource).to_lowercase(),
         "object": entry.object, "resourceVersion": entry.version,
     })
+}
+
+/// A change, with the names that it is about.
+fn event(entry: &Entry) -> Value {
+    let names = entry.deltas.iter().map(
+        |Delta {
+             name,
+             added,
+             removed,
+         }| { json!({"name": name, "added": added, "removed": removed}) },
+    );
+    let mut event = by(entry);
+    event["names"] = names.collect();
+    event
 }
 
 /// Keeps changes as long as somebody may ask for them. What the first lists say was so before.

@@ -9,27 +9,16 @@ use super::{Asked, Known, Refusal, begin, written, wrong};
 use crate::metrics::{By, Counted};
 use crate::name::Qname;
 
-/// Lines of a list where nobody says how many, and at most.
+/// Lines of a list where nobody says how many.
 const LINES: usize = 20;
-const MOST_LINES: usize = 1000;
-
-impl Asked<'_> {
-    /// How many lines of a list.
-    fn limit(&self) -> Result<usize, Refusal> {
-        let limit = self.get("limit").map_or(Ok(LINES), str::parse);
-        let limit = limit.ok().filter(|limit| (1..=MOST_LINES).contains(limit));
-        limit.ok_or_else(|| {
-            wrong(format!(
-                "limit: a number from 1 to {MOST_LINES} was expected"
-            ))
-        })
-    }
-}
 
 impl Known {
     /// What is asked for most.
     pub(super) fn top(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
-        let (by, limit) = (asked.get("by").unwrap_or("name"), asked.limit()?);
+        let (by, limit) = (
+            asked.get("by").unwrap_or("name"),
+            asked.limit()?.unwrap_or(LINES),
+        );
         let top = &self.metrics.top;
         let list = |by| top.list(by).into_iter();
         let lines: Vec<Value> = match by {

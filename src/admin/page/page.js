@@ -1,0 +1,250 @@
+// Asks the server, and shows what it says; what it means is decided there.
+
+const SHOWN = 100; // Services and changes at a time: more is not read.
+const AGAIN = 1000; // Milliseconds until the server is asked again, where it does not answer.
+const POLL = 5000; // Milliseconds between two looks at the lists of who asks what.
+
+const by = (id) => document.getElementById(id);
+let token = "";
+let again = () => {}; // Asks for changes at once, where that is put off.
+let leave = new AbortController(); // Ends the connection that tells of changes.
+
+function make(tag, text, ...classes) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  element.classList.add(...classes);
+  return element;
+}
+
+function table(caption, heads, rows) {
+  const whole = make("table", "");
+  whole.append(make("caption", caption));
+  const head = whole.createTHead().insertRow();
+  for (const text of heads) {
+    const cell = make("th", text);
+    cell.scope = "col";
+    head.append(cell);
+  }
+  const body = whole.createTBody();
+  for (const row of rows) {
+    const line = body.insertRow();
+    for (const cell of row) line.append(cell instanceof Node ? cell : make("td", cell));
+  }
+  return whole;
+}
+
+async function ask(path, asked = {}, signal = null) {
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const answer = await fetch(`${path}?${new URLSearchParams(asked)}`, { headers, signal });
+  if (answer.status === 401) {
+    by("unlock").hidden = false;
+    throw new Error("the server wants its token");
+  }
+  return answer;
+}
+
+async function told(path, asked) {
+  const answer = await ask(path, asked);
+  const said = await answer.json();
+  if (!answer.ok) throw new Error(said.error);
+  return said;
+}
+
+// --- services and their names
+
+const open = new Map();
+let asking = 0;
+
+function names(service) {
+  const rows = service.names.map((one) => [
+    one.name,
+    one.addresses.join(" "),
+    make("td", one.ready ? "ready" : "not ready", one.ready ? "good" : "bad"),
+  ]);
+  const more = service.total > rows.length ? `; ${rows.length} of ${service.total} names` : "";
+  return table(`${service.kind}${more}`, ["name", "leads to", "state"], rows);
+}
+
+async function unfold(name, place) {
+  try {
+    place.replaceChildren(names(await told("service", { service: name, limit: SHOWN })));
+  } catch (error) {
+    place.replaceChildren(make("p", error.message, "bad"));
+  }
+}
+
+function row({ service, endpoints, ready }) {
+  const [item, button, place] = [make("li", ""), make("button", ""), make("div", "")];
+  const counted = endpoints === 0 ? "no endpoints" : `${ready} of ${endpoints} ready`;
+  button.append(make("span", service, "name"), make("span", counted, "count"));
+  button.type = "button";
+  const show = (is) => {
+    button.setAttribute("aria-expanded", is);
+    place.hidden = !is;
+    if (is) {
+      open.set(service, place);
+      unfold(service, place);
+    } else open.delete(service);
+  };
+  button.addEventListener("click", () => show(place.hidden));
+  const known = open.get(service);
+  if (known) place.replaceChildren(...known.childNodes);
+  show(Boolean(known));
+  item.append(button, place);
+  return item;
+}
+
+async function list() {
+  const own = ++asking;
+  try {
+    const said = await told("names", { find: by("find").value.trim(), limit: SHOWN });
+    if (own !== asking) return;
+    const focused = document.activeElement?.closest("#names li")?.querySelector(".name").textContent;
+    const rows = said.names.map(row);
+    by("names").replaceChildren(...rows);
+    const again = rows.find((item) => item.querySelector(".name").textContent === focused);
+    again?.querySelector("button").focus();
+    const what = said.total === 1 ? "1 Service" : `${said.total} Services`;
+    by("found").textContent = said.total > rows.length ? `${what}; the first ${rows.length} are shown` : what;
+  } catch (error) {
+    by("found").textContent = error.message;
+  }
+}
+
+// --- what has changed
+
+function change(event) {
+  const item = make("li", "", "new");
+  const when = new Date(event.at);
+  const time = make("time", when.toLocaleTimeString(), "soft");
+  time.dateTime = event.at;
+  item.append(time, make("span", ` ${event.kind} ${event.object}`, "soft"));
+  for (const { name, added, removed } of event.names) {
+    const line = make("div", "");
+    line.append(make("span", name, "name"));
+    for (const one of added) line.append(make("code", ` +${one}`, "good"));
+    for (const one of removed) line.append(make("code", ` −${one}`, "bad"));
+    item.append(line);
+  }
+  return item;
+}
+
+let due = null;
+
+function hear(said) {
+  by("state").textContent = said.synced
+    ? `live: ${said.services} Services`
+    : `live: ${said.services} Services so far; the API server has not delivered all yet`;
+  if (!by("pause").checked) {
+    const items = said.events.map(change).reverse();
+    if (said.more > 0) items.push(make("li", `and ${said.more} more before these`, "soft"));
+    if (said.begins) by("changes").replaceChildren();
+    by("changes").prepend(...items);
+    while (by("changes").childElementCount > SHOWN) by("changes").lastElementChild.remove();
+    by("quiet").hidden = by("changes").childElementCount > 0;
+  }
+  // However much changes, the list is read twice a second at most.
+  due ??= setTimeout(() => {
+    due = null;
+    list();
+  }, 500);
+}
+
+async function listen() {
+  for (;;) {
+    try {
+      leave = new AbortController();
+      const answer = await ask("changes", {}, leave.signal);
+      if (!answer.ok) throw new Error(answer.statusText);
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const events = (rest + value).split("\n\n");
+        rest = events.pop();
+        for (const event of events) if (event.startsWith("data: ")) hear(JSON.parse(event.slice(6)));
+      }
+      by("state").textContent = "the server has ended; asking again";
+    } catch (error) {
+      by("state").textContent = `no connection (${error.message}); asking again`;
+    }
+    await new Promise((go) => {
+      again = go;
+      if (!document.hidden) setTimeout(go, AGAIN);
+    });
+  }
+}
+
+// --- why
+
+function explanation(walk) {
+  const parts = [make("p", `${walk.name} ${walk.type}`, "name")];
+  parts.push(
+    walk.cause
+      ? make("p", `${walk.cause.exists ? "NODATA" : "NXDOMAIN"}: ${walk.cause.says}`, "bad")
+      : make("p", `answer: ${walk.answer.join(", ")}`, "good"),
+  );
+  if (walk.cause) parts.push(make("p", `What mends it: ${walk.cause.mend}`));
+  const steps = make("ol", "");
+  for (const { object, says } of walk.steps) {
+    const what = object ? `${object.kind} ${object.name} (version ${object.resourceVersion}) ` : "";
+    const step = make("li", what, "soft");
+    step.append(make("span", says));
+    steps.append(step);
+  }
+  parts.push(steps);
+  if (walk.tried.length) parts.push(make("p", `tried too: ${walk.tried.join(" ")}`, "soft"));
+  return parts;
+}
+
+by("ask").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const [name, type, from] = ["name", "type", "from"].map((id) => by(id).value.trim());
+  by("said").replaceChildren(make("p", "asking"));
+  try {
+    const walk = await told("walk", from ? { name, type, from } : { name, type });
+    by("said").replaceChildren(...explanation(walk));
+  } catch (error) {
+    by("said").replaceChildren(make("p", error.message, "bad"));
+  }
+});
+
+// --- who asks what
+
+const LISTS = {
+  client: ["client", (one) => `${one.client} ${one.pods.join(" ")}`],
+  name: ["name", (one) => one.name],
+  negative: ["name", (one) => one.name],
+  search: ["name; under ndots 2", (one) => `${one.name}; ${one.ndots2}`],
+};
+
+async function top() {
+  const which = by("by").value;
+  try {
+    const said = await told("top", { by: which, limit: 20 });
+    const [head, words] = LISTS[which];
+    const rows = said.top.map((one) => [one.over ? `${one.count - one.over}..${one.count}` : `${one.count}`, words(one)]);
+    const since = `since ${new Date(said.begins).toLocaleString()}`;
+    const shown = rows.length ? table(since, ["questions", head], rows) : make("p", `none ${since}`, "soft");
+    if (which === by("by").value) by("top").replaceChildren(shown);
+  } catch (error) {
+    by("top").replaceChildren(make("p", error.message, "bad"));
+  }
+}
+
+by("by").addEventListener("change", top);
+by("find").addEventListener("input", list);
+by("unlock").addEventListener("submit", (event) => {
+  event.preventDefault();
+  token = by("token").value;
+  by("unlock").hidden = true;
+  again();
+  list();
+  top();
+});
+// A browser has six connections to a server: a page that nobody sees keeps none.
+document.addEventListener("visibilitychange", () => (document.hidden ? leave.abort() : again()));
+setInterval(() => document.hidden || top(), POLL);
+listen();
+top();

@@ -1,0 +1,121 @@
+//! The Services, and the names of each, as JSON.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::{Asked, Known, Refusal, wrong};
+use crate::endpoint::{Address, Kind};
+use crate::name::{Name, ServiceKey, dashed, text};
+use crate::zone::{Scope, ServiceData, Shown};
+
+/// A name, what it leads to, and whether it is answered.
+type Line = (String, String, bool);
+
+impl Known {
+    /// Whether names of the namespace are answered.
+    fn shows(&self, ns: &[u8]) -> bool {
+        match &self.shown {
+            Shown::Kubernetes(view) => view.shows(ns),
+            Shown::External(external) => external.kubernetes.shows(ns),
+        }
+    }
+
+    /// The Services, and how many endpoints each has.
+    pub(super) fn names(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let (find, limit) = (asked.get("find").unwrap_or_default(), asked.limit()?);
+        let find = find.to_ascii_lowercase();
+        let mut names = Vec::new();
+        for data in self.zone.services(Scope::Cluster) {
+            let key = &data.service().key;
+            let (ns, service) = (text(key.ns()).into_owned(), key.to_string());
+            let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
+            if is_asked && service.contains(&find) && self.shows(key.ns()) {
+                names.push((service, data.len(), data.ready()));
+            }
+        }
+        names.sort_unstable();
+        let total = names.len();
+        names.truncate(limit.unwrap_or(total));
+        let names = names.iter().map(|(service, endpoints, ready)| {
+            json!({"service": service, "endpoints": endpoints, "ready": ready})
+        });
+        let names: Vec<_> = names.collect();
+        Ok(json!({"synced": self.zone.synced(), "total": total, "names": names}))
+    }
+
+    /// How many Services there are.
+    pub(super) fn services(&self) -> usize {
+        let all = self.zone.services(Scope::Cluster).into_iter();
+        all.filter(|data| self.shows(data.service().key.ns()))
+            .count()
+    }
+
+    /// The names of a Service, and what each leads to.
+    pub(super) fn service(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
+        let expected = || wrong("service: a Service such as redis.default was expected");
+        let own = asked.get("service").ok_or_else(expected)?;
+        let (svc, ns) = own.split_once('.').ok_or_else(expected)?;
+        let key = ServiceKey::new(ns.as_bytes(), svc.as_bytes());
+        let data = self.zone.service(Scope::Cluster, key.wire());
+        let data = data.filter(|_| self.shows(key.ns()));
+        let data = data.ok_or_else(|| wrong(format!("there is no Service {own}")))?;
+        let lines = lines(&data, &format!("{key}.svc.{}", self.domain()?));
+        let limit = asked.limit()?.unwrap_or(lines.len());
+        let names = lines.iter().take(limit).map(|(name, leads_to, ready)| {
+            json!({"name": name, "addresses": leads_to.split(' ').collect::<Vec<_>>(), "ready": ready})
+        });
+        let names: Vec<_> = names.collect();
+        let kind = match &data.service().kind {
+            Kind::ClusterIp(_) => "cluster IP",
+            Kind::ExternalName(_) => "alias",
+            Kind::Headless => "headless",
+        };
+        Ok(json!({"service": key.to_string(), "kind": kind, "total": lines.len(), "names": names}))
+    }
+
+    /// The cluster's domain, as it is shown here, without its final dot.
+    pub(super) fn domain(&self) -> Result<String, Refusal> {
+        let domain = self.forward_zone()?.to_string();
+        Ok(domain.trim_end_matches('.').to_owned())
+    }
+
+    /// The first zone of names.
+    pub(super) fn forward_zone(&self) -> Result<&Name, Refusal> {
+        let mut origins = self.shown.origins().iter();
+        let forward = origins.find(|origin| !origin.reverse);
+        let forward = forward.ok_or_else(|| wrong("this server has reverse zones only"))?;
+        Ok(&forward.name)
+    }
+}
+
+/// The Service's own name, then those of its endpoints, sorted.
+fn lines(data: &ServiceData, own: &str) -> Vec<Line> {
+    let joined = |ips: &[IpAddr]| {
+        let ips: Vec<String> = ips.iter().map(ToString::to_string).collect();
+        ips.join(" ")
+    };
+    let mut endpoints: Vec<Line> = Vec::new();
+    let mut ready = Vec::new();
+    for (_, endpoint) in data.endpoints() {
+        let (address, label) = match endpoint.address {
+            Address::Ip(ip) => (ip.to_string(), text(&dashed(ip)).into_owned()),
+            Address::Name(name) => (name.to_owned(), name.to_owned()),
+        };
+        if let (Address::Ip(ip), true) = (endpoint.address, endpoint.ready) {
+            ready.push(ip);
+        }
+        let label = endpoint.label.unwrap_or(&label);
+        endpoints.push((format!("{label}.{own}"), address, endpoint.ready));
+    }
+    endpoints.sort_unstable();
+    endpoints.dedup();
+    let first = match &data.service().kind {
+        Kind::ClusterIp(ips) => (joined(ips), !ips.is_empty()),
+        Kind::ExternalName(name) => (name.to_string(), true),
+        Kind::Headless => (joined(&ready), !ready.is_empty()),
+    };
+    let mut lines = vec![(own.to_owned(), first.0, first.1)];
+    lines.extend(endpoints);
+    lines
+}

@@ -1,0 +1,147 @@
+//! What the page is made of: its files, and what changes as it comes. Chromium looks at it in tests/page/run.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use headless_dns::sandbox::{Options, Sandbox};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+async fn sandbox() -> (Sandbox, SocketAddr) {
+    let options = Options {
+        admin: Some("127.0.0.1:0".parse().unwrap()),
+        ..Options::default()
+    };
+    let sandbox = Sandbox::start(options).await.unwrap();
+    sandbox.ready().await.unwrap();
+    let admin = sandbox.admin().unwrap();
+    (sandbox, admin)
+}
+
+async fn request(admin: SocketAddr, path: &str, host: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// The head and the body of an answer.
+async fn get(admin: SocketAddr, path: &str, host: &str) -> (String, String) {
+    let mut answer = String::new();
+    let mut stream = request(admin, path, host).await;
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_ascii_lowercase(), body.to_owned())
+}
+
+async fn told(admin: SocketAddr, path: &str) -> Value {
+    let (_, body) = get(admin, path, "localhost").await;
+    serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_s_files_may_lead_nowhere_and_a_browser_that_was_led_here_gets_none() {
+    let (sandbox, admin) = sandbox().await;
+    for (path, kind) in [
+        ("/", "text/html; charset=utf-8"),
+        ("/page.js", "text/javascript; charset=utf-8"),
+        ("/page.css", "text/css; charset=utf-8"),
+        ("/page.svg", "image/svg+xml"),
+        ("/names", "application/json"),
+    ] {
+        let (head, _) = get(admin, path, "localhost:8054").await;
+        assert!(head.starts_with("http/1.1 200"), "{path} {head}");
+        let policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+        for line in [
+            format!("content-type: {kind}"),
+            format!("content-security-policy: {policy}"),
+            "x-content-type-options: nosniff".to_owned(),
+        ] {
+            assert!(head.lines().any(|own| own == line), "{path} {line} {head}");
+        }
+        let (head, body) = get(admin, path, "rebind.example.com:8054").await;
+        assert!(head.starts_with("http/1.1 403"), "{path} {head}");
+        let why = json!({"error": "the Host is somebody's name: ask by address, or as localhost"});
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), why);
+    }
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_are_found_by_a_part_of_their_name_and_their_names_are_told() {
+    let (sandbox, admin) = sandbox().await;
+    let all = told(admin, "/names").await;
+    assert_eq!(all["total"], 2, "{all}");
+    let redis = json!({"service": "redis.default", "endpoints": 3, "ready": 3});
+    let found = told(admin, "/names?find=EDIS").await;
+    assert_eq!(found, json!({"synced": true, "total": 1, "names": [redis]}));
+    let first = told(admin, "/names?limit=1").await;
+    assert_eq!(
+        (&first["total"], first["names"].as_array().unwrap().len()),
+        (&json!(2), 1)
+    );
+    let service = told(admin, "/service?service=redis.default&limit=2").await;
+    let line = |name: &str, addresses: &[&str]| {
+        let name = format!("{name}.default.svc.cluster.local");
+        json!({"name": name, "addresses": addresses, "ready": true})
+    };
+    let all = ["10.244.0.2", "10.244.0.3", "10.244.0.4"];
+    let names = [line("redis", &all), line("redis-0.redis", &all[..1])];
+    let wanted =
+        json!({"service": "redis.default", "kind": "headless", "total": 4, "names": names});
+    assert_eq!(service, wanted);
+    let none = told(admin, "/service?service=nobody.default").await;
+    assert_eq!(none, json!({"error": "there is no Service nobody.default"}));
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_changed_is_told_at_first_and_what_changes_as_it_comes() {
+    let (sandbox, admin) = sandbox().await;
+    let mut stream = BufReader::new(request(admin, "/changes", "localhost").await);
+    let mut next = async || loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).await.unwrap() > 0, "it ends");
+        if let Some(data) = line.strip_prefix("data: ") {
+            return serde_json::from_str::<Value>(data).unwrap();
+        }
+    };
+    let first = next().await;
+    assert!(first["begins"].is_string(), "{first}");
+    let about = |message: &Value, name: &str, key: &str| {
+        let events = message["events"].as_array().unwrap().clone();
+        let names = events
+            .iter()
+            .flat_map(|event| event["names"].as_array().unwrap().clone());
+        names
+            .filter(|own| own["name"] == name)
+            .flat_map(|own| own[key].as_array().unwrap().clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        about(&first, "redis-1.redis.default.svc", "added"),
+        [json!("10.244.0.3")]
+    );
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: late}\nspec: {clusterIP: 10.96.0.77, ports: [{port: 80}]}\n";
+    sandbox.cluster().apply("late.yaml", service).unwrap();
+    loop {
+        let message = next().await;
+        assert_eq!(message["begins"], Value::Null);
+        if about(&message, "late.default.svc", "added") == [json!("10.96.0.77")] {
+            assert_eq!(message["services"], 3, "{message}");
+            break;
+        }
+    }
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_is_not_asked_for_it_has_no_page() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    assert_eq!(sandbox.admin(), None);
+    sandbox.stop().await.unwrap();
+}
