@@ -110,6 +110,14 @@ impl Directive {
     /// Where there is one.
     pub fn bare(&self) -> Result<(), CorefileError> {
         self.no_args()?;
+        self.no_braces()
+    }
+
+    /// Refuses braces.
+    ///
+    /// # Errors
+    /// Where there are some.
+    pub fn no_braces(&self) -> Result<(), CorefileError> {
         self.no_body()?;
         if self.braced {
             let problem = format!("`{}` takes no braces", self.name.text);

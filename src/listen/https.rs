@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -170,10 +171,13 @@ impl Exchange {
     }
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let is_head = request.method() == Method::HEAD;
-        match self.answer(request).await {
+        let (head, mut body) = request.into_parts();
+        let is_head = head.method == Method::HEAD;
+        match self.answer(&head, &mut body).await {
             Ok(response) => response,
             Err((code, words)) => {
+                // Else the rest of the request has the stream reset, and its client sees nothing else.
+                let _late = timeout(self.patience, rest(&mut body)).await;
                 let words = if is_head {
                     String::new()
                 } else {
@@ -192,13 +196,17 @@ impl Exchange {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Refusal> {
-        if request.uri().path() != PATH {
+    async fn answer(
+        &self,
+        head: &Parts,
+        body: &mut Incoming,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        if head.uri.path() != PATH {
             return Err((StatusCode::NOT_FOUND, "DNS is asked for at /dns-query"));
         }
-        let packet = match *request.method() {
-            Method::GET => from_query(request.uri().query().unwrap_or_default())?,
-            Method::POST => self.body(request).await?,
+        let packet = match head.method {
+            Method::GET => from_query(head.uri.query().unwrap_or_default())?,
+            Method::POST => self.body(head, body).await?,
             _ => return Err((StatusCode::METHOD_NOT_ALLOWED, "GET or POST was expected")),
         };
         // Until here it may have to make room for another.
@@ -238,9 +246,9 @@ impl Exchange {
         Ok(response)
     }
 
-    async fn body(&self, request: Request<Incoming>) -> Result<Vec<u8>, Refusal> {
-        let media_type = request.headers().get(CONTENT_TYPE);
-        if media_type.is_none_or(|is| is != MEDIA_TYPE) {
+    async fn body(&self, head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
+        let media_type = head.headers.get(CONTENT_TYPE);
+        if !media_type.is_some_and(is_message) {
             let words = "application/dns-message was expected";
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }
@@ -248,11 +256,11 @@ impl Exchange {
             StatusCode::REQUEST_TIMEOUT,
             "the query did not come in time",
         );
-        let whole = timeout(self.patience, self.collect(request.into_body()));
+        let whole = timeout(self.patience, self.collect(body));
         whole.await.map_err(|_| late)?
     }
 
-    async fn collect(&self, mut body: Incoming) -> Result<Vec<u8>, Refusal> {
+    async fn collect(&self, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
         let (mut packet, mut rooms) = (BytesMut::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let broken = |_| (StatusCode::BAD_REQUEST, "the query broke off");
@@ -286,13 +294,39 @@ impl Exchange {
     }
 }
 
+/// Reads what is left of a request's body, up to an end: it is not kept.
+async fn rest(body: &mut Incoming) {
+    /// More than whoever errs sends.
+    const MOST: usize = 1 << 20;
+    let mut left = MOST;
+    while let Some(Ok(frame)) = body.frame().await {
+        let octets = frame.data_ref().map_or(0, Bytes::len);
+        match left.checked_sub(octets) {
+            Some(less) => left = less,
+            None => return,
+        }
+    }
+}
+
+/// Whether a media type is that of DNS, whatever its parameters (RFC 9110 section 8.3.1).
+fn is_message(media_type: &HeaderValue) -> bool {
+    let text = media_type.to_str().unwrap_or_default();
+    let name = text.split(';').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case(MEDIA_TYPE)
+}
+
 /// The message in a URI's query (RFC 8484 section 6).
 fn from_query(query: &str) -> Result<Vec<u8>, Refusal> {
     const EXPECTED: Refusal = (
         StatusCode::BAD_REQUEST,
         "dns=MESSAGE was expected, in base64url without padding",
     );
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, text) = pairs.find(|(name, _)| *name == "dns").ok_or(EXPECTED)?;
-    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| EXPECTED)
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let mut texts = pairs.filter(|(name, _)| name == "dns");
+    // Two would be two questions.
+    let (Some((_, text)), None) = (texts.next(), texts.next()) else {
+        return Err(EXPECTED);
+    };
+    let decoded = BASE64_URL_SAFE_NO_PAD.decode(text.as_bytes());
+    decoded.map_err(|_| EXPECTED)
 }

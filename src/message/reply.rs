@@ -7,7 +7,7 @@ use hickory_proto::op::Message;
 pub use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::opt::EdnsCode;
 
-use super::question::{Edns, Question};
+use super::question::{Edns, Query, Question};
 use super::records::Records;
 use super::wire::{EXTENDED_ERROR, ExtendedError, Head};
 use crate::message::record::Record;
@@ -64,6 +64,18 @@ impl Said {
             code: u16::from_be_bytes(*code),
             text: String::from_utf8_lossy(text).into(),
         })
+    }
+
+    /// The OPT record of a plugin's own reply that says why: as in CoreDNS it has DO set, and clients without EDNS get it
+    /// too.
+    #[must_use]
+    pub fn edns(query: &Query) -> Edns {
+        /// CoreDNS's, where the client says nothing.
+        const UDP_SIZE: u16 = 4096;
+        Edns {
+            udp_size: query.edns.map_or(UDP_SIZE, |edns| edns.udp_size),
+            dnssec_ok: true,
+        }
     }
 
     /// The same, to be written.

@@ -4,7 +4,10 @@
 use std::sync::OnceLock;
 
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
-use ring::hmac;
+use hmac::digest::KeyInit;
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::HEADER;
 use crate::name::{Name, Qname, wire};
@@ -19,13 +22,79 @@ pub(super) const TSIG: u16 = 250;
 const ANY: [u8; 2] = [0, 255];
 const NO_TTL: [u8; 4] = [0; 4];
 
-/// The algorithms that are known; the other one that RFC 8945 section 6 names, hmac-sha224, is not.
-const ALGORITHMS: [(&[u8], &hmac::Algorithm); 4] = [
-    (b"\x09hmac-sha1\0", &hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
-    (b"\x0bhmac-sha256\0", &hmac::HMAC_SHA256),
-    (b"\x0bhmac-sha384\0", &hmac::HMAC_SHA384),
-    (b"\x0bhmac-sha512\0", &hmac::HMAC_SHA512),
+/// How messages are signed: what RFC 8945 section 6 names, but for MD5 and GSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Algorithm {
+    Sha1,
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// Their names as they are written.
+const ALGORITHMS: [(&[u8], Algorithm); 5] = [
+    (b"\x09hmac-sha1\0", Algorithm::Sha1),
+    (b"\x0bhmac-sha224\0", Algorithm::Sha224),
+    (b"\x0bhmac-sha256\0", Algorithm::Sha256),
+    (b"\x0bhmac-sha384\0", Algorithm::Sha384),
+    (b"\x0bhmac-sha512\0", Algorithm::Sha512),
 ];
+
+impl Algorithm {
+    /// Octets of a signature.
+    fn length(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha224 => 28,
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+
+    fn sign(self, secret: &[u8], octets: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Sha1 => of::<Hmac<Sha1>>(secret, octets)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+            Self::Sha224 => of::<Hmac<Sha224>>(secret, octets)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+            Self::Sha256 => of::<Hmac<Sha256>>(secret, octets)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+            Self::Sha384 => of::<Hmac<Sha384>>(secret, octets)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+            Self::Sha512 => of::<Hmac<Sha512>>(secret, octets)
+                .finalize()
+                .into_bytes()
+                .to_vec(),
+        }
+    }
+
+    /// Whether this is the signature; how long that takes does not depend on it.
+    fn is_signature(self, secret: &[u8], octets: &[u8], mac: &[u8]) -> bool {
+        let verified = match self {
+            Self::Sha1 => of::<Hmac<Sha1>>(secret, octets).verify_slice(mac),
+            Self::Sha224 => of::<Hmac<Sha224>>(secret, octets).verify_slice(mac),
+            Self::Sha256 => of::<Hmac<Sha256>>(secret, octets).verify_slice(mac),
+            Self::Sha384 => of::<Hmac<Sha384>>(secret, octets).verify_slice(mac),
+            Self::Sha512 => of::<Hmac<Sha512>>(secret, octets).verify_slice(mac),
+        };
+        verified.is_ok()
+    }
+}
+
+fn of<M: Mac + KeyInit>(secret: &[u8], octets: &[u8]) -> M {
+    let mac = <M as Mac>::new_from_slice(secret);
+    mac.expect("a key has any length").chain_update(octets)
+}
 
 /// What is wrong with a signature (RFC 8945 section 3); the numbers are those of the TSIG record's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,20 +233,17 @@ impl Signed {
         verified
     }
 
-    fn hmac(&self) -> Option<hmac::Algorithm> {
+    fn hmac(&self) -> Option<Algorithm> {
         let mut known = ALGORITHMS.iter();
         let known = known.find(|(name, _)| *name == self.algorithm);
-        known.map(|(_, algorithm)| **algorithm)
+        known.map(|(_, algorithm)| *algorithm)
     }
 
-    fn verified(
-        &self,
-        (secret, algorithm): (&[u8], hmac::Algorithm),
-        now: u64,
-    ) -> Result<(), Fault> {
+    fn verified(&self, (secret, algorithm): (&[u8], Algorithm), now: u64) -> Result<(), Fault> {
         let octets = self.octets((&[], &self.message), self);
-        let key = hmac::Key::new(algorithm, secret);
-        hmac::verify(&key, &octets, &self.mac).map_err(|_| Fault::BadSignature)?;
+        if !algorithm.is_signature(secret, &octets, &self.mac) {
+            return Err(Fault::BadSignature);
+        }
         if now.abs_diff(self.time) > self.fudge.into() {
             return Err(Fault::BadTime);
         }
@@ -214,9 +280,7 @@ impl Signed {
     #[must_use]
     pub fn size(&self) -> usize {
         // The record's head, time, fudge, the lengths, id and error, and a time more.
-        let mac = self
-            .hmac()
-            .map_or(0, |hmac| hmac.digest_algorithm().output_len());
+        let mac = self.hmac().map_or(0, Algorithm::length);
         wire(&self.key).len() + 10 + self.algorithm.len() + 16 + mac + 6
     }
 
@@ -250,10 +314,7 @@ impl Signed {
         // Who has another key, or none that is known, could not verify it (RFC 8945 section 5.3.2).
         let is_signed = matches!(manner.fault, None | Some(Fault::BadTime));
         let mac = match self.hmac().filter(|_| is_signed) {
-            Some(hmac) => {
-                let key = hmac::Key::new(hmac, &manner.secret);
-                hmac::sign(&key, &octets).as_ref().to_vec()
-            }
+            Some(hmac) => hmac.sign(&manner.secret, &octets),
             None => Vec::new(),
         };
         own.append(&mac, reply);
@@ -317,10 +378,9 @@ mod tests {
             manner: OnceLock::new(),
         };
         let octets = signed.octets((&[], &message), &signed);
-        let mac = signed.hmac().map_or(Vec::new(), |hmac| {
-            let key = hmac::Key::new(hmac, secret);
-            hmac::sign(&key, &octets).as_ref().to_vec()
-        });
+        let mac = signed
+            .hmac()
+            .map_or(Vec::new(), |hmac| hmac.sign(secret, &octets));
         let mut packet = message;
         signed.append(&mac, &mut packet);
         packet
@@ -347,6 +407,25 @@ mod tests {
         assert_eq!(signed.verify(Some(SECRET), NOW), Err(Fault::BadKey));
     }
 
+    /// RFC 4231 section 4.3, and RFC 2202 section 3.
+    #[test]
+    fn the_algorithms_are_those_of_their_rfcs() {
+        let hex = |octets: &[u8]| -> String {
+            octets.iter().map(|octet| format!("{octet:02x}")).collect()
+        };
+        for (algorithm, start) in [
+            (Algorithm::Sha1, "effcdf6ae5eb2fa2"),
+            (Algorithm::Sha224, "a30e01098bc6dbbf"),
+            (Algorithm::Sha256, "5bdcc146bf60754e"),
+            (Algorithm::Sha384, "af45d2e376484031"),
+            (Algorithm::Sha512, "164b7a7bfcf819e2"),
+        ] {
+            let mac = algorithm.sign(b"Jefe", b"what do ya want for nothing?");
+            assert_eq!(mac.len(), algorithm.length());
+            assert_eq!(hex(&mac[..8]), start);
+        }
+    }
+
     #[test]
     fn a_reply_is_signed_after_its_request() {
         let packet = request(b"\x0bhmac-sha256\0", SECRET, NOW);
@@ -362,13 +441,14 @@ mod tests {
         let (of_reply, without) = take_off(&reply).unwrap();
         assert_eq!((without, &of_reply.mac), (bare.clone(), &mac));
         let octets = of_reply.octets((&counted(&signed.mac), &bare), &of_reply);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
-        hmac::verify(&key, &octets, &mac).unwrap();
+        let is_good =
+            |octets: &[u8], mac: &[u8]| Algorithm::Sha256.is_signature(SECRET, octets, mac);
+        assert!(is_good(&octets, &mac));
         // The second message of a transfer.
         let mut next = bare.clone();
         let second = signed.sign(&mut next, Some(&mac));
         let octets = [counted(&mac), bare, of_reply.timers()].concat();
-        hmac::verify(&key, &octets, &second).unwrap();
+        assert!(is_good(&octets, &second));
     }
 
     #[test]

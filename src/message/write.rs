@@ -120,6 +120,21 @@ pub fn encode_notify(id: u16, apex: &Name) -> Vec<u8> {
     out
 }
 
+/// The question for what is new in a zone since a serial, which its authority section says (RFC 1995 section 3).
+#[must_use]
+pub fn encode_ixfr(id: u16, question: &Question, serial: u32) -> Vec<u8> {
+    let mut out = vec![0; HEADER];
+    write_question(&mut out, question);
+    // Its owner is the question's name; of its data only the serial counts.
+    out.extend([0xc0, 12]);
+    out.extend(u16::from(RecordType::SOA).to_be_bytes());
+    out.extend([0, 1, 0, 0, 0, 0, 0, 22, 0, 0]);
+    out.extend(serial.to_be_bytes());
+    out.extend([0; 16]);
+    write_header(&mut out[..HEADER], id, 0, [0, 1, 0]);
+    out
+}
+
 /// Whether a message is a reply with that id.
 #[must_use]
 pub fn is_reply_to(wire: &[u8], id: u16) -> bool {

@@ -11,7 +11,7 @@ use super::kit::{Directives, Network, Registration, qtype};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive, Token};
-use crate::message::question::{Edns, Query, RecordType};
+use crate::message::question::{Query, RecordType};
 use crate::message::reply::{Composed, ResponseCode, Said};
 use crate::metrics::Metrics;
 use crate::name::{Origin, Origins};
@@ -93,14 +93,14 @@ fn policy(line: &Directive) -> Result<Policy, CorefileError> {
         }
     };
     let mut rest = &line.args[..];
-    // As in CoreDNS a section that comes again adds to the first; `*` ends what its section says.
+    // As in CoreDNS a section that comes again adds to the first; `*`, and the type `None`, end what their section says.
     let (mut types, mut networks) = (Section::default(), Section::default());
     while let [word, behind @ ..] = rest {
         let end = behind.iter().position(begins).unwrap_or(behind.len());
         let (args, others) = behind.split_at(end);
         match word.text.to_lowercase().as_str() {
-            "type" => types.add((word, args), |arg| qtype(arg, TYPES))?,
-            "net" => networks.add((word, args), network)?,
+            "type" => types.add((word, args), ["*", "None"], |arg| qtype(arg, TYPES))?,
+            "net" => networks.add((word, args), ["*", "*"], network)?,
             other => {
                 let problem = format!("'{other}' is neither `type` nor `net`");
                 return Err(word.error(problem, "`type` with types, or `net` with networks"));
@@ -139,13 +139,16 @@ impl<T> Section<T> {
     fn add(
         &mut self,
         (word, args): (&Token, &[Token]),
+        all: [&str; 2],
         read: impl Fn(&Token) -> Result<T, CorefileError>,
     ) -> Result<(), CorefileError> {
         if args.is_empty() {
             let problem = format!("`{}` lists nothing", word.text);
             return Err(word.error(problem, "what it is about, or `*`"));
         }
-        let before_all = args.iter().take_while(|arg| arg.text != "*");
+        let before_all = args
+            .iter()
+            .take_while(|arg| !all.contains(&arg.text.as_str()));
         let listed = before_all.map(read).collect::<Result<Vec<_>, _>>()?;
         self.is_all |= listed.len() < args.len();
         self.listed.get_or_insert_default().extend(listed);
@@ -224,20 +227,15 @@ impl Acl {
 const BLOCKED: u16 = 15;
 const FILTERED: u16 = 17;
 
-/// A reply without records that says why. As in CoreDNS its OPT record has DO set; a client without EDNS gets none (RFC 6891
-/// section 6.1.1).
+/// A reply without records that says why.
 fn denial(rcode: ResponseCode, code: u16, query: &Query) -> Reply {
     let said = Said {
         code,
         text: "".into(),
     };
-    let edns = query.edns.map(|edns| Edns {
-        dnssec_ok: true,
-        ..edns
-    });
     Composed {
         error: Some(said),
-        edns,
+        edns: Some(Said::edns(query)),
         ..Composed::empty(rcode)
     }
     .into()

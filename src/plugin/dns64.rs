@@ -42,15 +42,11 @@ const FREE: usize = 8;
 
 impl Prefix {
     fn read(arg: &Token) -> Result<Self, CorefileError> {
-        const EXPECTED: &str = "an IPv6 CIDR of 32, 40, 48, 56, 64, 72, 80, 88 or 96 bits";
-        let (ip, bits) = match cidr(&arg.text) {
-            Some((IpAddr::V6(ip), bits)) if bits % 8 == 0 && (32..=96).contains(&bits) => {
-                (ip, bits)
-            }
-            Some(_) | None => {
-                let problem = format!("'{}' is no prefix for IPv4 addresses", arg.text);
-                return Err(arg.error(problem, EXPECTED));
-            }
+        const EXPECTED: &str = "an IPv6 CIDR of 32, 40, 48, 56, 64 or 96 bits";
+        // RFC 6052 section 2.2.
+        let Some((IpAddr::V6(ip), bits @ (32 | 40 | 48 | 56 | 64 | 96))) = cidr(&arg.text) else {
+            let problem = format!("'{}' is no prefix for IPv4 addresses", arg.text);
+            return Err(arg.error(problem, EXPECTED));
         };
         Ok(Self {
             octets: ip.octets(),
@@ -183,6 +179,8 @@ impl Dns64 {
             return Ok(reply);
         };
         let question = Question {
+            // As in CoreDNS what is found is in lower case.
+            qname: query.question.qname.to_lowercase(),
             qtype: RecordType::A,
             ..query.question.clone()
         };
@@ -190,7 +188,7 @@ impl Dns64 {
             question,
             ..query.clone()
         };
-        let v4 = match next.ask(&asked, query.question.qname.to_name(0)).await {
+        let v4 = match next.ask(&asked, asked.question.qname.to_name(0)).await {
             Ok(found) => found.unwrap_or_else(|| Composed::empty(ResponseCode::ServFail)),
             // Whoever failed has said so.
             Err(failure) => Composed::empty(failure.rcode),
@@ -240,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_prefix_that_holds_no_ipv4_address_is_refused() {
-        for prefix in ["10.0.0.0/8", "::/24", "64:ff9b::/33", "64:ff9b::/104", "x"] {
+        for prefix in ["10.0.0.0/8", "::/24", "64:ff9b::/33", "64:ff9b::/80", "x"] {
             let wanted = format!("'{prefix}' is no prefix for IPv4 addresses");
             assert_eq!(error(&format!("dns64 {prefix}")), wanted);
             assert_eq!(

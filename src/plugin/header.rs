@@ -43,7 +43,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
         }
         for property in &directive.body {
             let rules = rules(property)?;
-            match property.name.text.as_str() {
+            match property.name.text.to_lowercase().as_str() {
                 "query" => header.query.extend(rules),
                 "response" => header.response.extend(rules),
                 _ => return Err(directive.unknown_property(property, "query or response")),

@@ -184,11 +184,30 @@ pub fn duration(arg: &Token) -> Result<Duration, CorefileError> {
 /// # Errors
 /// Where it is none.
 pub fn expression(arg: &Token, expected: &str) -> Result<Regex, CorefileError> {
-    Regex::new(&arg.text).map_err(|error| {
+    Regex::new(&unquoted(&arg.text)).map_err(|error| {
         let text = error.to_string();
         let why = text.lines().last().unwrap_or_default();
         arg.error(format!("'{}' is no expression: {why}", arg.text), expected)
     })
+}
+
+/// An expression without RE2's `\\Q...\\E`, what stands between which is text.
+fn unquoted(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find('\\') {
+        let (before, escaped) = rest.split_at(at);
+        plain += before;
+        if let Some(quoted) = escaped.strip_prefix(r"\Q") {
+            let (inner, behind) = quoted.split_once(r"\E").unwrap_or((quoted, ""));
+            plain += &regex::escape(inner);
+            rest = behind;
+            continue;
+        }
+        let length = 1 + escaped[1..].chars().next().map_or(0, char::len_utf8);
+        plain += &escaped[..length];
+        rest = &escaped[length..];
+    }
+    plain + rest
 }
 
 /// The property's argument: a whole number, 0 or more.
@@ -231,9 +250,8 @@ pub fn address(directive: &Directive, default: &str) -> Result<String, CorefileE
 pub fn server(arg: &Token, expected: &str) -> Result<SocketAddr, CorefileError> {
     /// Of DNS (RFC 1035 section 4.2).
     const PORT: u16 = 53;
-    let bare = || arg.text.trim_matches(['[', ']']).parse();
-    let address = arg.text.parse();
-    let address = address.or_else(|_| bare().map(|ip: IpAddr| SocketAddr::new(ip, PORT)));
+    let bare = || arg.text.parse().map(|ip: IpAddr| SocketAddr::new(ip, PORT));
+    let address = arg.text.parse().or_else(|_| bare());
     address.map_err(|_| arg.error(format!("{} is no address", arg.text), expected))
 }
 
@@ -385,6 +403,19 @@ mod tests {
             assert_eq!(Network::read(word), None, "{word}");
         }
         assert_eq!(Network::cidr("10.0.0.1"), None);
+    }
+
+    #[test]
+    fn what_stands_between_q_and_e_is_text() {
+        for (text, plain) in [
+            (r"\Qdb.\E(.*)", r"db\.(.*)"),
+            (r"a\.\Q[b", r"a\.\[b"),
+            (r"\\Q\E", r"\\Q\E"),
+            (r"a\", r"a\"),
+            ("plain.*", "plain.*"),
+        ] {
+            assert_eq!(unquoted(text), plain, "{text}");
+        }
     }
 
     #[test]

@@ -87,8 +87,9 @@ impl Spec {
         if let Some((zone, _)) = self.reverse.of(qname) {
             return Some(reverse(owner, &zone.name, question.qtype));
         }
+        let is_itself = qname.len() == 1;
         self.is_localhost(qname)
-            .then(|| localhost(owner, question.qtype))
+            .then(|| localhost(owner, question.qtype, is_itself))
     }
 
     /// Whether the name is `localhost`, or that with something before it or behind it.
@@ -97,13 +98,16 @@ impl Spec {
     }
 }
 
-fn localhost(owner: Name, qtype: RecordType) -> Composed {
+/// `itself`: the name is `localhost` alone, which is a zone's.
+fn localhost(owner: Name, qtype: RecordType, itself: bool) -> Composed {
     if qtype == RecordType::A {
         positive(record::address(owner, TTL, Ipv4Addr::LOCALHOST.into()))
     } else if qtype == RecordType::AAAA {
         positive(record::address(owner, TTL, Ipv6Addr::LOCALHOST.into()))
-    } else {
+    } else if itself {
         of_zone(owner, qtype)
+    } else {
+        denied(owner, ResponseCode::NoError)
     }
 }
 
@@ -111,12 +115,19 @@ fn reverse(owner: Name, zone: &Name, qtype: RecordType) -> Composed {
     if owner == *zone {
         return of_zone(owner, qtype);
     }
-    if owner.to_string() == "1.0.0.127.in-addr.arpa." && qtype == RecordType::PTR {
+    if owner != named("1.0.0.127.in-addr.arpa") {
+        return denied(zone.clone(), ResponseCode::NXDomain);
+    }
+    if qtype == RecordType::PTR {
         return positive(record::pointer(owner, TTL, named("localhost")));
     }
+    denied(zone.clone(), ResponseCode::NoError)
+}
+
+fn denied(zone: Name, rcode: ResponseCode) -> Composed {
     Composed {
-        authority: vec![soa(zone.clone())],
-        ..Composed::empty(ResponseCode::NXDomain)
+        authority: vec![soa(zone)],
+        ..Composed::empty(rcode)
     }
 }
 
@@ -127,10 +138,7 @@ fn of_zone(owner: Name, qtype: RecordType) -> Composed {
     } else if qtype == RecordType::NS {
         positive(record::server(owner, TTL, named("localhost")))
     } else {
-        Composed {
-            authority: vec![soa(owner)],
-            ..Composed::empty(ResponseCode::NoError)
-        }
+        denied(owner, ResponseCode::NoError)
     }
 }
 

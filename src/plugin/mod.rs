@@ -18,6 +18,7 @@ mod dns64;
 mod erratic;
 pub mod errors;
 pub mod express;
+mod expression;
 mod file;
 pub mod forward;
 mod header;

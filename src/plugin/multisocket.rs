@@ -13,7 +13,7 @@ pub(super) const PLUGIN: Registration = Registration {
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     const EXPECTED: &str = "a number from 1 to 1024";
     let directive = directives.only()?;
-    directive.no_body()?;
+    directive.no_braces()?;
     let sockets = |arg: &Token| arg.text.parse().ok().filter(|n| (1..=1024).contains(n));
     block.multisocket = match &directive.args[..] {
         [] => None,

@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::kit::{Registration, duration};
+use crate::corefile::Scheme;
 
 pub(super) const CANCEL: Registration = Registration {
     name: "cancel",
@@ -40,7 +41,13 @@ pub(super) const DEBUG: Registration = Registration {
 
 pub(super) const SHED: Registration = Registration {
     name: "shed",
-    setup: |_, block| {
+    setup: |directives, block| {
+        directives.only()?.no_args()?;
+        directives.only()?.no_body()?;
+        if let Some(key) = block.keys.iter().find(|key| key.scheme != Scheme::Dns) {
+            let problem = "`shed` is for datagrams, which this block does not have";
+            return Err(key.token.error(problem, "a block of plain DNS"));
+        }
         note(
             block,
             "shed",

@@ -29,14 +29,20 @@ pub(super) const PLUGIN: Registration = Registration {
     setup,
 };
 
-/// `prometheus [ADDRESS]`: the zones of its block.
+/// `prometheus [ADDRESS] { runtime_metrics }`: the zones of its block.
 #[derive(Debug)]
 struct Spec(Vec<Name>);
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let directive = directives.only()?;
-    if let Some(property) = directive.body.first() {
-        return Err(directive.unknown_property(property, "no properties"));
+    for property in &directive.body {
+        match property.name.text.as_str() {
+            "runtime_metrics" => property.no_args()?,
+            _ => return Err(directive.unknown_property(property, "runtime_metrics")),
+        }
+        let what = "runtime_metrics of prometheus".to_owned();
+        let why = "there is no Go runtime to measure";
+        block.without_effect.push((what, why));
     }
     block.metrics = Some(address(directive, DEFAULT_ADDRESS)?);
     let zones = directives.origins(&[])?;

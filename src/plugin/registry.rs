@@ -26,6 +26,9 @@ impl Fate {
 }
 
 const ELSEWHERE: &str = "`forward` of its zones to a CoreDNS that has it";
+const NO_PROXY: &str = "no such line, and a proxy in front that keeps its clients' addresses";
+const NO_UPDATES: &str =
+    "`file` of what another program writes, or `secondary` of a server that takes updates";
 const NO_TRACES: &str = "no such line: `log` and `prometheus` tell what is asked";
 const TRANSPORT: &str = "no such line: `timeouts` and `tls` say what a transport's limits are";
 
@@ -35,7 +38,11 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(metadata::PLUGIN),
     Fate::Refused("geoip", "no such line: nothing here asks where a client is"),
     Fate::Supported(noted::CANCEL),
-    Fate::Supported(tls::PLUGIN),
+    Fate::Refused("proxyproto", NO_PROXY),
+    Fate::Refused("quic", TRANSPORT),
+    Fate::Refused("grpc_server", TRANSPORT),
+    Fate::Refused("https", TRANSPORT),
+    Fate::Refused("https3", TRANSPORT),
     Fate::Supported(timeouts::PLUGIN),
     Fate::Supported(multisocket::PLUGIN),
     Fate::Supported(reload::PLUGIN),
@@ -60,6 +67,7 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(rrl::PLUGIN),
     Fate::Supported(local::PLUGIN),
     Fate::Supported(dns64::PLUGIN),
+    Fate::Refused("siit", ELSEWHERE),
     Fate::Supported(any::PLUGIN),
     Fate::Supported(chaos::PLUGIN),
     Fate::Supported(loadbalance::PLUGIN),
@@ -70,9 +78,11 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(cache::PLUGIN),
     Fate::Supported(header::PLUGIN),
     Fate::Refused("dnssec", "no such line, or a signing server in front"),
+    Fate::Supported(tls::PLUGIN),
     Fate::Supported(minimal::PLUGIN),
     Fate::Supported(template::PLUGIN),
     Fate::Supported(transfer::PLUGIN),
+    Fate::Refused("dynupdate", NO_UPDATES),
     Fate::Supported(hosts::PLUGIN),
     Fate::Refused("route53", ELSEWHERE),
     Fate::Refused("azure", ELSEWHERE),
@@ -87,10 +97,6 @@ const PLUGINS: &[Fate] = &[
     Fate::Supported(loops::PLUGIN),
     Fate::Supported(forward::PLUGIN),
     Fate::Refused("grpc", "`forward` with `tls://`"),
-    Fate::Refused("grpc_server", TRANSPORT),
-    Fate::Refused("https", TRANSPORT),
-    Fate::Refused("https3", TRANSPORT),
-    Fate::Refused("quic", TRANSPORT),
     Fate::Supported(erratic::PLUGIN),
     Fate::Supported(whoami::PLUGIN),
     Fate::Refused("on", "no such line: what runs this program can run others"),
@@ -163,4 +169,24 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 fn supported() -> String {
     format!("one of {}", names().collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `coredns -plugins` prints.
+    const OF_COREDNS: &str = include_str!("../../tests/corefiles/plugins-1.15.0.txt");
+
+    /// Those that CoreDNS does not have of itself.
+    const OTHERS: [&str; 4] = ["admin", "cookies", "pending", "rrl"];
+
+    #[test]
+    fn every_plugin_of_coredns_has_a_fate_once_and_others_are_named() {
+        let mut theirs: Vec<_> = OF_COREDNS.lines().chain(OTHERS).collect();
+        let mut ours: Vec<_> = PLUGINS.iter().map(Fate::name).collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        assert_eq!(ours, theirs);
+    }
 }

@@ -14,6 +14,9 @@ pub(super) const PLUGIN: Registration = Registration {
 /// Nobody needs it sooner, and a file that is written in two steps is whole by then.
 const SHORTEST: Duration = Duration::from_secs(2);
 
+/// CoreDNS's.
+const LEAST_JITTER: Duration = Duration::from_secs(1);
+
 /// As in CoreDNS the last of several counts.
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     for directive in directives.iter() {
@@ -37,6 +40,9 @@ fn read(directive: &Directive) -> Result<Reload, CorefileError> {
     }
     if let Some(arg) = directive.args.get(1) {
         reload.jitter = duration(arg)?;
+        if !reload.jitter.is_zero() && reload.jitter < LEAST_JITTER {
+            return Err(arg.error("the jitter is too short", "0, or a duration of 1s or more"));
+        }
     }
     reload.jitter = reload.jitter.min(reload.every / 2);
     match directive.args.get(2) {

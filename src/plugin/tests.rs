@@ -43,7 +43,7 @@ pub(super) fn query(qname: &str, qtype: RecordType) -> Query {
     }
 }
 
-/// No files but a resolv.conf, no environment.
+/// No files but a resolv.conf and one of keys, no environment.
 pub(super) struct Files;
 
 impl Source for Files {
@@ -52,6 +52,7 @@ impl Source for Files {
             "/etc/resolv.conf" => {
                 Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into())
             }
+            "/etc/headless-dns/tsig.keys" => Ok("key \"b.\" { secret \"a2V5\"; };\n".into()),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }
@@ -159,27 +160,71 @@ fn the_last_of_several_health_directives_counts() {
     assert_eq!(block.health.unwrap().address, ":2");
 }
 
+/// The options that a plugin says that it has.
+fn options(plugin: &str) -> Vec<String> {
+    let args = match plugin {
+        "bind" => "lo",
+        "file" => "db.zone",
+        "forward" => ". 192.0.2.1",
+        "template" => "IN A",
+        "tls" => "cert.pem key.pem",
+        "view" => "v",
+        _ => "",
+    };
+    let errors = blocks(&format!("{plugin} {args} {{\n no-such-option x\n}}")).err();
+    let expected = errors.iter().flat_map(CorefileErrors::iter);
+    let expected: Vec<_> = expected.map(CorefileError::expected).collect();
+    let expected = expected.join(", ").replace(" or ", ", ");
+    let is_option = |word: &&str| {
+        let letters = |octet: u8| octet.is_ascii_lowercase() || b"_-0123456789".contains(&octet);
+        !word.is_empty() && word.bytes().all(letters)
+    };
+    let words = expected.split(", ").map(str::trim).filter(is_option);
+    words.map(str::to_owned).collect()
+}
+
 #[test]
-fn every_example_of_the_documentation_is_read() {
+fn every_directive_and_option_has_an_example_that_is_read() {
     let text = include_str!("../../docs/corefile.md");
-    let mut plugin = "";
-    let mut examples = 0;
-    for part in text.split("\n## ").skip(1) {
-        let (name, rest) = part.split_once('\n').unwrap();
-        assert!(
-            plugin < name && names().any(|known| known == name),
-            "{name}"
-        );
-        plugin = name;
-        for example in rest.split("```corefile\n").skip(1) {
-            let (example, _) = example.split_once("```").unwrap();
+    let sections: Vec<_> = text
+        .split("\n## ")
+        .skip(1)
+        .map(|part| part.split_once('\n').unwrap())
+        .collect();
+    let headings: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
+    let mut plugins: Vec<_> = names().collect();
+    plugins.sort_unstable();
+    assert_eq!(headings, plugins);
+    let mut found = 0;
+    for (plugin, section) in sections {
+        let examples: Vec<_> = section
+            .split("```corefile\n")
+            .skip(1)
+            .map(|example| example.split_once("```").unwrap().0)
+            .collect();
+        for example in &examples {
             let blocks = corefile::parse("Corefile", example, &Files).unwrap();
             let errors = read_blocks(&blocks, &Files).err();
             let problems = errors.iter().flat_map(CorefileErrors::iter);
             let problems: Vec<_> = problems.map(CorefileError::problem).collect();
             assert_eq!(problems, [""; 0], "{example}");
-            examples += 1;
+        }
+        let lines: Vec<_> = examples
+            .iter()
+            .flat_map(|example| example.lines())
+            .collect();
+        // A rule of `rewrite` has its field behind a word or two.
+        let has = |word: &str| {
+            let mut words = lines
+                .iter()
+                .flat_map(|line| line.split_whitespace().take(3));
+            words.any(|first| first == word)
+        };
+        assert!(has(plugin), "{plugin} has no example");
+        for option in options(plugin) {
+            assert!(has(&option), "`{option}` of `{plugin}` has no example");
+            found += 1;
         }
     }
-    assert!(examples > 7, "{examples}");
+    assert!(found > 120, "{found} options");
 }

@@ -1,13 +1,11 @@
 //! `view`: a server block that takes only the questions for which its expressions are true.
 
-mod expression;
-
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use self::expression::Expression;
 use super::block::{Block, Condition, Filter, Parts};
+use super::expression::{Expression, Facts, Reader};
 use super::kit::{Directives, Registration};
 use super::metadata::Collector;
 use super::passage::{Passage, Way};
@@ -34,12 +32,12 @@ struct Spec {
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let directive = directives.only()?;
     let name = directive.one_arg("a name for the view")?;
-    let mut expressions = Vec::new();
+    let (reader, mut expressions) = (Reader::of_questions(), Vec::new());
     for property in &directive.body {
         if property.name.text != "expr" {
             return Err(directive.unknown_property(property, "expr"));
         }
-        expressions.push(Expression::read(property)?);
+        expressions.push(reader.read(&property.name, &property.args)?);
     }
     block.view = Some(Box::new(Spec {
         name: name.text.as_str().into(),
@@ -74,8 +72,9 @@ impl Filter for Expressions {
     fn admits(&self, query: &Query) -> bool {
         let metadata = self.collector.as_ref();
         let metadata = metadata.map(|collector| collector.collect(query));
+        let facts = Facts::of(query, metadata.as_ref());
         let mut all = self.all.iter();
-        all.all(|expression| expression.is_true(query, metadata.as_ref()))
+        all.all(|expression| expression.is_true(&facts))
     }
 }
 

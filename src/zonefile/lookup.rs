@@ -300,7 +300,12 @@ impl<'z> Asked<'z> {
                 return looked;
             };
             if let Some(alias) = node.set(RecordType::CNAME) {
-                name = alias.records.first().and_then(target);
+                let first = alias.records.first();
+                name = first.and_then(target);
+                // An alias of itself leads nowhere.
+                if first.map(|record| &record.name) == name.as_ref() {
+                    return Looked::new(Outcome::Failed);
+                }
                 looked.answer.extend(self.whole(Some(alias), None));
                 continue;
             }

@@ -1,5 +1,6 @@
 //! DNS over TLS and over HTTPS: the same answers, and what clients may not take.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -30,13 +31,13 @@ use super::support::dns::{data, question, receive, send};
 use super::{Server, WEB, server};
 
 /// A certificate for `dns.example` that signs itself, and its key, as PEM.
-struct Pair {
-    certificate: String,
-    key: String,
+pub(super) struct Pair {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let pair = rcgen::generate_simple_self_signed(["dns.example".into()]).unwrap();
         Self {
             certificate: pair.cert.pem(),
@@ -48,36 +49,54 @@ impl Pair {
         vec![CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()]
     }
 
+    fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap()
+    }
+
     /// A server's side.
     fn server(&self) -> ServerConfig {
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
         ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(self.chain(), key)
+            .with_single_cert(self.chain(), self.key())
             .unwrap()
     }
 
     /// A connection on which this protocol is spoken.
     async fn connect(&self, server: SocketAddr, protocol: &str) -> TlsStream<TcpStream> {
+        self.connect_as(server, protocol, None).await.unwrap()
+    }
+
+    /// The same of a client that shows this certificate.
+    pub(super) async fn connect_as(
+        &self,
+        server: SocketAddr,
+        protocol: &str,
+        client: Option<&Self>,
+    ) -> io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.chain().remove(0)).unwrap();
-        let mut config = ClientConfig::builder_with_provider(ring::default_provider().into())
+        let builder = ClientConfig::builder_with_provider(ring::default_provider().into())
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut config = match client {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder
+                .with_client_auth_cert(client.chain(), client.key())
+                .unwrap(),
+        };
         config.alpn_protocols = vec![protocol.into()];
-        let stream = TcpStream::connect(server).await.unwrap();
+        let stream = TcpStream::connect(server).await?;
         let name = ServerName::try_from("dns.example").unwrap();
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        connector.connect(name, stream).await.unwrap()
+        connector.connect(name, stream).await
     }
 }
 
 /// A server whose only block has this scheme, and these lines beside its certificate.
-async fn encrypted(pair: &Pair, scheme: &str, lines: &str) -> Server {
+pub(super) async fn encrypted(pair: &Pair, scheme: &str, lines: &str) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -202,7 +221,12 @@ async fn the_same_answers_come_over_https_by_both_methods_and_versions() {
     let packet = question(0, WEB, RecordType::A);
     let query = format!("/dns-query?dns={}", BASE64_URL_SAFE_NO_PAD.encode(&packet));
     for version in ["h2", "http/1.1"] {
-        for request in [get(&query), post(MEDIA_TYPE, packet.clone())] {
+        let with_parameter = "Application/DNS-message; q=1";
+        for request in [
+            get(&query),
+            post(MEDIA_TYPE, packet.clone()),
+            post(with_parameter, packet.clone()),
+        ] {
             let response = asked(&pair, &server, version, request).await;
             let header = |name| response.headers()[name].to_str().unwrap();
             assert_eq!(response.status(), StatusCode::OK);
@@ -236,7 +260,12 @@ async fn what_is_no_request_for_dns_gets_a_status_that_says_so() {
             "dns=MESSAGE was expected, in base64url without padding",
         ),
         (
-            get("/dns-query?x=1&dns=AAA"),
+            get("/dns-query?dns=AAA&dns=AAA"),
+            400,
+            "dns=MESSAGE was expected, in base64url without padding",
+        ),
+        (
+            get("/dns-query?x=1&dns=AA%41"),
             400,
             "a DNS query was expected",
         ),
@@ -280,9 +309,11 @@ async fn who_asks_nothing_after_the_handshake_is_given_up() {
 }
 
 /// Kinds of frames (RFC 9113 section 6).
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
 
 /// Both ends: of the stream, and of its headers.
@@ -303,6 +334,50 @@ async fn by_hand(pair: &Pair, server: &Server) -> TlsStream<TcpStream> {
     .concat();
     stream.write_all(&preface).await.unwrap();
     stream
+}
+
+/// The next frame: its kind, its flags and its stream.
+async fn next_frame(stream: &mut TlsStream<TcpStream>) -> (u8, u8, u32) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    let of_stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    (head[3], head[4], of_stream)
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_gets_its_status_and_no_reset() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let mut stream = by_hand(&pair, &server).await;
+    // POST / of an authority `x`, whose body comes after the server has said that it is there.
+    let request = frame((HEADERS, 0x4), 1, &[0x83, 0x87, 0x84, 0x01, 1, b'x']);
+    let ping = frame((PING, 0), 0, &[7; 8]);
+    stream
+        .write_all(&[request, ping.clone()].concat())
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    let (mut ended, mut pongs) = (false, 0);
+    while pongs < 2 {
+        let (kind, flags, of_stream) = next_frame(&mut stream).await;
+        if kind == PING && flags == 1 {
+            pongs += 1;
+            let body = frame((DATA, 1), 1, b"no query");
+            if pongs == 1 {
+                stream.write_all(&body).await.unwrap();
+            }
+        }
+        if of_stream == 1 {
+            seen.push(kind);
+            if flags & 1 == 1 && !std::mem::replace(&mut ended, true) {
+                stream.write_all(&ping).await.unwrap();
+            }
+        }
+    }
+    assert_eq!(seen, [HEADERS, DATA]);
 }
 
 /// Headers that never end are not kept (the kind of RUSTSEC-2024-0332).

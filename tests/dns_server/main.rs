@@ -5,6 +5,7 @@ mod against;
 mod connections;
 mod encrypted;
 mod packets;
+mod secured;
 #[path = "../support/mod.rs"]
 mod support;
 mod zones;

@@ -100,21 +100,24 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("axum", "src/admin"),
     (
         "base64",
-        "crates/cluster/src src/listen/https src/message/rdata src/plugin/tsig",
+        "crates/cluster/src src/listen/https src/message/rdata src/plugin/forward/https src/plugin/tsig",
     ),
     (
         "bytes",
-        "crates/cluster/src crates/objects/src src/api src/commands/asked src/listen src/pods src/watch",
+        "crates/cluster/src crates/objects/src src/api src/commands/asked src/listen src/pods src/watch src/plugin/forward/https",
     ),
     ("clap", "src/args src/commands"),
     ("clap_complete", "src/commands/describe"),
     ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
     ("foldhash", "src/metrics/top src/zone"),
-    ("expr", "src/plugin/view/expression"),
+    (
+        "expr",
+        "src/plugin/expression src/plugin/template/conditions",
+    ),
     (
         "form_urlencoded",
-        "crates/cluster/src/request src/admin src/commands/asked crates/cluster/src/streaming",
+        "crates/cluster/src/request src/admin src/commands/asked src/listen/https crates/cluster/src/streaming",
     ),
     (
         "futures",
@@ -127,25 +130,26 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
     ("hickory_server", "src/listen/handler"),
+    ("hmac", "crates/cluster/src/tokens src/message/tsig"),
     (
         "http",
-        "crates/cluster/src src/admin src/api src/apiserver src/commands/asked src/listen/https src/reconciler/fence src/watch",
+        "crates/cluster/src src/admin src/api src/apiserver src/commands/asked src/listen/https src/reconciler/fence src/watch src/plugin/forward/https",
     ),
     ("http_body", "crates/cluster/src src/api src/watch"),
     (
         "http_body_util",
-        "crates/cluster/src src/api src/commands/asked src/listen/https src/watch",
+        "crates/cluster/src src/api src/commands/asked src/listen/https src/watch src/plugin/forward/https",
     ),
     (
         "hyper",
         "crates/cluster/src src/admin/http src/listen/https",
     ),
-    ("hyper_rustls", "src/api/http"),
+    ("hyper_rustls", "src/api/http src/plugin/forward/https"),
     ("h2", "src/api"),
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https",
+        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https",
     ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
@@ -173,7 +177,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("resolv_conf", "src/plugin"),
     (
         "ring",
-        "crates/cluster/src/streaming crates/cluster/src/tokens src/message/tsig src/serve",
+        "crates/cluster/src/streaming crates/cluster/src/tokens src/serve",
     ),
     (
         "rustls",
@@ -195,6 +199,8 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
+    ("sha1", "src/message/tsig"),
+    ("sha2", "src/message/tsig"),
     ("shuttle", "src/zone/map"),
     ("siphasher", "src/plugin/cookies"),
     ("smallvec", "src/answer src/message src/name src/zone"),
@@ -215,7 +221,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tower",
-        "crates/cluster/src/server src/admin/http src/api src/watch",
+        "crates/cluster/src/server src/admin/http src/api src/plugin/forward/https src/watch",
     ),
     (
         "tracing",

@@ -16,7 +16,7 @@ pub(super) use spec::PLUGIN;
 
 use super::block::Parts;
 use super::passage::{Counts, Passage, Tally, Way};
-use super::{Handled, Next, Plugin};
+use super::{Detached, Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::options;
 use crate::message::question::{Query, RecordType};
@@ -165,32 +165,39 @@ impl Cache {
         }
     }
 
-    /// Asks first, and gives the old reply where that comes to nothing, or to nothing in time.
+    /// Asks first, and gives the old reply where that comes to nothing, or to nothing in time; at once where somebody asks
+    /// already whose time has an end, or where that has just failed.
     async fn verify(
         &self,
         query: &Query,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         (stale, timeout): (Stale, Option<Duration>),
         next: Next<'_>,
     ) -> Handled {
         let (cache, asked, server) = (self.clone(), query.clone(), Arc::clone(next.server()));
+        let old = || Ok(again(query, entry, stale.ttl));
         let Some(next) = next.detached() else {
-            return Ok(again(query, entry, stale.ttl));
+            return old();
         };
+        let is_one_s = timeout.is_some() || !stale.recheck.is_zero();
+        if is_one_s && !entry.begin_refresh(Instant::now()) {
+            return old();
+        }
+        let fetched = Arc::clone(entry);
         // It goes on where its client does not wait.
         let asking = tokio::spawn(async move {
-            let reply = next.handle(upstream(&asked)).await.ok()?;
-            let rcode = reply.rcode();
-            let came = matches!(rcode, ResponseCode::NoError | ResponseCode::NXDomain);
-            came.then(|| cache.pass(&asked, reply, &server))
-                .and_then(Result::ok)
+            let reply = cache.fetch(&asked, next, &server).await;
+            if is_one_s {
+                cache.end_refresh(&fetched, reply.is_some());
+            }
+            reply
         });
         let in_time = match timeout {
             Some(timeout) => tokio::time::timeout(timeout, asking).await.ok(),
             None => Some(asking.await),
         };
         let reply = in_time.and_then(Result::ok).flatten();
-        Ok(reply.unwrap_or_else(|| again(query, entry, stale.ttl)))
+        reply.map_or_else(old, Ok)
     }
 
     /// Counts a question, and what there was.
@@ -242,14 +249,18 @@ impl Cache {
             let entry = entry.filter(|entry| entry.is_usable(now, stale.for_))?;
             Some(Found::Stale(entry, stale))
         };
-        let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
-        if let Some((entry, left)) = fresh(&positive) {
-            return Found::Fresh(entry, left);
+        let mut order = [&positive, &negative];
+        if spec.prefers_positive() {
+            let good = positive.as_ref().and_then(Entry::positive);
+            if let Some((entry, left)) = fresh(&good) {
+                return Found::Fresh(entry, left);
+            }
+            if let Some(found) = usable(good) {
+                return found;
+            }
+            order.reverse();
         }
-        if prefers_old && let Some(found) = usable(positive.clone()) {
-            return found;
-        }
-        if let Some((entry, left)) = fresh(&negative) {
+        if let Some((entry, left)) = order.into_iter().find_map(fresh) {
             return Found::Fresh(entry, left);
         }
         let newest = match (positive, negative) {
@@ -271,19 +282,42 @@ impl Cache {
     /// Fetches a reply anew, after its client has had the old one.
     fn refresh(&self, query: &Query, entry: &Arc<Entry>, next: Next<'_>) {
         let server = Arc::clone(next.server());
-        let Some(next) = next.detached().filter(|_| entry.begin_refresh()) else {
+        let Some(next) = next
+            .detached()
+            .filter(|_| entry.begin_refresh(Instant::now()))
+        else {
             return;
         };
         let (cache, query, entry) = (self.clone(), query.clone(), Arc::clone(entry));
         tokio::spawn(async move {
-            if let Ok(reply) = next.handle(upstream(&query)).await
-                && reply.rcode() != ResponseCode::ServFail
-            {
-                // The client has its reply.
-                let _passed = cache.pass(&query, reply, &server);
-            }
-            entry.end_refresh();
+            // The client has its reply.
+            let fetched = cache.fetch(&query, next, &server).await;
+            cache.end_refresh(&entry, fetched.is_some());
         });
+    }
+
+    /// Asks for a reply that is to take the place of an old one; `None`: none came that is better (RFC 8767 section 4).
+    async fn fetch(&self, query: &Query, next: Detached, server: &str) -> Option<Reply> {
+        let reply = next.handle(upstream(query)).await.ok()?;
+        if !matches!(
+            reply.rcode(),
+            ResponseCode::NoError | ResponseCode::NXDomain
+        ) {
+            return None;
+        }
+        let composed = reply.clone().into_composed(&query.question);
+        let is_positive =
+            composed.is_some_and(|reply| Kind::of(&query.question, &reply) == Kind::Success);
+        let passed = self.pass(query, reply, server).ok();
+        passed.filter(|_| is_positive || !self.0.spec.prefers_positive())
+    }
+
+    /// Notes that an entry is not being fetched any more; where that has failed it rests for a while.
+    fn end_refresh(&self, entry: &Entry, has_come: bool) {
+        let stale = self.0.spec.stale.filter(|_| !has_come);
+        let recheck = stale.map(|stale| stale.recheck);
+        let recheck = recheck.filter(|recheck| !recheck.is_zero());
+        entry.end_refresh(recheck.map(|recheck| Instant::now() + recheck));
     }
 
     /// Keeps a reply where it may be kept; what is passed on has the TTL that its kind may have.
@@ -324,18 +358,26 @@ impl Cache {
         } = &*self.0;
         let qname = &query.question.qname;
         let (key, now) = (Key::of(query), Instant::now());
-        let entry = |ttl| Arc::new(Entry::new(reply.clone(), (kind, ttl), now));
-        let prefers_old = spec.stale.is_some_and(|stale| stale.prefer_positive);
+        let entry = |ttl| {
+            let mut entry = Entry::new(reply.clone(), (kind, ttl), now);
+            if spec.prefers_positive() && kind == Kind::Referral {
+                let known = success.get(&key);
+                entry.good = known.as_ref().and_then(Entry::positive);
+            }
+            Arc::new(entry)
+        };
         let evicted = match kind {
             Kind::Success | Kind::Referral if !spec.no_success.cover(qname) => {
                 denial.remove(&key);
-                success.insert(key, entry(ttl)).then_some(SUCCESS)
+                let entry = entry(ttl);
+                success.insert(key, entry).then_some(SUCCESS)
             }
             Kind::Denial if !spec.no_denial.cover(qname) => {
-                if !prefers_old {
+                if !spec.prefers_positive() {
                     success.remove(&key);
                 }
-                denial.insert(key, entry(ttl)).then_some(DENIAL)
+                let entry = entry(ttl);
+                denial.insert(key, entry).then_some(DENIAL)
             }
             Kind::Failure if !spec.servfail.is_zero() && !spec.no_denial.cover(qname) => {
                 let seconds = u32::try_from(spec.servfail.as_secs()).unwrap_or(OTHER_TTL);

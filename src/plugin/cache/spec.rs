@@ -46,9 +46,14 @@ pub(super) struct Stale {
     pub(super) refresh: Refresh,
     /// The TTL that it has then, in seconds.
     pub(super) ttl: u32,
+    /// How long after a failure it is not fetched again; zero: that does not matter.
+    pub(super) recheck: Duration,
     /// A positive reply that is old is better than a denial that is fresh.
     pub(super) prefer_positive: bool,
 }
+
+/// `serve_stale_policy prefer_positive`, where the file says it.
+type PreferPositive<'d> = Option<&'d Token>;
 
 /// When a reply that is not fresh any more is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +117,21 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
         no_denial: Origins::default(),
         keepttl: false,
     };
+    let mut policy = None;
     for property in &directive.body {
-        spec.property(directives, directive, property)?;
+        if property.name.text == "serve_stale_policy" {
+            policy = Some(prefer_positive(property, policy)?);
+        } else {
+            spec.property(directives, directive, property)?;
+        }
+    }
+    match (policy, &mut spec.stale) {
+        (Some(_), Some(stale)) => stale.prefer_positive = true,
+        (Some(policy), None) => {
+            let problem = "`serve_stale_policy` needs `serve_stale`";
+            return Err(policy.error(problem, "`serve_stale` beside it"));
+        }
+        (None, _) => {}
     }
     block.links.push((PLUGIN.name, Box::new(spec)));
     Ok(())
@@ -126,6 +144,11 @@ impl Link for Spec {
 }
 
 impl Spec {
+    /// Whether a positive reply that is old is better than a denial that is fresh.
+    pub(super) fn prefers_positive(&self) -> bool {
+        self.stale.is_some_and(|stale| stale.prefer_positive)
+    }
+
     /// The TTLs, in seconds, that records of every kind may have.
     pub(super) fn bounds(&self) -> (u32, u32) {
         let least = self.success.least.max(self.denial.least);
@@ -143,18 +166,6 @@ impl Spec {
             "denial" => bounds(&mut self.denial, property)?,
             "prefetch" => self.prefetch = prefetch(property)?,
             "serve_stale" => self.stale = Some(stale(property)?),
-            "serve_stale_policy" => {
-                let arg = property.one_arg("prefer_positive")?;
-                let Some(stale) = &mut self.stale else {
-                    let problem = "`serve_stale_policy` needs `serve_stale` before it";
-                    return Err(property.name.error(problem, "`serve_stale` above"));
-                };
-                if arg.text != "prefer_positive" {
-                    let problem = format!("'{}' is no policy", arg.text);
-                    return Err(arg.error(problem, "prefer_positive"));
-                }
-                stale.prefer_positive = true;
-            }
             "servfail" => {
                 const EXPECTED: &str = "a duration up to 5m";
                 let arg = property.one_arg(EXPECTED)?;
@@ -182,10 +193,28 @@ impl Spec {
     }
 }
 
-/// Seconds, at least so many.
+/// `serve_stale_policy prefer_positive`, once; `known`: where it stands already.
+fn prefer_positive<'d>(
+    property: &'d Directive,
+    known: PreferPositive<'d>,
+) -> Result<&'d Token, CorefileError> {
+    const EXPECTED: &str = "prefer_positive";
+    let arg = property.one_arg(EXPECTED)?;
+    if known.is_some() {
+        let problem = "`serve_stale_policy` stands twice";
+        return Err(property.name.error(problem, "it once"));
+    }
+    if !arg.text.eq_ignore_ascii_case(EXPECTED) {
+        return Err(arg.error(format!("'{}' is no policy", arg.text), EXPECTED));
+    }
+    Ok(&property.name)
+}
+
+/// Seconds, at least so many; more than a TTL has are as many as that has.
 fn seconds(arg: &Token, least: u32) -> Result<u32, CorefileError> {
-    let ttl = arg.text.parse().ok().filter(|ttl| *ttl >= least);
-    ttl.ok_or_else(|| {
+    let number = arg.text.parse::<u64>().ok();
+    let ttl = number.map(|ttl| u32::try_from(ttl).unwrap_or(u32::MAX));
+    ttl.filter(|ttl| *ttl >= least).ok_or_else(|| {
         let problem = format!("'{}' is no TTL", arg.text);
         arg.error(problem, format!("seconds, {least} or more"))
     })
@@ -239,14 +268,14 @@ fn prefetch(property: &Directive) -> Result<Option<Prefetch>, CorefileError> {
     Ok((amount > 0).then_some(prefetch))
 }
 
-/// `serve_stale [DURATION] [immediate [TTL] | verify [TIMEOUT] [TTL]]`.
+/// `serve_stale [DURATION] [immediate [TTL [RECHECK]] | verify [TIMEOUT [TTL [RECHECK]]]]`.
 fn stale(property: &Directive) -> Result<Stale, CorefileError> {
-    const EXPECTED: &str =
-        "a duration, and after it `immediate` with a TTL or `verify` with a time-out and a TTL";
+    const EXPECTED: &str = "a duration, and `immediate` with a TTL and a recheck, or `verify` with a time-out, a TTL and a recheck";
     let mut stale = Stale {
         for_: Duration::from_secs(3600),
         refresh: Refresh::Immediate,
         ttl: 0,
+        recheck: Duration::ZERO,
         prefer_positive: false,
     };
     let mut args = property.args.iter();
@@ -263,16 +292,26 @@ fn stale(property: &Directive) -> Result<Stale, CorefileError> {
     if let Refresh::Verify(timeout) = &mut stale.refresh
         && let Some(arg) = args.next()
     {
-        *timeout = Some(duration(arg)?);
+        // As in CoreDNS zero is as long as it takes.
+        *timeout = Some(duration(arg)?).filter(|timeout| !timeout.is_zero());
     }
     if let Some(arg) = args.next() {
         stale.ttl = whole_seconds(arg)?;
+    }
+    if let Some(arg) = args.next() {
+        stale.recheck = duration(arg)?;
+        if stale.recheck > LATEST_RECHECK {
+            return Err(arg.error("that is too long after a failure", "a duration up to 5m"));
+        }
     }
     match args.next() {
         Some(more) => Err(more.error("there are too many arguments", EXPECTED)),
         None => Ok(stale),
     }
 }
+
+/// RFC 8767 section 5.
+const LATEST_RECHECK: Duration = Duration::from_secs(300);
 
 fn whole_seconds(arg: &Token) -> Result<u32, CorefileError> {
     let ttl = duration(arg)?;

@@ -45,6 +45,8 @@ pub(super) struct Entry {
     pub(super) stored: Instant,
     /// For how long it is fresh, in seconds.
     pub(super) ttl: u32,
+    /// The positive reply that this one, which has no answer, came after: where old ones are better than none.
+    pub(super) good: Option<Arc<Self>>,
     asked: Mutex<Asked>,
 }
 
@@ -55,6 +57,8 @@ struct Asked {
     last: Instant,
     /// It is being fetched anew.
     refreshing: bool,
+    /// Until then it is not fetched, as that has failed.
+    rests: Option<Instant>,
 }
 
 impl Entry {
@@ -64,10 +68,12 @@ impl Entry {
             kind,
             stored: now,
             ttl,
+            good: None,
             asked: Mutex::new(Asked {
                 times: 0,
                 last: now,
                 refreshing: false,
+                rests: None,
             }),
         }
     }
@@ -100,16 +106,28 @@ impl Entry {
         asked.times
     }
 
-    /// Whether somebody has to fetch it anew: the first who asks this has to.
-    pub(super) fn begin_refresh(&self) -> bool {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut asked.refreshing, true)
+    /// The positive reply of an entry, where it has one.
+    pub(super) fn positive(entry: &Arc<Self>) -> Option<Arc<Self>> {
+        match entry.kind {
+            Kind::Success => Some(Arc::clone(entry)),
+            Kind::Denial | Kind::Failure | Kind::Referral | Kind::Incomplete | Kind::Other => {
+                entry.good.clone()
+            }
+        }
     }
 
-    /// Nobody fetches it any more.
-    pub(super) fn end_refresh(&self) {
+    /// Whether somebody has to fetch it anew: the first who asks this has to, but for a while after a failure.
+    pub(super) fn begin_refresh(&self, now: Instant) -> bool {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let rests = asked.rests.is_some_and(|until| now < until);
+        !rests && !std::mem::replace(&mut asked.refreshing, true)
+    }
+
+    /// Nobody fetches it any more. `rests`: until when nobody is to, as it has failed.
+    pub(super) fn end_refresh(&self, rests: Option<Instant>) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.refreshing = false;
+        asked.rests = rests;
     }
 }
 

@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Target;
 use super::peer::{Peer, Way};
 use super::pool::Limits;
+use super::{Over, Target};
 use crate::corefile::{CorefileError, Token};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::reply::Composed;
@@ -19,8 +19,8 @@ pub struct Host {
     pub name: Name,
     /// The port at every address that it has.
     pub port: u16,
-    /// Over TLS: the name that its certificate must have, where the address says one.
-    pub encrypted: Option<Option<String>>,
+    /// Over what it is asked.
+    pub over: Over,
     /// Where the file says so.
     pub token: Token,
 }
@@ -51,7 +51,7 @@ impl Host {
         }
         let target = |address| Target {
             address,
-            encrypted: self.encrypted.clone(),
+            over: self.over.clone(),
             token: self.token.clone(),
         };
         Ok(found.into_iter().map(target).collect())

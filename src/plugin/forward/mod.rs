@@ -4,6 +4,7 @@ mod datagrams;
 mod error;
 mod flights;
 mod host;
+mod https;
 mod peer;
 mod pool;
 mod spec;
@@ -23,10 +24,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use host::Host;
+pub use https::DohMethod;
 pub use pool::Limits;
 pub(super) use spec::PLUGIN;
 pub use spec::{Policy, Spec};
-pub use target::Target;
+pub use target::{Over, Target};
 pub use tls::{Files, Tls};
 pub use upstream::Check;
 
@@ -37,7 +39,7 @@ use crate::message::reply::{Failure, ResponseCode};
 use crate::message::{addressed, rcode_name, skim, truncate};
 use crate::metrics::Metrics;
 use flights::{Flights, Outcome};
-use peer::{Encrypted, Peer, Way};
+use peer::{Peer, Secured, Way};
 use upstream::Upstream;
 
 /// How long one query may take in all: CoreDNS's, and what stub resolvers wait before they ask again.
@@ -54,11 +56,11 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// A handler that asks the upstreams of `spec`, in the order of `encrypted`, which says who is asked over TLS.
+    /// A handler that asks the upstreams of `spec`, in the order of `secured`, which says who is asked over TLS or HTTPS.
     #[must_use]
-    fn new(spec: Spec, encrypted: Vec<Option<Encrypted>>, metrics: &Arc<Metrics>) -> Self {
-        let upstream = |(target, tls): (&Target, Option<Encrypted>)| {
-            let peer = Peer::new(target.address, tls, spec.limits, metrics);
+    fn new(spec: Spec, secured: Vec<Option<Secured>>, metrics: &Arc<Metrics>) -> Self {
+        let upstream = |(target, secured): (&Target, Option<Secured>)| {
+            let peer = Peer::new(target.address, secured, spec.limits, metrics);
             let check = spec.check.clone();
             Arc::new(Upstream::new(
                 peer,
@@ -67,7 +69,7 @@ impl Forward {
                 Arc::clone(metrics),
             ))
         };
-        let targets = spec.upstreams.iter().zip(encrypted);
+        let targets = spec.upstreams.iter().zip(secured);
         let upstreams = targets.map(upstream).collect();
         let slots = spec.max_concurrent.map(Semaphore::new);
         Self {

@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 
 use super::datagrams::Datagrams;
 use super::error::{is_closed, timeout_between, unreadable, wrong};
+use super::https::Https;
 use super::pool::{Kept, Limits, Pool};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
@@ -29,6 +30,14 @@ pub(super) struct Encrypted {
     pub(super) name: ServerName<'static>,
 }
 
+/// How an upstream is asked so that nobody can read it.
+pub(super) enum Secured {
+    /// Over TLS.
+    Tls(Encrypted),
+    /// Over HTTPS.
+    Https(Box<Https>),
+}
+
 /// Over what an upstream is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
@@ -43,7 +52,7 @@ pub(super) enum Way {
 /// An upstream.
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
-    tls: Option<Encrypted>,
+    secured: Option<Secured>,
     limits: Limits,
     datagrams: Pool<Datagrams>,
     connections: Pool<Connection>,
@@ -63,13 +72,13 @@ struct Connection {
 impl Peer {
     pub(super) fn new(
         address: SocketAddr,
-        tls: Option<Encrypted>,
+        secured: Option<Secured>,
         limits: Limits,
         metrics: &Arc<Metrics>,
     ) -> Self {
         Self {
             address,
-            tls,
+            secured,
             limits,
             datagrams: Pool::default(),
             connections: Pool::default(),
@@ -90,14 +99,21 @@ impl Peer {
     }
 
     fn proto(&self) -> &'static str {
-        if self.tls.is_some() { "tcp-tls" } else { "tcp" }
+        if self.secured.is_some() {
+            "tcp-tls"
+        } else {
+            "tcp"
+        }
     }
 
     /// Asks, with this id; the reply is whole, unless it says otherwise.
     pub(super) async fn ask(&self, query: &Query, id: u16, way: Way) -> io::Result<Vec<u8>> {
         let exchange = async {
-            if self.tls.is_some() || way == Way::Tcp {
-                return self.over_connection(query, id).await;
+            match &self.secured {
+                Some(Secured::Https(https)) => return https.ask(query).await,
+                Some(Secured::Tls(_)) => return self.over_connection(query, id).await,
+                None if way == Way::Tcp => return self.over_connection(query, id).await,
+                None => {}
             }
             let reply = self.over_udp(query, id).await?;
             if way == Way::Udp || reply[2] & TC == 0 {
@@ -114,11 +130,13 @@ impl Peer {
     pub(super) async fn probe(&self, query: &Query, way: Way) -> bool {
         let id = rand::random();
         let exchange = async {
-            if self.tls.is_some() || way == Way::Tcp {
-                self.connect().await?.ask(query, id).await
-            } else {
-                let mut socket = Datagrams::connect(self.address, self.limits.source).await?;
-                socket.ask(query, id).await
+            match &self.secured {
+                Some(Secured::Https(https)) => https.ask(query).await,
+                None if way != Way::Tcp => {
+                    let mut socket = Datagrams::connect(self.address, self.limits.source).await?;
+                    socket.ask(query, id).await
+                }
+                Some(Secured::Tls(_)) | None => self.connect().await?.ask(query, id).await,
             }
         };
         in_time(self.limits.read_timeout, exchange).await.is_ok()
@@ -185,9 +203,9 @@ impl Peer {
         let tcp = socket.connect(self.address).await?;
         tcp.set_nodelay(true)?;
         let from = tcp.local_addr()?;
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(tcp),
-            Some(Encrypted { connector, name }) => {
+        let stream: Box<dyn Stream> = match &self.secured {
+            None | Some(Secured::Https(_)) => Box::new(tcp),
+            Some(Secured::Tls(Encrypted { connector, name })) => {
                 Box::new(connector.connect(name.clone(), tcp).await?)
             }
         };

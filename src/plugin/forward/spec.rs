@@ -7,11 +7,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::peer::Encrypted;
 use super::pool::Limits;
 use super::target::{DNS_PORT, Target, address};
 use super::tls::{self, Tls};
-use super::{Check, Host};
+use super::{Check, DohMethod, Host};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::{rcode_named, reply::ResponseCode};
 use crate::name::{Name, Origin, Origins, absolute};
@@ -77,7 +76,7 @@ pub enum Policy {
 
 const PROPERTIES: &str = "except, force_tcp, prefer_udp, policy, max_concurrent, max_fails, max_connect_attempts, \
     max_idle_conns, expire, max_age, read_timeout, health_check, failover, next, next_on_nodata, \
-    failfast_all_unhealthy_upstreams, resolver, source_address, tls or tls_servername";
+    failfast_all_unhealthy_upstreams, resolver, source_address, tls, tls_servername or doh_method";
 
 pub(in crate::plugin) const PLUGIN: Registration = Registration {
     name: "forward",
@@ -119,12 +118,12 @@ impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         tls::check(&self.tls)?;
         let targets = self.upstreams.iter();
-        let encrypted: Result<Vec<Option<Encrypted>>, _> = targets
-            .map(|target| tls::encrypted(target, &self.tls))
+        let secured: Result<Vec<_>, _> = targets
+            .map(|target| tls::secured(target, &self.tls, self.limits))
             .collect();
         Ok(Arc::new(Forward::new(
             self.clone(),
-            encrypted?,
+            secured?,
             &parts.metrics,
         )))
     }
@@ -157,6 +156,17 @@ pub(super) fn parse(
     spec.count()?;
     for property in &directive.body {
         spec.property(directive, property)?;
+    }
+    let named = spec
+        .upstreams
+        .iter()
+        .find(|target| target.over.name().is_some());
+    if let (Some(name), Some(target)) = (&spec.tls.name, named) {
+        let problem = format!(
+            "{} has another name than `tls_servername`",
+            target.token.text
+        );
+        return Err(name.error(problem, "the name in one of these places"));
     }
     if !spec.limits.max_age.is_zero() && spec.limits.max_age < spec.limits.expire {
         let problem = "`max_age` is shorter than `expire`";
@@ -243,6 +253,7 @@ impl Spec {
             "resolver" => self.resolvers = resolvers(property)?,
             "source_address" => self.limits.source = Some(source(property)?),
             "tls" => self.tls.files = tls::files(property)?,
+            "doh_method" => self.tls.method = doh_method(property)?,
             "tls_servername" => {
                 let name = property.one_arg("the name of the upstream's certificate")?;
                 self.tls.name = Some(name.clone());
@@ -250,6 +261,17 @@ impl Spec {
             _ => return Err(directive.unknown_property(property, PROPERTIES)),
         }
         Ok(())
+    }
+}
+
+/// `doh_method GET|POST`.
+fn doh_method(property: &Directive) -> Result<DohMethod, CorefileError> {
+    const EXPECTED: &str = "GET or POST";
+    let arg = property.one_arg(EXPECTED)?;
+    match arg.text.as_str() {
+        "GET" => Ok(DohMethod::Get),
+        "POST" => Ok(DohMethod::Post),
+        other => Err(arg.error(format!("'{other}' is no method"), EXPECTED)),
     }
 }
 
@@ -272,7 +294,9 @@ fn resolvers(property: &Directive) -> Result<Vec<SocketAddr>, CorefileError> {
     const EXPECTED: &str = "addresses such as 192.0.2.1 or 192.0.2.1:5353";
     let read = |arg: &Token| {
         let problem = || arg.error(format!("'{}' is no address", arg.text), EXPECTED);
-        address(&arg.text, DNS_PORT).ok_or_else(problem)
+        let bracketed = arg.text.starts_with('[') && arg.text.ends_with(']');
+        let server = address(&arg.text, DNS_PORT).filter(|_| !bracketed);
+        server.ok_or_else(problem)
     };
     property.some_args(EXPECTED)?.iter().map(read).collect()
 }

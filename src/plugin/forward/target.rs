@@ -14,10 +14,60 @@ use crate::plugin::kit::{Directives, ResolvConf, interface_index};
 pub struct Target {
     /// Where it answers.
     pub address: SocketAddr,
-    /// Over TLS: the name that its certificate must have, where the address says one.
-    pub encrypted: Option<Option<String>>,
+    /// Over what it is asked.
+    pub over: Over,
     /// Where the file says so.
     pub token: Token,
+}
+
+/// Over what an upstream is asked; with the name that its certificate must have, where the address says one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// Datagrams and connections.
+    Plain,
+    /// TLS (RFC 7858).
+    Tls(Option<String>),
+    /// HTTPS (RFC 8484).
+    Https(Option<String>),
+}
+
+impl Over {
+    /// Of an upstream as the file names it; also what stands behind the scheme.
+    fn read(token: &Token) -> Result<(String, Self), CorefileError> {
+        let Some((scheme, text)) = token.text.split_once("://") else {
+            return Ok((token.text.clone(), Self::Plain));
+        };
+        let (named, name) = split_name(text);
+        match scheme {
+            "dns" => Ok((text.to_owned(), Self::Plain)),
+            "tls" => Ok((named, Self::Tls(name))),
+            "https" if text.contains('/') => {
+                let problem = "an upstream over HTTPS has no path: it is asked at /dns-query";
+                Err(token.error(problem, "https://ADDRESS"))
+            }
+            "https" => Ok((named, Self::Https(name))),
+            _ => Err(token.error(
+                format!("{scheme}:// is not supported"),
+                "an address to ask over UDP and TCP, tls://ADDRESS or https://ADDRESS",
+            )),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::Plain => DNS_PORT,
+            Self::Tls(_) => DOT_PORT,
+            Self::Https(_) => HTTPS_PORT,
+        }
+    }
+
+    /// The name that the certificate must have.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Plain => None,
+            Self::Tls(name) | Self::Https(name) => name.as_deref(),
+        }
+    }
 }
 
 /// As many as CoreDNS takes.
@@ -33,7 +83,7 @@ impl Spec {
         }
         let mut seen = Vec::new();
         self.upstreams.retain(|target| {
-            let key = (target.address, target.encrypted.clone());
+            let key = (target.address, target.over.clone());
             let is_new = !seen.contains(&key);
             seen.push(key);
             is_new
@@ -47,40 +97,26 @@ impl Spec {
         directives: &Directives<'_>,
         token: &Token,
     ) -> Result<(), CorefileError> {
-        let (text, encrypted, default) = match token.text.strip_prefix("tls://") {
-            Some(text) => {
-                let (text, name) = split_name(text);
-                (text, Some(name), DOT_PORT)
-            }
-            None => {
-                let text = token.text.strip_prefix("dns://").unwrap_or(&token.text);
-                (text.to_owned(), None, DNS_PORT)
-            }
-        };
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(token.error(
-                format!("{scheme}:// is not supported"),
-                "an address to ask over UDP and TCP, or tls://ADDRESS",
-            ));
-        }
-        let target = |address, encrypted| Target {
+        let (text, over) = Over::read(token)?;
+        let default = over.port();
+        let target = |address, over| Target {
             address,
-            encrypted,
+            over,
             token: token.clone(),
         };
         if let Some(address) = address(&text, default) {
-            self.upstreams.push(target(address, encrypted));
+            self.upstreams.push(target(address, over));
             return Ok(());
         }
         let lines = match directives.source.read("", &text) {
-            Ok(lines) if encrypted.is_none() => lines,
+            Ok(lines) if over == Over::Plain => lines,
             read => {
                 let host = host(&text, default).ok_or_else(|| no_upstream(token, read.err()))?;
                 let (name, port) = host;
                 let host = Host {
                     name,
                     port,
-                    encrypted,
+                    over,
                     token: token.clone(),
                 };
                 self.hosts.push((self.upstreams.len(), host));
@@ -95,7 +131,7 @@ impl Spec {
             }
         };
         self.upstreams
-            .extend(servers.map(|server| target(address(server), None)));
+            .extend(servers.map(|server| target(address(server), Over::Plain)));
         Ok(())
     }
 }
@@ -143,6 +179,8 @@ fn split_name(text: &str) -> (String, Option<String>) {
 pub(super) const DNS_PORT: u16 = 53;
 
 const DOT_PORT: u16 = 853;
+
+const HTTPS_PORT: u16 = 443;
 
 pub(super) fn address(text: &str, port: u16) -> Option<SocketAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');

@@ -7,8 +7,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
-use super::Target;
-use super::peer::Encrypted;
+use super::https::Https;
+use super::peer::{Encrypted, Secured};
+use super::pool::Limits;
+use super::{DohMethod, Over, Target};
 use crate::corefile::{CorefileError, Directive, Token};
 
 /// What a `forward` says of TLS.
@@ -18,6 +20,8 @@ pub struct Tls {
     pub files: Files,
     /// The name that certificates must have; without it the upstream's address.
     pub name: Option<Token>,
+    /// How questions are put over HTTPS.
+    pub method: DohMethod,
 }
 
 /// `tls [CERT KEY] [CA]`.
@@ -52,20 +56,29 @@ pub(super) fn check(tls: &Tls) -> Result<(), CorefileError> {
     }
 }
 
-/// How to talk to an upstream over TLS; `None` where that is not asked for.
-pub(super) fn encrypted(target: &Target, tls: &Tls) -> Result<Option<Encrypted>, CorefileError> {
-    let Some(name) = &target.encrypted else {
+/// How to talk to an upstream over TLS or HTTPS; `None` where that is not asked for.
+pub(super) fn secured(
+    target: &Target,
+    tls: &Tls,
+    limits: Limits,
+) -> Result<Option<Secured>, CorefileError> {
+    if target.over == Over::Plain {
         return Ok(None);
-    };
-    let (text, token) = match (&tls.name, name) {
+    }
+    let (text, token) = match (&tls.name, target.over.name()) {
         (Some(token), _) => (token.text.clone(), token),
-        (None, Some(name)) => (name.clone(), &target.token),
+        (None, Some(name)) => (name.to_owned(), &target.token),
         (None, None) => (target.address.ip().to_string(), &target.token),
     };
     let problem = |_| token.error(format!("'{text}' is no server's name"), "a host's name");
     let name = ServerName::try_from(text.clone()).map_err(problem)?;
-    let connector = TlsConnector::from(Arc::new(config(&tls.files, token)?));
-    Ok(Some(Encrypted { connector, name }))
+    let config = config(&tls.files, token)?;
+    if let Over::Https(_) = target.over {
+        let https = Https::new(target.address, (config, name), tls.method, limits);
+        return Ok(Some(Secured::Https(Box::new(https))));
+    }
+    let connector = TlsConnector::from(Arc::new(config));
+    Ok(Some(Secured::Tls(Encrypted { connector, name })))
 }
 
 fn config(files: &Files, token: &Token) -> Result<ClientConfig, CorefileError> {

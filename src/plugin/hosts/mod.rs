@@ -43,8 +43,7 @@ struct Spec {
     reload: Duration,
 }
 
-const PROPERTIES: &str =
-    "an address with names, fallthrough, fallthrough_unsupported, no_reverse, reload or ttl";
+const PROPERTIES: &str = "an address with names (before `fallthrough`), fallthrough, fallthrough_unsupported, no_reverse, reload or ttl";
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     let directive = directives.only()?;
@@ -85,7 +84,8 @@ impl Spec {
             "no_reverse" => self.reverse = !flag(property)?,
             "ttl" => self.ttl = ttl(property)?,
             "reload" => self.reload = duration(property.one_arg("a duration, or 0")?)?,
-            word if address(word).is_some() => {
+            // As in CoreDNS `fallthrough` ends the addresses.
+            word if address(word).is_some() && self.fallthrough.is_none() => {
                 self.inline += &(words(property) + "\n");
             }
             // A variable that is not set: CoreDNS starts too.

@@ -72,14 +72,12 @@ impl Spec {
         };
         for property in &directive.body {
             match (property.name.text.as_str(), &mut self.weighted) {
-                ("prefer", _) => self.prefer(property)?,
+                ("prefer", None) => self.prefer(property)?,
                 ("reload", Some(weighted)) => {
                     weighted.reload = duration(property.one_arg("a duration, or 0s")?)?;
                 }
-                _ => {
-                    let known = "prefer, and with a file of weights reload";
-                    return Err(directive.unknown_property(property, known));
-                }
+                (_, None) => return Err(directive.unknown_property(property, "prefer")),
+                (_, Some(_)) => return Err(directive.unknown_property(property, "reload")),
             }
         }
         Ok(())

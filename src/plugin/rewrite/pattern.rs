@@ -30,10 +30,10 @@ impl Pattern {
     ) -> Result<(Self, &'t [Token]), CorefileError> {
         let expected = format!("{}, and a name", KINDS.join(", "));
         match args {
+            [from, rest @ ..] if rest.len() == after => Ok((Self::new("exact", from)?, rest)),
             [kind, from, rest @ ..] if KINDS.contains(&kind.text.to_lowercase().as_str()) => {
                 Ok((Self::new(&kind.text.to_lowercase(), from)?, rest))
             }
-            [from, rest @ ..] if rest.len() == after => Ok((Self::new("exact", from)?, rest)),
             [kind, _, _, ..] => {
                 let problem = format!("'{}' is no kind of pattern", kind.text);
                 Err(kind.error(problem, expected))

@@ -1,4 +1,4 @@
-//! Zones of other servers, over TCP: their serial, and all of them (RFC 5936).
+//! Zones of other servers, over TCP: their serial, all of them (RFC 5936), or what is new (RFC 1995).
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,12 +7,15 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tracing::debug;
 
+use super::incoming::{Incoming, NoZone};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::record::{Record, numbers};
 use crate::message::reply::{Composed, ResponseCode};
-use crate::message::{encode_query, is_reply_to, rcode_name};
+use crate::message::{encode_ixfr, encode_query, is_reply_to, rcode_name};
 use crate::name::Name;
+use crate::zonefile::FileZone;
 
 /// How long a connection and each message may take: a server that makes a large zone's first message may think for a while.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,8 +31,8 @@ pub(super) enum FetchError {
     Unreadable,
     #[error("the reply is {}", rcode_name(*.0))]
     Denied(ResponseCode),
-    #[error("the reply does not begin with the zone's SOA")]
-    NoZone,
+    #[error("{0}")]
+    NoZone(#[from] NoZone),
 }
 
 /// A question to a server, and the messages that answer it.
@@ -39,13 +42,23 @@ struct Exchange {
 }
 
 impl Exchange {
-    async fn begin(apex: &Name, qtype: RecordType, server: SocketAddr) -> Result<Self, FetchError> {
-        let query = Query {
-            recursion_desired: false,
-            ..Query::plain(Question::new(apex, qtype), server)
-        };
+    /// `held`: the serial since which changes are asked for.
+    async fn begin(
+        question: Question,
+        held: Option<u32>,
+        server: SocketAddr,
+    ) -> Result<Self, FetchError> {
         let id = rand::random();
-        let message = encode_query(id, &query);
+        let message = match held {
+            Some(serial) => encode_ixfr(id, &question, serial),
+            None => {
+                let query = Query {
+                    recursion_desired: false,
+                    ..Query::plain(question, server)
+                };
+                encode_query(id, &query)
+            }
+        };
         let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
         let mut stream = timeout(PATIENCE, TcpStream::connect(server)).await??;
         let framed = [&length.to_be_bytes(), &message[..]].concat();
@@ -70,29 +83,57 @@ impl Exchange {
 
 /// The serial of a server's zone.
 pub(super) async fn serial_of(apex: &Name, server: SocketAddr) -> Result<u32, FetchError> {
-    let mut exchange = Exchange::begin(apex, RecordType::SOA, server).await?;
+    let question = Question::new(apex, RecordType::SOA);
+    let mut exchange = Exchange::begin(question, None, server).await?;
     let reply = exchange.next().await?;
     let found = reply.answer.iter().find_map(numbers);
-    found.map(|[serial, ..]| serial).ok_or(FetchError::NoZone)
+    let found = found.map(|[serial, ..]| serial);
+    found.ok_or(FetchError::NoZone(NoZone::NoStart))
 }
 
-/// Every record of a server's zone, the SOA once.
-pub(super) async fn zone_of(apex: &Name, server: SocketAddr) -> Result<Vec<Record>, FetchError> {
-    let mut exchange = Exchange::begin(apex, RecordType::AXFR, server).await?;
-    let mut records = Vec::new();
+/// Every record of a server's zone, the SOA once. `held`: the zone as it was, to which changes may come.
+pub(super) async fn zone_of(
+    apex: &Name,
+    held: Option<&FileZone>,
+    server: SocketAddr,
+) -> Result<Vec<Record>, FetchError> {
+    if let Some(held) = held {
+        let records = held.records().cloned().collect();
+        match transferred(apex, Some((held.serial(), records)), server).await {
+            Ok(records) => return Ok(records),
+            Err(error) => {
+                debug!(zone = %apex, %server, %error, "no changes come: the zone is asked for")
+            }
+        }
+    }
+    transferred(apex, None, server).await
+}
+
+async fn transferred(
+    apex: &Name,
+    held: Option<(u32, Vec<Record>)>,
+    server: SocketAddr,
+) -> Result<Vec<Record>, FetchError> {
+    let serial = held.as_ref().map(|(serial, _)| *serial);
+    let qtype = match serial {
+        Some(_) => RecordType::IXFR,
+        None => RecordType::AXFR,
+    };
+    let question = Question::new(apex, qtype);
+    let mut exchange = Exchange::begin(question, serial, server).await?;
+    let mut incoming = Incoming::new(apex, held);
     loop {
         let reply = exchange.next().await?;
         if reply.answer.is_empty() {
-            return Err(FetchError::NoZone);
+            return Err(FetchError::NoZone(NoZone::NoStart));
         }
         for record in reply.answer {
-            // The zone's own SOA comes first, and again at the end (RFC 5936 section 2.2).
-            let is_start = numbers(&record).is_some() && record.name == *apex;
-            match (records.is_empty(), is_start) {
-                (true, false) => return Err(FetchError::NoZone),
-                (false, true) => return Ok(records),
-                (true, true) | (false, false) => records.push(record),
+            if incoming.take(record)? {
+                return Ok(incoming.records());
             }
+        }
+        if incoming.is_unchanged() {
+            return Ok(incoming.records());
         }
     }
 }

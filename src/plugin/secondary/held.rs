@@ -296,8 +296,9 @@ impl Keeper {
 
     /// Has the zone come; whether it did.
     async fn transfer(&self) -> bool {
+        let held = self.state.zone();
         for primary in &*self.origin.primaries {
-            let records = match zone_of(&self.apex, *primary).await {
+            let records = match zone_of(&self.apex, held.as_deref(), *primary).await {
                 Ok(records) => records,
                 Err(error) => {
                     self.failed(*primary, &error);

@@ -3,6 +3,7 @@
 mod catalog;
 mod fetch;
 mod held;
+mod incoming;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

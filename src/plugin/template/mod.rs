@@ -1,10 +1,11 @@
 //! `template`: replies made of the question by expressions and Go's templates.
 
+mod conditions;
 mod functions;
 mod render;
 mod spec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -14,19 +15,18 @@ use regex::Regex;
 
 pub(super) use spec::PLUGIN;
 
+use self::conditions::Conditions;
 use self::render::{Fields, Line};
 use super::block::{Link, Parts};
+use super::expression::type_in_go;
 use super::{Handled, Next, Plugin};
 use crate::corefile::CorefileError;
-use crate::message::question::{DNSClass, Edns, Query, Question, RecordType};
+use crate::message::question::{DNSClass, Query, Question, RecordType};
 use crate::message::record::{Record, named_in};
 use crate::message::reply::{Composed, Failure, ResponseCode, Said};
 use crate::message::text;
 use crate::metrics::Metrics;
 use crate::name::Origins;
-
-/// What a reply says that it takes, in octets, where the client does not say it: CoreDNS's number.
-const UDP_SIZE: u16 = 4096;
 
 /// What the directive says.
 #[derive(Clone, Debug)]
@@ -37,6 +37,7 @@ struct Spec {
     origins: Origins,
     /// Of the name in lower case; the first that fits gives the groups.
     matches: Vec<Regex>,
+    conditions: Conditions,
     answer: Vec<Arc<Line>>,
     authority: Vec<Arc<Line>>,
     additional: Vec<Arc<Line>>,
@@ -88,17 +89,17 @@ impl Template {
         });
         let (regex, captures) = found?;
         let zone = self.spec.origins.of(&question.qname);
-        let fields = Fields {
+        // As in CoreDNS a question for ANY is one for what the template is for.
+        let (any_class, any_type) = (DNSClass::ANY, RecordType::ANY);
+        let qclass = Some(question.qclass).filter(|qclass| *qclass != any_class);
+        let qtype = Some(question.qtype).filter(|qtype| *qtype != any_type);
+        let qtype = qtype.or(self.spec.qtype).unwrap_or(any_type);
+        let mut fields = Fields {
             zone: zone.map_or(String::new(), |(zone, _)| {
                 zone.name.to_lowercase().to_string()
             }),
-            class: question.qclass.to_string(),
-            // A type without a name is nothing in Go's table.
-            qtype: if matches!(question.qtype, RecordType::Unknown(_)) {
-                String::new()
-            } else {
-                question.qtype.to_string()
-            },
+            class: qclass.or(self.spec.qclass).unwrap_or(any_class).to_string(),
+            qtype: type_in_go(qtype),
             remote: remote(query.route.client.ip()),
             query,
             metadata: match &query.metadata {
@@ -108,7 +109,12 @@ impl Template {
             name: name.clone(),
             captures,
             regex,
+            variables: HashMap::new(),
         };
+        match self.spec.conditions.of(&fields) {
+            Ok(variables) => fields.variables = variables?,
+            Err(failure) => return Some(Err(failure)),
+        }
         let view = &*self.view;
         let labels = [server, &fields.zone, view, &fields.class, &fields.qtype];
         let matches = &self.metrics.template.matches;
@@ -151,17 +157,9 @@ impl Template {
             additional: section("additional", &spec.additional)?,
             authority: section("authority", &spec.authority)?,
             error: spec.error.clone(),
-            edns: spec.error.as_ref().map(|_| opt(fields.query)),
+            edns: spec.error.as_ref().map(|_| Said::edns(fields.query)),
             ..Composed::empty(spec.rcode)
         })
-    }
-}
-
-/// The OPT record that carries an extended error: as in CoreDNS it has DO set, and is there for clients without EDNS too.
-fn opt(query: &Query) -> Edns {
-    Edns {
-        udp_size: query.edns.map_or(UDP_SIZE, |edns| edns.udp_size),
-        dnssec_ok: true,
     }
 }
 
@@ -190,20 +188,22 @@ impl Plugin for Template {
     }
 }
 
-/// Adds the addresses that an alias leads to.
+/// Adds, behind each alias, the addresses that it leads to.
 async fn complete(query: &Query, mut reply: Composed, next: Next<'_>) -> Handled {
-    let is_address = matches!(query.question.qtype, RecordType::A | RecordType::AAAA);
-    let target = match &mut reply.answer[..] {
-        [record] if is_address && record.record_type() == RecordType::CNAME => {
-            named_in(&mut record.data).into_iter().next().cloned()
+    if !matches!(query.question.qtype, RecordType::A | RecordType::AAAA) {
+        return Ok(reply.into());
+    }
+    for mut record in std::mem::take(&mut reply.answer) {
+        let is_alias = record.record_type() == RecordType::CNAME;
+        let target = named_in(&mut record.data).into_iter().next().cloned();
+        reply.answer.push(record);
+        if let Some(target) = target.filter(|_| is_alias)
+            && let Ok(Some(found)) = next.ask(query, target).await
+        {
+            reply.is_live |= found.is_live;
+            reply.truncated = found.truncated;
+            reply.answer.extend(found.answer);
         }
-        _ => None,
-    };
-    if let Some(target) = target
-        && let Ok(Some(found)) = next.ask(query, target).await
-    {
-        reply.is_live = found.is_live;
-        reply.answer.extend(found.answer);
     }
     Ok(reply.into())
 }

@@ -23,6 +23,8 @@ pub(super) struct Fields<'a> {
     pub(super) metadata: BTreeMap<String, String>,
     pub(super) captures: Captures<'a>,
     pub(super) regex: &'a Regex,
+    /// What `var` has set.
+    pub(super) variables: HashMap<String, Value>,
 }
 
 impl Fields<'_> {
@@ -33,16 +35,11 @@ impl Fields<'_> {
                 .map(|(name, value)| (name.to_owned(), value));
             Value::from(owned.collect::<HashMap<String, Value>>())
         };
-        let group = |i: usize| self.captures.get(i).map_or("", |group| group.as_str());
-        let all: Vec<&str> = (0..self.captures.len()).map(group).collect();
-        // A group has its number for a name, and its own where it has one.
-        let mut groups: HashMap<String, Value> = HashMap::new();
-        for (i, name) in self.regex.capture_names().enumerate() {
-            groups.insert(i.to_string(), Value::from(all[i]));
-            if let Some(name) = name {
-                groups.insert(name.to_owned(), Value::from(all[i]));
-            }
-        }
+        let all: Vec<&str> = (0..self.captures.len()).map(|i| self.group(i)).collect();
+        let groups = self.groups().into_iter();
+        let groups: HashMap<String, Value> = groups
+            .map(|(name, value)| (name, Value::from(value)))
+            .collect();
         let metadata = self.metadata.iter();
         let metadata: HashMap<String, Value> = metadata
             .map(|(label, value)| (label.clone(), value.as_str().into()))
@@ -58,11 +55,24 @@ impl Fields<'_> {
             ("Question", map(self.question())),
             ("Message", map(self.message())),
             ("Metadata", metadata.into()),
+            ("Var", self.variables.clone().into()),
         ]))
     }
-}
 
-impl Fields<'_> {
+    fn group(&self, i: usize) -> &str {
+        self.captures.get(i).map_or("", |group| group.as_str())
+    }
+
+    /// What the groups of the expression have found, each by its number, and by its name where it has one.
+    pub(super) fn groups(&self) -> Vec<(String, &str)> {
+        let mut groups = Vec::new();
+        for (i, name) in self.regex.capture_names().enumerate() {
+            groups.push((i.to_string(), self.group(i)));
+            groups.extend(name.map(|name| (name.to_owned(), self.group(i))));
+        }
+        groups
+    }
+
     /// The question, as Go's `dns.Question` has it.
     fn question(&self) -> Vec<(&'static str, Value)> {
         let question = &self.query.question;
@@ -267,6 +277,7 @@ mod tests {
             metadata: BTreeMap::from([("a/b".to_owned(), "c".to_owned())]),
             captures: regex.captures("ip-7b-2.v.test.").unwrap(),
             regex: &regex,
+            variables: HashMap::from([("v".to_owned(), Value::from(7))]),
         };
         for (text, wanted) in [
             (
@@ -289,6 +300,7 @@ mod tests {
                 "{{ .Question.Qtype }} {{ .Message.RecursionDesired }} {{ printf `%03d` .Message.Opcode }}",
                 "1 true 000",
             ),
+            ("{{ .Var.v }}{{ .Var.none }}", "7"),
             ("[{{ .Meta `a/b` }}{{ .Meta `a/none` }}]", "[c]"),
         ] {
             assert_eq!(

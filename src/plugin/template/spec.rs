@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::conditions::{Conditions, Reading};
 use super::render::Line;
 use super::{Said, Spec};
 use crate::corefile::{CorefileError, Directive, Token};
@@ -19,7 +20,7 @@ pub(in crate::plugin) const PLUGIN: Registration = Registration {
 };
 
 const PROPERTIES: &str =
-    "match, answer, additional, authority, rcode, ederror, fallthrough or upstream";
+    "match, var, expr, answer, additional, authority, rcode, ederror, fallthrough or upstream";
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
     for directive in directives.iter() {
@@ -39,6 +40,7 @@ fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Core
         qtype: any(qtype, type_named, "type")?,
         origins: directives.origins(zones)?.into(),
         matches: Vec::new(),
+        conditions: Conditions::default(),
         answer: Vec::new(),
         authority: Vec::new(),
         additional: Vec::new(),
@@ -50,9 +52,15 @@ fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Core
         // CoreDNS takes it, and so it fails every question that fits.
         template.matches.extend(Regex::new(".*").ok());
     }
+    let mut conditions = Reading::begin();
     for property in &directive.body {
-        template.property(directive, property)?;
+        match property.name.text.as_str() {
+            "var" => conditions.variable(property)?,
+            "expr" => conditions.condition(property)?,
+            _ => template.property(directive, property)?,
+        }
     }
+    template.conditions = conditions.read;
     if template.matches.is_empty() {
         template.matches.extend(Regex::new(".*").ok());
     }
@@ -65,15 +73,16 @@ fn any<T>(
     read: impl FnOnce(&str) -> Option<T>,
     what: &str,
 ) -> Result<Option<T>, CorefileError> {
-    let text = token.text.to_uppercase();
+    let text = token.text.as_str();
     if text == "ANY" {
         return Ok(None);
     }
     let problem = || {
         let problem = format!("'{}' is no {what}", token.text);
-        token.error(problem, format!("a {what}, or ANY"))
+        token.error(problem, format!("a {what} in capitals, or ANY"))
     };
-    read(&text).map(Some).ok_or_else(problem)
+    let capitals = Some(text).filter(|text| *text == text.to_uppercase());
+    capitals.and_then(read).map(Some).ok_or_else(problem)
 }
 
 impl Spec {
@@ -95,7 +104,10 @@ impl Spec {
                 const EXPECTED: &str = "a response code such as NXDOMAIN";
                 let arg = property.one_arg(EXPECTED)?;
                 let problem = || arg.error(format!("'{}' is no response code", arg.text), EXPECTED);
-                self.rcode = rcode_named(&arg.text).ok_or_else(problem)?;
+                let capitals = Some(&arg.text).filter(|text| **text == text.to_uppercase());
+                self.rcode = capitals
+                    .and_then(|text| rcode_named(text))
+                    .ok_or_else(problem)?;
             }
             "ederror" => self.error = Some(extended_error(property)?),
             "fallthrough" => self.fallthrough = Some(fallthrough(property)?),
