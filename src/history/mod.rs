@@ -243,6 +243,7 @@ mod tests {
             budget,
             begins,
             ref entries,
+            ..
         } = world.history;
         assert!(used <= budget && used > budget / 2, "{used}");
         assert_eq!(used, entries.iter().map(Entry::size).sum::<usize>());
