@@ -1,5 +1,7 @@
-//! `crates/cluster/tests/apply/cases.txt`: what a real API server answers to its requests. `UPDATE_CASES=1` writes it; the
-//! embedded cluster is held against it in crates/cluster/tests/apply.rs.
+//! `crates/cluster/tests/{apply,custom_kinds}/cases.txt`: what a real API server answers to their requests. `UPDATE_CASES=1`
+//! writes them; the embedded cluster is held against them in crates/cluster/tests/apply.rs.
+
+use std::time::Duration;
 
 use futures::FutureExt;
 use headless_dns::api::Client;
@@ -16,10 +18,10 @@ pub(crate) const TESTS: &[Test] = &[Test {
     run: |p| compare(p).boxed_local(),
 }];
 
-const FILE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/crates/cluster/tests/apply/cases.txt"
-);
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crates/cluster/tests");
+
+/// How often it is asked again whether a definition is served.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 async fn send(client: &Client, sent: Sent) -> (u16, Vec<u8>) {
     let request = Request::builder()
@@ -37,28 +39,47 @@ async fn send(client: &Client, sent: Sent) -> (u16, Vec<u8>) {
 
 async fn compare(programs: Programs) {
     let plane = ControlPlane::start(&programs, Options::default()).await;
-    let (head, mut all) = cases::read(&std::fs::read_to_string(FILE).unwrap());
-    for (case, number) in all.iter_mut().zip(0..) {
-        let ns = format!("case-{number}");
-        send(&plane.client, cases::namespace(&ns)).await;
-        let mut answers = Answers::default();
-        for ask in &mut case.asks {
-            let (code, body) = send(&plane.client, ask.sent(&ns)).await;
-            ask.answer = answers.line(&ns, code, &body);
+    for folder in ["apply", "custom_kinds"] {
+        let file = format!("{FOLDER}/{folder}/cases.txt");
+        let (head, mut all) = cases::read(&std::fs::read_to_string(&file).unwrap());
+        for (case, number) in all.iter_mut().zip(0..) {
+            let ns = format!("{}-{number}", folder.replace('_', "-"));
+            answer(&plane.client, case, &ns).await;
         }
+        let text = write(&head, &all);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "where the tests are told of the environment"
+        )]
+        if std::env::var("UPDATE_CASES").is_ok() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&file).unwrap() == text,
+            "{folder}/cases.txt is not up to date: UPDATE_CASES=1"
+        );
     }
-    let text = write(&head, &all);
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where the tests are told of the environment"
-    )]
-    if std::env::var("UPDATE_CASES").is_ok() {
-        std::fs::write(FILE, &text).unwrap();
+}
+
+/// Asks the requests of a case in a namespace of its own.
+async fn answer(client: &Client, case: &mut Case, ns: &str) {
+    send(client, cases::namespace(ns)).await;
+    let mut answers = Answers::default();
+    for ask in &mut case.asks {
+        let waits = ask.line.starts_with(cases::WAIT);
+        let (code, body) = loop {
+            let answered = send(client, ask.sent(ns)).await;
+            if !waits || answered.0 == 200 {
+                break answered;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        };
+        ask.answer = if waits {
+            code.to_string()
+        } else {
+            answers.line(ns, code, &body)
+        };
     }
-    assert!(
-        std::fs::read_to_string(FILE).unwrap() == text,
-        "cases.txt is not up to date: UPDATE_CASES=1"
-    );
 }
 
 /// The file of cases.

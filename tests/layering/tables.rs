@@ -173,7 +173,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops src/nslookup src/sandbox",
     ),
     ("rcgen", "crates/cluster/src/authority"),
-    ("regex", "src/plugin"),
+    ("regex", "crates/cluster/src/custom src/plugin"),
     ("resolv_conf", "src/plugin"),
     (
         "ring",

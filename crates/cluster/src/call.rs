@@ -58,11 +58,26 @@ impl Call {
 
     /// Whether a table is asked for.
     pub(super) fn wants_table(&self) -> bool {
-        self.accept
-            .split(',')
-            .next()
-            .is_some_and(|first| first.contains("as=Table"))
+        self.wants("as=Table")
     }
+
+    /// Whether the metadata of objects are asked for alone.
+    pub(super) fn wants_metadata(&self) -> bool {
+        self.wants("as=PartialObjectMetadata")
+    }
+
+    /// What is liked best counts.
+    fn wants(&self, form: &str) -> bool {
+        let mut liked = self.accept.split(',');
+        liked.next().is_some_and(|first| first.contains(form))
+    }
+}
+
+/// An object's metadata alone (`PartialObjectMetadata`).
+pub(super) fn metadata(object: &Value) -> Value {
+    serde_json::json!({
+        "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"],
+    })
 }
 
 /// A reply of one JSON document.

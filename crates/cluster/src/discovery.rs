@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::custom::Customs;
 use super::kinds::{Kind, KindId};
 use super::schema::{Field, SCHEMA, Shape};
 
@@ -19,29 +20,29 @@ const EXPLAINED: &str =
 
 /// The document at a path that is not of an object; `None`: there is none.
 #[must_use]
-pub(super) fn document(path: &[&str]) -> Option<Value> {
+pub(super) fn document(path: &[&str], customs: &Customs) -> Option<Value> {
     match path {
-        [] => Some(json!({"paths": roots()})),
+        [] => Some(json!({"paths": roots(customs)})),
         ["version"] => Some(version()),
         ["api"] => Some(
             json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
         ),
         ["apis"] => Some(
-            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups().iter().map(|name| group(name)).collect::<Vec<_>>()}),
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups(customs).iter().map(|name| group(name, customs)).collect::<Vec<_>>()}),
         ),
-        ["apis", name] => groups().contains(name).then(|| {
-            let mut group = group(name);
+        ["apis", name] => groups(customs).contains(name).then(|| {
+            let mut group = group(name, customs);
             group["kind"] = "APIGroup".into();
             group["apiVersion"] = "v1".into();
             group
         }),
-        ["api", "v1"] => Some(resources("", "v1")),
-        ["apis", group, version] if versions(group).contains(version) => {
-            Some(resources(group, version))
+        ["api", "v1"] => Some(resources("", "v1", customs)),
+        ["apis", group, version] if versions(group, customs).contains(version) => {
+            Some(resources(group, version, customs))
         }
-        ["openapi", "v2"] => Some(swagger()),
+        ["openapi", "v2"] => Some(swagger(customs)),
         ["openapi", "v3"] => {
-            let paths = roots().into_iter().filter_map(|path| {
+            let paths = roots(customs).into_iter().filter_map(|path| {
                 let path = path.trim_start_matches('/');
                 let of_version = path == "api/v1" || path.matches('/').count() == 2;
                 let url =
@@ -50,9 +51,9 @@ pub(super) fn document(path: &[&str]) -> Option<Value> {
             });
             Some(json!({"paths": paths.collect::<Map<_, _>>()}))
         }
-        ["openapi", "v3", "api", "v1"] => Some(openapi("", "v1")),
-        ["openapi", "v3", "apis", group, version] if versions(group).contains(version) => {
-            Some(openapi(group, version))
+        ["openapi", "v3", "api", "v1"] => Some(openapi("", "v1", customs)),
+        ["openapi", "v3", "apis", group, version] if versions(group, customs).contains(version) => {
+            Some(openapi(group, version, customs))
         }
         ["healthz" | "livez" | "readyz", ..] => Some(Value::String("ok".into())),
         _ => None,
@@ -69,12 +70,12 @@ fn version() -> Value {
 }
 
 /// Every path that another is found from.
-fn roots() -> Vec<String> {
+fn roots(customs: &Customs) -> Vec<String> {
     let mut roots = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
-    for group in groups() {
+    for group in groups(customs) {
         roots.push(format!("/apis/{group}"));
         let of_version = |version| format!("/apis/{group}/{version}");
-        roots.extend(versions(group).into_iter().map(of_version));
+        roots.extend(versions(group, customs).into_iter().map(of_version));
     }
     for path in [
         "/healthz",
@@ -90,44 +91,68 @@ fn roots() -> Vec<String> {
 }
 
 /// Whether the path is below a group and version that is served.
-pub(super) fn serves(path: &[&str]) -> bool {
+pub(super) fn serves(path: &[&str], customs: &Customs) -> bool {
     match path {
         ["api", "v1", ..] => true,
-        ["apis", group, version, ..] => versions(group).contains(version),
+        ["apis", group, version, ..] => versions(group, customs).contains(version),
         _ => false,
     }
 }
 
-fn kinds() -> impl Iterator<Item = &'static Kind> {
-    KindId::all().map(KindId::info)
+/// The kinds of this cluster.
+fn kinds(customs: &Customs) -> impl Iterator<Item = &'static Kind> {
+    KindId::all()
+        .filter(|kind| customs.has(*kind))
+        .map(KindId::info)
 }
 
-fn groups() -> BTreeSet<&'static str> {
-    let groups = kinds().map(|kind| kind.group);
+fn groups(customs: &Customs) -> BTreeSet<&'static str> {
+    let groups = kinds(customs).map(|kind| kind.group);
     groups.filter(|group| !group.is_empty()).collect()
 }
 
 /// The versions of a group, the preferred first.
-fn versions(group: &str) -> Vec<&'static str> {
-    let of = kinds().filter(|kind| kind.group == group);
-    let versions: BTreeSet<_> = of.map(|kind| kind.version).collect();
-    versions.into_iter().rev().collect()
+fn versions(group: &str, customs: &Customs) -> Vec<&'static str> {
+    let of = kinds(customs).filter(|kind| kind.group == group);
+    let versions: BTreeSet<_> = of.map(|kind| (rank(kind.version), kind.version)).collect();
+    let versions = versions.into_iter().rev();
+    versions.map(|(_, version)| version).collect()
 }
 
-fn group(name: &str) -> Value {
+/// How far a version has come: `v2` before `v1` before `v1beta2` before `v1alpha1` (Kubernetes' order of versions).
+fn rank(version: &str) -> (bool, u8, u32, u32) {
+    let digits = version.strip_prefix('v').unwrap_or_default();
+    let end = digits.find(|c: char| !c.is_ascii_digit());
+    let (major, rest) = digits.split_at(end.unwrap_or(digits.len()));
+    let name = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+    let minor = rest.strip_prefix(name).unwrap_or_default();
+    let number = |text: &str| text.parse::<u32>().unwrap_or_default();
+    let stage = match name {
+        "" => 2,
+        "beta" => 1,
+        _ => 0,
+    };
+    (!major.is_empty(), stage, number(major), number(minor))
+}
+
+fn group(name: &str, customs: &Customs) -> Value {
     let version =
         |version| json!({"groupVersion": format!("{name}/{version}"), "version": version});
-    let versions: Vec<_> = versions(name).into_iter().map(version).collect();
+    let versions: Vec<_> = versions(name, customs).into_iter().map(version).collect();
     json!({"name": name, "versions": versions, "preferredVersion": versions[0]})
 }
 
-fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + use<'a> {
-    kinds().filter(move |k| k.group == group && k.version == version)
+fn kinds_of<'a>(
+    group: &'a str,
+    version: &'a str,
+    customs: &'a Customs,
+) -> impl Iterator<Item = &'static Kind> + use<'a> {
+    kinds(customs).filter(move |k| k.group == group && k.version == version)
 }
 
-fn resources(group: &str, version: &str) -> Value {
+fn resources(group: &str, version: &str, customs: &Customs) -> Value {
     let mut list = Vec::new();
-    for kind in kinds_of(group, version) {
+    for kind in kinds_of(group, version, customs) {
         let mut entry = json!({
             "name": kind.plural, "singularName": kind.kind.to_lowercase(), "namespaced": kind.namespaced, "kind": kind.kind,
             "verbs": kind.verbs,
@@ -140,8 +165,28 @@ fn resources(group: &str, version: &str) -> Value {
                 entry[field] = json!(words);
             }
         }
-        list.push(entry);
-        list.extend(kind.subresources.iter().map(|sub| subresource(kind, sub)));
+        match customs
+            .all()
+            .find(|served| std::ptr::eq(served.kind.info(), kind))
+        {
+            Some(served) => {
+                entry["singularName"] = served.singular.as_str().into();
+                for (field, words) in [
+                    ("shortNames", &served.short),
+                    ("categories", &served.categories),
+                ] {
+                    if !words.is_empty() {
+                        entry[field] = json!(words);
+                    }
+                }
+                list.push(entry);
+                list.extend(served.status.then(|| subresource(kind, "status")));
+            }
+            None => {
+                list.push(entry);
+                list.extend(kind.subresources.iter().map(|sub| subresource(kind, sub)));
+            }
+        }
     }
     let group_version = if group.is_empty() {
         version.to_owned()
@@ -183,10 +228,10 @@ fn subresource(kind: &Kind, name: &str) -> Value {
 }
 
 /// The kinds of a group and version: paths with the marks by which kubectl knows what it may send, and types.
-fn openapi(group: &str, version: &str) -> Value {
+fn openapi(group: &str, version: &str, customs: &Customs) -> Value {
     let mut paths = Map::new();
     let parameter = json!({"name": "fieldValidation", "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-    for kind in kinds_of(group, version) {
+    for kind in kinds_of(group, version, customs) {
         let root = if group.is_empty() {
             format!("/api/{version}")
         } else {
@@ -211,17 +256,50 @@ fn openapi(group: &str, version: &str) -> Value {
         let one = json!({"get": operation("get"), "put": operation("put"), "patch": operation("patch"), "delete": operation("delete")});
         paths.insert(format!("{root}{scope}/{}/{{name}}", kind.plural), one);
     }
-    let types = types(kinds_of(group, version), "#/components/schemas/");
+    let mut types = types(kinds_of(group, version, customs), "#/components/schemas/");
+    let here = |kind: &Kind| kind.group == group && kind.version == version;
+    types.extend(custom_types(customs, here));
     json!({
         "openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION.2}, "paths": paths, "components": {"schemas": types},
     })
 }
 
 /// All kinds' types, for clients that read OpenAPI v2.
-fn swagger() -> Value {
+fn swagger(customs: &Customs) -> Value {
+    let mut types = types(kinds(customs), "#/definitions/");
+    types.extend(custom_types(customs, |_| true));
     json!({
-        "swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION.2}, "paths": {},
-        "definitions": types(kinds(), "#/definitions/"),
+        "swagger": "2.0", "info": {"title": "Kubernetes", "version": VERSION.2}, "paths": {}, "definitions": types,
+    })
+}
+
+/// The types of kinds that definitions make, by names as the API server gives them: the group's parts from the last on.
+fn custom_types(
+    customs: &Customs,
+    which: impl Fn(&Kind) -> bool,
+) -> impl Iterator<Item = (String, Value)> {
+    let which = customs
+        .all()
+        .filter(move |served| which(served.kind.info()));
+    which.map(|served| {
+        let kind = served.kind.info();
+        let mut group: Vec<_> = kind.group.split('.').collect();
+        group.reverse();
+        let mut of = served.schema.clone();
+        if !of.is_object() {
+            of = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        }
+        for (field, shape) in [
+            ("apiVersion", "string"),
+            ("kind", "string"),
+            ("metadata", "object"),
+        ] {
+            of["properties"][field] = json!({"type": shape});
+        }
+        of["x-kubernetes-group-version-kind"] =
+            json!([{"group": kind.group, "version": kind.version, "kind": kind.kind}]);
+        let name = format!("{}.{}.{}", group.join("."), kind.version, kind.kind);
+        (name, of)
     })
 }
 
@@ -290,24 +368,26 @@ mod tests {
 
     #[test]
     fn every_kind_is_found_from_the_root() {
-        let root = document(&[]).unwrap();
+        let none = Customs::default();
+        let root = document(&[], &none).unwrap();
         let paths = root["paths"].as_array().unwrap().iter();
         let mut found = 0;
         for path in paths.filter_map(Value::as_str) {
             let path: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
-            let list = document(&path).unwrap();
+            let list = document(&path, &none).unwrap();
             let resources = list["resources"].as_array().into_iter().flatten();
             let is_kind = |resource: &&Value| !resource["name"].as_str().unwrap().contains('/');
             found += resources.filter(is_kind).count();
         }
-        assert_eq!(found, KindId::all().count());
-        let groups = document(&["apis"]).unwrap();
+        let own = KindId::all().filter(|kind| !kind.is_defined());
+        assert_eq!(found, own.count());
+        let groups = document(&["apis"], &none).unwrap();
         let autoscaling = &groups["groups"].as_array().unwrap()[5];
         assert_eq!(
             autoscaling["preferredVersion"],
             json!({"groupVersion": "autoscaling/v2", "version": "v2"})
         );
-        assert!(document(&["apis", "batch", "v2"]).is_none());
+        assert!(document(&["apis", "batch", "v2"], &none).is_none());
     }
 
     #[test]
@@ -323,8 +403,12 @@ mod tests {
                 Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
             }
         }
-        let v3 = document(&["openapi", "v3", "apis", "apps", "v1"]).unwrap();
-        let v2 = document(&["openapi", "v2"]).unwrap();
+        let v3 = document(
+            &["openapi", "v3", "apis", "apps", "v1"],
+            &Customs::default(),
+        )
+        .unwrap();
+        let v2 = document(&["openapi", "v2"], &Customs::default()).unwrap();
         for types in [&v3["components"]["schemas"], &v2["definitions"]] {
             let mut named = BTreeSet::new();
             names(types, &mut named);

@@ -84,7 +84,7 @@ impl Kind {
     /// Whether a real cluster has it only by a CustomResourceDefinition.
     #[must_use]
     pub fn custom(&self) -> bool {
-        self.group.ends_with(".x-k8s.io")
+        self.of.is_empty()
     }
 
     /// `v1`, or `group/version`.

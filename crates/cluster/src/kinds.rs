@@ -2,7 +2,7 @@
 
 mod rows;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use serde_json::Value;
 
@@ -74,12 +74,12 @@ fn row(does: &Behaviour) -> Option<&'static KindRow> {
 
 /// What may be done with objects of a kind that is none of Kubernetes' own.
 const VERBS: &[&str] = &[
-    "create",
     "delete",
     "deletecollection",
     "get",
     "list",
     "patch",
+    "create",
     "update",
     "watch",
 ];
@@ -128,21 +128,105 @@ fn custom(does: &Behaviour) -> Kind {
     }
 }
 
+/// A kind that a CustomResourceDefinition makes.
+pub(crate) struct Defined<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) plural: &'a str,
+    pub(crate) namespaced: bool,
+}
+
+/// The kinds that definitions have made in any cluster of this process, each once: they stay, so that a kind is a number.
+/// Which of them a cluster has, and with which schema, is part of its state.
+static DEFINED: RwLock<Vec<&'static Kind>> = RwLock::new(Vec::new());
+
+impl Defined<'_> {
+    fn is(&self, kind: &Kind) -> bool {
+        (kind.group, kind.version, kind.plural) == (self.group, self.version, self.plural)
+            && (kind.kind, kind.namespaced) == (self.kind, self.namespaced)
+    }
+
+    fn keep(&self) -> &'static Kind {
+        let text = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let (group, kind) = (text(self.group), text(self.kind));
+        let does = Behaviour {
+            group,
+            kind,
+            generation: true,
+            ..KEPT
+        };
+        Box::leak(Box::new(Kind {
+            group,
+            version: text(self.version),
+            kind,
+            plural: text(self.plural),
+            short: Vec::new(),
+            categories: Vec::new(),
+            namespaced: self.namespaced,
+            subresources: vec!["status"],
+            verbs: VERBS.to_vec(),
+            of: "",
+            does,
+        }))
+    }
+}
+
+fn defined() -> Vec<&'static Kind> {
+    DEFINED
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
+}
+
 impl KindId {
+    /// The kind that a definition makes.
+    pub(crate) fn define(defined: &Defined<'_>) -> Self {
+        let mut all = DEFINED.write().unwrap_or_else(PoisonError::into_inner);
+        let at = all.iter().position(|kind| defined.is(kind));
+        let at = at.unwrap_or_else(|| {
+            all.push(defined.keep());
+            all.len() - 1
+        });
+        Self(ALL.len() + at)
+    }
+
+    /// Whether a definition makes it.
+    pub(crate) fn is_defined(self) -> bool {
+        self.0 >= ALL.len()
+    }
+
+    /// The version of a defined kind that its objects are kept in, whatever version they come in: the first that was known.
+    pub(super) fn first_version(self) -> Self {
+        let info = self.info();
+        let same = |kind: &&'static Kind| {
+            (kind.group, kind.plural) == (info.group, info.plural)
+                && (kind.kind, kind.namespaced) == (info.kind, info.namespaced)
+        };
+        let at = defined().iter().position(same);
+        at.map_or(self, |at| Self(ALL.len() + at))
+    }
+
+    fn find(fits: impl Fn(&Kind) -> bool) -> Option<Self> {
+        let own = ALL.iter().position(&fits);
+        let at = own.or_else(|| {
+            let at = defined().iter().position(|kind| fits(kind))?;
+            Some(ALL.len() + at)
+        });
+        at.map(Self)
+    }
+
     /// The kind of this plural in this group and version.
     #[must_use]
     pub fn of_plural(group: &str, version: &str, plural: &str) -> Option<Self> {
-        let fits = |k: &Kind| k.group == group && k.version == version && k.plural == plural;
-        ALL.iter().position(fits).map(KindId)
+        Self::find(|k| k.group == group && k.version == version && k.plural == plural)
     }
 
     /// The kind of an object, by its `apiVersion` and `kind`.
     #[must_use]
     pub fn of_object(object: &Value) -> Option<Self> {
         let (api_version, kind) = (object["apiVersion"].as_str()?, object["kind"].as_str()?);
-        ALL.iter()
-            .position(|k| k.kind == kind && k.api_version() == api_version)
-            .map(KindId)
+        Self::find(|k| k.kind == kind && k.api_version() == api_version)
     }
 
     /// The kind of this name in the table. In a constant a name that the table does not have is an error of the compiler.
@@ -161,14 +245,17 @@ impl KindId {
         panic!("the table has no kind of this name")
     }
 
-    /// All kinds.
+    /// All kinds: Kubernetes' own, then those that definitions have made.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..ALL.len()).map(KindId)
+        (0..ALL.len() + defined().len()).map(KindId)
     }
 
     /// What is known of it.
     #[must_use]
     pub fn info(self) -> &'static Kind {
-        &ALL[self.0]
+        match ALL.get(self.0) {
+            Some(kind) => kind,
+            None => defined()[self.0 - ALL.len()],
+        }
     }
 }

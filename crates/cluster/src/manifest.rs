@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::custom;
 use super::kinds::{self, KindId};
 use super::yaml::{YamlError, read};
 
@@ -157,10 +158,11 @@ impl Reader<'_> {
                 return Err(self.error(line, format!("{name}: Required value")));
             }
         }
+        custom::announce(&object);
         let Some(kind) = KindId::of_object(&object) else {
             let problem = format!(
-                "no matches for kind {:?} in version {:?}: the sandbox has Kubernetes' own kinds, and none that a \
-                 CustomResourceDefinition makes",
+                "no matches for kind {:?} in version {:?}: the sandbox has Kubernetes' own kinds, and those of the \
+                 CustomResourceDefinitions that come before",
                 field("kind"),
                 field("apiVersion"),
             );

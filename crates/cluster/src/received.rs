@@ -4,6 +4,7 @@ use http::{HeaderValue, Response};
 use serde_json::Value;
 
 use super::call::{Body, Call};
+use super::custom::{self, Served};
 use super::kind::Kind;
 use super::status::ApiStatus;
 use super::{applying, schema, types};
@@ -77,6 +78,24 @@ pub(super) fn patched(
     Ok(Received { object, warnings })
 }
 
+/// Takes out of an object of a custom kind what its schema does not have.
+pub(super) fn prune(
+    kind: &Kind,
+    call: &Call,
+    served: Option<&Served>,
+    received: &mut Received,
+) -> Result<(), ApiStatus> {
+    let Some(served) = served else {
+        return Ok(());
+    };
+    let unknown = custom::prune(&served.schema, &mut received.object);
+    let warnings = FieldValidation::of(call)?
+        .judge(told(&[], &unknown))
+        .map_err(|problem| ApiStatus::unreadable(kind, &problem))?;
+    received.warnings.extend(warnings);
+    Ok(())
+}
+
 /// What is wrong with an object of a manifest, with the field: kubectl asks for `Strict`.
 pub(super) fn of_manifest(kind: &Kind, object: &mut Value) -> Result<(), (String, String)> {
     let unknown =
@@ -109,6 +128,9 @@ fn is_of(kind: &Kind, object: &Value) -> Result<(), ApiStatus> {
     if given_kind == kind.kind && api_version == kind.api_version() {
         return Ok(());
     }
+    if kind.custom() {
+        return Err(is_of_custom(kind, object, (&api_version, &given_kind)));
+    }
     let wanted = kind.kind;
     let group = if kind.group.is_empty() {
         "core"
@@ -121,6 +143,43 @@ fn is_of(kind: &Kind, object: &Value) -> Result<(), ApiStatus> {
         "{given_kind} in version {api_version:?} cannot be handled as a {wanted}: converting ({version}.{given_kind}) to ({group}.{wanted}): \
          unknown conversion"
     )))
+}
+
+/// The same of a custom kind.
+fn is_of_custom(kind: &Kind, object: &Value, (version, given): (&str, &str)) -> ApiStatus {
+    if version != kind.api_version() {
+        return ApiStatus::bad_request(format!(
+            "the API version in the data ({version}) does not match the expected API version ({})",
+            kind.api_version()
+        ));
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let what = format!("Invalid value: {given:?}: must be {}", kind.kind);
+    let cause = ("kind".to_owned(), "FieldValueInvalid", what);
+    let mut status = ApiStatus::invalid_fields(kind, name, vec![cause]);
+    status.message = status.message.replacen(kind.kind, given, 1);
+    status.details["kind"] = given.into();
+    status
+}
+
+/// Refuses an update of a custom object that does not say which revision it is of.
+pub(super) fn has_revision(kind: &Kind, object: &Value) -> Result<(), ApiStatus> {
+    let meta = &object["metadata"];
+    let revision = meta["resourceVersion"].as_str().unwrap_or_default();
+    if !kind.custom() || !revision.is_empty() {
+        return Ok(());
+    }
+    let what = "Invalid value: 0: must be specified for an update".to_owned();
+    let cause = (
+        "metadata.resourceVersion".to_owned(),
+        "FieldValueInvalid",
+        what,
+    );
+    let name = meta["name"].as_str().unwrap_or_default();
+    let mut status = ApiStatus::invalid_fields(kind, name, vec![cause]);
+    status.message = status.message.replacen(kind.kind, kind.plural, 1);
+    status.details["kind"] = kind.plural.into();
+    Err(status)
 }
 
 /// Puts warnings into a reply's headers (RFC 9111 had code 299 before it was taken out; clients of Kubernetes read it).

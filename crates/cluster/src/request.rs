@@ -148,13 +148,15 @@ fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
     if ["metadata.name", "metadata.namespace"].contains(&path) || kind.does.fields.contains(&path) {
         return Ok(());
     }
-    Err(ApiStatus::bad_request(if kind.does.fields.is_empty() {
-        format!(
-            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-        )
-    } else {
-        format!("field label not supported: {path}")
-    }))
+    Err(ApiStatus::bad_request(
+        if kind.does.fields.is_empty() && !kind.custom() {
+            format!(
+                "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
+        } else {
+            format!("field label not supported: {path}")
+        },
+    ))
 }
 
 /// Which objects of a collection are meant.

@@ -7,7 +7,7 @@ use super::status::ApiStatus;
 
 /// Whether objects of this kind are questions.
 pub(super) fn is_one(kind: &Kind) -> bool {
-    kind.verbs == ["create"] || kind.kind == "CustomResourceDefinition"
+    kind.verbs == ["create"]
 }
 
 /// The question with its answer.
@@ -26,11 +26,6 @@ pub(super) fn answer(kind: &Kind, mut object: Value) -> Result<Value, ApiStatus>
         }),
         "SelfSubjectReview" => json!({"userInfo": user}),
         "TokenReview" => json!({"error": "this cluster issues no tokens", "user": {}}),
-        "CustomResourceDefinition" => {
-            return Err(ApiStatus::not_served(
-                "this cluster has Kubernetes' own kinds, and none that a CustomResourceDefinition makes",
-            ));
-        }
         other => {
             return Err(ApiStatus::not_served(format!(
                 "{other} is not served: create the object that it is about"

@@ -72,21 +72,33 @@ impl Api {
             let document = Bytes::from_static(discovery::SWAGGER_PROTOBUF);
             return Ok(reply(StatusCode::OK, media_type, document));
         }
-        if let Some(document) = discovery::document(path).filter(|_| call.method == Method::GET) {
+        let customs = self.shared.read().customs().clone();
+        let document = discovery::document(path, &customs);
+        if let Some(document) = document.filter(|_| call.method == Method::GET) {
             return Ok(match document.as_str() {
                 Some(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text.to_owned())),
                 None => json(StatusCode::OK, &document),
             });
         }
-        if !discovery::serves(path) {
+        if !discovery::serves(path, &customs) {
             let text = Bytes::from_static(b"404 page not found\n");
             return Ok(reply(StatusCode::NOT_FOUND, "text/plain", text));
         }
         let target = Target::parse(path).ok_or_else(ApiStatus::no_such_path)?;
-        if let (Some(subresource), kind) = (&target.subresource, target.kind.info())
-            && !kind.subresources.contains(&subresource.as_str())
-        {
+        let kind = target.kind.info();
+        let has = |name: &str| match customs.get(target.kind) {
+            Some(served) => served.status && name == "status",
+            None => kind.subresources.contains(&name),
+        };
+        if !customs.has(target.kind) {
             return Err(ApiStatus::no_such_path());
+        }
+        if target.subresource.as_deref().is_some_and(|name| !has(name)) {
+            let name = target.name.as_deref().unwrap_or_default();
+            return Err(match customs.get(target.kind) {
+                Some(_) => ApiStatus::not_found(kind, name),
+                None => ApiStatus::no_such_path(),
+            });
         }
         verbs::answer(&self.shared, &target, call)
     }

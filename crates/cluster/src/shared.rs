@@ -6,13 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 use tracing::error;
 
+use super::kind::KindId;
 use super::runtime::Runtime;
 use super::state::{Author, State};
 use super::status::ApiStatus;
 use super::tokens::Tokens;
+use super::{custom, table};
 
 /// What requests, watches and controllers share.
 pub(super) struct Shared {
@@ -81,6 +84,15 @@ impl Shared {
         self.clock.moved.fetch_add(moved, Ordering::Relaxed);
     }
 
+    /// The table of some objects. The caller holds no state.
+    pub(super) fn table(&self, kind: KindId, objects: &[Value], include: &str) -> Value {
+        let served = self.read().customs().get(kind).cloned();
+        match served {
+            Some(served) => custom::table(&served, objects, self.now(), include),
+            None => table::table(kind.info(), objects, self.now(), include),
+        }
+    }
+
     /// The state, to read.
     pub(super) fn read(&self) -> MutexGuard<'_, State> {
         self.state
@@ -101,6 +113,7 @@ impl Shared {
     ) -> T {
         let mut state = self.read();
         let outcome = state.by(author, change);
+        state.redefine(self.now());
         let revision = state.objects.revision();
         drop(state);
         self.changed

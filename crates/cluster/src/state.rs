@@ -7,12 +7,14 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::admission::{self, Admission};
+use super::custom::{self, Customs};
 use super::field::Errors;
 use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects, blocks};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
 use super::{accounts, addresses, schema, types, validate};
+mod definitions;
 mod owners;
 
 use headless_objects::rfc3339::timestamp;
@@ -30,6 +32,9 @@ pub struct State {
     random: StdRng,
     /// Who makes the present write.
     author: Option<Author>,
+    /// The kinds that definitions make, and the revision up to which those were read.
+    customs: Customs,
+    defined: u64,
 }
 
 impl State {
@@ -41,6 +46,8 @@ impl State {
             authority: String::new(),
             random: StdRng::seed_from_u64(seed),
             author: None,
+            customs: Customs::default(),
+            defined: 0,
         }
     }
 }
@@ -118,11 +125,11 @@ impl State {
         identify(info, &mut object, ns, (now, &mut self.random))?;
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
-        if info.subresources.contains(&"status") && !info.is(kinds::NODE) {
+        if self.has_status(kind) && !info.is(kinds::NODE) {
             // The status is written by its own subresource only.
             object.as_object_mut().map(|o| o.remove("status"));
         }
-        (info.does.defaults)(&mut object);
+        self.complete(kind, &mut object)?;
         let name = object["metadata"]["name"]
             .as_str()
             .unwrap_or_default()
@@ -137,6 +144,7 @@ impl State {
         admission.new_object(info, &mut object)?;
         addresses::normalize(info, &mut object, None);
         check(info, &object, None)?;
+        self.check_custom(kind, Part::Main, &object)?;
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
@@ -188,17 +196,18 @@ impl State {
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
             .unwrap_or_default();
-        let mut object = merge_parts(info, &old, object, part);
+        let mut object = merge_parts(self.has_status(key.kind), &old, object, part);
         addresses::drop_of_old_type(info, &mut object, &old);
         addresses::normalize(info, &mut object, Some(&old));
-        (info.does.defaults)(&mut object);
+        self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
         check(info, &object, Some(&old))?;
+        self.check_custom(key.kind, part, &object)?;
         addresses::allocate(&self.objects, info, &mut object, dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
-        if object == *old || owners::same_but_for_times(&object, &old) {
+        if owners::same_but_for_times(&object, &old) {
             return Ok(old);
         }
         if info.does.generation && asks_for_more(&object, &old) {
@@ -208,13 +217,8 @@ impl State {
         if dry_run {
             return Ok(Arc::new(object));
         }
-        let ended = is_ending(&object) && !has_finalizers(&object);
-        let graceful = object["metadata"]["deletionGracePeriodSeconds"]
-            .as_i64()
-            .unwrap_or_default()
-            > 0;
         // What ends by its update is not written before.
-        if ended && !graceful && !info.is(kinds::NAMESPACE) {
+        if ends_now(info, &object) {
             self.objects.remove(key);
             return Ok(Arc::new(object));
         }
@@ -260,6 +264,9 @@ impl State {
         let mut object = Value::clone(&old);
         if options.propagation == Propagation::Foreground && self.has_dependents(&old) {
             add_finalizer(&mut object, FOREGROUND);
+        }
+        if key.kind == custom::DEFINITION {
+            add_finalizer(&mut object, custom::CLEANUP);
         }
         let stays = grace > 0 || has_finalizers(&object) || info.is(kinds::NAMESPACE);
         if !stays {
@@ -476,7 +483,7 @@ fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiStatus> {
 }
 
 /// The object that an update of `part` leaves: what the server owns comes from `old`.
-fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
+fn merge_parts(has_status: bool, old: &Value, mut new: Value, part: Part) -> Value {
     const SERVER_OWNED: &[&str] = &[
         "uid",
         "creationTimestamp",
@@ -488,7 +495,6 @@ fn merge_parts(info: &Kind, old: &Value, mut new: Value, part: Part) -> Value {
         "deletionGracePeriodSeconds",
         "generateName",
     ];
-    let has_status = info.subresources.contains(&"status");
     if part == Part::Status {
         let mut object = old.clone();
         object["status"] = new["status"].take();
@@ -536,6 +542,15 @@ fn asks_for_more(new: &Value, old: &Value) -> bool {
         asked
     };
     asked(new) != asked(old)
+}
+
+/// Whether nothing holds an object any more that is on its way out.
+fn ends_now(info: &Kind, object: &Value) -> bool {
+    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
+    is_ending(object)
+        && !has_finalizers(object)
+        && grace.unwrap_or_default() <= 0
+        && !info.is(kinds::NAMESPACE)
 }
 
 fn has_finalizers(object: &Value) -> bool {

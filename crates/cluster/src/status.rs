@@ -133,15 +133,29 @@ impl ApiStatus {
     /// 422 with the fields that are wrong.
     #[must_use]
     pub fn invalid(kind: &Kind, name: &str, errors: &[FieldError]) -> Self {
-        let list: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        let errors = errors.iter();
+        let causes = errors.map(|e| (e.field.clone(), e.reason(), e.message()));
+        Self::invalid_fields(kind, name, causes.collect())
+    }
+
+    /// The same; each cause is a field, a reason and a message.
+    pub(crate) fn invalid_fields(
+        kind: &Kind,
+        name: &str,
+        causes: Vec<(String, &'static str, String)>,
+    ) -> Self {
+        let list = causes.iter();
+        let list: Vec<_> = list
+            .map(|(field, _, message)| format!("{field}: {message}"))
+            .collect();
         let all = if list.len() == 1 {
             list[0].clone()
         } else {
             format!("[{}]", list.join(", "))
         };
-        let causes: Vec<_> = errors
-            .iter()
-            .map(|e| json!({"reason": e.reason(), "message": e.message(), "field": e.field}))
+        let causes: Vec<_> = causes
+            .into_iter()
+            .map(|(field, reason, message)| json!({"reason": reason, "message": message, "field": field}))
             .collect();
         let mut details =
             json!({"name": name, "group": kind.group, "kind": kind.kind, "causes": causes});

@@ -46,7 +46,7 @@ fn age(object: &Value, now: Timestamp) -> Value {
     since(&object["metadata"]["creationTimestamp"], now)
 }
 
-fn since(time: &Value, now: Timestamp) -> Value {
+pub(crate) fn since(time: &Value, now: Timestamp) -> Value {
     let Some(then) = time.as_str().and_then(|t| t.parse::<Timestamp>().ok()) else {
         return "<unknown>".into();
     };

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::call::{Body, Call, json as reply};
+use super::call::{Body, Call, json as reply, metadata};
 use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::patch::PatchType;
@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{applying, logs, output, reviews, schema, table, watching};
+use super::{applying, logs, output, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -49,7 +49,7 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
-            let Received { object, warnings } = received(target, call)?;
+            let Received { object, warnings } = received(shared, target, call)?;
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
                 return Err(ApiStatus::bad_request(
@@ -65,12 +65,7 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::CREATED, &made), &warnings))
         }
         "update" => {
-            let Received { object, warnings } = received(target, call)?;
-            let dry_run = call.parameters.dry_run("UpdateOptions")?;
-            let author = applying::author(shared, target, call, "UpdateOptions")?;
-            let update =
-                |state: &mut State| state.update(&target.key(), Part::Main, object, dry_run);
-            let new = shared.write_by(Some(author), update)?;
+            let (new, warnings) = replace(shared, target, Part::Main, call)?;
             let new = shown(shared, target.kind, call, &new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
@@ -103,24 +98,28 @@ fn verb(target: &Target, call: &Call) -> &'static str {
 }
 
 /// The object of a create or an update, as it is kept.
-fn received(target: &Target, call: &Call) -> Result<Received, ApiStatus> {
+fn received(shared: &Shared, target: &Target, call: &Call) -> Result<Received, ApiStatus> {
     let mut received = received::object(target.kind.info(), call)?;
+    let served = shared.read().customs().get(target.kind).cloned();
+    received::prune(target.kind.info(), call, served.as_deref(), &mut received)?;
     target.kind.to_kept(&mut received.object);
     Ok(received)
 }
 
-/// The object, or its table where one is asked for.
+/// The object, or its table or its metadata where those are asked for.
 fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Value {
     let object = kind.to_served(object);
     if call.wants_table() {
-        let mut table = table::table(
-            kind.info(),
+        let mut table = shared.table(
+            kind,
             &[Value::clone(&object)],
-            shared.now(),
             call.parameters.text("includeObject"),
         );
         table["metadata"]["resourceVersion"] = object["metadata"]["resourceVersion"].clone();
         return table;
+    }
+    if call.wants_metadata() {
+        return metadata(&object);
     }
     Value::clone(&object)
 }
@@ -161,14 +160,12 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
         .collect();
     drop(state);
     let document = if call.wants_table() {
-        let mut table = table::table(
-            info,
-            &items,
-            shared.now(),
-            call.parameters.text("includeObject"),
-        );
+        let mut table = shared.table(target.kind, &items, call.parameters.text("includeObject"));
         table["metadata"] = meta;
         table
+    } else if call.wants_metadata() {
+        let items: Vec<_> = items.iter().map(metadata).collect();
+        json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items})
     } else {
         collection(info, meta, items)
     };
@@ -176,8 +173,11 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
 }
 
 /// A list. Its kind tells the kind of the items, which therefore leave theirs out; custom resources keep it.
-fn collection(info: &Kind, meta: Value, mut items: Vec<Value>) -> Value {
-    if !info.custom() {
+fn collection(info: &Kind, mut meta: Value, mut items: Vec<Value>) -> Value {
+    if info.custom() {
+        // Where a list of custom resources ends it says so.
+        meta["continue"] = meta.get("continue").cloned().unwrap_or_else(|| "".into());
+    } else {
         for fields in items.iter_mut().filter_map(Value::as_object_mut) {
             fields.retain(|field, _| field != "kind" && field != "apiVersion");
         }
@@ -207,6 +207,25 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
     Ok((Some(revision), Some((ns, name))))
 }
 
+/// The object that takes the place of another, and what is to be warned of.
+fn replace(
+    shared: &Shared,
+    target: &Target,
+    part: Part,
+    call: &Call,
+) -> Result<(Arc<Value>, Vec<String>), ApiStatus> {
+    let Received { object, warnings } = received(shared, target, call)?;
+    let dry_run = call.parameters.dry_run("UpdateOptions")?;
+    let author = applying::author(shared, target, call, "UpdateOptions")?;
+    let key = target.key();
+    let new = shared.write_by(Some(author), |state| {
+        state.get(&key)?;
+        received::has_revision(target.kind.info(), &object)?;
+        state.update(&key, part, object, dry_run)
+    })?;
+    Ok((new, warnings))
+}
+
 /// The object that a patch leaves, what is to be warned of, and the code: 201 where an apply has made it.
 fn patch(
     shared: &Shared,
@@ -220,6 +239,12 @@ fn patch(
     }
     let (key, info) = (target.key(), target.kind.info());
     let kind = PatchType::of(&call.content_type)?;
+    if kind == PatchType::Strategic && info.custom() {
+        return Err(ApiStatus::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, \
+             application/merge-patch+json, application/apply-patch+yaml",
+        ));
+    }
     let (patch, twice) = call.patch()?;
     let dry_run = call.parameters.dry_run("PatchOptions")?;
     let author = applying::author(shared, target, call, "PatchOptions")?;
@@ -228,10 +253,13 @@ fn patch(
         let mut object = Value::clone(&old);
         kind.apply(&mut object, &patch, info.of)?;
         let shown = |patched: &Value| kind.shown(&patch, patched);
+        let mut received = received::patched(info, call, (object, twice), shown)?;
+        let served = state.customs().get(target.kind).map(|served| &**served);
+        received::prune(info, call, served, &mut received)?;
         let Received {
             mut object,
             warnings,
-        } = received::patched(info, call, (object, twice), shown)?;
+        } = received;
         // A patch without a revision is for whatever is there.
         let given = |field: &str| object["metadata"][field] != old["metadata"][field];
         if !given("resourceVersion") {
@@ -312,11 +340,7 @@ fn sub(
             Ok(reply(StatusCode::OK, &object))
         }
         ("status", &Method::PUT) => {
-            let Received { object, warnings } = received(target, call)?;
-            let dry_run = call.parameters.dry_run("UpdateOptions")?;
-            let author = applying::author(shared, target, call, "UpdateOptions")?;
-            let update = |state: &mut State| state.update(&key, Part::Status, object, dry_run);
-            let new = shared.write_by(Some(author), update)?;
+            let (new, warnings) = replace(shared, target, Part::Status, call)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }

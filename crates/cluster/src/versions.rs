@@ -113,6 +113,9 @@ impl KindId {
     /// The kind that objects of this one are kept as: itself, but for second versions.
     #[must_use]
     pub fn kept(self) -> Self {
+        if self.is_defined() {
+            return self.first_version();
+        }
         let kept = self.version().and_then(|version| {
             let (group, of) = version.kept;
             Self::of_plural(group, of, version.plural)
@@ -124,17 +127,21 @@ impl KindId {
     pub(super) fn to_kept(self, object: &mut Value) {
         if let Some(version) = self.version() {
             (version.to_kept)(object);
+        }
+        if self.kept() != self {
             object["apiVersion"] = self.kept().info().api_version().into();
         }
     }
 
     /// The object as this version shows it.
     pub(super) fn to_served(self, object: &Arc<Value>) -> Arc<Value> {
-        let Some(version) = self.version() else {
+        if self.kept() == self {
             return Arc::clone(object);
-        };
+        }
         let mut served = Value::clone(object);
-        (version.to_served)(&mut served);
+        if let Some(version) = self.version() {
+            (version.to_served)(&mut served);
+        }
         served["apiVersion"] = self.info().api_version().into();
         super::schema::show(self.info().of, &mut served);
         Arc::new(served)

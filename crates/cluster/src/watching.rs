@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
-use super::call::{Body, Call, stream as reply};
+use super::call::{Body, Call, metadata, stream as reply};
 use super::kinds::KindId;
 use super::objects::Change;
 use super::request::{Filter, Target};
 use super::shared::Shared;
 use super::status::ApiStatus;
-use super::{table, validate};
+use super::validate;
 
 /// How often a silent watch says how far it is.
 const BOOKMARK: Duration = Duration::from_secs(30);
@@ -45,6 +45,8 @@ struct Watch {
     next_bookmark: Instant,
     end: Instant,
     table: Option<String>,
+    /// Metadata alone are asked for.
+    metadata: bool,
     ended: bool,
 }
 
@@ -72,6 +74,7 @@ pub(super) fn watch(
         table: call
             .wants_table()
             .then(|| parameters.text("includeObject").to_owned()),
+        metadata: call.wants_metadata(),
         ended: false,
     };
     let initial = parameters.flag("sendInitialEvents");
@@ -192,14 +195,12 @@ impl Watch {
 
     fn push(&mut self, kind: &str, object: &Value) {
         let shown = match &self.table {
+            None if self.metadata => metadata(object),
             None => object.clone(),
             Some(include) => {
-                let mut table = table::table(
-                    self.kind.info(),
-                    std::slice::from_ref(object),
-                    self.shared.now(),
-                    include,
-                );
+                let mut table = self
+                    .shared
+                    .table(self.kind, std::slice::from_ref(object), include);
                 table["metadata"]["resourceVersion"] =
                     object["metadata"]["resourceVersion"].clone();
                 table
@@ -220,6 +221,9 @@ impl Watch {
             if matches!(info.kind, "Pod" | "Service" | "Namespace" | "StatefulSet") {
                 object[field] = empty;
             }
+        }
+        if self.metadata {
+            object = metadata(&object);
         }
         self.waiting
             .push_back(json!({"type": "BOOKMARK", "object": object}));

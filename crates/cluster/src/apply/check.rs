@@ -38,8 +38,10 @@ impl Checker {
     }
 
     fn walk(&mut self, site: Site<'_>, value: &Value) {
-        let Site::Typed { shape, .. } = site else {
-            return;
+        let shape = match site {
+            Site::Typed { shape, .. } => shape,
+            Site::Custom { schema, .. } => return self.custom(site, schema, value),
+            Site::Deduced | Site::Unknown => return,
         };
         match (shape, value) {
             (_, Value::Null) | (Shape::Any, _) => {}
@@ -67,11 +69,40 @@ impl Checker {
         }
     }
 
+    /// Of a custom kind the fields have to be declared; the schema's own check comes later.
+    fn custom(&mut self, site: Site<'_>, schema: &Value, value: &Value) {
+        let shape = match (schema["type"].as_str(), schema["format"].as_str()) {
+            (Some("integer" | "number"), _) => Some(Shape::Double),
+            (Some("string"), None | Some("byte")) => Some(Shape::String),
+            (Some("boolean"), _) => Some(Shape::Boolean),
+            _ => None,
+        };
+        if let Some(shape) = shape.filter(|_| !value.is_null()) {
+            return self.scalar(&shape, value);
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let step = Element::Field(name.clone());
+                    let below = site.below(&step);
+                    self.below(step, |checker| match below {
+                        Site::Unknown => checker.is_wrong("field not declared in schema"),
+                        Site::Typed { .. } | Site::Custom { .. } | Site::Deduced => {
+                            checker.walk(below, value);
+                        }
+                    });
+                }
+            }
+            Value::Array(items) => self.items(site, items),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
     fn items(&mut self, site: Site<'_>, items: &[Value]) {
         let mut seen = Vec::new();
         for (at, item) in items.iter().enumerate() {
             let step = match site.form(&Value::Null) {
-                Form::Items(keys) => match site.item(keys, item) {
+                Form::Items(keys) => match site.item(&keys, item) {
                     Ok(step) => step,
                     Err(problem) => {
                         self.is_wrong(&format!("element {at}: {problem}"));

@@ -41,6 +41,10 @@ impl Comparison {
     }
 
     fn walk(&mut self, site: Site<'_>, sides: Sides<'_>, way: &mut Vec<Element>) -> Walked {
+        // Most of two objects is the same.
+        if sides.0 == sides.1 {
+            return Ok(());
+        }
         let of = |side: Option<&Value>| side.map(|value| site.form(value));
         let (before, after) = (of(sides.0), of(sides.1));
         match (before, after) {
@@ -79,7 +83,7 @@ impl Comparison {
                     self.step(site, (step, sides), way)?;
                 }
             }
-            Form::Items(keys) => self.items(site, keys, (sides, way))?,
+            Form::Items(keys) => self.items(site, &keys, (sides, way))?,
         }
         match sides {
             (None, Some(_)) => self.added.insert(way),
@@ -106,7 +110,7 @@ impl Comparison {
     fn items(
         &mut self,
         site: Site<'_>,
-        keys: &[&'static str],
+        keys: &[&str],
         (sides, way): (Sides<'_>, &mut Vec<Element>),
     ) -> Walked {
         let mut known: BTreeMap<Element, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
@@ -225,7 +229,7 @@ impl Set {
             Form::Items(keys) => {
                 let mut known: BTreeMap<Element, Vec<&Value>> = BTreeMap::new();
                 for item in items(Some(value)) {
-                    known.entry(site.item(keys, item)?).or_default().push(item);
+                    known.entry(site.item(&keys, item)?).or_default().push(item);
                 }
                 for (step, items) in known {
                     let below = site.below(&step);

@@ -27,7 +27,7 @@ pub(super) fn merged(
     match form {
         Form::Leaf => Ok(Some(applied.clone())),
         Form::Fields => fields(site, live, applied),
-        Form::Items(keys) => list(&List { site, keys }, (live, applied)),
+        Form::Items(keys) => list(&List { site, keys: &keys }, (live, applied)),
     }
 }
 
@@ -52,7 +52,7 @@ fn fields(site: Site<'_>, live: Option<&Value>, applied: &Value) -> Result<Optio
 /// A list of items that are known by something.
 struct List<'a> {
     site: Site<'a>,
-    keys: &'a [&'static str],
+    keys: &'a [&'a str],
 }
 
 impl List<'_> {

@@ -23,7 +23,7 @@ pub(super) fn without(site: Site<'_>, value: &Value, gone: &Set) -> Value {
         (Form::Items(keys), Value::Array(items)) => {
             let left: Vec<_> = items
                 .iter()
-                .filter_map(|item| match site.item(keys, item) {
+                .filter_map(|item| match site.item(&keys, item) {
                     Ok(step) => kept(site, (&step, item), gone),
                     // It was checked before.
                     Err(_) => Some(item.clone()),

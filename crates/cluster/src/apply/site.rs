@@ -13,6 +13,8 @@ pub(crate) enum Site<'a> {
         shape: &'a Shape,
         merged: &'a Merged,
     },
+    /// Of a custom kind, by its schema; `root`: it is a whole object.
+    Custom { schema: &'a Value, root: bool },
     /// Of a type that nobody tells: objects are granular, lists are atomic.
     Deduced,
     /// The type has no such field.
@@ -20,14 +22,14 @@ pub(crate) enum Site<'a> {
 }
 
 /// What a value of a site is to the owners of its parts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form<'a> {
     /// It is owned as a whole.
     Leaf,
     /// Each field is owned by itself.
     Fields,
     /// Each item is owned by itself; the fields that it is known by, none for a set.
-    Items(&'a [&'static str]),
+    Items(Vec<&'a str>),
 }
 
 impl<'a> Site<'a> {
@@ -37,6 +39,11 @@ impl<'a> Site<'a> {
             shape,
             merged: &Merged::Granular,
         }
+    }
+
+    /// The site of a whole object of a custom kind.
+    pub(crate) fn custom(schema: &'a Value) -> Self {
+        Self::Custom { schema, root: true }
     }
 
     /// An object of this type that says nothing, as Go shows it.
@@ -56,6 +63,7 @@ impl<'a> Site<'a> {
     pub(super) fn form(self, value: &Value) -> Form<'a> {
         match (self, value) {
             (Self::Typed { shape, merged }, _) => typed(shape, merged),
+            (Self::Custom { schema, .. }, _) => custom(schema, value),
             (Self::Deduced, Value::Object(_)) => Form::Fields,
             (Self::Deduced | Self::Unknown, _) => Form::Leaf,
         }
@@ -87,6 +95,10 @@ impl<'a> Site<'a> {
                 shape: of,
                 merged: &Merged::Granular,
             },
+            (Self::Custom { root: true, .. }, Element::Field(name)) if name == "metadata" => {
+                Site::root(&METADATA)
+            }
+            (Self::Custom { schema, root }, _) => below(schema, root, step),
             (
                 Self::Typed {
                     shape: Shape::Any, ..
@@ -105,6 +117,10 @@ impl<'a> Site<'a> {
                 shape: Shape::Struct(of),
                 ..
             } => field(of, name).is_some(),
+            Self::Custom { schema, root } => {
+                let is_everywhere = ["apiVersion", "kind", "metadata"].contains(&name);
+                schema["properties"].get(name).is_some() || (root && is_everywhere)
+            }
             Self::Typed { .. } | Self::Deduced | Self::Unknown => false,
         }
     }
@@ -113,7 +129,7 @@ impl<'a> Site<'a> {
     ///
     /// # Errors
     /// An item that has nothing of it, in structured-merge-diff's words.
-    pub(super) fn item(self, keys: &[&'static str], item: &Value) -> Result<Element, String> {
+    pub(super) fn item(self, keys: &[&str], item: &Value) -> Result<Element, String> {
         if keys.is_empty() {
             return match Scalar::of(item) {
                 Some(value) => Ok(Element::Item(value)),
@@ -132,7 +148,7 @@ impl<'a> Site<'a> {
         if !item.is_object() {
             return Err("associative list with keys may not have non-map elements".into());
         }
-        let key = |name: &&'static str| {
+        let key = |name: &&str| {
             let value = Scalar::of(&item[*name]).or_else(|| self.default_of(name))?;
             Some(((*name).to_owned(), value))
         };
@@ -151,6 +167,9 @@ impl<'a> Site<'a> {
 
     /// What stands for a key field of an item that does not have it.
     fn default_of(self, name: &str) -> Option<Scalar> {
+        if let Self::Custom { schema, .. } = self {
+            return Scalar::of(&schema["items"]["properties"][name]["default"]);
+        }
         let Self::Typed {
             shape: Shape::List(of),
             ..
@@ -168,6 +187,48 @@ impl<'a> Site<'a> {
     }
 }
 
+/// The type of every object's metadata.
+static METADATA: Shape = Shape::Struct("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
+
+/// What a value of a custom kind is, by the marks of its schema.
+fn custom<'a>(schema: &'a Value, value: &Value) -> Form<'a> {
+    let is_atomic = |mark: &str| schema[mark] == "atomic";
+    match schema["type"].as_str() {
+        Some("object") if is_atomic("x-kubernetes-map-type") => Form::Leaf,
+        Some("object") => Form::Fields,
+        Some("array") => match schema["x-kubernetes-list-type"].as_str() {
+            Some("set") => Form::Items(Vec::new()),
+            Some("map") => {
+                let keys = schema["x-kubernetes-list-map-keys"].as_array();
+                let keys = keys.into_iter().flatten().filter_map(Value::as_str);
+                Form::Items(keys.collect())
+            }
+            _ => Form::Leaf,
+        },
+        None if value.is_object() => Form::Fields,
+        _ => Form::Leaf,
+    }
+}
+
+/// The site below one of a custom kind.
+fn below<'a>(schema: &'a Value, root: bool, step: &Element) -> Site<'a> {
+    let site = |schema| Site::Custom {
+        schema,
+        root: false,
+    };
+    let Element::Field(name) = step else {
+        return site(&schema["items"]);
+    };
+    let additional = &schema["additionalProperties"];
+    let is_free = schema["x-kubernetes-preserve-unknown-fields"] == true || *additional == true;
+    match schema["properties"].get(name) {
+        Some(schema) => site(schema),
+        None if additional.is_object() => site(additional),
+        None if is_free || (root && ["apiVersion", "kind"].contains(&&**name)) => Site::Deduced,
+        None => Site::Unknown,
+    }
+}
+
 fn field(of: &str, name: &str) -> Option<&'static Field> {
     SCHEMA.fields(of).iter().find(|field| field.name == name)
 }
@@ -177,8 +238,8 @@ fn typed<'a>(shape: &'a Shape, merged: &'a Merged) -> Form<'a> {
         (Shape::Struct(_) | Shape::Map(_), Merged::Atomic) => Form::Leaf,
         (Shape::Struct(of), _) if SCHEMA.is_atomic(of) => Form::Leaf,
         (Shape::Struct(_) | Shape::Map(_), _) => Form::Fields,
-        (Shape::List(_), Merged::Set) => Form::Items(&[]),
-        (Shape::List(_), Merged::Keys(keys)) => Form::Items(keys),
+        (Shape::List(_), Merged::Set) => Form::Items(Vec::new()),
+        (Shape::List(_), Merged::Keys(keys)) => Form::Items(keys.clone()),
         (
             Shape::List(_)
             | Shape::String

@@ -95,6 +95,9 @@ pub(crate) fn updated(
         return managed;
     };
     let comparison = comparison.without(request.reset);
+    if comparison == Comparison::default() {
+        return managed;
+    }
     lose(&mut managed, &comparison, None);
     let taken = comparison.taken().difference(&NOBODYS);
     if !taken.is_empty() {

@@ -71,7 +71,7 @@ fn is_orphan(objects: &Objects, key: &Key, object: &Value) -> bool {
         let ns = if kind.info().namespaced { &*key.ns } else { "" };
         let name = owner["name"].as_str().unwrap_or_default();
         objects
-            .named(kind, ns, name)
+            .named(kind.kept(), ns, name)
             .is_some_and(|present| present["metadata"]["uid"] == owner["uid"])
     })
 }

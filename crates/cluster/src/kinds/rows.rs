@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::kind::{Behaviour, Names};
-use crate::{defaults, table, validate};
+use crate::{defaults, definitions, table, validate};
 
 const fn none(_: &mut Value) {}
 
@@ -27,6 +27,15 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ConfigMap",
         validate: Some(validate::config_map),
         columns: table::CONFIG_MAP,
+        ..KEPT
+    },
+    Behaviour {
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        generation: true,
+        defaults: definitions::complete,
+        validate: Some(definitions::validate),
+        columns: table::CREATED_AT,
         ..KEPT
     },
     Behaviour {

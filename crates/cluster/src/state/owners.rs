@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Part, State};
 use crate::apply::{self, Applied, Failed, Managed, Request, Set, Site};
+use crate::custom::Served;
 use crate::field::Errors;
 use crate::kind::KindId;
 use crate::kinds::Kind;
@@ -39,6 +40,11 @@ impl Author {
             now,
             owners: None,
         }
+    }
+
+    /// The kind as the request has it.
+    pub(super) fn kind(&self) -> Option<KindId> {
+        self.kind
     }
 
     /// The same through a kind as a request has it, and a subresource.
@@ -89,7 +95,8 @@ impl State {
         }
         let kind = author.kind.unwrap_or(key.kind);
         let shape = Shape::Struct(kind.info().of);
-        let site = site(kind.info(), &shape);
+        let served = self.served(kind).cloned();
+        let site = site(&shape, served.as_deref());
         let mut new = object.clone();
         schema::show(key.kind.info().of, &mut new);
         let new = kind.to_served(&Arc::new(new));
@@ -111,7 +118,7 @@ impl State {
             subresource: author.subresource,
             api_version: &api_version,
             time: (author.subresource != "scale").then_some(&time),
-            reset: &reset(kind.info(), part),
+            reset: &reset(kind.info(), part, self.has_status(kind)),
         };
         apply::updated(&request, managed, (&old, &new)).write()
     }
@@ -129,18 +136,15 @@ impl State {
         let mut author = author.expect("an apply has an author");
         let kind = author.kind.unwrap_or(key.kind);
         let shape = Shape::Struct(kind.info().of);
-        let site = site(kind.info(), &shape);
+        let served = self.served(kind).cloned();
+        let site = site(&shape, served.as_deref());
         let old = self.objects.get(key).cloned();
         if old.is_none() && part == Part::Status {
             return Err(ApiStatus::not_found(key.kind.info(), &key.name));
         }
         let old = old.map(|old| kind.to_served(&old));
-        let mut live = old.as_deref().cloned().unwrap_or_else(|| {
-            let mut empty = site.empty();
-            empty["apiVersion"] = kind.info().api_version().into();
-            empty["kind"] = kind.info().kind.into();
-            empty
-        });
+        let live = old.as_deref().cloned();
+        let mut live = live.unwrap_or_else(|| nothing(kind.info(), site));
         let owners = live["metadata"]
             .as_object_mut()
             .and_then(|meta| meta.shift_remove("managedFields"));
@@ -152,7 +156,7 @@ impl State {
             subresource: author.subresource,
             api_version: &api_version,
             time: (author.subresource != "scale").then_some(&time),
-            reset: &reset(kind.info(), part),
+            reset: &reset(kind.info(), part, self.has_status(kind)),
         };
         let applied = apply::applied(&request, (&live, managed), &config.object, config.force);
         let Applied { object, managed } =
@@ -188,13 +192,22 @@ impl State {
     }
 }
 
-/// The site of a kind's objects; `shape`: that of its type.
-fn site<'a>(kind: &Kind, shape: &'a Shape) -> Site<'a> {
-    if kind.of.is_empty() {
-        Site::Deduced
-    } else {
-        Site::root(shape)
+/// The site of a kind's objects; `shape`: that of its type; `served`: what its definition says.
+fn site<'a>(shape: &'a Shape, served: Option<&'a Served>) -> Site<'a> {
+    match served {
+        Some(served) if served.schema.is_object() => Site::custom(&served.schema),
+        Some(_) => Site::Deduced,
+        None if *shape == Shape::Struct("") => Site::Deduced,
+        None => Site::root(shape),
     }
+}
+
+/// What an apply that makes an object is applied to.
+fn nothing(kind: &Kind, site: Site<'_>) -> Value {
+    let mut empty = site.empty();
+    empty["apiVersion"] = kind.api_version().into();
+    empty["kind"] = kind.kind.into();
+    empty
 }
 
 fn read(entries: &Value) -> Managed {
@@ -210,11 +223,11 @@ const STATUS_ALONE: [&str; 4] = [
 ];
 
 /// What a write of this part does not change, so that nobody owns it by that (`GetResetFields` of the API server's strategies).
-fn reset(kind: &Kind, part: Part) -> Set {
+fn reset(kind: &Kind, part: Part, has_status: bool) -> Set {
     match part {
         // A namespace's finalizers come with it.
         Part::Main if kind.kind == "Namespace" => Set::of(&[&["status"], &["spec"]]),
-        Part::Main if kind.subresources.contains(&"status") => Set::of(&[&["status"]]),
+        Part::Main if has_status => Set::of(&[&["status"]]),
         Part::Main => Set::default(),
         Part::Status if STATUS_ALONE.contains(&kind.kind) => Set::of(&[&["spec"], &["metadata"]]),
         Part::Status => match kind.kind {
@@ -295,19 +308,30 @@ fn refused(kind: &Kind, config: &Value, failed: Failed) -> ApiStatus {
     }
 }
 
-/// Whether two objects differ in the times of their `managedFields` alone.
+/// Whether two objects are the same but for the times of their `managedFields`.
 pub(super) fn same_but_for_times(a: &Value, b: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object["metadata"]["managedFields"].as_array_mut();
-        for entry in entries
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_object_mut)
-        {
-            entry.shift_remove("time");
+    same_but(a, b, "metadata")
+        && same_but(&a["metadata"], &b["metadata"], "managedFields")
+        && same_owners(
+            &a["metadata"]["managedFields"],
+            &b["metadata"]["managedFields"],
+        )
+}
+
+fn same_owners(a: &Value, b: &Value) -> bool {
+    match (a.as_array(), b.as_array()) {
+        (Some(a), Some(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_but(a, b, "time"))
         }
-        object
-    };
-    timeless(a) == timeless(b)
+        (a, b) => a == b,
+    }
+}
+
+/// Whether two objects have the same fields but for one.
+fn same_but(a: &Value, b: &Value, field: &str) -> bool {
+    let rest = |object: &Value| object.as_object().map_or(0, |fields| fields.len());
+    let has = |object: &Value| usize::from(object.get(field).is_some());
+    let fields = a.as_object().into_iter().flatten();
+    let mut fields = fields.filter(|(name, _)| *name != field);
+    rest(a) - has(a) == rest(b) - has(b) && fields.all(|(name, value)| b.get(name) == Some(value))
 }

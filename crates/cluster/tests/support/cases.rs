@@ -50,6 +50,9 @@ pub(crate) fn read(text: &str) -> (String, Vec<Case>) {
     (head, cases)
 }
 
+/// How a request begins that is asked again until it is found: a definition takes a moment to be served.
+pub(crate) const WAIT: &str = "WAIT";
+
 /// A request, as it is sent.
 pub(crate) struct Sent {
     pub(crate) method: http::Method,
@@ -139,7 +142,10 @@ impl Ask {
             }
         };
         Sent {
-            method: method.parse().unwrap(),
+            method: match method {
+                WAIT => http::Method::GET,
+                method => method.parse().unwrap(),
+            },
             path: format!("/{path}").replace("{ns}", ns),
             media_type: match how {
                 "apply" => "application/apply-patch+yaml",
@@ -224,7 +230,10 @@ impl Answers {
         let mut sorted: Vec<_> = fields
             .into_iter()
             .map(|(key, value)| {
-                let is_new = key.ends_with("uid") || key == "time" || key.ends_with("Timestamp");
+                let is_new = key.ends_with("uid")
+                    || key == "time"
+                    || key == "lastTransitionTime"
+                    || key.ends_with("Timestamp");
                 // A uid that the case gives is told from one that the server gives.
                 let text = value.as_str().filter(|_| is_new);
                 let value = match text.filter(|text| !key.ends_with("uid") || text.len() == 36) {
