@@ -118,11 +118,15 @@ impl Sandbox {
     pub(crate) async fn begin(
         options: Options,
     ) -> anyhow::Result<(Self, broadcast::Receiver<Change>)> {
-        let running = options.run.clone().map(Running::start).transpose()?;
+        let mut running = options.run.clone().map(Running::start).transpose()?;
         let mut cluster = Cluster::start(headless_cluster::Options {
             delays: options.delays,
             seed: None,
             runtime: running.as_ref().map(Running::runtime),
+            published: options
+                .run
+                .as_ref()
+                .map_or_else(Vec::new, |run| run.published.clone()),
         });
         let (api, kubeconfig) = cluster.listen(options.api).await?;
         let mut program = bind(&options, cluster.client()).await?;
@@ -137,8 +141,9 @@ impl Sandbox {
             .context("the sandbox's Corefile has no kubernetes stanza")?;
         let changes = program.changes().pop();
         let changes = changes.context("the sandbox's Corefile has no kubernetes stanza")?;
-        if let Some(running) = &running {
+        if let Some(running) = &mut running {
             running.serve(&mut program, &mut cluster).await?;
+            running.proxy(dns).await?;
         }
         let (applied, remarks) = apply(&cluster, &options)?;
         let shutdown = CancellationToken::new();
@@ -220,6 +225,12 @@ impl Sandbox {
     #[must_use]
     pub fn node(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.node.process())
+    }
+
+    /// Where SOCKS 5 is served, where it is.
+    #[must_use]
+    pub fn socks(&self) -> Option<SocketAddr> {
+        self.running.as_ref().and_then(Running::socks)
     }
 
     /// The cluster.

@@ -1,12 +1,15 @@
 //! `sandbox`: a small cluster with its names, told of line by line.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use headless_cluster::Delays;
+use headless_cluster::addresses::API;
+use headless_cluster::published::Published;
+use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +18,7 @@ use super::file::TemporaryFile;
 use super::names::Names;
 use super::{duration, print};
 use crate::output::Lines;
-use crate::pods::{Image, Images};
+use crate::pods::{DNS, Image, Images};
 use crate::process::resident_memory;
 use crate::sandbox::{self, Options, Runtime};
 use crate::signals::{Program, stop_signal, unless_stopped};
@@ -59,10 +62,23 @@ pub(crate) struct Sandbox {
     /// Run the programs of Pods, instead of pretending: Linux, without a container engine and without root.
     #[arg(long)]
     run: bool,
-    /// Which program of this machine stands for an image, such as `redis:6.2=redis-server`, with what it is always given;
-    /// without a tag for every tag. `busybox` is there by itself.
+    /// What of this machine stands for an image, without a tag for every tag: a program, with what it is always given, such as
+    /// `redis:6.2=redis-server`; or a path, of an OCI layout, an archive of `docker save`, or a folder with all its files. `busybox`
+    /// is there by itself.
     #[arg(long, value_name = "NAME=PROGRAM", requires = "run")]
     image: Vec<Image>,
+    /// A file of such images, one a line; its paths begin at its folder.
+    #[arg(long, value_name = "FILE", requires = "run")]
+    images: Vec<PathBuf>,
+    /// A Service to reach from this machine, such as `8080:web:80`: at 127.0.0.1, unless an address comes first.
+    #[arg(long, value_name = "[ADDR:]PORT:SERVICE[.NS][:PORT]", requires = "run")]
+    publish: Vec<Published>,
+    /// Where SOCKS 5 is served, by which programs of this machine reach every name and address of the cluster. Port 0 is any free one.
+    #[arg(long, value_name = "ADDR", requires = "run")]
+    socks: Option<SocketAddr>,
+    /// A descriptor, such as 3, to write one line of JSON to once everything is ready: `dns`, `api`, `kubeconfig`, `socks`, `names`.
+    #[arg(long, value_name = "FD")]
+    ready_fd: Option<i32>,
     /// Where those programs are looked for.
     #[arg(long, env = "PATH", hide = true, default_value = "")]
     path: String,
@@ -72,7 +88,10 @@ impl Sandbox {
     pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
         let stop = stop_signal(Program::Sandbox)?;
         let started = Instant::now();
-        let kubeconfig = self.kubeconfig.clone();
+        let outside = Outside {
+            kubeconfig: self.kubeconfig.clone(),
+            ready: self.ready_fd,
+        };
         let Some(begun) = unless_stopped(&stop, || self.begin()).await? else {
             return Ok(());
         };
@@ -80,7 +99,7 @@ impl Sandbox {
         let told = narrate(
             &sandbox,
             (Names::new(changes), started),
-            kubeconfig,
+            outside,
             &stop,
             |line| {
                 print(out, [line]);
@@ -106,7 +125,9 @@ impl Sandbox {
         }
         let run = self
             .run
-            .then(|| runtime(self.image, &self.path))
+            .then(|| images((self.image, &self.images), &self.path))
+            .transpose()?
+            .map(|images| runtime(images, (self.publish, self.socks)))
             .transpose()?;
         let options = Options {
             run,
@@ -147,11 +168,26 @@ fn build(folder: &Path) -> anyhow::Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("kubectl kustomize {folder}"))
 }
 
-/// What runs Pods: this program, and those that stand for images.
-fn runtime(images: Vec<Image>, path: &str) -> anyhow::Result<Runtime> {
+/// What stands for images, as the command line says and then as files do.
+fn images((mut images, files): (Vec<Image>, &[PathBuf]), path: &str) -> anyhow::Result<Images> {
+    for file in files {
+        let text = std::fs::read_to_string(file);
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        images.extend(Image::list(file, &text)?);
+    }
+    Ok(Images::new(images, path)?)
+}
+
+/// What runs Pods: this program.
+fn runtime(
+    images: Images,
+    (published, socks): (Vec<Published>, Option<SocketAddr>),
+) -> anyhow::Result<Runtime> {
     Ok(Runtime {
         program: std::env::current_exe().context("cannot find this program")?,
-        images: Images::new(images, path)?,
+        images,
+        published,
+        socks,
     })
 }
 
@@ -189,11 +225,11 @@ fn read(path: &Path) -> io::Result<Vec<(String, String)>> {
 async fn narrate(
     sandbox: &sandbox::Sandbox,
     names: (Names, Instant),
-    kubeconfig: Option<PathBuf>,
+    outside: Outside,
     stop: &CancellationToken,
     tell: impl Fn(&str),
 ) -> anyhow::Result<()> {
-    let path = kubeconfig.unwrap_or_else(|| {
+    let path = outside.kubeconfig.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
     let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
@@ -214,11 +250,45 @@ async fn narrate(
     }
     if let Some(node) = sandbox.node() {
         let enter = "nsenter --user --net --preserve-credentials --target";
-        tell("run   programs of Pods, which find DNS at 10.96.0.10 and the api at 10.96.0.1");
+        tell(&format!(
+            "run   programs of Pods, which find DNS at {DNS} and the api at {API}"
+        ));
         tell(&format!("try   {enter} {node} bash"));
     }
+    if let Some(socks) = sandbox.socks() {
+        tell(&format!(
+            "socks {socks} (every name and address of the cluster)"
+        ));
+    }
     tell(&format!("export KUBECONFIG={}", file.path().display()));
-    tell_until(sandbox, names, stop, &tell).await
+    let ready = |names: &[String]| match outside.ready {
+        Some(descriptor) => ready(sandbox, (descriptor, file.path()), names),
+        None => Ok(()),
+    };
+    tell_until(sandbox, names, stop, (&tell, &ready)).await
+}
+
+/// Who is told beside a person.
+struct Outside {
+    /// Where to write a kubeconfig.
+    kubeconfig: Option<PathBuf>,
+    /// The descriptor to say on that everything is ready.
+    ready: Option<i32>,
+}
+
+/// Tells a program that everything is ready.
+fn ready(
+    sandbox: &sandbox::Sandbox,
+    (descriptor, kubeconfig): (i32, &Path),
+    names: &[String],
+) -> anyhow::Result<()> {
+    let line = json!({
+        "dns": sandbox.dns(), "api": format!("https://{}", sandbox.api()), "kubeconfig": kubeconfig, "socks": sandbox.socks(),
+        "names": names,
+    });
+    let written = headless_node::descriptor(descriptor);
+    let written = written.and_then(|mut file| writeln!(file, "{line}"));
+    written.with_context(|| format!("cannot write to descriptor {descriptor}"))
 }
 
 /// Whether the file is the kubeconfig of a sandbox that was killed: nobody answers where it leads.
@@ -234,7 +304,7 @@ async fn tell_until(
     sandbox: &sandbox::Sandbox,
     (mut names, started): (Names, Instant),
     stop: &CancellationToken,
-    tell: &impl Fn(&str),
+    (tell, ready_names): (&impl Fn(&str), &impl Fn(&[String]) -> anyhow::Result<()>),
 ) -> anyhow::Result<()> {
     let mut story = sandbox.cluster().story();
     let ready = sandbox.ready();
@@ -263,6 +333,7 @@ async fn tell_until(
             all = &mut ready, if !is_ready => {
                 is_ready = true;
                 let all = all?;
+                ready_names(&all)?;
                 if let Some(name) = all.first() {
                     tell(&format!("try   dig @{} -p {} {name}", sandbox.dns().ip(), sandbox.dns().port()));
                 }

@@ -1,7 +1,9 @@
 //! The files that a container gets beside its image's: names, and volumes.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use headless_cluster::runtime::{Content, PodPlace, Start, Volume};
@@ -77,9 +79,7 @@ pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mo
         let mut source = source.clone();
         if !mount.sub_path.is_empty() {
             source = source.join(&mount.sub_path);
-            if !source.exists() {
-                node.make_folder(&source)?;
-            }
+            make_open(node, &source)?;
         }
         mounts.push(Mount {
             source,
@@ -99,12 +99,12 @@ fn make(
     match &volume.content {
         Content::Kept(name) => {
             let kept = folder.join("kept").join(name);
-            node.make_folder(&kept)?;
+            make_open(node, &kept)?;
             Ok((kept, false))
         }
         Content::Empty => {
             let empty = own.join(&volume.name);
-            node.make_folder(&empty)?;
+            make_open(node, &empty)?;
             Ok((empty, false))
         }
         Content::Files(files) => {
@@ -116,6 +116,19 @@ fn make(
             Ok((place, true))
         }
     }
+}
+
+/// Makes a folder, where it is not there yet, that every user of a container may write in, as the kubelet's are.
+fn make_open(node: &Node, folder: &Path) -> Result<(), NodeError> {
+    if folder.exists() {
+        return Ok(());
+    }
+    node.make_folder(folder)?;
+    let open = std::fs::set_permissions(folder, Permissions::from_mode(0o777));
+    open.map_err(|source| NodeError::Failed {
+        step: format!("opening {}", folder.display()),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -1,30 +1,36 @@
 //! Pods whose programs run: what the embedded cluster orders, done by a node's processes.
 
+mod check;
+mod command;
 mod container;
 mod files;
+mod grpc;
 mod images;
 mod log;
 mod pod;
 mod probe;
 mod proxy;
 mod session;
+pub mod socks;
 mod streams;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use headless_cluster::runtime::{Exec, Fact, Log, Order, Place, Runtime, Session};
-use headless_node::Node;
+use headless_node::{Node, Transport};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use container::Container;
 pub use files::DNS;
+use images::Unpacked;
 pub use images::{Image, ImageError, Images};
 use proxy::Proxy;
 
@@ -43,6 +49,7 @@ pub struct Pods {
 struct Shared {
     node: Arc<Node>,
     images: Images,
+    unpacked: Unpacked,
     /// Below it volumes are kept.
     folder: PathBuf,
     tell: UnboundedSender<Fact>,
@@ -58,6 +65,7 @@ impl Pods {
         let shared = Shared {
             node,
             images,
+            unpacked: Unpacked::new(folder.join("images")),
             folder,
             tell,
             containers: Mutex::default(),
@@ -133,6 +141,21 @@ impl Runtime for Pods {
     fn attach(&self, place: &Place) -> Result<Session, String> {
         session::attach(&self.shared, place)
     }
+
+    fn connect<'a>(&'a self, pod: &'a str, port: u16) -> BoxFuture<'a, Result<TcpStream, String>> {
+        async move {
+            let node = &self.shared.node;
+            // As containerd does: a program may listen to one family only.
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let [first, second] = loopback.map(|ip| SocketAddr::new(ip, port));
+            let connected = match connect(node, Some(pod), first).await {
+                Err(_) => connect(node, Some(pod), second).await,
+                connected => connected,
+            };
+            connected.map_err(|error| error.to_string())
+        }
+        .boxed()
+    }
 }
 
 /// SIGKILL, which no program refuses.
@@ -158,9 +181,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A connection from the node.
-async fn connect(node: &Node, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = node.socket(to.is_ipv6()).await;
+/// A connection from the node, or from inside a Pod.
+async fn connect(node: &Node, pod: Option<&str>, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = node.socket(pod, Transport::Tcp, to.is_ipv6()).await;
     let socket = socket.map_err(io::Error::other)?;
     TcpSocket::from_std_stream(socket.into()).connect(to).await
 }

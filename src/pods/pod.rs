@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_cluster::runtime::{Fact, Order, Start};
+use headless_cluster::runtime::{Check, Fact, Order, Run, Start};
 use headless_node::{NodeError, Pod};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 use tracing::warn;
 
-use super::{KILL, Shared, container, files, probe};
+use super::{KILL, Shared, check, container, files, probe};
 
 const TERM: i32 = 15;
+
+/// What a program has to end after its hook has used up the grace: the kubelet's.
+const LEAST: Duration = Duration::from_secs(2);
 
 /// Does what is ordered of a Pod until it is forgotten.
 pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: UnboundedReceiver<Order>) {
@@ -26,8 +30,8 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
                 made = true;
                 container::start(&shared, *start).await;
             }
-            Order::Stop(_, grace) => stop(&shared, &uid, None, grace).await,
-            Order::End(run, grace) => stop(&shared, &uid, Some(run.container), grace).await,
+            Order::Stop(_, grace) => stop(&shared, &uid, None, grace),
+            Order::End(run, grace) => stop(&shared, &uid, Some(&run.container), grace),
             Order::Probe(asked) => {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move { probe::make(&shared, *asked).await });
@@ -58,30 +62,51 @@ async fn make(shared: &Shared, start: &Start) -> Result<(), NodeError> {
     shared.node.add_pod(&pod).await
 }
 
-/// The tasks of a Pod's containers that have not ended, or of the one of this name.
-fn tasks(shared: &Shared, uid: &str, only: Option<&str>) -> Vec<u64> {
+/// A container that is to be asked to end.
+struct Asked {
+    run: Run,
+    task: u64,
+    signal: i32,
+    hook: Option<Check>,
+}
+
+/// The containers of a Pod that have not ended, or the one of this name.
+fn asked(shared: &Shared, uid: &str, only: Option<&str>) -> Vec<Asked> {
     let containers = shared.containers();
     let meant = |pod: &str, name: &str| pod == uid && only.is_none_or(|only| only == name);
     let running = containers
         .iter()
         .filter(|((pod, name), container)| meant(pod, name) && container.code().is_none());
-    running.map(|(_, container)| container.task).collect()
+    let asked = running.map(|(_, container)| Asked {
+        run: container.start.run.clone(),
+        task: container.task,
+        signal: container.entry.stop.unwrap_or(TERM),
+        hook: container.start.pre_stop.clone(),
+    });
+    asked.collect()
 }
 
-/// Asks programs to end, and ends those that have not when the grace is over.
-async fn stop(shared: &Arc<Shared>, uid: &str, only: Option<String>, grace: Duration) {
-    let asked = tasks(shared, uid, only.as_deref());
-    for task in &asked {
-        signal(shared, *task, TERM).await;
+/// Asks a program to end, after its hook, and ends it when the grace is over.
+async fn end(shared: Arc<Shared>, asked: Asked, grace: Duration) {
+    let begun = Instant::now();
+    let mut left = grace;
+    if let Some(hook) = asked.hook.filter(|_| !grace.is_zero()) {
+        // One that fails, or takes too long, does not hold the end up.
+        let _failed = check::holds(&shared, &asked.run, (&hook, check::ANY_CODE), grace).await;
+        left = grace.saturating_sub(begun.elapsed()).max(LEAST);
     }
-    let (shared, uid) = (Arc::clone(shared), uid.to_owned());
-    tokio::spawn(async move {
-        tokio::time::sleep(grace).await;
-        let late = tasks(&shared, &uid, only.as_deref());
-        for task in late.into_iter().filter(|task| asked.contains(task)) {
-            signal(&shared, task, KILL).await;
-        }
-    });
+    signal(&shared, asked.task, asked.signal).await;
+    tokio::time::sleep(left).await;
+    let still = self::asked(&shared, &asked.run.pod, Some(&asked.run.container));
+    if still.iter().any(|one| one.task == asked.task) {
+        signal(&shared, asked.task, KILL).await;
+    }
+}
+
+fn stop(shared: &Arc<Shared>, uid: &str, only: Option<&str>, grace: Duration) {
+    for asked in asked(shared, uid, only) {
+        tokio::spawn(end(Arc::clone(shared), asked, grace));
+    }
 }
 
 async fn signal(shared: &Shared, task: u64, number: i32) {

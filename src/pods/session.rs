@@ -1,15 +1,12 @@
 //! Programs that somebody talks to: one more in a container, or the container's own.
 
-use std::sync::Arc;
-
 use headless_cluster::runtime::{Exec, Place, Session, Stream};
-use headless_node::Process;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::streams::{self, Pipes, WAITING};
-use super::{Shared, container, key};
+use super::streams::{self, WAITING};
+use super::{Shared, command, key};
 
 /// Runs one more program in a container; says what the node calls it.
 pub(super) async fn exec(
@@ -17,47 +14,33 @@ pub(super) async fn exec(
     place: &Place,
     exec: Exec,
 ) -> Result<(u64, Session), String> {
-    let (task, start) = {
+    let terminal = exec.tty;
+    let (task, process) = {
         let containers = shared.containers();
         let container = containers.get(&key(place));
         let container = container.filter(|container| container.code().is_none());
         let container = container.ok_or_else(|| not_running(place))?;
-        (container.task, Arc::clone(&container.start))
-    };
-    let process = Process {
-        argv: exec.command,
-        env: container::environment(&start, exec.tty),
-        workdir: start.workdir.clone().into(),
-        user: start.user,
-        terminal: exec.tty,
+        let (start, entry) = (&container.start, &container.entry);
+        let process = command::beside(start, entry, (exec.command, terminal));
+        (container.task, process)
     };
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let pipes = streams::pipes(exec.stdin && !exec.tty).map_err(|error| text(&error))?;
-    let Pipes {
-        stdio,
-        input,
-        output: [out, err],
-    } = pipes;
+    let (stdio, pipes) = streams::pipes(exec.stdin && !terminal).map_err(|error| text(&error))?;
     let running = shared.node.join((&place.pod, task), process, stdio).await;
     let running = running.map_err(|error| text(&error))?;
-    let joined = running.task;
+    let ends = pipes.ends(running.terminal, exec.stdin);
+    let ends = ends.map_err(|error| text(&error))?;
     let (give, output) = mpsc::channel(WAITING);
-    let mut session = Session {
-        input: input.map(streams::write),
+    for (stream, from) in ends.output {
+        tokio::spawn(streams::pass_on(from, stream, give.clone()));
+    }
+    let session = Session {
+        input: ends.input,
         output,
-        size: mpsc::unbounded_channel().0,
+        size: ends.size,
         exit: running.exit,
     };
-    if let Some(terminal) = running.terminal {
-        let ends = streams::terminal(&terminal).map_err(|error| text(&error))?;
-        tokio::spawn(streams::pass_on(ends.output, Stream::Out, give));
-        session.input = exec.stdin.then(|| streams::write(ends.input));
-        session.size = streams::sizes(terminal);
-    } else {
-        tokio::spawn(streams::pass_on(out, Stream::Out, give.clone()));
-        tokio::spawn(streams::pass_on(err, Stream::Err, give));
-    }
-    Ok((joined, session))
+    Ok((running.task, session))
 }
 
 /// Reads and writes with a container's own program, until it ends; what it wrote before is in its log. The code with which it
@@ -86,7 +69,7 @@ pub(super) fn attach(shared: &Shared, place: &Place) -> Result<Session, String> 
     Ok(Session {
         input,
         output,
-        size: size.unwrap_or_else(|| mpsc::unbounded_channel().0),
+        size,
         exit,
     })
 }

@@ -21,15 +21,14 @@ pub(super) const WAITING: usize = 16;
 /// How much is read at once, in octets.
 const PIECE: usize = 16 << 10;
 
-/// A program's streams, and our ends of them.
+/// Our ends of a program's pipes.
 pub(super) struct Pipes {
-    pub(super) stdio: Stdio,
-    pub(super) input: Option<Sender>,
-    pub(super) output: [Receiver; 2],
+    input: Option<Sender>,
+    output: [Receiver; 2],
 }
 
-/// New streams. `input`: whether it reads anything.
-pub(super) fn pipes(input: bool) -> io::Result<Pipes> {
+/// New pipes, with their ends for the program. `input`: whether it reads anything.
+pub(super) fn pipes(input: bool) -> io::Result<(Stdio, Pipes)> {
     let (stdin, write) = if input {
         let (read, write) = io::pipe()?;
         let write = OwnedFd::from(write);
@@ -38,37 +37,57 @@ pub(super) fn pipes(input: bool) -> io::Result<Pipes> {
         (File::open("/dev/null")?.into(), None)
     };
     let ((out, stdout), (err, stderr)) = (io::pipe()?, io::pipe()?);
-    Ok(Pipes {
-        stdio: Stdio {
-            stdin,
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-        },
+    let stdio = Stdio {
+        stdin,
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+    };
+    let pipes = Pipes {
         input: write,
         output: [
             Receiver::from_owned_fd(out.into())?,
             Receiver::from_owned_fd(err.into())?,
         ],
-    })
+    };
+    Ok((stdio, pipes))
 }
 
-/// A terminal's two directions.
-pub(super) struct Terminal {
-    pub(super) input: tokio::fs::File,
-    pub(super) output: tokio::fs::File,
+/// What a program writes to.
+pub(super) type Output = Box<dyn AsyncRead + Send + Unpin>;
+
+/// How a program is talked to.
+pub(super) struct Ends {
+    /// What it shall read; its input ends where this is dropped.
+    pub(super) input: Option<mpsc::Sender<Bytes>>,
+    /// What it writes.
+    pub(super) output: Vec<(Stream, Output)>,
+    /// Columns and rows of its terminal; where it has none nobody hears of them.
+    pub(super) size: mpsc::UnboundedSender<(u16, u16)>,
 }
 
-/// The directions of a terminal.
-pub(super) fn terminal(terminal: &OwnedFd) -> io::Result<Terminal> {
-    let file = || Ok::<_, io::Error>(tokio::fs::File::from_std(terminal.try_clone()?.into()));
-    Ok(Terminal {
-        input: file()?,
-        output: file()?,
-    })
+impl Pipes {
+    /// Those of a program that runs: its pipes, or its terminal in their place. `input`: whether it reads anything.
+    pub(super) fn ends(self, terminal: Option<OwnedFd>, input: bool) -> io::Result<Ends> {
+        let Some(terminal) = terminal else {
+            let [out, err] = self.output;
+            return Ok(Ends {
+                input: self.input.map(write),
+                output: vec![(Stream::Out, Box::new(out)), (Stream::Err, Box::new(err))],
+                size: mpsc::unbounded_channel().0,
+            });
+        };
+        let file = || Ok::<_, io::Error>(tokio::fs::File::from_std(terminal.try_clone()?.into()));
+        let (read, written) = (file()?, file()?);
+        Ok(Ends {
+            input: input.then(|| write(written)),
+            output: vec![(Stream::Out, Box::new(read))],
+            size: sizes(terminal),
+        })
+    }
 }
 
 /// Sets a terminal's size as it is told: columns and rows.
-pub(super) fn sizes(terminal: OwnedFd) -> mpsc::UnboundedSender<(u16, u16)> {
+fn sizes(terminal: OwnedFd) -> mpsc::UnboundedSender<(u16, u16)> {
     let (give, mut sizes) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some((columns, rows)) = sizes.recv().await {
@@ -80,7 +99,7 @@ pub(super) fn sizes(terminal: OwnedFd) -> mpsc::UnboundedSender<(u16, u16)> {
 }
 
 /// Writes what is sent, until its sender is dropped or nobody reads.
-pub(super) fn write(mut to: impl AsyncWrite + Unpin + Send + 'static) -> mpsc::Sender<Bytes> {
+fn write(mut to: impl AsyncWrite + Unpin + Send + 'static) -> mpsc::Sender<Bytes> {
     let (give, mut pieces) = mpsc::channel::<Bytes>(WAITING);
     tokio::spawn(async move {
         while let Some(piece) = pieces.recv().await {

@@ -1,17 +1,25 @@
 //! What runs a sandbox's Pods: a node, with DNS and the API at the addresses that Pods know.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
+use futures::FutureExt;
 use headless_cluster::Cluster;
+use headless_cluster::addresses::API;
+use headless_cluster::published::Published;
 use headless_node::{Node, NodeOptions, Transport};
+use tokio::task::JoinHandle;
 
+use super::RESOLV_CONF;
+use crate::message::question::RecordType;
+use crate::plugin::kit::ResolvConf;
+use crate::pods::socks::{self, Resolve};
 use crate::pods::{DNS, Images, Pods};
 use crate::serve::Program;
-
-/// kubeadm's Service of the API, which every Pod finds in its environment.
-const API: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+use crate::serve::asking::{Asker, Wanted};
+use crate::serve::files::Files;
 
 /// The Service that Pods know DNS by. It selects nobody: what answers there is no Pod.
 pub(super) const KUBE_DNS: &str = "\
@@ -36,16 +44,28 @@ pub struct Runtime {
     pub program: PathBuf,
     /// What runs for which image.
     pub images: Images,
+    /// Services that are reached at addresses of this machine.
+    pub published: Vec<Published>,
+    /// Where SOCKS 5 is served, which leads to every name and address of the cluster; port 0 is any free one.
+    pub socks: Option<SocketAddr>,
 }
 
 /// A node that runs.
 pub(super) struct Running {
     pub(super) node: Arc<Node>,
     pub(super) pods: Arc<Pods>,
+    /// Where SOCKS is to be served, and who serves it.
+    wanted: Option<SocketAddr>,
+    socks: Option<(SocketAddr, JoinHandle<()>)>,
 }
 
 impl Running {
     pub(super) fn start(runtime: Runtime) -> anyhow::Result<Self> {
+        for Published { address, .. } in &runtime.published {
+            // Said now: later, when the Service is there, nobody waits for it.
+            let bound = TcpListener::bind(address);
+            bound.with_context(|| format!("cannot publish a Service at {address}"))?;
+        }
         let name = format!("headless-dns-{:016x}", rand::random::<u64>());
         let folder = std::env::temp_dir().join(name);
         let options = NodeOptions {
@@ -57,6 +77,8 @@ impl Running {
             ],
             local: vec![
                 (Ipv4Addr::new(10, 96, 0, 0).into(), 12),
+                // Load balancers'.
+                (Ipv4Addr::new(198, 18, 0, 0).into(), 15),
                 (Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0).into(), 112),
             ],
         };
@@ -65,7 +87,32 @@ impl Running {
         Ok(Self {
             node,
             pods: Arc::new(pods),
+            wanted: runtime.socks,
+            socks: None,
         })
+    }
+
+    /// Has names and addresses of the cluster reached by SOCKS, where that is wanted; `dns` answers for the names.
+    pub(super) async fn proxy(&mut self, dns: SocketAddr) -> anyhow::Result<()> {
+        let Some(wanted) = self.wanted else {
+            return Ok(());
+        };
+        let listener = tokio::net::TcpListener::bind(wanted).await;
+        let listener = listener.with_context(|| format!("cannot listen on {wanted} (socks)"))?;
+        let address = listener.local_addr()?;
+        let asker = Asker::new(Some(dns), &Files).await?;
+        let resolve: Resolve = Arc::new(move |name| {
+            let asker = asker.clone();
+            async move { addresses(&asker, &name).await }.boxed()
+        });
+        let serving = socks::serve(listener, Arc::clone(&self.node), resolve);
+        self.socks = Some((address, tokio::spawn(serving)));
+        Ok(())
+    }
+
+    /// Where SOCKS is served.
+    pub(super) fn socks(&self) -> Option<SocketAddr> {
+        self.socks.as_ref().map(|(address, _)| *address)
     }
 
     pub(super) fn runtime(&self) -> Arc<dyn headless_cluster::runtime::Runtime> {
@@ -75,6 +122,9 @@ impl Running {
 
     /// Ends every program.
     pub(super) async fn end(self) {
+        if let Some((_, serving)) = &self.socks {
+            serving.abort();
+        }
         // The end of this takes some milliseconds; it breaks only with this program.
         let _broken = tokio::task::spawn_blocking(move || self.node.end()).await;
     }
@@ -95,4 +145,24 @@ impl Running {
         cluster.apply("kube-dns", KUBE_DNS)?;
         Ok(())
     }
+}
+
+/// The addresses of a name, as a Pod of the namespace `default` would look it up.
+async fn addresses(asker: &Asker, name: &str) -> Vec<IpAddr> {
+    let search = &ResolvConf::read(RESOLV_CONF).search;
+    let wanted = Wanted::new(name, search);
+    for name in wanted.map_or_else(|_| Vec::new(), |wanted| wanted.names) {
+        for kind in [RecordType::A, RecordType::AAAA] {
+            let heard = asker.ask(&name, kind).await;
+            let records = heard.map_or_else(|_| Vec::new(), |reply| reply.answer);
+            let addresses: Vec<_> = records
+                .iter()
+                .filter_map(|record| record.data.ip_addr())
+                .collect();
+            if !addresses.is_empty() {
+                return addresses;
+            }
+        }
+    }
+    Vec::new()
 }

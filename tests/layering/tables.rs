@@ -63,7 +63,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "sandbox",
-        "api corefile goal listen plugin reconciler serve store zone pods",
+        "api corefile goal listen message plugin reconciler serve store zone pods",
     ),
     row(
         3,
@@ -110,6 +110,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("clap_complete", "src/commands/describe"),
     ("clap_mangen", "src/commands/describe"),
     ("dashmap", "src/zone/map"),
+    (
+        "flate2",
+        "crates/cluster/src/streaming/spdy src/pods/images/unpack",
+    ),
     ("foldhash", "src/metrics/top src/zone"),
     (
         "expr",
@@ -126,14 +130,17 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("glob", "src/serve/files"),
     ("gtmpl", "src/plugin/template"),
     ("headless_cluster", "src/commands src/pods src/sandbox"),
-    ("headless_node", "src/args src/pods src/sandbox"),
+    (
+        "headless_node",
+        "src/args src/commands/sandbox src/pods src/sandbox",
+    ),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
     ("hickory_server", "src/listen/handler"),
     ("hmac", "crates/cluster/src/tokens src/message/tsig"),
     (
         "http",
-        "crates/cluster/src src/admin src/api src/apiserver src/commands/asked src/listen/https src/reconciler/fence src/watch src/plugin/forward/https",
+        "crates/cluster/src src/admin src/api src/apiserver src/commands/asked src/listen/https src/pods/grpc src/reconciler/fence src/watch src/plugin/forward/https",
     ),
     ("http_body", "crates/cluster/src src/api src/watch"),
     (
@@ -145,7 +152,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/admin/http src/listen/https",
     ),
     ("hyper_rustls", "src/api/http src/plugin/forward/https"),
-    ("h2", "src/api"),
+    ("h2", "src/api src/pods/grpc"),
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
@@ -164,10 +171,13 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "nix",
-        "crates/node/src src/commands src/listen src/plugin/kit src/process src/signals",
+        "crates/node/src src/commands src/listen src/plugin/kit src/pods/images src/process src/signals",
     ),
     ("prometheus", "src/metrics src/plugin/registry"),
-    ("prost", "crates/objects/src/envelope src/watch/protobuf"),
+    (
+        "prost",
+        "crates/objects/src/envelope src/pods/grpc src/watch/protobuf",
+    ),
     (
         "rand",
         "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops src/nslookup src/sandbox",
@@ -177,11 +187,11 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("resolv_conf", "src/plugin"),
     (
         "ring",
-        "crates/cluster/src/streaming crates/cluster/src/tokens src/serve",
+        "crates/cluster/src/streaming crates/cluster/src/tokens src/pods/images src/serve",
     ),
     (
         "rustls",
-        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/serve",
+        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve",
     ),
     ("rustix", "crates/node/src"),
     (
@@ -191,11 +201,11 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("secrecy", "src/api"),
     (
         "serde",
-        "crates/cluster/src crates/node/src src/api src/watch",
+        "crates/cluster/src crates/node/src src/api src/pods/images src/watch",
     ),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/sandbox src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src src/pods/images",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),
@@ -205,6 +215,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("siphasher", "src/plugin/cookies"),
     ("smallvec", "src/answer src/message src/name src/zone"),
     ("socket2", "src/listen"),
+    ("tar", "src/pods/images"),
     ("thiserror", ""),
     (
         "tokio",
@@ -212,12 +223,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tokio_rustls",
-        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward",
+        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward src/pods/tls",
     ),
     ("tokio_tungstenite", "crates/cluster/src/streaming"),
     (
         "tokio_util",
-        "src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
+        "crates/cluster/src/streaming src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
     ),
     (
         "tower",

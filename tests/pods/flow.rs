@@ -1,5 +1,8 @@
 //! What people type first.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use super::sandbox::Sandbox;
 
 /// A sentence, and what shows it.
@@ -104,6 +107,11 @@ fn service(sandbox: Sandbox) {
         sandbox.kubectl_until(&[&cli[..], words].concat(), |text| !text.is_empty())
     };
     assert_eq!(ask(&["ping"]), "PONG\n");
+    let mut published = TcpStream::connect(sandbox.published).unwrap();
+    published.write_all(b"PING\r\nQUIT\r\n").unwrap();
+    let mut answer = String::new();
+    published.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "+PONG\r\n+OK\r\n");
     // Each in its turn.
     let id = |_| {
         let said = ask(&["info", "server"]);
@@ -183,7 +191,7 @@ fn image(sandbox: Sandbox) {
     });
     assert_eq!(
         said,
-        "ImagePullBackOff: Back-off pulling image \"nginx:1.27\": no registry is asked; say which program of this machine stands for it: \
+        "ImagePullBackOff: Back-off pulling image \"nginx:1.27\": no registry is asked; say which program of this machine stands for it, or where its files are: \
          --image nginx:1.27=PROGRAM"
     );
 }
@@ -269,7 +277,7 @@ fn init(sandbox: Sandbox) {
         text == "one\ntwo\nmain\nmain\n"
     });
     assert_eq!(sandbox.kubectl(&["logs", "staged", "-c", "one"]), "");
-    // The shell's sleep ends at once, as nobody waits for it.
+    // Its sleep is pid 1 there, which takes no notice of SIGTERM: no grace is waited for.
     sandbox.kubectl(&["delete", "pod", "staged", "--grace-period=0", "--force"]);
 }
 

@@ -3,9 +3,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod flow;
+mod hostile;
+mod images;
 mod sandbox;
+mod services;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod times;
 
 use std::process::ExitCode;
 
@@ -28,7 +33,14 @@ fn main() -> ExitCode {
     }
     let mut trials = Vec::new();
     for user in User::all() {
-        for (name, run) in flow::TESTS {
+        let tests = [
+            flow::TESTS,
+            hostile::TESTS,
+            images::TESTS,
+            services::TESTS,
+            streams::TESTS,
+        ];
+        for (name, run) in tests.iter().copied().flatten() {
             let programs = programs.clone();
             let run = move || {
                 run(Sandbox::start(programs.unwrap(), user));
@@ -38,6 +50,12 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(missing.is_some()));
         }
     }
+    let times = || {
+        times::times();
+        Ok(())
+    };
+    // For people who want to know.
+    trials.push(Trial::test("times", times).with_ignored_flag(true));
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1);
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -9,10 +10,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::images;
 use super::support::control_plane::Programs;
 
 /// What stands for the image of config/redis.yaml: Debian's redis keeps its data where the claim is, and lets others in.
-const REDIS: &str = "redis:6.2=redis-server --dir /data --protected-mode no --save 3600 1";
+pub(crate) const REDIS: &str =
+    "redis:6.2=redis-server --dir /data --protected-mode no --save 3600 1";
 
 /// Debian's `nobody`.
 const NOBODY: &str = "65534";
@@ -86,8 +89,11 @@ pub(crate) fn forbidden() -> Option<String> {
 /// A sandbox that runs; dropping it ends it.
 pub(crate) struct Sandbox {
     programs: Programs,
+    user: User,
     child: Child,
     folder: TempDir,
+    /// Where the Service `any` is reached, once it is there.
+    pub(crate) published: SocketAddr,
     /// What it said until it was ready.
     pub(crate) told: Vec<String>,
 }
@@ -99,9 +105,15 @@ impl Sandbox {
         let open = std::fs::Permissions::from_mode(0o1777);
         std::fs::set_permissions(folder.path(), open).unwrap();
         let program = reachable(&folder);
+        // Free a moment ago.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let published = free.unwrap();
         let mut child = user
             .command(&program.display().to_string())
             .args(["sandbox", "--run", "--dns", "127.0.0.1:0", "--image", REDIS])
+            .arg("--images")
+            .arg(images::write(folder.path()))
+            .args(["--publish", &format!("{published}:any")])
             .arg("--kubeconfig")
             .arg(folder.path().join("kubeconfig"))
             .env("TMPDIR", folder.path())
@@ -123,32 +135,58 @@ impl Sandbox {
         }
         Self {
             programs,
+            user,
             child,
             folder,
+            published,
             told,
         }
     }
 
-    /// What kubectl does and says, with this on its standard input.
-    pub(crate) fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = self
-            .programs
+    /// Another one like this.
+    pub(crate) fn again(&self) -> Self {
+        Self::start(self.programs.clone(), self.user)
+    }
+
+    /// A file of this name that goes with the sandbox.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// kubectl with these variables, its streams open.
+    pub(crate) fn kubectl_child(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Child {
+        self.programs
             .command("kubectl")
             .args(arguments)
-            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .envs(environment.iter().copied())
+            .env("KUBECONFIG", self.path("kubeconfig"))
             .env("HOME", self.folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
             .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        child.wait_with_output().unwrap()
+    }
+
+    /// What kubectl does and says with these variables, and this on its standard input.
+    pub(crate) fn kubectl_as(
+        &self,
+        environment: &[(&str, &str)],
+        arguments: &[&str],
+        input: &str,
+    ) -> Output {
+        let mut child = self.kubectl_child(environment, arguments);
+        let mut stdin = child.stdin.take().unwrap();
+        std::thread::scope(|scope| {
+            // Both ways at once; one that reads nothing has ended.
+            scope.spawn(move || stdin.write_all(input.as_bytes()));
+            child.wait_with_output().unwrap()
+        })
+    }
+
+    /// What kubectl does and says, with this on its standard input.
+    pub(crate) fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        self.kubectl_as(&[], arguments, input)
     }
 
     /// What kubectl prints where it succeeds.

@@ -15,6 +15,9 @@ const V4: u32 = u32::from_be_bytes([10, 96, 0, 0]);
 /// The IPv6 counterpart: fd00:10:96::/112.
 const V6: u128 = 0xfd00_0010_0096 << 80;
 
+/// The address of the Service `kubernetes`, the first of them: every Pod finds it in its environment.
+pub const API: Ipv4Addr = Ipv4Addr::from_bits(V4 + 1);
+
 /// Addresses in each range.
 const SIZE: u32 = 1 << 16;
 

@@ -4,7 +4,7 @@
 //! one task steps.
 
 mod accounts;
-mod addresses;
+pub mod addresses;
 mod admission;
 mod apply;
 mod applying;
@@ -23,10 +23,10 @@ mod listen;
 mod logs;
 pub mod manifest;
 pub mod objects;
-mod output;
 mod patch;
 mod place;
 mod protobuf;
+pub mod published;
 mod random;
 mod received;
 mod request;
@@ -66,6 +66,7 @@ pub use story::Story;
 use kinds::KindId;
 use manifest::{Document, ManifestError};
 use objects::Key;
+use published::Published;
 use runtime::Runtime;
 use server::Api;
 use shared::Shared;
@@ -90,6 +91,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// What runs the programs of Pods; without it they pretend.
     pub runtime: Option<Arc<dyn Runtime>>,
+    /// Services that are reached from outside, where something runs Pods.
+    pub published: Vec<Published>,
 }
 
 impl From<Delays> for Options {
@@ -120,6 +123,7 @@ impl Cluster {
             delays,
             seed,
             runtime,
+            published,
         } = options.into();
         let mut state = State::new(seed.unwrap_or_else(rand::random));
         let now = Timestamp::now();
@@ -128,8 +132,8 @@ impl Cluster {
         let runs = runtime.is_some();
         let mut cluster = Self::with(state, runtime);
         let shared = Arc::clone(&cluster.api.shared);
-        let tokens = runs.then(|| shared.tokens.clone());
-        let controllers = controllers::Controllers::new(delays, tokens);
+        let of_runtime = runs.then(|| (shared.tokens.clone(), published));
+        let controllers = controllers::Controllers::new(delays, of_runtime);
         cluster.spawn("the controllers", controllers::run(shared, controllers));
         cluster
     }
@@ -383,7 +387,7 @@ fn boot(state: &mut State, now: Timestamp) {
     create(
         "Service",
         "default",
-        json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": "10.96.0.1", "ports": ports}}),
+        json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": addresses::API.to_string(), "ports": ports}}),
     );
     let slice = json!({
         "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",

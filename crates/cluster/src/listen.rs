@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 pub(super) use tokio_rustls::TlsAcceptor as Acceptor;
 use tracing::{debug, warn};
 
+use super::addresses;
 use super::authority::{self, Authority, Identity};
 use super::call::failure;
 use super::server::Api;
@@ -29,9 +30,6 @@ use super::streaming;
 
 /// How long a client may take for its handshake: client-go's own patience.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// The address of the Service `kubernetes`.
-const IN_PODS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 96, 0, 1));
 
 /// How long to wait where no connection can be accepted (no file left, mostly); each time is said.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -74,7 +72,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
         IpAddr::from(Ipv4Addr::LOCALHOST),
         Ipv6Addr::LOCALHOST.into(),
         address.ip(),
-        IN_PODS,
+        addresses::API.into(),
     ];
     let server = authority.server(&loopback)?;
     let client = authority.client("admin", Some("system:masters"))?;

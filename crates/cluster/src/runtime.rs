@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 /// Runs the programs of Pods.
@@ -33,6 +34,12 @@ pub trait Runtime: Debug + Send + Sync + 'static {
     /// # Errors
     /// It does not run.
     fn attach(&self, place: &Place) -> Result<Session, String>;
+
+    /// A connection to a port of the Pod with this UID, from inside it.
+    ///
+    /// # Errors
+    /// Nobody listens there, mostly.
+    fn connect<'a>(&'a self, pod: &'a str, port: u16) -> BoxFuture<'a, Result<TcpStream, String>>;
 }
 
 /// A container.
@@ -94,8 +101,37 @@ pub enum Stream {
     Err,
 }
 
-/// Addresses of Services, each with the endpoints that connections to it go to.
-pub type Routes = BTreeMap<SocketAddr, Vec<SocketAddr>>;
+/// Where connections to Services come in, each with the endpoints that they go to.
+pub type Routes = BTreeMap<Entrance, Vec<SocketAddr>>;
+
+/// An address that leads to a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entrance {
+    /// What comes in.
+    pub protocol: Protocol,
+    /// Whose address it is.
+    pub side: Side,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// What a port of a Service carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Connections.
+    Tcp,
+    /// Datagrams.
+    Udp,
+}
+
+/// Who can reach an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Pods: it is in the node's network.
+    Node,
+    /// This machine: it is the host's.
+    Host,
+}
 
 /// One run of one container.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +159,7 @@ pub enum Order {
     Release(String),
     /// Its logs go too.
     Forget(String),
-    /// Connections to these addresses, and to no others, go to one of their endpoints.
+    /// What comes in at these addresses, and at no others, goes to one of their endpoints.
     Route(Routes),
 }
 
@@ -136,6 +172,8 @@ pub enum Fact {
     Refused(Run, &'static str, String),
     /// It has ended with a code.
     Ended(Run, i64),
+    /// It runs, and what was to be done after its start has failed.
+    HookFailed(Run),
     /// Whether a probe of it has succeeded.
     Probed(Run, ProbeKind, bool),
 }
@@ -164,24 +202,39 @@ pub enum ProbeKind {
     Readiness,
 }
 
-/// What a probe checks.
+/// What a probe checks, or a hook does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Check {
     /// A program in the container ends with 0.
     Exec(Vec<String>),
     /// A connection can be made.
     Tcp(SocketAddr),
-    /// A GET is answered with a code from 200 to 399.
-    Http {
+    /// A GET is answered; a probe wants a code from 200 to 399.
+    Http(Http),
+    /// `grpc.health.v1.Health/Check` says that a service serves.
+    Grpc {
         /// Where.
         address: SocketAddr,
-        /// The path, with its query.
-        path: String,
-        /// Headers to send: name and value.
-        headers: Vec<(String, String)>,
+        /// Which; empty: the server itself.
+        service: String,
     },
-    /// Nothing that can be checked here: it fails.
+    /// Time passes.
+    Sleep(Duration),
+    /// Nothing that can be done here: it fails.
     Impossible,
+}
+
+/// A GET to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Where.
+    pub address: SocketAddr,
+    /// Whether over TLS; certificates are not looked at.
+    pub tls: bool,
+    /// The path, with its query.
+    pub path: String,
+    /// Headers to send: name and value.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A container to start.
@@ -213,6 +266,10 @@ pub struct Start {
     pub stdin_once: bool,
     /// Whether it has a terminal.
     pub tty: bool,
+    /// What is done after its start: only then it has started.
+    pub post_start: Option<Check>,
+    /// What is done before it is asked to end, within the grace.
+    pub pre_stop: Option<Check>,
 }
 
 /// Where a Pod is.

@@ -1,15 +1,24 @@
-//! `exec` and `attach`: a connection that stops to be HTTP once it is asked for.
+//! `exec`, `attach` and `portforward`: a connection that stops to be HTTP once it is asked for.
+//!
+//! ```text
+//!  upgrade     which dialect: channels of a WebSocket, SPDY/3.1, or SPDY/3.1 in a WebSocket
+//!     ├─ channels, spdy::program   what a client says to a program, and is told
+//!     │     └─ carry               a program's streams, whatever the client speaks
+//!     └─ forward                   connections to a Pod's ports
+//! ```
 
+mod carry;
 mod channels;
+mod forward;
+mod spdy;
+mod upgrade;
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use ring::digest;
+use serde_json::Value;
 use tracing::debug;
 
 use crate::call::{Body, failure};
@@ -19,17 +28,23 @@ use crate::request::{Parameters, Target, parts};
 use crate::runtime::{Exec, Place, Runtime, Session};
 use crate::server::Api;
 use crate::status::ApiStatus;
-use channels::Version;
-use headless_objects::object::uid;
-
-/// What a WebSocket's key is hashed with (RFC 6455 section 1.3).
-const WEBSOCKET: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+use channels::Socket;
+use forward::Forward;
+use headless_objects::object::{name, uid};
+use upgrade::{Dialect, Upgrade};
 
 /// A request that is answered here.
 pub(super) struct Asked {
     target: Target,
-    attach: bool,
+    verb: Verb,
     runtime: Arc<dyn Runtime>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Exec,
+    Attach,
+    Forward,
 }
 
 /// Whether a request is for a stream, where Pods run.
@@ -37,14 +52,15 @@ pub(super) fn asked<B>(api: &Api, request: &Request<B>) -> Option<Asked> {
     let runtime = api.shared.runtime.clone()?;
     let target =
         Target::parse(&parts(request.uri().path())).filter(|target| target.kind == kinds::POD)?;
-    let attach = match target.subresource.as_deref() {
-        Some("exec") => false,
-        Some("attach") => true,
+    let verb = match target.subresource.as_deref() {
+        Some("exec") => Verb::Exec,
+        Some("attach") => Verb::Attach,
+        Some("portforward") => Verb::Forward,
         _ => return None,
     };
     Some(Asked {
         target,
-        attach,
+        verb,
         runtime,
     })
 }
@@ -64,90 +80,121 @@ async fn begin(
 ) -> Result<Response<Body>, ApiStatus> {
     // What is wrong with the request is said first: a client whose upgrade is refused tries another, and says what it hears then.
     let wanted = Wanted::parse(request.uri().query().unwrap_or_default());
-    let place = wanted.place(api, asked)?;
-    let upgrade = Upgrade::of(request.headers())?;
-    let session = wanted.session(asked, &place).await?;
-    let version = upgrade.version;
-    let upgraded = hyper::upgrade::on(&mut request);
-    let streams = channels::Wanted {
-        version,
-        output: ["stdout", "stderr"].map(|stream| wanted.parameters.flag(stream)),
+    let (upgrade, streams) = if asked.verb == Verb::Forward {
+        let forward = wanted.forward(api, asked)?;
+        let upgrade = Upgrade::of(request.headers(), upgrade::FORWARD)?;
+        if let Dialect::Channels(_) = upgrade.dialect {
+            forward.check()?;
+        }
+        (upgrade, Streams::Ports(forward))
+    } else {
+        let place = wanted.place(api, asked)?;
+        let upgrade = Upgrade::of(request.headers(), upgrade::PROGRAM)?;
+        let session = wanted.session(asked, &place).await?;
+        (upgrade, Streams::Program(session, wanted.streams()))
     };
+    let dialect = upgrade.dialect;
+    let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await {
-            Ok(upgraded) => channels::serve(TokioIo::new(upgraded), streams, session).await,
+            Ok(upgraded) => streams.serve(TokioIo::new(upgraded), dialect).await,
             Err(error) => debug!(%error, "a connection did not become a stream"),
         }
     });
     Ok(upgrade.accepted())
 }
 
-/// An upgrade that a client asks for.
-struct Upgrade {
-    version: Version,
-    /// What shows that it was read.
-    accept: HeaderValue,
+/// What a connection carries.
+enum Streams {
+    Program(Session, carry::Wanted),
+    Ports(Forward),
 }
 
-impl Upgrade {
-    fn of(headers: &HeaderMap) -> Result<Self, ApiStatus> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let protocol = text(header::UPGRADE).unwrap_or_default();
-        if !protocol.eq_ignore_ascii_case("websocket") {
-            return Err(ApiStatus::bad_request(format!(
-                "unable to upgrade: a WebSocket was expected, which kubectl 1.30 and later speak, and not {protocol:?}"
-            )));
+impl Streams {
+    async fn serve(self, io: TokioIo<hyper::upgrade::Upgraded>, dialect: Dialect) {
+        match (self, dialect) {
+            (Self::Program(session, wanted), Dialect::Channels(version)) => {
+                let socket = channels::socket(io).await;
+                channels::serve(socket, (version, wanted), session).await;
+            }
+            (Self::Program(session, wanted), Dialect::Spdy) => {
+                spdy::program::serve(tokio::io::split(io), wanted, session).await;
+            }
+            (Self::Program(session, wanted), Dialect::Tunnel) => {
+                let socket: Socket<_> = channels::socket(io).await;
+                spdy::program::serve(channels::tunnel(socket), wanted, session).await;
+            }
+            (Self::Ports(forward), Dialect::Channels(version)) => {
+                let socket = channels::socket(io).await;
+                forward::channels(socket, version, forward).await;
+            }
+            (Self::Ports(forward), Dialect::Spdy) => {
+                forward::spdy(tokio::io::split(io), forward).await;
+            }
+            (Self::Ports(forward), Dialect::Tunnel) => {
+                let socket = channels::socket(io).await;
+                forward::spdy(channels::tunnel(socket), forward).await;
+            }
         }
-        let offered = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-        let offered = offered.filter_map(|value| value.to_str().ok());
-        let offered: Vec<_> = offered
-            .flat_map(|list| list.split(','))
-            .map(str::trim)
-            .collect();
-        let version = Version::best(&offered).ok_or_else(|| {
-            let known = "v5.channel.k8s.io or v4.channel.k8s.io";
-            ApiStatus::bad_request(format!(
-                "unable to upgrade: {known} was expected of {offered:?}"
-            ))
-        })?;
-        let key = text(header::SEC_WEBSOCKET_KEY).unwrap_or_default();
-        let hash = digest::digest(
-            &digest::SHA1_FOR_LEGACY_USE_ONLY,
-            format!("{key}{WEBSOCKET}").as_bytes(),
-        );
-        let accept = base64::engine::general_purpose::STANDARD.encode(hash);
-        let accept = HeaderValue::from_str(&accept).expect("base64 is text of a header");
-        Ok(Self { version, accept })
-    }
-
-    fn accepted(self) -> Response<Body> {
-        let mut response = Response::new(Empty::new().boxed_unsync());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = response.headers_mut();
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
-        let protocol = HeaderValue::from_static(self.version.name());
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
-        response
     }
 }
 
-/// The query of a request (`PodExecOptions`).
+/// The query of a request (`PodExecOptions`, `PodAttachOptions`, `PodPortForwardOptions`).
 struct Wanted {
     parameters: Parameters,
     /// It stands once for each word.
     command: Vec<String>,
+    /// Each may be a list.
+    ports: Vec<String>,
 }
 
 impl Wanted {
     fn parse(query: &str) -> Self {
-        let all = form_urlencoded::parse(query.as_bytes());
-        let words = all.filter(|(name, _)| name == "command");
+        let all = |wanted: &str| {
+            let all = form_urlencoded::parse(query.as_bytes());
+            let words = all.filter(|(name, _)| name == wanted);
+            words.map(|(_, word)| word.into_owned()).collect::<Vec<_>>()
+        };
+        let ports = all("ports");
+        let ports = ports.iter().flat_map(|list| list.split(','));
         Self {
-            command: words.map(|(_, word)| word.into_owned()).collect(),
+            command: all("command"),
+            ports: ports.map(str::to_owned).collect(),
             parameters: Parameters::parse(query),
         }
+    }
+
+    /// Which streams there are.
+    fn streams(&self) -> carry::Wanted {
+        carry::Wanted {
+            input: self.parameters.flag("stdin"),
+            output: ["stdout", "stderr"].map(|stream| self.parameters.flag(stream)),
+            tty: self.parameters.flag("tty"),
+        }
+    }
+
+    /// The Pod whose ports are wanted, which runs.
+    fn forward(&self, api: &Api, asked: &Asked) -> Result<Forward, ApiStatus> {
+        let state = api.shared.read();
+        let pod = state.get(&asked.target.key())?;
+        let phase: &Value = &pod["status"]["phase"];
+        if phase != "Running" {
+            let (pod, phase) = (name(pod), phase.as_str().unwrap_or_default());
+            return Err(ApiStatus::bad_request(format!(
+                "unable to forward ports: pod {pod} does not run, its phase is {phase:?}"
+            )));
+        }
+        let port = |text: &String| match text.parse::<u16>() {
+            Ok(port @ 1..) => Ok(port),
+            Ok(0) | Err(_) => Err(ApiStatus::bad_request(format!(
+                "ports: numbers from 1 to 65535 were expected, and not {text:?}"
+            ))),
+        };
+        Ok(Forward {
+            runtime: Arc::clone(&asked.runtime),
+            pod: uid(pod).to_owned(),
+            ports: self.ports.iter().map(port).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The container, which runs.
@@ -158,14 +205,14 @@ impl Wanted {
         let pod = uid(pod).to_owned();
         let name = container.container.to_owned();
         let state = &container.status["state"];
-        let has_run =
-            state["running"].is_object() || asked.attach && state["terminated"].is_object();
+        let attach = asked.verb == Verb::Attach;
+        let has_run = state["running"].is_object() || attach && state["terminated"].is_object();
         if !has_run {
             return Err(ApiStatus::bad_request(format!(
                 "container {name} does not run"
             )));
         }
-        if !asked.attach && self.command.is_empty() {
+        if !attach && self.command.is_empty() {
             let missing = "you must specify at least 1 command for the container";
             return Err(ApiStatus::bad_request(missing));
         }
@@ -177,7 +224,7 @@ impl Wanted {
 
     async fn session(&self, asked: &Asked, place: &Place) -> Result<Session, ApiStatus> {
         let runtime = &asked.runtime;
-        if asked.attach {
+        if asked.verb == Verb::Attach {
             let mut session = runtime.attach(place).map_err(ApiStatus::bad_request)?;
             session.input = session.input.filter(|_| self.parameters.flag("stdin"));
             return Ok(session);

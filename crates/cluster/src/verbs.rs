@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{applying, logs, output, reviews, schema, watching};
+use super::{applying, logs, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -360,15 +360,23 @@ fn sub(
                 &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
             ))
         }
-        ("log", &Method::GET) => match &shared.runtime {
-            Some(runtime) => output::answer(shared, &**runtime, (&key, call)),
-            None => logs::answer(&shared.read().objects, &key, call),
-        },
-        ("exec" | "attach" | "portforward" | "ephemeralcontainers", _) => {
+        ("log", &Method::GET) => logs::answer(shared, (&key, call)),
+        ("exec" | "attach" | "portforward", _) => {
             shared.read().get(&key)?;
+            let why = if shared.runtime.is_some() {
+                "a connection over TCP was expected, which can become a stream"
+            } else {
+                "the Pods of this cluster have names and addresses, but no containers that run"
+            };
             Err(ApiStatus::not_served(format!(
-                "{subresource} is not served: the Pods of this cluster have names and addresses, but no containers that run"
+                "{subresource} is not served: {why}"
             )))
+        }
+        ("ephemeralcontainers", _) => {
+            shared.read().get(&key)?;
+            Err(ApiStatus::not_served(
+                "ephemeralcontainers is not served: this cluster adds no container to a Pod that is there",
+            ))
         }
         _ => Err(ApiStatus::not_served(
             "the server does not allow this method on the requested resource",

@@ -19,6 +19,15 @@ pub fn reexecuted() -> Option<ExitCode> {
     None
 }
 
+/// A descriptor that this program was started with, by its number.
+///
+/// # Errors
+/// There is none of that number, or it is a socket.
+pub fn descriptor(number: i32) -> io::Result<std::fs::File> {
+    let path = format!("/dev/fd/{number}");
+    std::fs::OpenOptions::new().write(true).open(path)
+}
+
 /// Sets a terminal's size.
 ///
 /// # Errors
@@ -109,11 +118,16 @@ impl Node {
         match self.0 {}
     }
 
-    /// A TCP socket of the node's network.
+    /// A socket of a Pod's network, or of the node's.
     ///
     /// # Errors
     /// There is no node.
-    pub async fn socket(&self, _v6: bool) -> Result<OwnedFd, NodeError> {
+    pub async fn socket(
+        &self,
+        _pod: Option<&str>,
+        _transport: Transport,
+        _v6: bool,
+    ) -> Result<OwnedFd, NodeError> {
         match self.0 {}
     }
 
@@ -138,6 +152,20 @@ impl Node {
     /// # Errors
     /// There is no node.
     pub fn write_file(&self, _path: &Path, _octets: &[u8], _mode: u32) -> Result<(), NodeError> {
+        match self.0 {}
+    }
+
+    /// Makes a user and a group of its containers the owners of a file.
+    ///
+    /// # Errors
+    /// There is no node.
+    pub fn give_file(&self, _path: &Path, _owner: (u32, u32)) -> io::Result<()> {
+        match self.0 {}
+    }
+
+    /// Whether there are more users than one.
+    #[must_use]
+    pub fn has_users(&self) -> bool {
         match self.0 {}
     }
 

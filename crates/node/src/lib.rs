@@ -8,12 +8,14 @@
 //!  │           Pod          network, uts and ipc namespace: descriptors, no process
 //!  │           `pod-container`   pid 1 of a pid and a mount namespace: mounts, pivot_root, exec of the program
 //!  │           `pod-join`        the same for one more process in a container
+//!  │           `pod-map`         a helper of `pod-container`: says which ids it has
 //!  └──── the end of the socket is the end of the program: `pod-init` ends, and with it everything below
 //! ```
 //!
 //! The program must call [`reexecuted`] first of all: it is run again for each of the processes above. Nothing here forks.
 
 mod error;
+mod inside;
 mod spec;
 
 #[cfg(not(target_os = "linux"))]
@@ -22,8 +24,9 @@ mod elsewhere;
 mod linux;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Node, reexecuted, resize};
+pub use elsewhere::{Node, descriptor, reexecuted, resize};
 pub use error::NodeError;
+pub use inside::inside;
 #[cfg(target_os = "linux")]
-pub use linux::{Node, reexecuted, resize};
+pub use linux::{Node, descriptor, reexecuted, resize};
 pub use spec::{Files, Mount, NodeOptions, PROGRAMS, Pod, Process, Running, Stdio, Transport};

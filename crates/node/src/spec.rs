@@ -60,9 +60,11 @@ pub struct Process {
     pub terminal: bool,
 }
 
-/// The files that a container sees beside the host's programs.
+/// The files that a container sees.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Files {
+    /// A folder that it sees as `/`, and does not change; without it the host's programs.
+    pub root: Option<PathBuf>,
     /// Folders and files of the host, in this order.
     pub mounts: Vec<Mount>,
     /// Small files: path and text.

@@ -194,7 +194,10 @@ fn network(world: World) {
                   STDOUT->flush; my $c = $l->accept; print $c \"from \" . `hostname`'";
     let (running, mut output) = world.start("b", serves, Files::default());
     assert_eq!(line(&mut output), "up");
-    let socket = world.runtime.block_on(world.node.socket(false)).unwrap();
+    let socket = world
+        .runtime
+        .block_on(world.node.socket(None, Transport::Tcp, false))
+        .unwrap();
     let text = world.runtime.block_on(async {
         let socket = tokio::net::TcpSocket::from_std_stream(socket.into());
         let mut stream = socket
@@ -224,6 +227,7 @@ fn files(world: World) {
         read_only,
     };
     let files = || Files {
+        root: None,
         mounts: vec![
             mount("/data", false),
             mount("/usr/share/no-such/place", true),

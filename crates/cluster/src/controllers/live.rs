@@ -46,6 +46,8 @@ struct Container {
     probes: Probes,
     /// What the probes have shown since the last look.
     probed: Vec<(ProbeKind, bool)>,
+    /// What was to be done after its start has failed, and it is not asked to end for that yet.
+    hook_failed: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -128,6 +130,7 @@ impl Live {
         let (Fact::Started(run)
         | Fact::Refused(run, ..)
         | Fact::Ended(run, _)
+        | Fact::HookFailed(run)
         | Fact::Probed(run, ..)) = fact;
         let containers = self.pods.get_mut(&run.pod);
         let container = containers.and_then(|containers| containers.all.get_mut(&run.container));
@@ -136,6 +139,10 @@ impl Live {
         };
         container.state = match fact {
             Fact::Probed(_, kind, good) => return container.probed.push((*kind, *good)),
+            Fact::HookFailed(_) => {
+                container.hook_failed = true;
+                return;
+            }
             Fact::Started(_) => State::Running(now),
             Fact::Refused(_, reason, message) => State::Refused(reason, message.clone()),
             Fact::Ended(_, code) => {
@@ -250,18 +257,21 @@ enum Next {
 }
 
 impl Container {
-    /// What its probes ask for, and when the next is due.
+    /// What its probes and its hook ask for, and when the next probe is due.
     fn probe(
         &mut self,
         look: &Look<'_>,
         spec: &Value,
         of: impl Fn(i64) -> Run,
     ) -> (Vec<Order>, Option<Timestamp>) {
-        let State::Running(since) = self.state else {
-            return (Vec::new(), None);
-        };
         let run = of(self.restarts);
         let mut orders = Vec::new();
+        if std::mem::take(&mut self.hook_failed) && self.state.lives() {
+            orders.push(Order::End(run.clone(), grace(look.pod)));
+        }
+        let State::Running(since) = self.state else {
+            return (orders, None);
+        };
         for outcome in std::mem::take(&mut self.probed) {
             if self.probes.hear(look.now, spec, outcome) {
                 orders.push(Order::End(run.clone(), grace(look.pod)));
@@ -314,6 +324,7 @@ impl Container {
                 self.state = State::Ordered;
                 self.probes = Probes::default();
                 self.probed.clear();
+                self.hook_failed = false;
                 Next::Start(self.restarts)
             }
         }

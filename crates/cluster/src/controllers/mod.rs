@@ -4,6 +4,7 @@
 //! performs what they decide.
 
 mod balancers;
+mod checks;
 mod collector;
 mod conditions;
 mod containers;
@@ -40,6 +41,7 @@ use super::shared::Shared;
 use super::state::{Author, DeleteOptions, Part, State};
 use super::tokens::Tokens;
 use crate::kinds::{self, KindId};
+use crate::published::Published;
 
 pub use kubelet::{Delays, Kubelet};
 pub(crate) use references::missing_volume;
@@ -93,18 +95,22 @@ pub(super) struct Controllers {
 }
 
 impl Controllers {
-    /// `tokens`: what Pods are given that run programs, and do not pretend.
-    pub(super) fn new(delays: Delays, tokens: Option<Tokens>) -> Self {
+    /// `of_runtime`: what Pods are given that run programs, and do not pretend, and which Services are published.
+    pub(super) fn new(delays: Delays, of_runtime: Option<(Tokens, Vec<Published>)>) -> Self {
         let (collector, endpoints) = (
             collector::Collector::default(),
             endpoints::Endpoints::default(),
         );
+        let (kubelet, router) = match of_runtime {
+            Some((tokens, published)) => (
+                Kubelet::of_runtime(delays, tokens),
+                Some(routes::Router::new(published)),
+            ),
+            None => (Kubelet::new(delays), None),
+        };
         Self {
-            router: tokens.as_ref().map(|_| routes::Router::default()),
-            kubelet: match tokens {
-                Some(tokens) => Kubelet::of_runtime(delays, tokens),
-                None => Kubelet::new(delays),
-            },
+            router,
+            kubelet,
             collector,
             endpoints,
             expiry: events::Expiry::default(),

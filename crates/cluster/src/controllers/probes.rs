@@ -1,13 +1,12 @@
 //! Probes of a container that runs: which is due, and what their outcomes mean. No clock and no process.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use headless_objects::object::array;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::checks;
 use crate::runtime::{Check, ProbeKind};
 
 /// The kinds; the first holds the others up.
@@ -58,7 +57,7 @@ impl Probes {
         let (mut all, mut wake) = (Vec::new(), None::<Timestamp>);
         for kind in KINDS {
             let probe = probe(container, kind);
-            let Some(check) = check(pod, container, probe) else {
+            let Some(check) = checks::of(pod, container, probe) else {
                 continue;
             };
             if kind != ProbeKind::Startup && !self.has_started(container) {
@@ -137,50 +136,6 @@ fn number(probe: &Value, field: &str, default: u64) -> Duration {
     Duration::from_secs(probe[field].as_u64().unwrap_or(default))
 }
 
-/// What a probe checks; none where the container has no such probe.
-fn check(pod: &Value, container: &Value, probe: &Value) -> Option<Check> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    if !probe.is_object() {
-        return None;
-    }
-    let address = |of: &Value| {
-        let host = of["host"]
-            .as_str()
-            .or_else(|| pod["status"]["podIP"].as_str())?;
-        let ip: IpAddr = host.parse().ok()?;
-        Some(SocketAddr::new(ip, port(container, &of["port"])?))
-    };
-    let (exec, tcp, http) = (&probe["exec"], &probe["tcpSocket"], &probe["httpGet"]);
-    let check = if exec.is_object() {
-        let command = array(&exec["command"]);
-        Some(Check::Exec(command.map(text).collect()))
-    } else if tcp.is_object() {
-        address(tcp).map(Check::Tcp)
-    } else if http.is_object() && http["scheme"] != "HTTPS" {
-        let headers = array(&http["httpHeaders"]);
-        let headers = headers.map(|header| (text(&header["name"]), text(&header["value"])));
-        address(http).map(|address| Check::Http {
-            address,
-            path: text(&http["path"]),
-            headers: headers.collect(),
-        })
-    } else {
-        None
-    };
-    Some(check.unwrap_or(Check::Impossible))
-}
-
-/// A port by its number, or by its name in the container.
-fn port(container: &Value, port: &Value) -> Option<u16> {
-    let number = port.as_u64().or_else(|| {
-        let name = port.as_str()?;
-        let mut ports = array(&container["ports"]);
-        let named = ports.find(|port| port["name"] == name);
-        named.map_or_else(|| name.parse().ok(), |port| port["containerPort"].as_u64())
-    })?;
-    u16::try_from(number).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -247,19 +202,5 @@ mod tests {
             (vec![ProbeKind::Liveness], None)
         );
         assert!(probes.hear(at(1), &container, (ProbeKind::Liveness, false)));
-    }
-
-    #[test]
-    fn what_cannot_be_checked_fails() {
-        let container = json!({"readinessProbe": {"httpGet": {"port": "no"}}});
-        let check = check(&pod(), &container, &container["readinessProbe"]);
-        assert_eq!(check, Some(Check::Impossible));
-        let http = json!({"httpGet": {"path": "/up", "port": 80, "httpHeaders": [{"name": "A", "value": "b"}]}});
-        let wanted = Check::Http {
-            address: "10.244.0.2:80".parse().unwrap(),
-            path: "/up".into(),
-            headers: vec![("A".into(), "b".into())],
-        };
-        assert_eq!(super::check(&pod(), &json!({}), &http), Some(wanted));
     }
 }

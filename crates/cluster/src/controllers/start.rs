@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use headless_objects::object::array;
 use serde_json::Value;
 
+use super::checks;
 use super::environment;
 use super::mounts::{self, Given};
 use crate::runtime::{PodPlace, Run, Start};
@@ -19,6 +20,7 @@ pub(super) fn of(given: &Given<'_>, container: &Value, run: Run) -> Start {
         all.map(|text| environment::expanded(text, &env)).collect()
     };
     let flag = |field: &str| container[field] == true;
+    let hook = |name: &str| checks::of(pod, container, &container["lifecycle"][name]);
     let (command, args) = (strings("command"), strings("args"));
     let (volumes, mounts) = mounts::of(given, container, &env);
     Start {
@@ -34,6 +36,8 @@ pub(super) fn of(given: &Given<'_>, container: &Value, run: Run) -> Start {
         stdin: flag("stdin"),
         stdin_once: flag("stdinOnce"),
         tty: flag("tty"),
+        post_start: hook("postStart"),
+        pre_stop: hook("preStop"),
         env,
     }
 }

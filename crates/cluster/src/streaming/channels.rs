@@ -1,17 +1,20 @@
 //! `v4.channel.k8s.io` and `v5.channel.k8s.io` (KEP-4006): streams in the messages of a WebSocket, each with its number first.
 
-use std::time::Duration;
+use std::future::ready;
+use std::io;
 
-use bytes::{Bytes, BytesMut};
-use futures::{Sink, SinkExt, StreamExt};
-use serde_json::{Value, json};
+use bytes::{Buf, Bytes, BytesMut};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{Sink, SinkExt, Stream as Heards, StreamExt};
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
 
+use super::carry::{self, Client, Heard, Wanted, carry};
 use crate::runtime::{Session, Stream};
 
 const STDIN: u8 = 0;
@@ -20,10 +23,7 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 /// Closes the stream whose number follows (v5).
-const CLOSE: u8 = 255;
-
-/// How long a client may take to close a connection whose end it was told.
-const LINGER: Duration = Duration::from_secs(10);
+pub(super) const CLOSE: u8 = 255;
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,147 +32,108 @@ pub(super) enum Version {
     V5,
 }
 
-impl Version {
-    /// The later of those that are offered.
-    pub(super) fn best(offered: &[&str]) -> Option<Self> {
-        let versions = [Self::V5, Self::V4];
-        versions
-            .into_iter()
-            .find(|version| offered.contains(&version.name()))
-    }
+/// The two directions of a WebSocket.
+pub(super) type Socket<S> = (
+    SplitSink<WebSocketStream<S>, Message>,
+    SplitStream<WebSocketStream<S>>,
+);
 
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "v4.channel.k8s.io",
-            Self::V5 => "v5.channel.k8s.io",
-        }
-    }
+/// A WebSocket whose handshake is done.
+pub(super) async fn socket<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> Socket<S> {
+    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    socket.split()
 }
 
-/// What a client has asked for.
-pub(super) struct Wanted {
-    pub(super) version: Version,
-    /// Whether standard output and standard error are sent.
-    pub(super) output: [bool; 2],
+/// What comes in messages, until the client closes the connection.
+pub(super) fn octets<R>(receive: R) -> impl Heards<Item = Bytes>
+where
+    R: Heards<Item = Result<Message, Error>>,
+{
+    let open = |message: &Result<Message, Error>| {
+        ready(matches!(message, Ok(message) if !message.is_close()))
+    };
+    let messages = receive.take_while(open);
+    messages.filter_map(|message| {
+        ready(match message {
+            Ok(Message::Binary(octets)) => Some(octets),
+            Ok(Message::Text(text)) => Some(text.into()),
+            // Pings are answered by the socket.
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_) | Message::Close(_))
+            | Err(_) => None,
+        })
+    })
 }
 
-/// Carries a session's streams until its program has ended, or the client has gone.
-pub(super) async fn serve<S>(stream: S, wanted: Wanted, mut session: Session)
+/// The octets of messages as one stream, and a stream whose pieces become messages.
+pub(super) fn tunnel<S>((send, receive): Socket<S>) -> (impl AsyncRead, impl AsyncWrite)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
-    let (mut send, mut receive) = socket.split();
-    let mut input = Input {
-        stdin: session.input.take(),
-        size: session.size,
-        version: wanted.version,
-    };
-    loop {
-        tokio::select! {
-            piece = session.output.recv() => {
-                let Some((stream, octets)) = piece else { break };
-                let (channel, is_wanted) = match stream {
-                    Stream::Out => (STDOUT, wanted.output[0]),
-                    Stream::Err => (STDERR, wanted.output[1]),
-                };
-                if is_wanted && send.send(message(channel, &octets)).await.is_err() {
-                    return;
-                }
-            }
-            message = receive.next() => match message {
-                Some(Ok(Message::Binary(octets))) => input.take(octets).await,
-                Some(Ok(Message::Text(text))) => input.take(text.into()).await,
-                // Pings are answered by the socket.
-                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                // Nobody reads what is written from now on.
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
-            },
-        }
-    }
-    let status = status(session.exit.await.ok());
-    // Who has gone meanwhile is not told.
-    if end(&mut send, &status).await.is_ok() {
-        // A connection that is closed with something unread in it is reset, and takes with it what the client has not read.
-        let unread = async { while let Some(Ok(_)) = receive.next().await {} };
-        let _impatient = tokio::time::timeout(LINGER, unread).await;
-    }
+    let read = StreamReader::new(octets(receive).map(Ok::<_, io::Error>));
+    let send = send.sink_map_err(io::Error::other);
+    let send = send.with(|octets| ready(Ok::<_, io::Error>(Message::Binary(octets))));
+    (read, SinkWriter::new(CopyToBytes::new(send)))
 }
 
-/// What the client sends.
-struct Input {
-    stdin: Option<mpsc::Sender<Bytes>>,
-    size: mpsc::UnboundedSender<(u16, u16)>,
-    version: Version,
-}
-
-impl Input {
-    async fn take(&mut self, mut octets: Bytes) {
-        if octets.is_empty() {
-            return;
-        }
-        let channel = octets.split_to(1)[0];
-        match channel {
-            STDIN => {
-                if let Some(stdin) = &self.stdin
-                    && !octets.is_empty()
-                    && stdin.send(octets).await.is_err()
-                {
-                    // The program does not read any more.
-                    self.stdin = None;
-                }
-            }
-            RESIZE => {
-                let size: Value = serde_json::from_slice(&octets).unwrap_or_default();
-                let side = |field: &str| {
-                    size[field]
-                        .as_u64()
-                        .and_then(|side| u16::try_from(side).ok())
-                };
-                if let (Some(columns), Some(rows)) = (side("Width"), side("Height")) {
-                    // A program without a terminal has no size.
-                    let _none = self.size.send((columns, rows));
-                }
-            }
-            CLOSE if self.version == Version::V5 && octets.first() == Some(&STDIN) => {
-                self.stdin = None;
-            }
-            _ => {}
-        }
-    }
-}
-
-/// How a program has ended, as the kubelet says it.
-fn status(code: Option<i32>) -> Value {
-    match code {
-        Some(0) => json!({"metadata": {}, "status": "Success"}),
-        Some(code) => json!({
-            "metadata": {}, "status": "Failure", "reason": "NonZeroExitCode",
-            "message": format!("command terminated with non-zero exit code: exit status {code}"),
-            "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]},
-        }),
-        None => json!({
-            "metadata": {}, "status": "Failure", "reason": "InternalError", "code": 500,
-            "message": "the program's end was not seen",
-        }),
-    }
-}
-
-async fn end<S>(send: &mut S, status: &Value) -> Result<(), Error>
-where
-    S: Sink<Message, Error = Error> + Unpin,
+/// Carries a session's streams until its program has ended, or the client has gone.
+pub(super) async fn serve<S>(
+    (send, receive): Socket<S>,
+    (version, wanted): (Version, Wanted),
+    session: Session,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    send.send(message(STATUS, status.to_string().as_bytes()))
-        .await?;
-    // Without a code clients take the connection for broken.
-    let frame = CloseFrame {
+    let heard = octets(receive).filter_map(|octets| ready(read(version, octets)));
+    carry(heard, Listener(send), (wanted, session)).await;
+}
+
+/// What a client says in a message; none: nothing that is known.
+fn read(version: Version, mut octets: Bytes) -> Option<Heard> {
+    if octets.is_empty() {
+        return None;
+    }
+    match octets.get_u8() {
+        STDIN => Some(Heard::Input(octets)),
+        RESIZE => carry::size(&octets),
+        CLOSE if version == Version::V5 && octets.first() == Some(&STDIN) => Some(Heard::InputEnd),
+        _ => None,
+    }
+}
+
+/// A client of channels.
+struct Listener<K>(K);
+
+impl<K> Client for Listener<K>
+where
+    K: Sink<Message, Error = Error> + Unpin + Send,
+{
+    async fn tell(&mut self, stream: Stream, octets: Bytes) -> io::Result<()> {
+        let channel = match stream {
+            Stream::Out => STDOUT,
+            Stream::Err => STDERR,
+        };
+        let sent = self.0.send(message(channel, &octets)).await;
+        sent.map_err(io::Error::other)
+    }
+
+    async fn end(&mut self, status: &Value) -> io::Result<()> {
+        let told = message(STATUS, status.to_string().as_bytes());
+        self.0.send(told).await.map_err(io::Error::other)?;
+        let closed = self.0.send(closing()).await;
+        closed.map_err(io::Error::other)
+    }
+}
+
+/// The end of a connection: without a code clients take it for broken.
+pub(super) fn closing() -> Message {
+    Message::Close(Some(CloseFrame {
         code: CloseCode::Normal,
         reason: "".into(),
-    };
-    send.send(Message::Close(Some(frame))).await
+    }))
 }
 
-fn message(channel: u8, octets: &[u8]) -> Message {
+/// A message of a channel.
+pub(super) fn message(channel: u8, octets: &[u8]) -> Message {
     let mut whole = BytesMut::with_capacity(octets.len() + 1);
     whole.extend_from_slice(&[channel]);
     whole.extend_from_slice(octets);
@@ -181,39 +142,17 @@ fn message(channel: u8, octets: &[u8]) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    #[test]
-    fn the_later_version_is_spoken_where_both_are_offered() {
-        assert_eq!(
-            Version::best(&["v4.channel.k8s.io", "v5.channel.k8s.io"]),
-            Some(Version::V5)
-        );
-        assert_eq!(
-            Version::best(&["channel.k8s.io", "v4.channel.k8s.io"]),
-            Some(Version::V4)
-        );
-        assert_eq!(Version::best(&["channel.k8s.io"]), None);
-    }
+    use super::super::carry::tests::{WANTED, session};
+    use super::*;
 
     #[tokio::test]
     async fn a_program_reads_and_writes_and_its_code_comes_last() {
         let (near, far) = tokio::io::duplex(4096);
-        let (input, mut read) = mpsc::channel(4);
-        let (write, output) = mpsc::channel(4);
-        let (size, mut sizes) = mpsc::unbounded_channel();
-        let (tell, exit) = tokio::sync::oneshot::channel();
-        let session = Session {
-            input: Some(input),
-            output,
-            size,
-            exit,
-        };
-        let wanted = Wanted {
-            version: Version::V5,
-            output: [true, true],
-        };
-        tokio::spawn(serve(near, wanted, session));
+        let (session, mut program) = session();
+        let near = socket(near).await;
+        tokio::spawn(serve(near, (Version::V5, WANTED), session));
         let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         for sent in [
             &b"\x00hello"[..],
@@ -225,14 +164,14 @@ mod tests {
                 .await
                 .unwrap();
         }
-        assert_eq!(read.recv().await.as_deref(), Some(&b"hello"[..]));
-        assert_eq!(sizes.recv().await, Some((80, 24)));
-        assert_eq!(read.recv().await, None);
+        assert_eq!(program.input.recv().await.as_deref(), Some(&b"hello"[..]));
+        assert_eq!(program.sizes.recv().await, Some((80, 24)));
+        assert_eq!(program.input.recv().await, None);
         for (stream, text) in [(Stream::Out, "out"), (Stream::Err, "err")] {
-            write.send((stream, text.into())).await.unwrap();
+            program.output.send((stream, text.into())).await.unwrap();
         }
-        drop(write);
-        tell.send(7).unwrap();
+        drop(program.output);
+        program.exit.send(7).unwrap();
         let mut heard = Vec::new();
         while let Some(Ok(Message::Binary(octets))) = client.next().await {
             heard.push(octets);
@@ -243,5 +182,12 @@ mod tests {
             (heard[2][0], &told["details"]["causes"][0]["message"]),
             (STATUS, &json!("7"))
         );
+    }
+
+    #[test]
+    fn a_stream_is_closed_by_the_later_version_only() {
+        let close = || Bytes::from_static(b"\xff\x00");
+        assert_eq!(read(Version::V5, close()), Some(Heard::InputEnd));
+        assert_eq!(read(Version::V4, close()), None);
     }
 }

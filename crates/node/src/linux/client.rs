@@ -188,13 +188,18 @@ impl Node {
         drop(stdio);
         let task = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, exit) = oneshot::channel();
+        // Before the request: a program may have ended before its answer is read.
         self.waiting().exits.insert(task, tell);
         let request = Request::Spawn {
             pod: pod.into(),
             task,
             beside,
         };
-        self.ask(&request, Some(theirs.into_descriptor())).await?;
+        let asked = self.ask(&request, Some(theirs.into_descriptor())).await;
+        if let Err(error) = asked {
+            self.waiting().exits.remove(&task);
+            return Err(error);
+        }
         // Whoever prepares the container answers within milliseconds; meanwhile this waits elsewhere.
         let prepared = tokio::task::spawn_blocking(move || prepared(&ours));
         let prepared = prepared.await.map_err(|_| NodeError::Gone)?;
@@ -253,12 +258,19 @@ impl Node {
         socket.ok_or(NodeError::Gone)
     }
 
-    /// A TCP socket of the node's network, not connected yet: for an address of that family.
+    /// A socket of a Pod's network, or of the node's, not connected yet: for an address of that family.
     ///
     /// # Errors
-    /// What the system says.
-    pub async fn socket(&self, v6: bool) -> Result<OwnedFd, NodeError> {
-        let socket = self.ask(&Request::Socket { v6 }, None).await?;
+    /// What the system says; there is no such Pod.
+    pub async fn socket(
+        &self,
+        pod: Option<&str>,
+        transport: Transport,
+        v6: bool,
+    ) -> Result<OwnedFd, NodeError> {
+        let pod = pod.map(str::to_owned);
+        let request = Request::Socket { pod, transport, v6 };
+        let socket = self.ask(&request, None).await?;
         socket.ok_or(NodeError::Gone)
     }
 
@@ -294,6 +306,20 @@ impl Node {
         Ok(written?)
     }
 
+    /// Makes a user and a group of its containers the owners of a file.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn give_file(&self, path: &Path, owner: (u32, u32)) -> io::Result<()> {
+        self.ids.give_to(path, owner)
+    }
+
+    /// Whether there are more users than one: then a container's root may become another, else each container has one.
+    #[must_use]
+    pub fn has_users(&self) -> bool {
+        self.ids.many()
+    }
+
     /// Removes a folder, whoever of the Pods owns what is in it.
     ///
     /// # Errors
@@ -313,7 +339,10 @@ impl Node {
         self.waiting().answers.insert(number, tell);
         let descriptors: Vec<_> = descriptor.iter().map(AsFd::as_fd).collect();
         let sent = self.packets.send(&(number, request), &descriptors);
-        sent.map_err(|_| NodeError::Gone)?;
+        if sent.is_err() {
+            self.waiting().answers.remove(&number);
+            return Err(NodeError::Gone);
+        }
         let (outcome, descriptor) = answer.await.map_err(|_| NodeError::Gone)?;
         outcome?;
         Ok(descriptor)

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{chown, fchown};
+use std::os::unix::fs::{chown, fchown, lchown};
 use std::path::Path;
 
 /// Root's containers are nobody's: the first id that no account has, and as many as an image counts.
@@ -16,6 +16,13 @@ pub(crate) struct Ids {
     user: u32,
     group: u32,
     count: u32,
+}
+
+/// How many ids this process, which is a node's, has in its user namespace.
+pub(crate) fn count() -> u32 {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let count = map.split_whitespace().nth(2);
+    count.and_then(|count| count.parse().ok()).unwrap_or(1)
 }
 
 impl Ids {
@@ -71,7 +78,17 @@ impl Ids {
         Ok(())
     }
 
-    /// The same for an open file: a program may open its standard output by name once more.
+    /// Makes somebody whom the node knows the owner of a file, and not of what that leads to; who is unknown is its root.
+    pub(crate) fn give_to(self, path: &Path, (user, group): (u32, u32)) -> io::Result<()> {
+        if self.many() {
+            let known = |id: u32| if id < self.count { id } else { 0 };
+            let (user, group) = (self.user + known(user), self.group + known(group));
+            lchown(path, Some(user), Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`give`](Self::give) for an open file: a program may open its standard output by name once more.
     pub(crate) fn give_open(self, file: impl AsFd) -> io::Result<()> {
         if self.many() {
             fchown(file, Some(self.user), Some(self.group))?;

@@ -158,14 +158,35 @@ impl<'a> Init<'a> {
             Request::Listen(address, transport) => listen(address, transport)
                 .tried(|| format!("listening on {address}"))
                 .map(Some),
-            Request::Socket { v6 } => network::tcp(v6)
-                .tried(|| "making a socket".into())
-                .map(Some),
+            Request::Socket { pod, transport, v6 } => {
+                self.socket(pod.as_deref(), (transport, v6)).map(Some)
+            }
             Request::RemoveFolder(path) => {
                 remove(&path);
                 Ok(None)
             }
         }
+    }
+
+    fn socket(
+        &self,
+        pod: Option<&str>,
+        (transport, v6): (Transport, bool),
+    ) -> Result<OwnedFd, Failure> {
+        let make = || network::socket(transport, v6).tried(|| "making a socket".into());
+        let Some(pod) = pod else {
+            return make();
+        };
+        let namespaces = self.namespaces(pod, "making a socket")?;
+        elsewhere(|| {
+            enter(namespaces.network.as_fd(), CloneFlags::CLONE_NEWNET)?;
+            make()
+        })
+    }
+
+    fn namespaces(&self, pod: &str, step: &str) -> Result<&Namespaces, Failure> {
+        let namespaces = self.pods.get(pod);
+        namespaces.ok_or_else(|| missing("no such Pod", step))
     }
 
     fn add_pod(&mut self, pod: Pod) -> Result<(), Failure> {
@@ -183,8 +204,7 @@ impl<'a> Init<'a> {
 
     /// Starts a process in a Pod, in a new pid namespace or in that of another task.
     fn spawn(&self, pod: &str, beside: Option<u64>, socket: OwnedFd) -> Result<Pid, Failure> {
-        let namespaces = self.pods.get(pod);
-        let namespaces = namespaces.ok_or_else(|| missing("no such Pod", "starting a process"))?;
+        let namespaces = self.namespaces(pod, "starting a process")?;
         let neighbour = beside.map(|task| {
             let task = self.tasks.get(&task).map(|task| task.pid.as_raw_pid());
             task.ok_or_else(|| missing("no container that runs", "joining a container"))

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use nix::sched::CloneFlags;
 
+use super::confined::Users;
 use super::messages::{Failure, Tried};
 use super::program::{self, Handover};
 
@@ -19,9 +20,15 @@ pub(crate) fn run(beside: Option<OsString>) -> ExitCode {
 
 fn enter(handover: Handover, beside: Option<&str>) -> Result<Infallible, Failure> {
     let beside = beside.ok_or_else(|| Failure::new("joining", io::ErrorKind::InvalidInput))?;
-    let file = format!("/proc/{beside}/ns/mnt");
-    let mounts = File::open(&file).tried(|| format!("opening {file}"))?;
+    let folder = format!("/proc/{beside}/ns");
+    let open = |name: &str| {
+        let file = format!("{folder}/{name}");
+        File::open(&file).tried(|| format!("opening {file}"))
+    };
+    let (mounts, users) = (open("mnt")?, open("user")?);
     let entered = nix::sched::setns(mounts, CloneFlags::CLONE_NEWNS);
     entered.tried(|| "joining a container's files".into())?;
-    handover.become_program()
+    let entered = nix::sched::setns(users, CloneFlags::CLONE_NEWUSER);
+    entered.tried(|| "joining a container's users".into())?;
+    handover.become_program(Users::Joined)
 }

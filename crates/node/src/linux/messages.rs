@@ -94,8 +94,10 @@ pub(crate) enum Request {
     },
     /// A socket that listens in the node's network.
     Listen(SocketAddr, Transport),
-    /// A TCP socket of the node's network, for an address of this family, to be connected.
+    /// A socket of a Pod's network, or of the node's, for an address of this family, to be connected.
     Socket {
+        pod: Option<String>,
+        transport: Transport,
         v6: bool,
     },
     /// Removes a folder, whoever owns what is in it.

@@ -1,11 +1,15 @@
 //! The node on Linux: who is run as what.
 
 mod client;
+mod confined;
 mod container;
+mod descriptor;
 mod devices;
 mod entry;
 mod forbidden;
+mod host;
 mod ids;
+mod image;
 mod init;
 mod join;
 mod messages;
@@ -19,12 +23,14 @@ mod wire;
 use std::process::ExitCode;
 
 pub use client::{Node, resize};
+pub use descriptor::descriptor;
 
 /// The first argument of the processes that a node is made of.
 const ENTRY: &str = "pod-node";
 const INIT: &str = "pod-init";
 const CONTAINER: &str = "pod-container";
 const JOIN: &str = "pod-join";
+const MAP: &str = "pod-map";
 
 /// Where the node's folder has the node's own program.
 const PROGRAM: &str = "program";
@@ -44,6 +50,7 @@ pub fn reexecuted() -> Option<ExitCode> {
         INIT => Some(init::run()),
         CONTAINER => Some(container::run()),
         JOIN => Some(join::run(arguments.next())),
+        MAP => Some(confined::map()),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::messages::{Failure, Tried};
 use super::netlink::{Message, Netlink};
-use crate::NodeOptions;
+use crate::{NodeOptions, Transport};
 
 /// A network's first link.
 const LOOPBACK: u32 = 1;
@@ -97,23 +97,22 @@ pub(crate) fn address(options: &NodeOptions, addresses: &[IpAddr]) -> Result<(),
 
 /// The number of a link of this thread's network.
 fn index(name: &str) -> Result<u32, Failure> {
-    let socket = tcp(false).tried(|| format!("finding {name}"))?;
+    let socket = socket(Transport::Tcp, false).tried(|| format!("finding {name}"))?;
     let index = rustix::net::netdevice::name_to_index(socket, name);
     index.tried(|| format!("finding {name}"))
 }
 
-/// A TCP socket, for an address of this family.
-pub(crate) fn tcp(v6: bool) -> io::Result<OwnedFd> {
+/// A socket, for an address of this family.
+pub(crate) fn socket(transport: Transport, v6: bool) -> io::Result<OwnedFd> {
+    let kind = match transport {
+        Transport::Tcp => SocketType::STREAM,
+        Transport::Udp => SocketType::DGRAM,
+    };
     let family = if v6 {
         AddressFamily::INET6
     } else {
         AddressFamily::INET
     };
     let flags = SocketFlags::CLOEXEC;
-    Ok(rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        flags,
-        None,
-    )?)
+    Ok(rustix::net::socket_with(family, kind, flags, None)?)
 }

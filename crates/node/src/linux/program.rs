@@ -9,27 +9,11 @@ use std::process::{Command, ExitCode};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
-use rustix::thread::CapabilitySet;
 
+use super::confined::{self, Users};
 use super::messages::{Failure, Prepared, Specification, Tried};
 use super::wire::Packets;
 use crate::Process;
-
-/// What a container's root may do: the fourteen of Docker's and containerd's default.
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
 
 /// The exit code of a process that could not become its program: containerd's.
 const NOT_STARTED: u8 = 128;
@@ -75,7 +59,7 @@ impl Handover {
     }
 
     /// The last steps, in the container: terminal, standard streams, rights, exec.
-    pub(crate) fn become_program(self) -> Result<Infallible, Failure> {
+    pub(crate) fn become_program(self, users: Users) -> Result<Infallible, Failure> {
         let Process {
             argv,
             env,
@@ -106,7 +90,7 @@ impl Handover {
         std::fs::create_dir_all(&workdir)
             .and_then(|()| std::env::set_current_dir(&workdir))
             .tried(|| format!("entering {}", workdir.display()))?;
-        restrict(user)?;
+        confined::confine(user, users)?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(env);
         Err(Failure::new(format!("running {program}"), command.exec()))
@@ -128,27 +112,4 @@ fn redirect([stdin, stdout, stderr]: &[OwnedFd; 3]) -> rustix::io::Result<()> {
     rustix::stdio::dup2_stdin(stdin)?;
     rustix::stdio::dup2_stdout(stdout)?;
     rustix::stdio::dup2_stderr(stderr)
-}
-
-/// Gives up what a container may not do, and takes its user.
-fn restrict(user: Option<(u32, u32)>) -> Result<(), Failure> {
-    for capability in CapabilitySet::all().difference(CAPABILITIES).iter() {
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            // One that this kernel does not have.
-            Ok(()) | Err(rustix::io::Errno::INVAL) => {}
-            Err(error) => return Err(Failure::new("dropping capabilities", error)),
-        }
-    }
-    let step = "setting no_new_privs";
-    rustix::thread::set_no_new_privs(true).tried(|| step.into())?;
-    if let Some((user, group)) = user {
-        let ids = (
-            rustix::fs::Uid::from_raw(user),
-            rustix::fs::Gid::from_raw(group),
-        );
-        let step = || format!("becoming user {user} and group {group}");
-        rustix::thread::set_thread_res_gid(ids.1, ids.1, ids.1).tried(step)?;
-        rustix::thread::set_thread_res_uid(ids.0, ids.0, ids.0).tried(step)?;
-    }
-    Ok(())
 }

@@ -183,3 +183,15 @@ fn sidecars_are_asked_to_end_after_the_others_have_ended_for_good() {
     assert!(world.look().is_empty());
     assert_eq!(world.pod["status"]["phase"], "Succeeded");
 }
+
+#[test]
+fn a_container_whose_hook_fails_is_asked_to_end_and_started_again() {
+    let hooked = json!({"name": "x", "image": "x", "lifecycle": {"postStart": {"exec": {"command": ["false"]}}}});
+    let mut world = World::new(json!({"containers": [hooked]}));
+    assert_eq!(world.look(), ["x 0"]);
+    world.hear(Fact::HookFailed, "x", 0);
+    assert_eq!(world.look(), ["end x 0"]);
+    assert_eq!(world.look(), [""; 0]);
+    world.hear(|run| Fact::Ended(run, 143), "x", 0);
+    assert_eq!(world.look(), ["x 1"]);
+}

@@ -1,0 +1,3 @@
+module example.com/redis-set
+
+go 1.21
