@@ -12,7 +12,7 @@ mod streams;
 mod support;
 mod times;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Trial};
 use sandbox::{Sandbox, User};
@@ -50,6 +50,12 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(missing.is_some()));
         }
     }
+    let example = || {
+        example();
+        Ok(())
+    };
+    let name = "an_example_starts_a_redis_set_and_asks_it_by_name";
+    trials.push(Trial::test(name, example).with_ignored_flag(missing.is_some()));
     let times = || {
         times::times();
         Ok(())
@@ -61,14 +67,28 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// The one in Python, which needs nothing but itself.
+fn example() {
+    let output = Command::new("python3")
+        .arg(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/examples/python/redis_set.py"
+        ))
+        .arg(env!("CARGO_BIN_EXE_headless-dns"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let wanted = |at: u8| format!("redis-{at}.redis.default.svc.cluster.local answers\n");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said, (0..3).map(wanted).collect::<String>(), "{err}");
+}
+
 /// What these tests need and the machine has not.
 fn missing(programs: Option<&Programs>) -> Option<String> {
     if programs.is_none() {
         return Some("`bash tests/control-plane/build` makes kubectl".into());
     }
-    let redis = std::process::Command::new("redis-server")
-        .arg("--version")
-        .output();
+    let redis = Command::new("redis-server").arg("--version").output();
     if redis.is_err() {
         return Some("`apt-get install redis-server` gives them redis".into());
     }
