@@ -8,6 +8,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,6 +17,7 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const image = "redis:6.2=redis-server --dir /data --protected-mode no"
@@ -45,8 +47,22 @@ func start(program string) (*exec.Cmd, ready, error) {
 	return sandbox, told, err
 }
 
-// What the redis of that name answers (RFC 1928 for the way there).
-func ask(socks, name, command string) (string, error) {
+var errRefused = errors.New("nobody listens")
+
+// What the redis of that name answers; a Pod without a readiness probe is ready before its program listens.
+func ask(socks, name, command string) (answer string, err error) {
+	for tries := 0; tries < 200; tries++ {
+		answer, err = tryToAsk(socks, name, command)
+		if !errors.Is(err, errRefused) {
+			return answer, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return "", fmt.Errorf("%s: %w", name, err)
+}
+
+// One try (RFC 1928 for the way there).
+func tryToAsk(socks, name, command string) (string, error) {
 	stream, err := net.Dial("tcp", socks)
 	if err != nil {
 		return "", err
@@ -60,6 +76,9 @@ func ask(socks, name, command string) (string, error) {
 	heard, err := io.ReadAll(stream)
 	if err != nil {
 		return "", err
+	}
+	if len(heard) > 3 && heard[3] == 5 {
+		return "", errRefused
 	}
 	if len(heard) < 12 || heard[3] != 0 {
 		return "", fmt.Errorf("%s cannot be reached", name)

@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 IMAGE = "redis:6.2=redis-server --dir /data --protected-mode no"
 
@@ -38,14 +39,25 @@ def connect(socks, name, port):
     request = b"\x05\x01\x00\x03" + bytes([len(name)]) + name.encode() + port.to_bytes(2, "big")
     stream.sendall(request)
     reply = stream.recv(10)
+    if reply[1] == 5:
+        stream.close()
+        raise ConnectionRefusedError(f"{name}:{port} refuses")
     if reply[1] != 0:
         raise ConnectionError(f"{name}:{port} cannot be reached: {reply[1]}")
     return stream
 
 
 def ask(socks, name, command):
-    """What the redis of that name answers."""
-    with connect(socks, name, 6379) as stream:
+    """What the redis of that name answers; a Pod without a readiness probe is ready before its program listens."""
+    for _ in range(200):
+        try:
+            stream = connect(socks, name, 6379)
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.05)
+    else:
+        raise TimeoutError(f"{name} does not listen")
+    with stream:
         stream.sendall(command.encode() + b"\r\nQUIT\r\n")
         answer = b""
         while piece := stream.recv(4096):
