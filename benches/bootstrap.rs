@@ -80,7 +80,8 @@ async fn main() {
     }
     let programs = Programs::find().expect("a control plane: `just control-plane` builds one");
     let options = Options {
-        controllers: Some("*"),
+        // Nobody says here that the node lives: a minute later no Pod would get it.
+        controllers: Some("*,-node-lifecycle-controller"),
         ..Options::default()
     };
     let plane = ControlPlane::start(&programs, options).await;

@@ -7,29 +7,31 @@
 
 use std::collections::BTreeMap;
 
-/// Keys of a bucket: their tags, and their counts, are a line of the cache each.
+/// Keys of a bucket: their tags are a line of the cache, and their counts are the next.
 const WAYS: usize = 8;
-
-/// Octets of a tag, a count, and what it may be too high by.
-const COUNTED: usize = 24;
 
 /// Counts of keys, each at most so many octets.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch {
-    /// Octets that a key may have.
-    key: usize,
-    /// Whole hashes, which stand for the keys; 0: nobody has the place.
-    tags: Box<[[u64; WAYS]]>,
-    counts: Box<[[u64; WAYS]]>,
-    overs: Box<[[u64; WAYS]]>,
-    /// A key's octets, and zeros behind them.
+    buckets: Box<[Bucket]>,
+    /// Octets that a key's place has: its length, and the key.
+    place: usize,
     keys: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(align(64))]
+struct Bucket {
+    /// Whole hashes, which stand for the keys; 0: nobody has the place.
+    tags: [u64; WAYS],
+    counts: [u64; WAYS],
+    overs: [u64; WAYS],
 }
 
 /// A key, and how often it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// The key's octets, and zeros behind them.
+    /// The key.
     pub key: Box<[u8]>,
     /// How often it has come at most.
     pub count: u64,
@@ -38,86 +40,77 @@ pub struct Counted {
 }
 
 impl Sketch {
-    /// One of so many places, a power of two and at least eight, for keys of at most `key` octets.
+    /// One of so many places, a power of two and at least eight, for keys of at most `key` octets: 255 at most.
     pub(super) fn new(places: usize, key: usize) -> Self {
-        let buckets = places / WAYS;
-        let each = || vec![[0; WAYS]; buckets].into_boxed_slice();
         Self {
-            key,
-            tags: each(),
-            counts: each(),
-            overs: each(),
-            keys: vec![0; places * key].into(),
+            buckets: vec![Bucket::default(); places / WAYS].into(),
+            place: key + 1,
+            keys: vec![0; places * (key + 1)].into(),
         }
     }
 
     /// Octets that one of so many places takes.
     pub(super) const fn octets(places: usize, key: usize) -> usize {
-        places * (key + COUNTED)
+        places / WAYS * size_of::<Bucket>() + places * (key + 1)
     }
 
     /// Counts a key by its hash; one that is too long is not counted.
     pub(super) fn count(&mut self, hash: u64, key: &[u8]) {
-        let (tag, bucket) = self.place(hash);
-        let tags = &mut self.tags[bucket];
-        if let Some(way) = tags.iter().position(|known| *known == tag) {
-            self.counts[bucket][way] += 1;
+        let (tag, at) = self.find(hash);
+        let bucket = &mut self.buckets[at];
+        if let Some(way) = bucket.tags.iter().position(|known| *known == tag) {
+            bucket.counts[way] += 1;
             return;
         }
-        if key.len() > self.key {
+        let length = u8::try_from(key.len()).ok();
+        let Some(length) = length.filter(|_| key.len() < self.place) else {
             return;
-        }
-        let counts = &mut self.counts[bucket];
-        let least = |best: usize, way| {
-            if counts[way] < counts[best] {
-                way
-            } else {
-                best
-            }
         };
-        let way = (1..WAYS).fold(0, least);
-        tags[way] = tag;
-        self.overs[bucket][way] = counts[way];
-        counts[way] += 1;
-        let start = (bucket * WAYS + way) * self.key;
-        let (own, rest) = self.keys[start..start + self.key].split_at_mut(key.len());
-        own.copy_from_slice(key);
-        rest.fill(0);
+        let least = bucket.least();
+        let way = bucket.counts.iter().position(|count| *count == least);
+        let way = way.unwrap_or(0);
+        bucket.tags[way] = tag;
+        bucket.overs[way] = least;
+        bucket.counts[way] = least + 1;
+        let start = (at * WAYS + way) * self.place;
+        self.keys[start] = length;
+        self.keys[start + 1..=start + key.len()].copy_from_slice(key);
     }
 
     /// The tag of a hash, and its bucket.
-    fn place(&self, hash: u64) -> (u64, usize) {
-        let mask = self.tags.len() - 1;
+    fn find(&self, hash: u64) -> (u64, usize) {
+        let mask = self.buckets.len() - 1;
         // The mask keeps no more than there are buckets.
         (hash.max(1), hash as usize & mask)
     }
 
-    /// What one of its places has.
-    fn at(&self, bucket: usize, way: usize) -> Counted {
-        let start = (bucket * WAYS + way) * self.key;
-        Counted {
-            key: self.keys[start..start + self.key].into(),
-            count: self.counts[bucket][way],
-            over: self.overs[bucket][way],
-        }
-    }
-
     /// Everything that is counted, by its tag.
     fn all(&self) -> impl Iterator<Item = (u64, Counted)> {
-        let places =
-            (0..self.tags.len()).flat_map(|bucket| (0..WAYS).map(move |way| (bucket, way)));
-        let taken = places.filter(|(bucket, way)| self.tags[*bucket][*way] != 0);
-        taken.map(|(bucket, way)| (self.tags[bucket][way], self.at(bucket, way)))
+        let places = self.keys.chunks(self.place).zip(0..);
+        places.filter_map(|(place, at): (&[u8], usize)| {
+            let (bucket, way) = (&self.buckets[at / WAYS], at % WAYS);
+            let counted = Counted {
+                key: place[1..=usize::from(place[0])].into(),
+                count: bucket.counts[way],
+                over: bucket.overs[way],
+            };
+            let tag = bucket.tags[way];
+            (tag != 0).then_some((tag, counted))
+        })
     }
 
-    /// How often a key that is not there may have come: as often as that of its bucket that was counted least.
-    fn missed(&self, tag: u64) -> u64 {
-        let bucket = self.place(tag).1;
-        self.counts[bucket].iter().copied().min().unwrap_or(0)
+    /// How often a key that is not there may have come: as often as that of its bucket that was counted least; `None`: it
+    /// is there.
+    fn missed(&self, tag: u64) -> Option<u64> {
+        let bucket = &self.buckets[self.find(tag).1];
+        (!bucket.tags.contains(&tag)).then(|| bucket.least())
     }
+}
 
-    fn has(&self, tag: u64) -> bool {
-        self.tags[self.place(tag).1].contains(&tag)
+impl Bucket {
+    /// How often that of its keys has come that has come least.
+    fn least(&self) -> u64 {
+        self.counts.iter().copied().fold(u64::MAX, u64::min)
     }
 }
 
@@ -137,8 +130,10 @@ pub(super) fn merged(sketches: &[Sketch]) -> Vec<Counted> {
         }
     }
     for (tag, sum) in &mut sums {
-        let without = sketches.iter().filter(|sketch| !sketch.has(*tag));
-        let missed: u64 = without.map(|sketch| sketch.missed(*tag)).sum();
+        let missed: u64 = sketches
+            .iter()
+            .filter_map(|sketch| sketch.missed(*tag))
+            .sum();
         sum.count += missed;
         sum.over += missed;
     }
@@ -169,7 +164,7 @@ mod tests {
 
     fn counted(key: u8, count: u64, over: u64) -> Counted {
         Counted {
-            key: [key, 0].into(),
+            key: [key].into(),
             count,
             over,
         }
@@ -197,7 +192,7 @@ mod tests {
         sketch.count(9, b"c");
         let keys = merged(&[sketch]).into_iter().map(|one| one.key);
         assert!(
-            keys.clone().any(|key| *key == *b"c\0"),
+            keys.clone().any(|key| *key == *b"c"),
             "{:?}",
             keys.collect::<Vec<_>>()
         );

@@ -2,7 +2,7 @@
 //!
 //! Each thread counts for itself; the counts are put together when somebody reads them.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,8 +18,8 @@ const PLACES: usize = 4096;
 /// Threads that count for themselves; where there are more, some share.
 const MOST_PARTS: usize = 16;
 
-/// Octets of a name (RFC 1035 section 2.3.4).
-const NAME: usize = 255;
+/// Octets of a name, without the root's (RFC 1035 section 2.3.4); with its length it has a place of a round size.
+const NAME: usize = 254;
 
 /// Octets of an address, those of IPv4 mapped into IPv6.
 const ADDRESS: usize = 16;
@@ -27,7 +27,7 @@ const ADDRESS: usize = 16;
 /// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
-    /// Names, as they stand in a question, in lower case.
+    /// Names, as they stand in a question without the root's octet, in lower case.
     Name,
     /// Clients, as IPv6 addresses.
     Client,
@@ -103,13 +103,19 @@ impl Top {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
             IpAddr::V6(ip) => ip.octets(),
         };
-        let (of_name, of_client) = (self.hasher.hash_one(name), self.hasher.hash_one(address));
+        let (of_name, of_client) = (self.hash(name), self.hash(&address));
         let part = &mut *self.lock(thread() & (self.parts.len() - 1));
         part.names.count(of_name, name);
         part.clients.count(of_client, &address);
         if is_denied {
             part.negatives.count(of_name, name);
         }
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
     }
 
     fn lock(&self, part: usize) -> MutexGuard<'_, Part> {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
+use super::top::name_of;
 use crate::answer::compose;
 use crate::message::question::{Question, RecordType};
 use crate::metrics::Counted;
@@ -48,7 +49,7 @@ impl Searched {
 pub(super) fn searched(zone: &Zone, shown: &Shown, denied: &[Counted]) -> Vec<Searched> {
     let names: Vec<(Qname, &Counted)> = denied
         .iter()
-        .filter_map(|one| Some((Qname::read(&one.key)?, one)))
+        .filter_map(|one| Some((name_of(one)?, one)))
         .collect();
     let all: BTreeSet<&[u8]> = names.iter().map(|(name, _)| whole(name)).collect();
     let mut found: BTreeMap<Vec<u8>, Searched> = BTreeMap::new();

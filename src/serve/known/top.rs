@@ -52,7 +52,11 @@ impl Known {
 }
 
 fn named(counted: &Counted) -> Value {
-    // What was counted was read as a name.
-    let name = Qname::read(&counted.key).unwrap_or_default();
+    let name = name_of(counted).unwrap_or_default();
     json!({"name": name.to_string(), "count": counted.count, "over": counted.over})
+}
+
+/// The name that was counted.
+pub(super) fn name_of(counted: &Counted) -> Option<Qname> {
+    Qname::read(&[&counted.key[..], &[0]].concat())
 }
