@@ -43,7 +43,7 @@ pub(super) fn query(qname: &str, qtype: RecordType) -> Query {
     }
 }
 
-/// No files but a resolv.conf and one of keys, no environment.
+/// No files but a resolv.conf, one of keys and one of a token, no environment.
 pub(super) struct Files;
 
 impl Source for Files {
@@ -52,6 +52,7 @@ impl Source for Files {
             "/etc/resolv.conf" => {
                 Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into())
             }
+            "/etc/headless-dns/token" => Ok("0123456789abcdef0123456789abcdef\n".into()),
             "/etc/headless-dns/tsig.keys" => Ok("key \"b.\" { secret \"a2V5\"; };\n".into()),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
