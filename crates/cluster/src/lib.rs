@@ -321,7 +321,7 @@ impl Cluster {
                     status.details["causes"][0]["field"].as_str(),
                 )
             })?;
-            applied.push(Value::clone(&made));
+            applied.push(Arc::unwrap_or_clone(apply::shown(made)));
         }
         Ok(applied)
     }
@@ -335,7 +335,7 @@ impl Cluster {
             .read()
             .objects
             .get(&key)
-            .map(|o| Value::clone(o))
+            .map(|object| Arc::unwrap_or_clone(apply::shown(Arc::clone(object))))
     }
 
     /// Waits until something holds, looking after every change.

@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{applying, logs, reviews, schema, watching};
+use super::{apply, applying, logs, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -140,7 +140,7 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     let mut matching = state
         .objects
         .list(target.kind.kept(), target.ns.as_deref())
-        .map(|(key, object)| (key, target.kind.to_served(object)))
+        .map(|(key, object)| (key, target.kind.converted(object)))
         .filter(|(key, object)| {
             after
                 .as_ref()
@@ -156,7 +156,7 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     }
     let items: Vec<Value> = page
         .into_iter()
-        .map(|(_, object)| Value::clone(&object))
+        .map(|(_, object)| Arc::unwrap_or_clone(apply::shown(object)))
         .collect();
     drop(state);
     let document = if call.wants_table() {
@@ -287,7 +287,7 @@ fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body
     }
     let info = target.kind.info();
     if info.does.returned {
-        return Ok(reply(StatusCode::OK, &before));
+        return Ok(reply(StatusCode::OK, &target.kind.to_served(&before)));
     }
     let mut details = json!({"name": key.name, "group": info.group, "kind": info.plural, "uid": before["metadata"]["uid"]});
     if info.group.is_empty() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::apply;
 use super::kind::KindId;
 
 /// A version of a kind that is kept as another.
@@ -135,6 +136,11 @@ impl KindId {
 
     /// The object as this version shows it.
     pub(super) fn to_served(self, object: &Arc<Value>) -> Arc<Value> {
+        apply::shown(self.converted(object))
+    }
+
+    /// The object in this version; its owners are as they are kept.
+    pub(super) fn converted(self, object: &Arc<Value>) -> Arc<Value> {
         if self.kept() == self {
             return Arc::clone(object);
         }

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
+use super::apply;
 use super::call::{Body, Call, metadata, stream as reply};
 use super::kinds::KindId;
 use super::objects::Change;
@@ -112,7 +113,7 @@ impl Watch {
         let present: Vec<_> = state
             .objects
             .list(self.kind.kept(), self.ns.as_deref())
-            .map(|(_, object)| self.kind.to_served(object))
+            .map(|(_, object)| self.kind.converted(object))
             .filter(|object| self.filter.matches(object))
             .collect();
         drop(state);
@@ -181,8 +182,8 @@ impl Watch {
 
     /// What a change is to this watch: an object that no longer fits the selectors is gone.
     fn event(&self, change: &Change) -> Option<(&'static str, Arc<Value>)> {
-        let old = change.old.as_ref().map(|old| self.kind.to_served(old));
-        let new = self.kind.to_served(&change.new);
+        let old = change.old.as_ref().map(|old| self.kind.converted(old));
+        let new = self.kind.converted(&change.new);
         let before = old.is_some_and(|old| self.filter.matches(&old));
         let after = !change.deleted && self.filter.matches(&new);
         match (before, after) {
@@ -193,7 +194,8 @@ impl Watch {
         }
     }
 
-    fn push(&mut self, kind: &str, object: &Value) {
+    fn push(&mut self, kind: &str, object: &Arc<Value>) {
+        let object = &*apply::shown(Arc::clone(object));
         let shown = match &self.table {
             None if self.metadata => metadata(object),
             None => object.clone(),

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -205,11 +206,11 @@ func (w world) pages(ctx context.Context) error {
 		}
 	}
 	seen := 0
-	reader := pager.New(pager.SimplePageFunc(func(options metav1.ListOptions) (runtimeObject, error) {
+	reader := pager.New(pager.SimplePageFunc(func(options metav1.ListOptions) (runtime.Object, error) {
 		return maps.List(ctx, options)
 	}))
 	reader.PageSize = 3
-	err := reader.EachListItem(ctx, metav1.ListOptions{LabelSelector: "in=pages"}, func(runtimeObject) error {
+	err := reader.EachListItem(ctx, metav1.ListOptions{LabelSelector: "in=pages"}, func(runtime.Object) error {
 		seen++
 		return nil
 	})
@@ -401,8 +402,8 @@ func (w world) metadata(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if one.Kind != "PartialObjectMetadata" || one.Labels["a"] != "b" {
-		return fmt.Errorf("%s with %v", one.Kind, one.Labels)
+	if one.Labels["a"] != "b" {
+		return fmt.Errorf("labels %v", one.Labels)
 	}
 	return w.meta.Resource(maps).Namespace("default").Delete(ctx, "partial", metav1.DeleteOptions{})
 }

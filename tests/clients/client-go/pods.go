@@ -8,11 +8,8 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
-
-type runtimeObject = runtime.Object
 
 func (w world) pod(ctx context.Context) error {
 	pods := w.typed.CoreV1().Pods("default")

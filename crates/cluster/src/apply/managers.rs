@@ -1,6 +1,7 @@
 //! `managedFields`: each manager with the fields that are its own, and when it last wrote.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -78,6 +79,7 @@ impl Managed {
             };
             let set = match entry.get("fieldsV1") {
                 None => Set::default(),
+                Some(Value::String(text)) => fields::from_json(&serde_json::from_str(text).ok()?)?,
                 Some(set) => fields::from_json(set)?,
             };
             let owned = Owned {
@@ -90,7 +92,8 @@ impl Managed {
         Some(Self(all))
     }
 
-    /// As `managedFields` has them: appliers first, then by time and name. Null: there is none.
+    /// As `managedFields` has them: appliers first, then by time and name. Null: there is none. Each set is a text, as it is
+    /// kept: half of an object would be owners else, copied with each change. [`shown`] reads them.
     pub(crate) fn write(&self) -> Value {
         if self.0.is_empty() {
             return Value::Null;
@@ -144,6 +147,23 @@ impl Managed {
     }
 }
 
+/// An object with its owners as the API shows them.
+pub(crate) fn shown(object: Arc<Value>) -> Arc<Value> {
+    let kept = |entry: &Value| entry["fieldsV1"].is_string();
+    let entries = object["metadata"]["managedFields"].as_array();
+    if !entries.is_some_and(|entries| entries.iter().any(kept)) {
+        return object;
+    }
+    let mut shown = Arc::unwrap_or_clone(object);
+    let entries = shown["metadata"]["managedFields"].as_array_mut();
+    for entry in entries.into_iter().flatten() {
+        if let Some(text) = entry["fieldsV1"].as_str() {
+            entry["fieldsV1"] = serde_json::from_str(text).unwrap_or_default();
+        }
+    }
+    Arc::new(shown)
+}
+
 fn entry((manager, owned): (&Manager, &Owned)) -> Value {
     let mut entry = json!({
         "manager": manager.name, "operation": manager.operation.name(), "apiVersion": owned.api_version,
@@ -152,7 +172,7 @@ fn entry((manager, owned): (&Manager, &Owned)) -> Value {
         entry["time"] = time.as_str().into();
     }
     entry["fieldsType"] = "FieldsV1".into();
-    entry["fieldsV1"] = fields::to_json(&owned.set);
+    entry["fieldsV1"] = fields::to_json(&owned.set).to_string().into();
     if !manager.subresource.is_empty() {
         entry["subresource"] = manager.subresource.as_str().into();
     }

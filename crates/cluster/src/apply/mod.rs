@@ -28,7 +28,7 @@ mod update;
 mod tests;
 
 pub(crate) use conflict::{Conflict, message};
-pub(crate) use managers::Managed;
+pub(crate) use managers::{Managed, shown};
 pub(crate) use set::Set;
 pub(crate) use site::Site;
 pub(crate) use update::{Applied, Failed, KUBECTL, Request, applied, keep_last_applied, updated};

@@ -50,7 +50,8 @@ fn owners(managed: &Managed) -> Vec<(String, Value)> {
     let entries = entries.as_array().into_iter().flatten();
     let of = |entry: &Value| {
         let name = entry["manager"].as_str().unwrap_or_default().to_owned();
-        (name, entry["fieldsV1"].clone())
+        let fields = entry["fieldsV1"].as_str().unwrap_or_default();
+        (name, serde_json::from_str(fields).unwrap_or_default())
     };
     entries.map(of).collect()
 }

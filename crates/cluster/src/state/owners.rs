@@ -99,8 +99,8 @@ impl State {
         let site = site(&shape, served.as_deref());
         let mut new = object.clone();
         schema::show(key.kind.info().of, &mut new);
-        let new = kind.to_served(&Arc::new(new));
-        let old = old.map_or_else(|| Arc::new(site.empty()), |old| kind.to_served(old));
+        let new = kind.converted(&Arc::new(new));
+        let old = old.map_or_else(|| Arc::new(site.empty()), |old| kind.converted(old));
         let given = if part == Part::Main && author.subresource.is_empty() {
             given
         } else {
@@ -142,7 +142,7 @@ impl State {
         if old.is_none() && part == Part::Status {
             return Err(ApiStatus::not_found(key.kind.info(), &key.name));
         }
-        let old = old.map(|old| kind.to_served(&old));
+        let old = old.map(|old| kind.converted(&old));
         let live = old.as_deref().cloned();
         let mut live = live.unwrap_or_else(|| nothing(kind.info(), site));
         let owners = live["metadata"]
