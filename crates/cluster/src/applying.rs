@@ -59,9 +59,7 @@ pub(super) fn author(
         );
         errors.invalid("fieldManager", &given.into(), &why);
     }
-    if let Some(error) = errors.0.first() {
-        return Err(ApiStatus::invalid_option(options, error));
-    }
+    ApiStatus::check_options(options, &errors)?;
     let manager = match given {
         "" => agent(&call.agent),
         given => given.to_owned(),

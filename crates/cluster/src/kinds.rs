@@ -36,6 +36,8 @@ pub const PERSISTENT_VOLUME: KindId = KindId::named("PersistentVolume");
 pub const PERSISTENT_VOLUME_CLAIM: KindId = KindId::named("PersistentVolumeClaim");
 /// Pod.
 pub const POD: KindId = KindId::named("Pod");
+/// PodDisruptionBudget.
+pub const POD_DISRUPTION_BUDGET: KindId = KindId::named("PodDisruptionBudget");
 /// PriorityClass.
 pub const PRIORITY_CLASS: KindId = KindId::named("PriorityClass");
 /// RuntimeClass.

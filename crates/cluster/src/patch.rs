@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
-use super::schema::{Field, SCHEMA};
+use super::schema::{self, Field, SCHEMA};
 use super::status::ApiStatus;
 
 /// The kinds of patch, by media type.
@@ -56,23 +56,52 @@ impl PatchType {
         of: &str,
     ) -> Result<(), ApiStatus> {
         match self {
-            Self::Json => {
-                let patch: json_patch::Patch =
-                    serde_json::from_value(patch.clone()).map_err(|error| {
-                        ApiStatus::bad_request(format!("not a JSON patch: {error}"))
-                    })?;
-                operate(object, &patch)
-            }
+            Self::Json => operate(object, &operations(patch)?),
+            Self::Merge if patch.is_null() => Err(ApiStatus::bad_request("Invalid JSON Patch")),
             Self::Merge => {
+                let problem = of_another_shape(patch, "map[string]interface {}");
+                if let Some(problem) = problem {
+                    return Err(undecodable(&problem));
+                }
                 json_patch::merge(object, patch);
                 Ok(())
             }
-            Self::Strategic => {
-                strategic(object, patch, of);
-                Ok(())
-            }
+            Self::Strategic => match of_another_shape(patch, "map[string]interface {}") {
+                _ if patch.is_null() => Ok(()),
+                Some(problem) => Err(ApiStatus::bad_request(problem)),
+                None => strategic(object, patch, of),
+            },
         }
     }
+}
+
+/// What Go says of a value that is no object.
+fn of_another_shape(value: &Value, wanted: &str) -> Option<String> {
+    let called = schema::called(value);
+    let problem = || format!("json: cannot unmarshal {called} into Go value of type {wanted}");
+    (!value.is_object()).then(problem)
+}
+
+fn undecodable(problem: &str) -> ApiStatus {
+    ApiStatus::bad_request(format!("error decoding patch: {problem}"))
+}
+
+/// The operations of a JSON patch. One that is none is found only when it is performed.
+fn operations(patch: &Value) -> Result<Vec<PatchOperation>, ApiStatus> {
+    const OPERATION: &str = "handlers.jsonPatchOp";
+    let operations: &[Value] = patch.as_array().map_or(&[], |operations| operations);
+    if !patch.is_array() && !patch.is_null() {
+        let called = schema::called(patch);
+        let list = format!("json: cannot unmarshal {called} into Go value of type []{OPERATION}");
+        return Err(undecodable(&list));
+    }
+    let mut odd = operations
+        .iter()
+        .filter_map(|operation| of_another_shape(operation, OPERATION));
+    if let Some(problem) = odd.next() {
+        return Err(undecodable(&problem));
+    }
+    serde_json::from_value(operations.into()).map_err(|_| ApiStatus::unprocessable())
 }
 
 /// A value as Go's `%+v` prints it.
@@ -156,20 +185,31 @@ fn depth(value: &Value) -> usize {
 const DIRECTIVES: &[&str] = &["$patch", "$retainKeys"];
 
 /// Merges a patch into an object of the type `of`; lists are merged as the schema says (`x-kubernetes-patch-strategy`).
-fn strategic(object: &mut Value, patch: &Value, of: &str) {
-    let Some(patch) = patch.as_object() else {
+///
+/// # Errors
+/// A directive that is none, an item without what its list is merged by.
+fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatus> {
+    let Some(fields) = patch.as_object() else {
         *object = patch.clone();
-        return;
+        return Ok(());
     };
-    if patch.get("$patch").is_some_and(|p| p == "replace") {
-        *object = without_directives(patch);
-        return;
+    match directive(patch)? {
+        Some("replace") => {
+            *object = without_directives(fields);
+            return Ok(());
+        }
+        Some("delete") => {
+            *object = Value::Object(Map::new());
+            return Ok(());
+        }
+        _ => {}
     }
+    let patch = fields;
     if !object.is_object() {
         *object = Value::Object(Map::new());
     }
     let Some(target) = object.as_object_mut() else {
-        return;
+        return Ok(());
     };
     if let Some(keep) = patch.get("$retainKeys").and_then(Value::as_array) {
         target.retain(|key, _| keep.iter().any(|k| k == key.as_str()));
@@ -194,29 +234,48 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) {
                 target.entry(key.clone()).or_insert(Value::Null),
                 value,
                 inside,
-            ),
+            )?,
             Value::Array(items) => {
                 let order = patch.get(&format!("$setElementOrder/{key}"));
                 let order = order.and_then(Value::as_array).unwrap_or(items);
                 let list = target
                     .entry(key.clone())
                     .or_insert_with(|| Value::Array(Vec::new()));
-                merge_list(list, (items, order), field);
+                merge_list(list, (items, order), field)?;
             }
             Value::Bool(_) | Value::Number(_) | Value::String(_) => {
                 drop(target.insert(key.clone(), value.clone()))
             }
         }
     }
+    Ok(())
+}
+
+/// What a map of a patch says of itself.
+fn directive(patch: &Value) -> Result<Option<&str>, ApiStatus> {
+    let said = &patch["$patch"];
+    match said.as_str() {
+        Some("delete" | "merge" | "replace") => Ok(said.as_str()),
+        None if said.is_null() => Ok(None),
+        _ => {
+            let (said, patch) = (printed(said), printed(patch));
+            let why = format!("unknown patch type: {said} in map: {patch}");
+            Err(ApiStatus::unknown(why))
+        }
+    }
 }
 
 /// Merges a list; `order`: the items that the patch names, in the order that they are to have.
-fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), field: Option<&Field>) {
+fn merge_list(
+    target: &mut Value,
+    (patch, order): (&[Value], &[Value]),
+    field: Option<&Field>,
+) -> Result<(), ApiStatus> {
     let merge_key = field.and_then(|field| field.merge);
     let inside = field.map_or("", |field| field.shape.of());
     let Some(items) = target.as_array_mut() else {
         *target = Value::Array(patch.to_vec());
-        return;
+        return Ok(());
     };
     // A list of plain values is merged as a set.
     if merge_key == Some("") {
@@ -225,32 +284,39 @@ fn merge_list(target: &mut Value, (patch, order): (&[Value], &[Value]), field: O
                 items.push(item.clone());
             }
         }
-        return;
+        return Ok(());
     }
     let Some(merge_key) = merge_key.filter(|_| patch.iter().all(Value::is_object)) else {
         *items = patch.to_vec();
-        return;
+        return Ok(());
     };
     if patch.iter().any(|item| item["$patch"] == "replace") {
         items.clear();
     }
     let before = items.clone();
     for item in patch {
+        let said = directive(item)?;
+        if item[merge_key].is_null() && said != Some("replace") {
+            let item = printed(item);
+            let why = format!("map: {item} does not contain declared merge key: {merge_key}");
+            return Err(ApiStatus::unknown(why));
+        }
         let at = items
             .iter()
             .position(|old| old[merge_key] == item[merge_key]);
-        match (item["$patch"].as_str(), at) {
+        match (said, at) {
             (Some("replace"), _) if item[merge_key].is_null() => {}
             (Some("delete"), _) => items.retain(|old| old[merge_key] != item[merge_key]),
-            (_, Some(at)) => strategic(&mut items[at], item, inside),
+            (_, Some(at)) => strategic(&mut items[at], item, inside)?,
             (_, None) => {
                 let mut new = Value::Null;
-                strategic(&mut new, item, inside);
+                strategic(&mut new, item, inside)?;
                 items.push(new);
             }
         }
     }
     *items = arrange(std::mem::take(items), &before, order, merge_key);
+    Ok(())
 }
 
 /// Puts merged items in order. Items that `order` names keep its order, the others keep theirs from before. Of a named

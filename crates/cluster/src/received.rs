@@ -1,12 +1,13 @@
 //! Objects as they come in a request: decoded against their kind's types, with what `fieldValidation` asks for.
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Method, Response};
 use serde_json::Value;
 
 use super::call::{Body, Call};
 use super::custom::{self, Served};
 use super::kind::Kind;
 use super::status::ApiStatus;
+use super::validate::not_supported;
 use super::{applying, schema, types};
 
 /// An object, and what is to be warned of.
@@ -29,9 +30,16 @@ impl FieldValidation {
             "Ignore" => Ok(Self::Ignore),
             "" | "Warn" => Ok(Self::Warn),
             "Strict" => Ok(Self::Strict),
-            other => Err(ApiStatus::bad_request(format!(
-                "invalid fieldValidation {other:?}: Ignore, Warn or Strict was expected"
-            ))),
+            other => {
+                let options = match call.method {
+                    Method::POST => "CreateOptions",
+                    Method::PUT => "UpdateOptions",
+                    _ => "PatchOptions",
+                };
+                let allowed = &["", "Ignore", "Strict", "Warn"];
+                let error = not_supported("fieldValidation", other.into(), allowed);
+                Err(ApiStatus::invalid_option(options, &error))
+            }
         }
     }
 
@@ -51,6 +59,7 @@ impl FieldValidation {
 /// The object of a create or an update.
 pub(super) fn object(kind: &Kind, call: &Call) -> Result<Received, ApiStatus> {
     let validation = FieldValidation::of(call)?;
+    call.is_object(kind.kind)?;
     let (mut object, twice) = call.object_with_duplicates()?;
     is_of(kind, &object)?;
     applying::keep_reset(&mut object);
@@ -193,7 +202,40 @@ pub(super) fn warn(mut response: Response<Body>, warnings: &[String]) -> Respons
     response
 }
 
+/// Octets of a body that errors show.
+const SHOWN: usize = 30;
+
 impl Call {
+    /// Refuses a body of JSON that is no object, as the API server says it; of one that is not JSON, the reader says more.
+    pub(super) fn is_object(&self, of: &str) -> Result<(), ApiStatus> {
+        let is_json =
+            !self.content_type.contains("protobuf") && !self.content_type.contains("yaml");
+        if self.body.trim_ascii_start().starts_with(b"{") {
+            return Ok(());
+        }
+        let problem = match schema::object(&self.body) {
+            Ok((value, _)) if is_json && !value.is_object() => {
+                let called = schema::called(&value);
+                format!(
+                    "json: cannot unmarshal {called} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; \
+                     Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+                )
+            }
+            _ if is_json && self.body.is_empty() => "unexpected end of JSON input".to_owned(),
+            _ => return Ok(()),
+        };
+        let shown = &self.body[..self.body.len().min(SHOWN)];
+        let mut shown: String = shown.iter().map(|octet| format!("{octet:02x}")).collect();
+        match self.body.len() {
+            0 => shown.push_str("<empty>"),
+            1..=SHOWN => {}
+            _ => shown.push_str(" ..."),
+        }
+        Err(ApiStatus::bad_request(format!(
+            "the object provided is unrecognized (must be of type {of}): couldn't get version/kind; json parse error: {problem} ({shown})"
+        )))
+    }
+
     /// The body as an object, and the paths of fields that stand in it more than once.
     pub(super) fn object_with_duplicates(&self) -> Result<(Value, Vec<String>), ApiStatus> {
         let is_json =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::field::Errors;
 use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::state::{DeleteOptions, Propagation};
@@ -94,7 +95,8 @@ impl Parameters {
     /// Whether a flag is set.
     #[must_use]
     pub(super) fn flag(&self, name: &str) -> bool {
-        matches!(self.text(name), "true" | "1")
+        let value = self.0.get(name);
+        value.is_some_and(|value| !value.eq_ignore_ascii_case("false") && value != "0")
     }
 
     /// Whether the request is a dry run, which changes nothing; `options`: what errors call the verb's parameters.
@@ -132,8 +134,9 @@ impl Parameters {
             {
                 (path, true, value)
             } else {
+                let all = self.text("fieldSelector");
                 return Err(ApiStatus::bad_request(format!(
-                    "invalid field selector {term:?}: expected field=value or field!=value"
+                    "invalid selector: '{all}'; can't understand '{term}'"
                 )));
             };
             check_field(kind.info(), path)?;
@@ -199,10 +202,17 @@ pub(super) fn delete_options(
     body: &Value,
 ) -> Result<DeleteOptions, ApiStatus> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let grace = parameters.text("gracePeriodSeconds");
+    let grace = parameters.number("gracePeriodSeconds")?;
     let policy = text(&body["propagationPolicy"])
         .unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
     let propagation = match (policy.as_str(), &body["orphanDependents"]) {
+        (given, Value::Bool(_)) if !given.is_empty() => {
+            let mut errors = Errors::default();
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            errors.invalid("propagationPolicy", &given.into(), why);
+            ApiStatus::check_options("DeleteOptions", &errors)?;
+            Propagation::default()
+        }
         ("Orphan", _) | ("", Value::Bool(true)) => Propagation::Orphan,
         ("Foreground", _) => Propagation::Foreground,
         ("Background" | "", _) => Propagation::Background,
@@ -213,9 +223,7 @@ pub(super) fn delete_options(
         }
     };
     Ok(DeleteOptions {
-        grace: body["gracePeriodSeconds"]
-            .as_i64()
-            .or_else(|| grace.parse().ok()),
+        grace: body["gracePeriodSeconds"].as_i64().or(grace),
         uid: text(&body["preconditions"]["uid"]),
         revision: text(&body["preconditions"]["resourceVersion"]),
         propagation,

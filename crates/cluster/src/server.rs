@@ -12,11 +12,11 @@ use http_body_util::BodyExt;
 
 pub use super::call::Body;
 use super::call::{Call, failure, json, reply};
-use super::discovery;
 use super::request::{self, Parameters, Target};
 use super::shared::Shared;
 use super::status::ApiStatus;
 use super::verbs;
+use super::{discovery, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
@@ -79,6 +79,10 @@ impl Api {
                 Some(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text.to_owned())),
                 None => json(StatusCode::OK, &document),
             });
+        }
+        if path == ["metrics"] && call.method == Method::GET {
+            let text = Bytes::from(metrics::text(&self.shared));
+            return Ok(reply(StatusCode::OK, "text/plain; version=0.0.4", text));
         }
         if !discovery::serves(path, &customs) {
             let text = Bytes::from_static(b"404 page not found\n");

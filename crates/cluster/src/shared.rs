@@ -69,6 +69,11 @@ impl Shared {
         })
     }
 
+    /// How many requests broke the server.
+    pub(super) fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         let moved = Duration::from_millis(self.clock.moved.load(Ordering::Relaxed));
         let passed = self.clock.since.elapsed().saturating_add(moved);

@@ -122,6 +122,8 @@ impl State {
         let info = kind.info();
         types::check(info, &mut object)?;
         self.check_namespace(info, ns)?;
+        let revision = object["metadata"]["resourceVersion"].as_str();
+        let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
         identify(info, &mut object, ns, (now, &mut self.random))?;
         object["apiVersion"] = info.api_version().into();
         object["kind"] = info.kind.into();
@@ -145,6 +147,10 @@ impl State {
         addresses::normalize(info, &mut object, None);
         check(info, &object, None)?;
         self.check_custom(kind, Part::Main, &object)?;
+        if revision.is_some_and(|revision| revision > 0) && !dry_run {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(ApiStatus::unknown(why));
+        }
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
@@ -250,8 +256,10 @@ impl State {
             .as_ref()
             .filter(|r| meta["resourceVersion"] != r.as_str())
         {
-            let why = format!("Precondition failed: ResourceVersion in precondition: {revision}");
-            return Err(ApiStatus::conflict(info, &key.name, &why));
+            let present = &meta["resourceVersion"];
+            return Err(ApiStatus::other_revision(
+                info, &key.name, revision, present,
+            ));
         }
         if options.dry_run {
             let stays = grace(info, &old, options.grace) > 0 || has_finalizers(&old);
@@ -443,6 +451,12 @@ fn preconditions(key: &Key, meta: &Map<String, Value>, old: &Value) -> Result<()
             .and_then(Value::as_str)
             .filter(|v| !v.is_empty())
     };
+    if given("name").is_none() {
+        return Err(ApiStatus::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            key.name
+        )));
+    }
     if given("resourceVersion").is_some_and(|v| old["metadata"]["resourceVersion"] != v) {
         return Err(ApiStatus::conflict(
             info,

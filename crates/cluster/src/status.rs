@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::field::FieldError;
+use super::field::{Errors, FieldError};
 use super::kind::Kind;
 
 /// An error reply.
@@ -95,14 +95,55 @@ impl ApiStatus {
     /// 409 for an object of another UID than the delete is for.
     #[must_use]
     pub fn other_uid(kind: &Kind, name: &str, asked: &str, present: &Value) -> Self {
+        Self::other(
+            kind,
+            name,
+            "UID",
+            (asked, present),
+            "deleted and then recreated",
+        )
+    }
+
+    /// 409 for an object of another revision than the delete is for.
+    #[must_use]
+    pub fn other_revision(kind: &Kind, name: &str, asked: &str, present: &Value) -> Self {
+        Self::other(kind, name, "ResourceVersion", (asked, present), "modified")
+    }
+
+    fn other(
+        kind: &Kind,
+        name: &str,
+        what: &str,
+        (asked, present): (&str, &Value),
+        maybe: &str,
+    ) -> Self {
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the UID in the precondition ({asked}) does not match the UID in record ({}). \
-             The object might have been deleted and then recreated",
+            "Operation cannot be fulfilled on {} \"{name}\": the {what} in the precondition ({asked}) does not match the {what} in \
+             record ({}). The object might have been {maybe}",
             kind.kind,
             present.as_str().unwrap_or_default()
         );
         let details = json!({"name": name, "kind": kind.kind});
         Self::of(409, "Conflict", message, details)
+    }
+
+    /// 429 for an eviction that a disruption budget does not allow now.
+    #[must_use]
+    pub fn too_many_evictions(why: String) -> Self {
+        let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let cause = json!({"reason": "DisruptionBudget", "message": why});
+        let details = json!({"causes": [cause], "retryAfterSeconds": 10});
+        Self::of(429, "TooManyRequests", message.into(), details)
+    }
+
+    /// 504 for a revision that is not there yet.
+    #[must_use]
+    pub fn too_new(asked: u64, current: u64) -> Self {
+        let cause =
+            json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        let message = format!("Timeout: Too large resource version: {asked}, current: {current}");
+        let details = json!({"causes": [cause], "retryAfterSeconds": 1});
+        Self::of(504, "Timeout", message, details)
     }
 
     /// 409 for fields that others own; each cause is a message and a field.
@@ -205,11 +246,32 @@ impl ApiStatus {
     /// 422 for an option of the request, such as a `CreateOptions`' `dryRun`.
     #[must_use]
     pub fn invalid_option(options: &str, error: &FieldError) -> Self {
+        Self::invalid_asked((options, "meta.k8s.io"), error)
+    }
+
+    /// 422 for a token that cannot be asked for.
+    #[must_use]
+    pub fn invalid_token_request(error: &FieldError) -> Self {
+        Self::invalid_asked(("TokenRequest", "authentication.k8s.io"), error)
+    }
+
+    fn invalid_asked((kind, group): (&str, &str), error: &FieldError) -> Self {
         let cause =
             json!({"reason": error.reason(), "message": error.message(), "field": error.field});
-        let details = json!({"group": "meta.k8s.io", "kind": options, "causes": [cause]});
-        let message = format!("{options}.meta.k8s.io \"\" is invalid: {error}");
+        let details = json!({"group": group, "kind": kind, "causes": [cause]});
+        let message = format!("{kind}.{group} \"\" is invalid: {error}");
         Self::of(422, "Invalid", message, details)
+    }
+
+    /// The first error there is of a request's options.
+    ///
+    /// # Errors
+    /// That one.
+    pub(crate) fn check_options(options: &str, errors: &Errors) -> Result<(), Self> {
+        match errors.0.first() {
+            Some(error) => Err(Self::invalid_option(options, error)),
+            None => Ok(()),
+        }
     }
 
     /// 422 for a patch that is well formed and cannot be applied.

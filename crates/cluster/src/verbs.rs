@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, logs, reviews, schema, watching};
+use super::{apply, applying, evicting, issuing, logs, reviews, schema, table, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -37,7 +37,7 @@ pub(super) fn answer(
         "watch" => watching::watch(shared, target, call),
         "list" => list(shared, target, call),
         "get" => {
-            let object = shared.read().get(&target.key())?.clone();
+            let object = get(shared, target, call)?;
             Ok(reply(
                 StatusCode::OK,
                 &shown(shared, target.kind, call, &object),
@@ -80,6 +80,12 @@ pub(super) fn answer(
             "the server does not allow this method on the requested resource",
         )),
     }
+}
+
+fn get(shared: &Shared, target: &Target, call: &Call) -> Result<Arc<Value>, ApiStatus> {
+    let state = shared.read();
+    call.parameters.check_revision(state.objects.revision())?;
+    state.get(&target.key()).cloned()
 }
 
 /// What discovery calls what a request asks for; empty: it asks for nothing that there is.
@@ -126,16 +132,16 @@ fn shown(shared: &Shared, kind: KindId, call: &Call, object: &Arc<Value>) -> Val
 
 fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let info = target.kind.info();
+    let limit = call.parameters.number("limit")?.filter(|limit| *limit > 0);
+    let limit = limit.map_or(UNLIMITED, |limit| {
+        usize::try_from(limit).unwrap_or(UNLIMITED)
+    });
+    call.parameters.number("timeoutSeconds")?;
     let filter = call.parameters.filter(target.kind)?;
-    let limit = call
-        .parameters
-        .text("limit")
-        .parse()
-        .ok()
-        .filter(|limit| *limit > 0)
-        .unwrap_or(UNLIMITED);
+    call.parameters.check_match()?;
     let (revision, after) = read_continue(call.parameters.text("continue"))?;
     let state = shared.read();
+    call.parameters.check_revision(state.objects.revision())?;
     let revision = revision.unwrap_or_else(|| state.objects.revision());
     let mut matching = state
         .objects
@@ -197,13 +203,25 @@ fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
     if token.is_empty() {
         return Ok((None, None));
     }
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD
-        .decode(token)
-        .ok();
-    let parsed =
-        bytes.and_then(|bytes| serde_json::from_slice::<(u64, String, String)>(&bytes).ok());
+    let unreadable = |why: &str| {
+        let why = format!("invalid continue token: continue key is not valid: {why}");
+        ApiStatus::bad_request(why)
+    };
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token);
+    let bytes = bytes.map_err(|_| {
+        let odd = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
+        let at = token.find(odd).unwrap_or(token.len() / 4 * 4);
+        unreadable(&format!("illegal base64 data at input byte {at}"))
+    })?;
     let (revision, ns, name) =
-        parsed.ok_or_else(|| ApiStatus::bad_request("continue key is not valid"))?;
+        serde_json::from_slice::<(u64, String, String)>(&bytes).map_err(|_| {
+            let odd = char::from(bytes.first().copied().unwrap_or_default());
+            let odd = odd.escape_default().to_string();
+            let odd = odd.trim_start_matches("\\u{").trim_end_matches('}');
+            unreadable(&format!(
+                "invalid character '\\u{odd:0>4}' looking for beginning of value"
+            ))
+        })?;
     Ok((Some(revision), Some((ns, name))))
 }
 
@@ -352,14 +370,8 @@ fn sub(
         ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
         ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, target, call),
         ("binding", &Method::POST) => bind(shared, &key, call),
-        ("eviction", &Method::POST) => {
-            let options = delete_options(&call.parameters, &call.object()?["deleteOptions"])?;
-            shared.write(|state| state.delete(shared.now(), &key, &options))?;
-            Ok(reply(
-                StatusCode::CREATED,
-                &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-            ))
-        }
+        ("eviction", &Method::POST) => evicting::evict(shared, &key, call),
+        ("token", &Method::POST) => issuing::issue(shared, &key, call),
         ("log", &Method::GET) => logs::answer(shared, (&key, call)),
         ("exec" | "attach" | "portforward", _) => {
             shared.read().get(&key)?;
@@ -446,7 +458,13 @@ fn read_scale(call: &Call, scale: &mut Value) -> Result<(), ApiStatus> {
 
 /// Gives a Pod its node.
 fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiStatus> {
+    call.is_object("Binding")?;
     let binding = call.object()?;
+    if binding["metadata"]["name"] != *key.name {
+        return Err(ApiStatus::bad_request(
+            "name in URL does not match name in Binding object",
+        ));
+    }
     let node = binding["target"]["name"]
         .as_str()
         .unwrap_or_default()
@@ -472,7 +490,6 @@ fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiSt
 impl Call {
     /// The patch, and the paths of fields that stand in it more than once.
     fn patch(&self) -> Result<(Value, Vec<String>), ApiStatus> {
-        schema::object(&self.body)
-            .map_err(|error| ApiStatus::bad_request(format!("the patch is no JSON: {error}")))
+        schema::object(&self.body).map_err(|_| ApiStatus::bad_request("invalid JSON patch"))
     }
 }

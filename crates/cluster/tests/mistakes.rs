@@ -14,6 +14,10 @@ use serde_json::Value;
 /// What is answered otherwise, with the reason.
 const LISTED: &[(&str, &str)] = &[
     (
+        r#"post /spec/updateStrategy {"type":"Recreate"}"#,
+        "the strategy is KEP-3541's, and built here",
+    ),
+    (
         r#"post /spec/behavior {"scaleUp":{"policies":[]}}"#,
         "an empty list is as if there were none, and is filled in",
     ),

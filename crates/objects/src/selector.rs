@@ -26,11 +26,10 @@ enum Test {
 
 /// Text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse the selector {text:?}: {expected} was expected at {found:?}")]
+#[error("unable to parse requirement: found '{found}'{expected}")]
 pub struct SelectorError {
-    text: String,
-    expected: &'static str,
     found: String,
+    expected: &'static str,
 }
 
 impl Selector {
@@ -40,19 +39,20 @@ impl Selector {
     /// Where the text is none, with what was expected.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let mut parser = Parser {
-            text,
             rest: text.trim_start(),
         };
         let mut requirements = Vec::new();
         if parser.rest.is_empty() {
             return Ok(Self(requirements));
         }
+        let mut expected = ", expected: !, identifier, or 'end of string'";
         loop {
-            requirements.push(parser.requirement()?);
+            requirements.push(parser.requirement(expected)?);
             if parser.rest.is_empty() {
                 return Ok(Self(requirements));
             }
-            parser.expect(",", "`,` or the end")?;
+            parser.expect(",", ", expected: ',' or 'end of string'")?;
+            expected = ", expected: identifier after ','";
         }
     }
 
@@ -150,20 +150,19 @@ impl fmt::Display for Selector {
 }
 
 struct Parser<'t> {
-    text: &'t str,
     rest: &'t str,
 }
 
 impl<'t> Parser<'t> {
-    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
+    fn requirement(&mut self, expected: &'static str) -> Result<Requirement, SelectorError> {
         if self.take("!") {
-            let key = self.word("a label key")?;
+            let key = self.word(", expected: identifier")?;
             return Ok(Requirement {
                 key,
                 test: Test::Absent,
             });
         }
-        let key = self.word("a label key")?;
+        let key = self.word(expected)?;
         if self.rest.is_empty() || self.rest.starts_with(',') {
             return Ok(Requirement {
                 key,
@@ -171,34 +170,46 @@ impl<'t> Parser<'t> {
             });
         }
         let test = if self.take("!=") {
-            Test::NotIn(vec![self.value()?])
+            Test::NotIn(vec![self.exact()?])
         } else if self.take("==") || self.take("=") {
-            Test::In(vec![self.value()?])
+            Test::In(vec![self.exact()?])
         } else {
-            match self.word("`=`, `!=`, `in` or `notin`")?.as_str() {
+            let here = self.error(", expected: in, notin, =, ==, !=, gt, lt");
+            match self.span() {
                 "in" => Test::In(self.list()?),
                 "notin" => Test::NotIn(self.list()?),
-                _ => return Err(self.error("`=`, `!=`, `in` or `notin`")),
+                _ => return Err(here),
             }
         };
         Ok(Requirement { key, test })
     }
 
     fn list(&mut self) -> Result<Vec<String>, SelectorError> {
-        self.expect("(", "`(`")?;
+        self.expect("(", " expected: '('")?;
         let mut values = vec![self.value()?];
         while self.take(",") {
             values.push(self.value()?);
         }
-        self.expect(")", "`,` or `)`")?;
+        self.expect(")", ", expected: ',' or ')'")?;
         Ok(values)
+    }
+
+    /// The one value after an operator.
+    fn exact(&mut self) -> Result<String, SelectorError> {
+        let here = self.error(", expected: identifier");
+        let value = self.value()?;
+        let ends = self.rest.is_empty() || self.rest.starts_with(',');
+        if value.is_empty() && !ends {
+            return Err(here);
+        }
+        Ok(value)
     }
 
     /// A label value: may be empty, at most 63 characters.
     fn value(&mut self) -> Result<String, SelectorError> {
         let value = self.span();
         if value.len() > MAX_LABEL_VALUE {
-            Err(self.error("a label value of at most 63 characters"))
+            Err(self.error(", expected: a value of at most 63 characters"))
         } else {
             Ok(value.into())
         }
@@ -236,9 +247,10 @@ impl<'t> Parser<'t> {
     }
 
     fn error(&self, expected: &'static str) -> SelectorError {
-        let found = self.rest.split_whitespace().next().unwrap_or("the end");
+        let symbol = |c: char| "=!<>(),".contains(c);
+        let end = |c: char| c.is_whitespace() || symbol(c) != self.rest.starts_with(symbol);
+        let found = self.rest.split(end).next().unwrap_or_default();
         SelectorError {
-            text: self.text.into(),
             expected,
             found: found.into(),
         }
@@ -288,10 +300,13 @@ mod tests {
     #[test]
     fn text_that_is_no_selector_says_what_was_expected() {
         for (text, expected) in [
-            ("a in b", "`(` was expected at \"b\""),
-            ("a > 1", "`=`, `!=`, `in` or `notin` was expected at \">\""),
-            ("a=b c", "`,` or the end was expected at \"c\""),
-            (",", "a label key was expected at \",\""),
+            ("a in b", "found 'b' expected: '('"),
+            ("a > 1", "found '>', expected: in, notin, =, ==, !=, gt, lt"),
+            ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+            (
+                ",",
+                "found ',', expected: !, identifier, or 'end of string'",
+            ),
         ] {
             let error = Selector::parse(text).unwrap_err().to_string();
             assert!(error.ends_with(expected), "{error}");

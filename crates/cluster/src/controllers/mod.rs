@@ -4,6 +4,7 @@
 //! performs what they decide.
 
 mod balancers;
+pub(crate) mod budgets;
 mod checks;
 mod collector;
 mod conditions;
@@ -130,6 +131,7 @@ impl Controllers {
         let mut actions = furnish::step(&step);
         actions.extend(volumes::step(&step));
         actions.extend(balancers::step(&step));
+        actions.extend(budgets::step(&step));
         actions.extend(self.endpoints.step(&step));
         actions.extend(self.collector.step(&step));
         actions.extend(self.router.as_mut().and_then(|router| router.step(&step)));

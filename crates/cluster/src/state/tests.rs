@@ -41,7 +41,7 @@ fn a_pod_is_completed_and_its_status_has_a_way_of_its_own() {
     assert_eq!(made["status"]["phase"], "Pending");
     assert_eq!(made["spec"]["terminationGracePeriodSeconds"], 30);
     assert_eq!(made["metadata"]["generation"], 1);
-    let status = json!({"metadata": {}, "spec": {}, "status": {"phase": "Running"}});
+    let status = json!({"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Running"}});
     let new = state
         .update(&key("Pod", "a"), Part::Status, status, false)
         .unwrap();

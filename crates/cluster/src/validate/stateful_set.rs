@@ -60,7 +60,8 @@ fn strategy(strategy: &Place<'_>, errors: &mut Errors) {
                 at_most_all(&unavailable, errors);
             }
         }
-        "OnDelete" if !rolling.is_given() => {}
+        // The second is KEP-3541's, which a real API server of 1.37 does not take yet.
+        "OnDelete" | "Recreate" if !rolling.is_given() => {}
         "OnDelete" => {
             let partition = rolling.of("partition").number();
             let unavailable = rolling.of("maxUnavailable").value;
