@@ -151,15 +151,16 @@ fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
     if ["metadata.name", "metadata.namespace"].contains(&path) || kind.does.fields.contains(&path) {
         return Ok(());
     }
-    Err(ApiStatus::bad_request(
-        if kind.does.fields.is_empty() && !kind.custom() {
-            format!(
-                "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-            )
-        } else {
-            format!("field label not supported: {path}")
-        },
-    ))
+    let only_names = kind.does.fields.is_empty() && !kind.custom();
+    Err(ApiStatus::bad_request(if only_names {
+        format!(
+            "\"{path}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
+    } else if kind.kind == "Job" {
+        format!("field label {path:?} not supported for Job")
+    } else {
+        format!("field label not supported: {path}")
+    }))
 }
 
 /// Which objects of a collection are meant.

@@ -88,7 +88,9 @@ pub(super) fn watch(
         ("" | "0", _) | (_, true) => watch.begin(initial),
         (revision, false) => {
             watch.revision = revision.parse().map_err(|_| {
-                ApiStatus::bad_request(format!("Invalid value: {revision:?}: resourceVersion"))
+                ApiStatus::unknown(format!(
+                    "resourceVersion: Invalid value: {revision:?}: strconv.ParseUint: parsing {revision:?}: invalid syntax"
+                ))
             })?;
         }
     }

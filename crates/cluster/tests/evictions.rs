@@ -1,0 +1,77 @@
+//! A disruption budget holds up evictions, and a service account's token is given by request.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use headless_cluster::{Cluster, Delays};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+async fn send(cluster: &Cluster, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(Full::new(body.to_string().into()))
+        .unwrap();
+    let response = cluster.api().call(request).await;
+    let code = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (code, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_lets_one_of_three_pods_go() {
+    const PODS: &str = "/api/v1/namespaces/default/pods";
+    const BUDGETS: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let cluster = Cluster::start(Delays::default());
+    for name in ["a", "b", "c"] {
+        let containers = json!([{"name": "c", "image": "i"}]);
+        let pod = json!({"metadata": {"name": name, "labels": {"x": "y"}}, "spec": {"containers": containers}});
+        assert_eq!(send(&cluster, Method::POST, PODS, &pod).await.0, 201);
+    }
+    let spec = json!({"minAvailable": 2, "selector": {"matchLabels": {"x": "y"}}});
+    let budget = json!({"metadata": {"name": "two"}, "spec": spec});
+    assert_eq!(send(&cluster, Method::POST, BUDGETS, &budget).await.0, 201);
+    tokio::time::sleep(std::time::Duration::from_secs(30)).await;
+    let (_, budget) = send(&cluster, Method::GET, &format!("{BUDGETS}/two"), &json!({})).await;
+    let status = &budget["status"];
+    let numbers = [
+        "expectedPods",
+        "currentHealthy",
+        "desiredHealthy",
+        "disruptionsAllowed",
+    ];
+    assert_eq!(
+        numbers.map(|field| status[field].as_i64()),
+        [3, 3, 2, 1].map(Some)
+    );
+    assert_eq!(status["conditions"][0]["reason"], "SufficientPods");
+    let evict = async |name: &str| {
+        let path = format!("{PODS}/{name}/eviction");
+        let eviction =
+            json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+        send(&cluster, Method::POST, &path, &eviction).await
+    };
+    assert_eq!(evict("a").await.0, 201);
+    let (code, refused) = evict("b").await;
+    assert_eq!(code, 429);
+    let cause = refused["details"]["causes"][0]["message"].as_str();
+    assert!(cause.unwrap().starts_with("The disruption budget two "));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_given_for_ten_minutes_at_least() {
+    const TOKEN: &str = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    let cluster = Cluster::start(Delays::default());
+    let (code, made) = send(&cluster, Method::POST, TOKEN, &json!({"spec": {}})).await;
+    assert_eq!(
+        (code, made["spec"]["expirationSeconds"].as_i64()),
+        (201, Some(3600))
+    );
+    assert!(made["status"]["token"].is_string());
+    let short = json!({"spec": {"expirationSeconds": 5}});
+    let (code, refused) = send(&cluster, Method::POST, TOKEN, &short).await;
+    let why = "TokenRequest.authentication.k8s.io \"\" is invalid: spec.expirationSeconds: Invalid value: 5: may not specify a duration less \
+               than 10 minutes";
+    assert_eq!((code, refused["message"].as_str()), (422, Some(why)));
+}
