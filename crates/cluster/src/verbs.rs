@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, evicting, issuing, logs, reviews, schema, table, watching};
+use super::{apply, applying, evicting, issuing, logs, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
