@@ -341,7 +341,7 @@ fn version_and_plugins_are_printed_for_coredns_s_flags() {
     // Those that are supported, in the order of the chain.
     let some = ["forward", "kubernetes", "route53", "cache", "errors", "tls"];
     let listed: Vec<&str> = plugins.lines().filter(|name| some.contains(name)).collect();
-    assert_eq!(listed, ["tls", "errors", "cache", "kubernetes", "forward"]);
+    assert_eq!(listed, ["errors", "cache", "tls", "kubernetes", "forward"]);
 }
 
 #[test]
