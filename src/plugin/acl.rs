@@ -190,7 +190,7 @@ impl Acl {
     /// What becomes of a question, and the zone whose rule says so.
     fn decide(&self, query: &Query) -> (Action, Option<&Origin>) {
         let question = &query.question;
-        let client = query.route.client.ip().to_canonical();
+        let client = query.route.client.ip();
         for rule in &self.rules {
             let Some((zone, _)) = rule.origins.of(&question.qname) else {
                 continue;

@@ -118,7 +118,7 @@ impl Spec {
     }
 
     fn concerns(&self, query: &Query) -> bool {
-        let is_ipv6 = query.route.client.ip().to_canonical().is_ipv6();
+        let is_ipv6 = query.route.client.is_ipv6();
         let question = &query.question;
         (self.allow_ipv4 || is_ipv6)
             && question.qtype == RecordType::AAAA

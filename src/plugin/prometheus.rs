@@ -82,7 +82,7 @@ pub(super) struct Counted<'a> {
 
 impl Counted<'_> {
     pub(super) fn request(&self, metrics: &Metrics, query: &Query) {
-        let family = match query.route.client.ip().to_canonical() {
+        let family = match query.route.client.ip() {
             IpAddr::V4(_) => "1",
             IpAddr::V6(_) => "2",
         };
@@ -195,7 +195,7 @@ impl Tally for OfLane {
 impl OfZone {
     fn count(&mut self, query: &Query, rcode: ResponseCode, size: usize) {
         let octets = |size: usize| f64::from(u32::try_from(size).unwrap_or(u32::MAX));
-        let is_v6 = query.route.client.ip().to_canonical().is_ipv6();
+        let is_v6 = query.route.client.is_ipv6();
         let qtype = query.question.qtype;
         let mut known = self.requests[usize::from(is_v6)].iter();
         match known.position(|(known, _)| *known == qtype) {

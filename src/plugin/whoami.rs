@@ -1,7 +1,5 @@
 //! `whoami`: what the server sees of its client: address, port, transport. Mostly to try a server out.
 
-use std::net::SocketAddr;
-
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -37,10 +35,7 @@ impl Plugin for Whoami {
 /// The client's address as a record of the name that was asked, and its port as a SRV record below it.
 fn reply(query: &Query) -> Composed {
     let owner = query.question.qname.to_name(0);
-    let client = match query.route.client {
-        SocketAddr::V4(v4) => SocketAddr::V4(v4),
-        SocketAddr::V6(v6) => SocketAddr::new(v6.ip().to_canonical(), v6.port()),
-    };
+    let client = query.route.client;
     let label = match query.transport {
         Transport::Udp => "_udp",
         Transport::Tcp => "_tcp",

@@ -172,11 +172,15 @@ fn services(objects: &Objects) -> impl Iterator<Item = &Value> {
         .map(|(_, service)| &**service)
 }
 
+/// The addresses of a Service.
+fn addresses(service: &Value) -> impl Iterator<Item = &str> {
+    let ips = service["spec"]["clusterIPs"].as_array();
+    ips.into_iter().flatten().filter_map(Value::as_str)
+}
+
 fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
-    services(objects).any(|s| {
-        s["metadata"]["uid"] != but["metadata"]["uid"]
-            && strings(&s["spec"]["clusterIPs"]).iter().any(|x| x == ip)
-    })
+    let mut having = services(objects).filter(|s| addresses(s).any(|own| own == ip));
+    having.any(|s| s["metadata"]["uid"] != but["metadata"]["uid"])
 }
 
 /// Refuses addresses that another Service has, or that no Service may have.
@@ -241,9 +245,7 @@ fn refused(service: &Value, at: &str, value: Value, what: &str) -> ApiStatus {
 
 /// The lowest free address of a family.
 fn free(objects: &Objects, family: &str) -> IpAddr {
-    let taken: ahash::AHashSet<String> = services(objects)
-        .flat_map(|s| strings(&s["spec"]["clusterIPs"]))
-        .collect();
+    let taken: ahash::AHashSet<&str> = services(objects).flat_map(addresses).collect();
     let address = |i: u32| -> IpAddr {
         if family == "IPv6" {
             Ipv6Addr::from(V6 + u128::from(i)).into()
@@ -253,7 +255,7 @@ fn free(objects: &Objects, family: &str) -> IpAddr {
     };
     (FIRST..SIZE)
         .map(address)
-        .find(|ip| !taken.contains(&ip.to_string()))
+        .find(|ip| !taken.contains(&*ip.to_string()))
         .unwrap_or_else(|| address(SIZE - 1))
 }
 

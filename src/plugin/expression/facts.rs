@@ -100,14 +100,13 @@ impl Facts {
             Transport::Udp => "udp",
             Transport::Tcp => "tcp",
         };
-        let ip = |ip: IpAddr| ip.to_canonical().to_string();
         let server = query.route.server;
         set("type", type_in_go(question.qtype).into());
         set("name", question.qname.to_lowercase().to_string().into());
         set("class", question.qclass.to_string().into());
         set("proto", proto.into());
         set("size", query.size.into());
-        set("client_ip", ip(query.route.client.ip()).into());
+        set("client_ip", query.route.client.ip().to_string().into());
         set("port", query.route.client.port().to_string().into());
         set("id", i32::from(query.id).into());
         set("opcode", i32::from(u8::from(query.opcode)).into());
@@ -115,7 +114,7 @@ impl Facts {
         set("do", dnssec_ok.into());
         let room = limit(query.transport, query.edns);
         set("bufsize", i32::from(room).into());
-        let server_ip = server.map_or(String::new(), |server| ip(server.ip()));
+        let server_ip = server.map_or(String::new(), |server| server.ip().to_string());
         set("server_ip", server_ip.into());
         let port = server.map_or(String::new(), |server| server.port().to_string());
         set("server_port", port.into());

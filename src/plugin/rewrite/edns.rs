@@ -129,14 +129,14 @@ impl Rule {
 
     fn octets(&self, query: &Query) -> Option<Vec<u8>> {
         let (question, route) = (&query.question, &query.route);
-        let client = route.client.ip().to_canonical();
+        let client = route.client.ip();
         Some(match &self.data {
             Data::Octets(octets) => octets.clone(),
             Data::Qname => question.qname.to_string().into_bytes(),
             Data::Qtype => u16::from(question.qtype).to_be_bytes().to_vec(),
             Data::ClientIp => address(client),
             Data::ClientPort => route.client.port().to_be_bytes().to_vec(),
-            Data::ServerIp => address(route.server?.ip().to_canonical()),
+            Data::ServerIp => address(route.server?.ip()),
             Data::ServerPort => route.server?.port().to_be_bytes().to_vec(),
             Data::Metadata(label) => {
                 let value = query.metadata.as_ref()?.get(label)?;

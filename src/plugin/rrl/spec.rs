@@ -145,7 +145,7 @@ impl Spec {
 
     /// The network of a client, as its first address.
     pub(super) fn network(&self, client: IpAddr) -> IpAddr {
-        match client.to_canonical() {
+        match client {
             IpAddr::V4(v4) => {
                 let left = 32 - u32::from(self.prefixes.0);
                 let mask = u32::MAX.checked_shl(left).unwrap_or_default();
@@ -193,10 +193,7 @@ mod tests {
         let network =
             |lines, client: &str| spec(lines).network(client.parse().unwrap()).to_string();
         assert_eq!(network("", "192.0.2.77"), "192.0.2.0");
-        assert_eq!(
-            network("ipv4-prefix-length 32", "::ffff:192.0.2.77"),
-            "192.0.2.77"
-        );
+        assert_eq!(network("ipv4-prefix-length 32", "192.0.2.77"), "192.0.2.77");
         assert_eq!(network("ipv6-prefix-length 1", "ffff::1"), "8000::");
     }
 

@@ -120,7 +120,7 @@ struct Secondary {
 impl Secondary {
     /// The reply to whoever says that a zone has changed (RFC 1996 section 4.7); strangers get none.
     fn notified(&self, query: &Query, apex: &Name) -> Reply {
-        let client = query.route.client.ip().to_canonical();
+        let client = query.route.client.ip();
         if !self.held.notified(apex, client) {
             return Reply::Nothing;
         }

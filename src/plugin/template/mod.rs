@@ -6,7 +6,6 @@ mod render;
 mod spec;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -100,7 +99,7 @@ impl Template {
             }),
             class: qclass.or(self.spec.qclass).unwrap_or(any_class).to_string(),
             qtype: type_in_go(qtype),
-            remote: remote(query.route.client.ip()),
+            remote: query.route.client.ip().to_string(),
             query,
             metadata: match &query.metadata {
                 Some(metadata) => metadata.all(),
@@ -161,10 +160,6 @@ impl Template {
             ..Composed::empty(spec.rcode)
         })
     }
-}
-
-fn remote(ip: IpAddr) -> String {
-    ip.to_canonical().to_string()
 }
 
 impl Plugin for Template {

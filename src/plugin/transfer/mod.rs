@@ -166,7 +166,7 @@ impl Transfer {
             Some(_) => None,
             None => Some(offers.find(|zone| Qname::from(&zone.apex) == apex)?),
         };
-        let client = query.route.client.ip().to_canonical();
+        let client = query.route.client.ip();
         if query.transport == Transport::Udp || !rule.allows(client) {
             let why = "plugin/transfer: not over UDP, nor to this client";
             return Some(Err(Failure {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::top::name_of;
 use crate::answer::compose;
 use crate::message::question::{Question, RecordType};
 use crate::metrics::Counted;
@@ -84,6 +83,11 @@ pub(super) fn searched(zone: &Zone, shown: &Shown, denied: &[Counted]) -> Vec<Se
     let mut found: Vec<Searched> = found.into_values().collect();
     found.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.stem.cmp(&b.stem)));
     found
+}
+
+/// The name that was counted.
+pub(super) fn name_of(counted: &Counted) -> Option<Qname> {
+    Qname::read(&[&counted.key[..], &[0]].concat())
 }
 
 /// A name's labels in lower case, without the root's octet.

@@ -4,10 +4,9 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use serde_json::{Value, json};
 
-use super::search::{Searched, searched};
+use super::search::{Searched, name_of, searched};
 use super::{Asked, Known, Refusal, begin, written, wrong};
 use crate::metrics::{By, Counted};
-use crate::name::Qname;
 
 /// Lines of a list where nobody says how many.
 const LINES: usize = 20;
@@ -54,9 +53,4 @@ impl Known {
 fn named(counted: &Counted) -> Value {
     let name = name_of(counted).unwrap_or_default();
     json!({"name": name.to_string(), "count": counted.count, "over": counted.over})
-}
-
-/// The name that was counted.
-pub(super) fn name_of(counted: &Counted) -> Option<Qname> {
-    Qname::read(&[&counted.key[..], &[0]].concat())
 }
