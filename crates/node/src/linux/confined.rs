@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -79,9 +79,15 @@ impl Users {
         if ids::count() == 1 {
             return Ok(Self::New(None));
         }
+        let step = || "starting what maps ids".to_owned();
         let mut helper = Command::new("/proc/self/exe");
-        let helper = helper.arg0("headless-dns").arg(MAP).stdin(Stdio::piped());
-        let helper = helper.spawn().tried(|| "starting what maps ids".into())?;
+        let helper = helper.arg0("headless-dns").arg(MAP);
+        let helper = helper.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut helper = helper.spawn().tried(step)?;
+        // It loads its libraries from the host's root, which is gone once the container's is made: its first octet says that it has.
+        if let Some(mut says) = helper.stdout.take() {
+            says.read_exact(&mut [0]).tried(step)?;
+        }
         Ok(Self::New(Some(helper)))
     }
 }
@@ -153,7 +159,9 @@ fn nest_all(mut helper: Child) -> Result<(), Failure> {
 pub(crate) fn map() -> ExitCode {
     let parent = rustix::process::getppid().map(Pid::as_raw_pid);
     let (parent, count) = (parent.unwrap_or_default(), ids::count());
-    let closed = io::copy(&mut io::stdin(), &mut io::sink());
+    let said = io::stdout().write_all(b"\n");
+    let said = said.and_then(|()| io::stdout().flush());
+    let closed = said.and_then(|()| io::copy(&mut io::stdin(), &mut io::sink()));
     let written = closed.and_then(|_| {
         ["uid_map", "gid_map"].iter().try_for_each(|file| {
             fs::write(format!("/proc/{parent}/{file}"), format!("0 0 {count}"))
