@@ -1,26 +1,22 @@
 //! Server-side apply and `managedFields`, and custom kinds: each case as kube-apiserver answered it.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/ask.rs"]
+mod ask;
 #[path = "support/cases.rs"]
 mod cases;
 
+use ask::ask;
 use cases::{Answers, Sent};
 use headless_cluster::Cluster;
 use http::Request;
-use http_body_util::{BodyExt, Full};
 
 async fn send(cluster: &Cluster, sent: Sent) -> (u16, Vec<u8>) {
-    let request = Request::builder()
-        .method(sent.method)
-        .uri(sent.path)
-        .header("content-type", sent.media_type)
-        .header("user-agent", sent.agent)
-        .body(Full::new(sent.body.into()))
-        .unwrap();
-    let response = cluster.api().call(request).await;
-    let code = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap();
-    (code, body.to_bytes().to_vec())
+    let request = Request::builder().method(sent.method).uri(sent.path);
+    let request = request.header("content-type", sent.media_type);
+    let request = request.header("user-agent", sent.agent);
+    let (head, body) = ask(cluster, request, sent.body).await;
+    (head.status.as_u16(), body.to_vec())
 }
 
 #[tokio::test]

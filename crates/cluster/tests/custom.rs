@@ -1,9 +1,12 @@
 //! Kinds that CustomResourceDefinitions make: served, defaulted, pruned, checked, watched, applied, and gone with their definition.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/ask.rs"]
+mod ask;
+
+use ask::ask;
 use headless_cluster::Cluster;
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 /// A cluster that has the namespace `a`.
@@ -40,16 +43,13 @@ impl World {
         } else {
             body.to_string()
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("content-type", media_type)
-            .body(Full::new(body.into()))
-            .unwrap();
-        let response = self.0.api().call(request).await;
-        let code = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (code, serde_json::from_slice(&body).unwrap_or_default())
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("content-type", media_type);
+        let (head, body) = ask(&self.0, request, body).await;
+        (
+            head.status.as_u16(),
+            serde_json::from_slice(&body).unwrap_or_default(),
+        )
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
@@ -257,12 +257,9 @@ async fn an_apply_merges_by_the_schema_s_keys() {
 async fn a_table_has_the_definition_s_columns() {
     let world = World::with_widgets().await;
     world.post(WIDGETS, &widget("w", json!({"size": 3}))).await;
-    let request = Request::get(WIDGETS)
-        .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
-        .body(Full::<bytes::Bytes>::default())
-        .unwrap();
-    let response = world.0.api().call(request).await;
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let request = Request::get(WIDGETS);
+    let request = request.header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let (_, body) = ask(&world.0, request, String::new()).await;
     let table: Value = serde_json::from_slice(&body).unwrap();
     let headings = table["columnDefinitions"].as_array().unwrap().iter();
     let headings: Vec<_> = headings.map(|c| c["name"].as_str().unwrap()).collect();

@@ -1,23 +1,13 @@
 //! A disruption budget holds up evictions, and a service account's token is given by request.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use headless_cluster::{Cluster, Delays};
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
-use serde_json::{Value, json};
+#[path = "support/send.rs"]
+mod send;
 
-async fn send(cluster: &Cluster, method: Method, path: &str, body: &Value) -> (u16, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", "application/json")
-        .body(Full::new(body.to_string().into()))
-        .unwrap();
-    let response = cluster.api().call(request).await;
-    let code = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (code, serde_json::from_slice(&body).unwrap())
-}
+use headless_cluster::{Cluster, Delays};
+use http::Method;
+use send::send;
+use serde_json::json;
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_lets_one_of_three_pods_go() {

@@ -2,13 +2,16 @@
 //! kubectl sends it. `tests/kubernetes/mistakes.rs` asks a real one.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/send.rs"]
+mod send;
+
 #[path = "data/cases.rs"]
 mod cases;
 
 use cases::{Case, answer};
 use headless_cluster::{Cluster, Delays};
-use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
+use http::Method;
+use send::send;
 use serde_json::Value;
 
 /// What is answered otherwise, with the reason.
@@ -30,19 +33,6 @@ const LISTED: &[(&str, &str)] = &[
         "the template is shown as it is sent, and not as Go keeps it",
     ),
 ];
-
-async fn send(cluster: &Cluster, method: Method, path: &str, body: &Value) -> (u16, Value) {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", "application/json")
-        .body(Full::new(body.to_string().into()))
-        .unwrap();
-    let response = cluster.api().call(request).await;
-    let code = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    (code, serde_json::from_slice(&body).unwrap())
-}
 
 async fn try_case(cluster: &Cluster, case: &Case) -> (u16, Value) {
     const OPTIONS: &str = "dryRun=All&fieldValidation=Strict";

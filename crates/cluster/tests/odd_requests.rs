@@ -7,9 +7,12 @@
     reason = "a test"
 )]
 
+#[path = "support/ask.rs"]
+mod ask;
+
+use ask::ask;
 use headless_cluster::{Cluster, Delays};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -137,16 +140,10 @@ async fn broke(
     (path, media): (&str, &str),
     body: String,
 ) -> bool {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", media)
-        .body(Full::new(bytes::Bytes::from(body)));
-    let response = cluster.api().call(request.unwrap()).await;
-    let code = response.status().as_u16();
-    let answer = response.into_body().collect().await.unwrap().to_bytes();
+    let request = Request::builder().method(method).uri(path);
+    let (head, answer) = ask(cluster, request.header("content-type", media), body).await;
     let answer: Value = serde_json::from_slice(&answer).unwrap();
-    code == 500 && answer["reason"] == "InternalError"
+    head.status == 500 && answer["reason"] == "InternalError"
 }
 
 #[tokio::test(start_paused = true)]

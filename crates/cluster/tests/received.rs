@@ -1,9 +1,12 @@
 //! What becomes of objects that come in requests: of fields that no type has, of kinds that are only kept, of questions.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/ask.rs"]
+mod ask;
+
+use ask::ask;
 use headless_cluster::{Cluster, Delays};
 use http::{Method, Request};
-use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 /// A reply: its code, its warnings, its object.
@@ -19,18 +22,12 @@ async fn send(cluster: &Cluster, method: Method, path: &str, body: &str) -> Repl
     } else {
         "application/json"
     };
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("content-type", media_type)
-        .body(Full::new(body.to_owned().into()))
-        .unwrap();
-    let response = cluster.api().call(request).await;
-    let warnings = response.headers().get_all("warning").iter();
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", media_type);
+    let (head, body) = ask(cluster, request, body.to_owned()).await;
+    let warnings = head.headers.get_all("warning").iter();
     let warnings = warnings.map(|value| value.to_str().unwrap().to_owned());
-    let warnings = warnings.collect();
-    let code = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let (code, warnings) = (head.status.as_u16(), warnings.collect());
     Reply {
         code,
         warnings,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::values::selector;
+use super::values::{has_operands, selector};
 use super::words::{label, label_value, qualified, subdomain};
 use crate::field::{Errors, Problem};
 use crate::place::Place;
@@ -56,21 +56,15 @@ pub(super) fn node_selector(wanted: &Place<'_>, errors: &mut Errors) {
 fn node_term(term: &Place<'_>, values_too: bool, errors: &mut Errors) {
     for wanted in term.of("matchExpressions").items() {
         let values = wanted.of("values");
-        match wanted.of("operator").text() {
-            "In" | "NotIn" if values.is_empty() => errors.required(
-                &values,
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            ),
-            "Exists" | "DoesNotExist" if !values.is_empty() => errors.forbidden(
-                &values,
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            ),
-            "Gt" | "Lt" if values.count() != 1 => errors.required(
-                &values,
-                "must be specified single value when `operator` is 'Lt' or 'Gt'",
-            ),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-            _ => errors.bad(&wanted.of("operator"), "not a valid selector operator"),
+        if !has_operands(&wanted, errors) {
+            match wanted.of("operator").text() {
+                "Gt" | "Lt" if values.count() != 1 => errors.required(
+                    &values,
+                    "must be specified single value when `operator` is 'Lt' or 'Gt'",
+                ),
+                "Gt" | "Lt" => {}
+                _ => errors.bad(&wanted.of("operator"), "not a valid selector operator"),
+            }
         }
         errors.each(&wanted.of("key"), qualified(wanted.of("key").text()));
         for value in values.items().filter(|_| values_too) {

@@ -46,29 +46,33 @@ pub(super) fn annotations(annotations: &Place<'_>, errors: &mut Errors) {
 pub(super) fn selector(selector: &Place<'_>, errors: &mut Errors) {
     labels(&selector.of("matchLabels"), errors);
     for wanted in selector.of("matchExpressions").items() {
-        let values = wanted.of("values");
-        match wanted.of("operator").text() {
-            "In" | "NotIn" if values.is_empty() => errors.required(
-                &values,
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            ),
-            "Exists" | "DoesNotExist" if !values.is_empty() => errors.forbidden(
-                &values,
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            ),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => errors.invalid(
-                wanted.of("operator"),
-                &other.into(),
-                "not a valid selector operator",
-            ),
+        if !has_operands(&wanted, errors) {
+            errors.bad(&wanted.of("operator"), "not a valid selector operator");
         }
         let key = wanted.of("key");
         errors.each(&key, qualified(key.text()));
-        for value in values.items() {
+        for value in wanted.of("values").items() {
             errors.each(&value, label_value(value.text()));
         }
     }
+}
+
+/// Looks at the values of a requirement by its operator; whether that is one of those that every selector has.
+pub(super) fn has_operands(wanted: &Place<'_>, errors: &mut Errors) -> bool {
+    let values = wanted.of("values");
+    match wanted.of("operator").text() {
+        "In" | "NotIn" if values.is_empty() => errors.required(
+            &values,
+            "must be specified when `operator` is 'In' or 'NotIn'",
+        ),
+        "Exists" | "DoesNotExist" if !values.is_empty() => errors.forbidden(
+            &values,
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        ),
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        _ => return false,
+    }
+    true
 }
 
 /// Whether a selector selects all.
