@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::{BoxStream, SelectAll};
+use headless_objects::object::controller;
 use kube::Client;
 use kube::api::{DynamicObject, ObjectMeta};
 use kube::runtime::watcher;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::kinds::{KINDS, Kind, Name, Written};
 use crate::api::{Connection, Event, Failure, watching};
-use crate::statefulset::{Failures, Observed, controller_of, is_claim_of};
+use crate::statefulset::{Failures, Observed, is_claim_of};
 use headless_objects::selector::Selector;
 
 type Events = SelectAll<BoxStream<'static, (Kind, Result<Event<DynamicObject>, Failure>)>>;
@@ -104,7 +105,7 @@ impl Cache {
                     return Vec::new();
                 };
                 // A Pod that nobody controlled leaves no gap in a set.
-                if kind != Kind::Pod || controller_of(&old).is_some() {
+                if kind != Kind::Pod || controller(&old).is_some() {
                     self.concerned(kind, &name, &old)
                 } else {
                     Vec::new()
@@ -167,7 +168,7 @@ impl Cache {
         let mut concerned = old.map_or_else(Vec::new, |old| self.concerned(kind, &name, &old));
         concerned.extend(self.concerned(kind, &name, &value));
         // A Pod of another kind of controller is none of ours, whatever becomes of it.
-        let foreign = controller_of(&value).is_some_and(|owner| owner["kind"] != "StatefulSet");
+        let foreign = controller(&value).is_some_and(|owner| owner["kind"] != "StatefulSet");
         if kind == Kind::Pod && foreign {
             self.map(kind).remove(&name);
         } else {
@@ -178,7 +179,7 @@ impl Cache {
 
     /// The sets that an object is about.
     fn concerned(&self, kind: Kind, name: &Name, object: &Value) -> Vec<Name> {
-        match (kind, controller_of(object)) {
+        match (kind, controller(object)) {
             (Kind::Set, _) => vec![name.clone()],
             (Kind::Pod | Kind::Revision, Some(owner)) => {
                 let set = (
@@ -234,7 +235,7 @@ impl Cache {
         let set = self.set(name)?;
         let uid = &set["metadata"]["uid"];
         let free_or_ours =
-            |object: &Value| controller_of(object).is_none_or(|owner| owner["uid"] == *uid);
+            |object: &Value| controller(object).is_none_or(|owner| owner["uid"] == *uid);
         let prefix = format!("{}-", name.1);
         let observed = |kind: Kind, fits: &dyn Fn(&str, &Value) -> bool| {
             let inside = self.inside(kind, &name.0);

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 pub use claims::is_claim_of;
 pub use failures::Failures;
-pub use ownership::{controller_of, is_kept_by_another};
+pub use ownership::is_kept_by_another;
 pub use plan::{HEAL, MAX_BATCH, plan};
 pub use set::ordinal_of;
 

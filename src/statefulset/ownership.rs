@@ -1,6 +1,6 @@
 //! Which Pods and revisions are the set's: its own, and those without a controller that fit.
 
-use headless_objects::object::{is_ending, name};
+use headless_objects::object::{controller, is_ending, name};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -99,18 +99,11 @@ enum Owner {
 }
 
 fn owner_of(set: &Value, object: &Value) -> Owner {
-    match controller_of(object) {
+    match controller(object) {
         None => Owner::Nobody,
         Some(owner) if owner["uid"] == set["metadata"]["uid"] => Owner::Us,
         Some(_) => Owner::Other,
     }
-}
-
-/// The owner that controls an object.
-#[must_use]
-pub fn controller_of(object: &Value) -> Option<&Value> {
-    let owners = object["metadata"]["ownerReferences"].as_array()?;
-    owners.iter().find(|owner| owner["controller"] == true)
 }
 
 /// The merge patch that sets the owners; it applies only to this incarnation, in the version that was seen.

@@ -64,14 +64,15 @@ pub(super) fn normalize(info: &Kind, service: &mut Value, old: Option<&Value>) {
     spec.insert("clusterIPs".into(), list);
 }
 
-/// Gives an object, where it is a Service, the addresses and ports it has not.
+/// Gives an object, where it is a Service, the addresses and ports it has not. `old`: what it was, where it is not new.
 pub(super) fn allocate(
     objects: &Objects,
     info: &Kind,
-    service: &mut Value,
+    (service, old): (&mut Value, Option<&Value>),
     dry_run: bool,
 ) -> Result<(), ApiStatus> {
-    if !info.is(kinds::SERVICE) || service["spec"]["type"] == "ExternalName" {
+    let is_as_before = old.is_some_and(|old| old["spec"] == service["spec"]);
+    if !info.is(kinds::SERVICE) || is_as_before || service["spec"]["type"] == "ExternalName" {
         return Ok(());
     }
     let spec = service["spec"].clone();

@@ -147,20 +147,23 @@ impl Admission<'_> {
     /// Priority: the number of the Pod's class, or of the one that is meant for Pods without.
     fn priority(&self, pod: &mut Value) -> Result<(), ApiStatus> {
         let named = pod["spec"]["priorityClassName"].as_str();
-        let mut classes = self.objects.list(kinds::PRIORITY_CLASS, None);
         let found = match named.filter(|name| !name.is_empty()) {
-            Some(named) => match classes.find(|(key, _)| key.name == named) {
+            Some(named) => match self.objects.named(kinds::PRIORITY_CLASS, "", named) {
                 None => {
                     let why = format!("no PriorityClass with name {named} was found");
                     return Err(refused(pod, &why));
                 }
                 found => found,
             },
-            None => classes.find(|(_, class)| class["globalDefault"] == true),
+            None => {
+                let mut classes = self.objects.list(kinds::PRIORITY_CLASS, None);
+                let default = classes.find(|(_, class)| class["globalDefault"] == true);
+                default.map(|(_, class)| class)
+            }
         };
         let (mut value, mut policy) = (json!(0), json!("PreemptLowerPriority"));
-        if let Some((key, class)) = found {
-            pod["spec"]["priorityClassName"] = key.name.as_str().into();
+        if let Some(class) = found {
+            pod["spec"]["priorityClassName"] = class["metadata"]["name"].clone();
             value = class["value"].clone();
             policy = class["preemptionPolicy"].clone();
         }

@@ -1,6 +1,6 @@
 //! Evictions: deletes of Pods that a disruption budget may hold up.
 
-use headless_objects::object::{is_ending, is_ready};
+use headless_objects::object::{condition, has_ended, is_ending, is_ready};
 use headless_objects::rfc3339::timestamp;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ pub(super) fn evict(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
 fn obey(state: &mut State, key: &Key, (dry_run, now): (bool, &str)) -> Result<(), ApiStatus> {
     let pod = state.get(key)?;
     let phase = pod["status"]["phase"].as_str().unwrap_or("Pending");
-    if is_ending(pod) || ["Succeeded", "Failed", "Pending"].contains(&phase) {
+    if is_ending(pod) || has_ended(pod) || phase == "Pending" {
         return Ok(());
     }
     let (budget_key, budget) = match budgets::of_pod(&state.objects, &key.ns, pod)[..] {
@@ -87,21 +87,23 @@ fn obey(state: &mut State, key: &Key, (dry_run, now): (bool, &str)) -> Result<()
     }
     let allowed = number("disruptionsAllowed");
     if allowed <= 0 {
-        let failed = status["conditions"][0]["reason"] == "SyncFailed";
-        let said = status["conditions"][0]["message"]
-            .as_str()
-            .unwrap_or_default();
-        return refused(match failed {
-            true => format!(
-                "The disruption budget {name} does not allow evicting pods currently because it failed sync: {said}"
-            ),
-            false if healthy <= desired => {
-                format!(
-                    "The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"
-                )
-            }
-            false => format!("The disruption budget {name} does not allow evicting pods currently"),
-        });
+        let is_failure = |c: &&Value| c["reason"] == "SyncFailed";
+        return refused(
+            match condition(&budget, budgets::ALLOWED).filter(is_failure) {
+                Some(failed) => format!(
+                    "The disruption budget {name} does not allow evicting pods currently because it failed sync: {}",
+                    failed["message"].as_str().unwrap_or_default()
+                ),
+                None if healthy <= desired => {
+                    format!(
+                        "The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"
+                    )
+                }
+                None => {
+                    format!("The disruption budget {name} does not allow evicting pods currently")
+                }
+            },
+        );
     }
     if !dry_run {
         let mut new = budget.clone();

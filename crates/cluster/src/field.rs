@@ -36,11 +36,7 @@ pub struct Errors(pub(super) Vec<FieldError>);
 impl Errors {
     pub(super) fn add(&mut self, field: impl Into<String>, problem: Problem) {
         let field = field.into();
-        let error = FieldError { field, problem };
-        // What is found twice is said once.
-        if !self.0.contains(&error) {
-            self.0.push(error);
-        }
+        self.0.push(FieldError { field, problem });
     }
 
     pub(super) fn required(&mut self, field: impl Into<String>, what: &str) {

@@ -2,7 +2,7 @@
 
 mod rows;
 
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock, RwLockReadGuard};
 
 use serde_json::Value;
 
@@ -59,10 +59,8 @@ static ALL: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         Some(row) => of_row(row, *does),
         None => custom(does),
     });
-    let is_known = |row: &&KindRow| {
-        let mut rows = KINDS.iter().filter_map(self::row);
-        rows.any(|known| std::ptr::eq(known, *row))
-    };
+    let rows: Vec<_> = KINDS.iter().filter_map(row).collect();
+    let is_known = |row: &&KindRow| rows.iter().any(|known| std::ptr::eq(*known, *row));
     let others = SCHEMA.kinds.iter().filter(|row| !is_known(row));
     known.chain(others.map(kept)).collect()
 });
@@ -174,11 +172,8 @@ impl Defined<'_> {
     }
 }
 
-fn defined() -> Vec<&'static Kind> {
-    DEFINED
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
+fn defined() -> RwLockReadGuard<'static, Vec<&'static Kind>> {
+    DEFINED.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl KindId {

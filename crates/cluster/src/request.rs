@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::field::Errors;
 use super::kinds::{Kind, KindId};
 use super::objects::Key;
 use super::state::{DeleteOptions, Propagation};
@@ -208,11 +207,9 @@ pub(super) fn delete_options(
         .unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
     let propagation = match (policy.as_str(), &body["orphanDependents"]) {
         (given, Value::Bool(_)) if !given.is_empty() => {
-            let mut errors = Errors::default();
             let why = "orphanDependents and deletionPropagation cannot be both set";
-            errors.invalid("propagationPolicy", &given.into(), why);
-            ApiStatus::check_options("DeleteOptions", &errors)?;
-            Propagation::default()
+            let error = validate::invalid("propagationPolicy".into(), given.into(), why);
+            return Err(ApiStatus::invalid_option("DeleteOptions", &error));
         }
         ("Orphan", _) | ("", Value::Bool(true)) => Propagation::Orphan,
         ("Foreground", _) => Propagation::Foreground,

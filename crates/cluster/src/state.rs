@@ -3,6 +3,7 @@
 use headless_objects::object::{add_finalizer, has_ended, is_ending};
 use std::sync::Arc;
 
+use ahash::AHashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -18,7 +19,7 @@ mod definitions;
 mod owners;
 
 use headless_objects::rfc3339::timestamp;
-pub(crate) use owners::{Author, Config};
+pub(crate) use owners::{Author, Config, MANAGER};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -154,7 +155,7 @@ impl State {
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
-        addresses::allocate(&self.objects, info, &mut object, dry_run)?;
+        addresses::allocate(&self.objects, info, (&mut object, None), dry_run)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
         if dry_run {
@@ -169,10 +170,13 @@ impl State {
 
     /// Makes what every namespace has, where this one has it not.
     pub(super) fn furnish(&mut self, now: Timestamp, ns: &str) {
-        for (kind, object) in accounts::missing(&self.objects, ns, &self.authority) {
-            // A namespace that ends takes nothing more.
-            drop(self.create(now, kind, ns, object, false));
-        }
+        let author = Author::new(MANAGER, now);
+        self.by(Some(author), |state| {
+            for (kind, object) in accounts::missing(&state.objects, ns, &state.authority) {
+                // A namespace that ends takes nothing more.
+                drop(state.create(now, kind, ns, object, false));
+            }
+        });
     }
 
     /// Publishes the certificate of the API's authority, PEM, in every namespace.
@@ -209,7 +213,7 @@ impl State {
         let owners = self.owners((key, part), Some(&old), &object, &given);
         check(info, &object, Some(&old))?;
         self.check_custom(key.kind, part, &object)?;
-        addresses::allocate(&self.objects, info, &mut object, dry_run)?;
+        addresses::allocate(&self.objects, info, (&mut object, Some(&old)), dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
@@ -394,6 +398,9 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
         Some(validate) => validate(object, old, &mut errors),
         None => validate::required(info.of, object, &mut errors),
     }
+    // What is found twice is said once.
+    let mut said = AHashSet::new();
+    errors.0.retain(|error| said.insert(error.to_string()));
     if errors.0.is_empty() {
         Ok(())
     } else {

@@ -4,7 +4,7 @@ mod events;
 mod kept;
 mod workloads;
 
-use headless_objects::object::{array, condition, is_ending, is_ready};
+use headless_objects::object::{array, condition, controller, is_ending, is_ready};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -333,8 +333,7 @@ pub(super) const STATEFUL_SET: &[Column] = &[
 
 pub(super) const REVISION: &[Column] = &[
     ("Controller", false, |o, _| {
-        let owner = array(&o["metadata"]["ownerReferences"]).find(|r| r["controller"] == true);
-        owner.map_or_else(
+        controller(o).map_or_else(
             || "<none>".into(),
             |r| {
                 let group = r["apiVersion"]

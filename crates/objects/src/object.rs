@@ -62,6 +62,12 @@ pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
         .find(|condition| condition["type"] == kind)
 }
 
+/// The owner that controls an object.
+#[must_use]
+pub fn controller(object: &Value) -> Option<&Value> {
+    array(&object["metadata"]["ownerReferences"]).find(|owner| owner["controller"] == true)
+}
+
 /// Whether the condition `Ready` is true.
 #[must_use]
 pub fn is_ready(object: &Value) -> bool {

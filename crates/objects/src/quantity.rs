@@ -18,7 +18,7 @@ const DECIMAL: [(&str, i32); 10] = [
 ];
 
 /// Nanoparts of one.
-const NANO: i128 = 1_000_000_000;
+pub const NANO: i128 = 1_000_000_000;
 
 /// The most that there is of anything: Go keeps 63 bits.
 const MOST: i128 = (i64::MAX as i128) * NANO;

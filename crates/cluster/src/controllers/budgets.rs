@@ -1,6 +1,6 @@
 //! Disruption budgets: how many of their Pods are healthy, and how many may be evicted now.
 
-use headless_objects::object::{is_ending, is_ready};
+use headless_objects::object::{controller, is_ending, is_ready};
 use headless_objects::rfc3339::timestamp;
 use headless_objects::selector::Selector;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::objects::{Key, Objects};
 use crate::state::Part;
 
 /// The condition that says whether a Pod may be evicted.
-const ALLOWED: &str = "DisruptionAllowed";
+pub(crate) const ALLOWED: &str = "DisruptionAllowed";
 
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let mut budgets = touched(step, "PodDisruptionBudget");
@@ -46,14 +46,17 @@ pub(crate) fn of_pod<'a>(
     pod: &'a Value,
 ) -> Vec<(&'a Key, &'a Value)> {
     let all = objects.list(kinds::POD_DISRUPTION_BUDGET, Some(ns));
-    let covering = all.filter(|(_, budget)| covers(budget, pod));
+    let covering = all.filter(|(_, budget)| selector(budget).is_some_and(|s| covers(&s, pod)));
     covering.map(|(key, budget)| (key, &**budget)).collect()
 }
 
-fn covers(budget: &Value, pod: &Value) -> bool {
+fn selector(budget: &Value) -> Option<Selector> {
+    Selector::of(&budget["spec"]["selector"])
+}
+
+fn covers(selector: &Selector, pod: &Value) -> bool {
     let labels = &pod["metadata"]["labels"];
-    let selector = Selector::of(&budget["spec"]["selector"]);
-    selector.is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
+    selector.matches(|key| labels[key].as_str())
 }
 
 /// What a budget's status is to say.
@@ -61,7 +64,9 @@ fn status(objects: &Objects, (key, budget): (&Key, &Value), now: &str) -> Value 
     let all = objects
         .list(kinds::POD, Some(&key.ns))
         .map(|(_, pod)| &**pod);
-    let pods: Vec<&Value> = all.filter(|pod| covers(budget, pod)).collect();
+    let selector = selector(budget);
+    let is_covered = |pod: &&Value| selector.as_ref().is_some_and(|s| covers(s, pod));
+    let pods: Vec<&Value> = all.filter(is_covered).collect();
     let mut status = budget["status"].clone();
     status["observedGeneration"] = budget["metadata"]["generation"].clone();
     let (expected, desired) = match wanted(objects, &key.ns, (&budget["spec"], &pods)) {
@@ -160,28 +165,22 @@ fn scale(objects: &Objects, ns: &str, pods: &[&Value]) -> Result<i64, String> {
     Ok(scales.values().sum())
 }
 
-fn controller(object: &Value) -> Option<&Value> {
-    let mut owners = headless_objects::object::array(&object["metadata"]["ownerReferences"]);
-    owners.find(|owner| owner["controller"] == true)
-}
-
 /// Who says how many Pods there are to be: of a ReplicaSet, its Deployment.
 fn top(objects: &Objects, ns: &str, owner: &Value) -> Option<(String, i64)> {
-    let text = |field: &str| owner[field].as_str().unwrap_or_default();
-    let (group, version) = text("apiVersion")
-        .split_once('/')
-        .unwrap_or_else(|| ("", text("apiVersion")));
-    let kind = KindId::all().find(|kind| {
-        let info = kind.info();
-        (info.group, info.version, info.kind) == (group, version, text("kind"))
-    })?;
-    let object = objects.named(kind.kept(), ns, text("name"))?;
+    let name = owner["name"].as_str().unwrap_or_default();
+    let object = objects.named(KindId::of_object(owner)?.kept(), ns, name)?;
     if object["metadata"]["uid"] != owner["uid"] {
         return None;
     }
-    if let (Some(above), "ReplicaSet") = (controller(object), text("kind")) {
+    let above = controller(object);
+    if let Some(above) = above.filter(|_| owner["kind"] == "ReplicaSet")
+        && above["kind"] == "Deployment"
+    {
         return top(objects, ns, above);
     }
     let replicas = object["spec"]["replicas"].as_i64()?;
-    Some((text("uid").to_owned(), replicas))
+    Some((
+        owner["uid"].as_str().unwrap_or_default().to_owned(),
+        replicas,
+    ))
 }

@@ -39,7 +39,7 @@ use super::faults;
 use super::objects::{Change, Key, Objects};
 use super::runtime::{Fact, Order};
 use super::shared::Shared;
-use super::state::{Author, DeleteOptions, Part, State};
+use super::state::{Author, DeleteOptions, MANAGER, Part, State};
 use super::tokens::Tokens;
 use crate::kinds::{self, KindId};
 use crate::published::Published;
@@ -225,7 +225,6 @@ async fn next_fact(shared: &Shared) -> Fact {
 
 /// Who writes in a real cluster what an action writes; `None`: nobody owns it, such as the node that a Pod is bound to.
 fn author(action: &Action, now: Timestamp) -> Option<Author> {
-    const MANAGER: &str = "kube-controller-manager";
     match action {
         Action::Update(key, Part::Main, _) if key.kind == kinds::POD => None,
         Action::Update(key, Part::Status, _) => {

@@ -17,6 +17,9 @@ use crate::schema::{self, Shape};
 use crate::status::ApiStatus;
 use crate::types;
 
+/// The field manager of what controllers write.
+pub(crate) const MANAGER: &str = "kube-controller-manager";
+
 /// Who makes a write.
 #[derive(Clone, Debug)]
 pub(crate) struct Author {
@@ -72,9 +75,9 @@ impl State {
         author: Option<Author>,
         write: impl FnOnce(&mut Self) -> T,
     ) -> T {
-        self.author = author;
+        let before = std::mem::replace(&mut self.author, author);
         let outcome = write(self);
-        self.author = None;
+        self.author = before;
         outcome
     }
 

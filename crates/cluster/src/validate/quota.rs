@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use headless_objects::quantity::NANO;
 use serde_json::Value;
 
 use super::resources::{amount, container_resource, of_quota, resource_name};
@@ -25,9 +26,6 @@ const OPPOSITES: [[&str; 2]; 2] = [
     ["BestEffort", "NotBestEffort"],
     ["Terminating", "NotTerminating"],
 ];
-
-/// Nanoparts of one.
-const NANO: i128 = 1_000_000_000;
 
 /// v1 ResourceQuota.
 pub fn quota(object: &Value, old: Option<&Value>, errors: &mut Errors) {

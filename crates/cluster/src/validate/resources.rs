@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::words::{label, qualified};
 use crate::field::{Errors, Problem};
 use crate::place::Place;
-use headless_objects::quantity;
+use headless_objects::quantity::{self, NANO};
 
 /// What containers have of themselves.
 const OF_CONTAINERS: &[&str] = &["cpu", "ephemeral-storage", "memory"];
@@ -22,9 +22,6 @@ const COUNTED: &[&str] = &[
     "services.loadbalancers",
     "services.nodeports",
 ];
-
-/// Nanoparts of one.
-const NANO: i128 = 1_000_000_000;
 
 /// Whether a container may have it.
 fn of_container(name: &str) -> bool {

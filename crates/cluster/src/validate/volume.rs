@@ -1,5 +1,6 @@
 //! What the API server refuses of a PersistentVolume.
 
+use headless_objects::quantity::NANO;
 use serde_json::Value;
 
 use super::affinity::node_selector;
@@ -38,9 +39,6 @@ const SOURCES: &[Source] = &[
     STORAGE_OS,
     ("csi", "csi", &[], csi),
 ];
-
-/// Nanoparts of one.
-const NANO: i128 = 1_000_000_000;
 
 /// v1 PersistentVolume.
 pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
