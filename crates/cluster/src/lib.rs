@@ -316,7 +316,7 @@ impl Cluster {
                 Some(_) => state.update(&key, Part::Main, object.clone(), false),
                 None => state.create(shared.now(), key.kind, &key.ns, object.clone(), false),
             };
-            let author = Author::new("headless-dns", shared.now());
+            let author = Author::new("headless-dns", shared.now()).through(document.kind, "");
             let outcome = shared.guard(file, || shared.write_by(Some(author), apply));
             let made = outcome.map_err(|status| {
                 document.error(

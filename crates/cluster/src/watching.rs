@@ -120,7 +120,7 @@ impl Watch {
             .collect();
         drop(state);
         for object in present {
-            self.push("ADDED", &object);
+            self.push("ADDED", object);
         }
         if mark_end {
             self.push_bookmark(true);
@@ -176,10 +176,11 @@ impl Watch {
             .collect();
         self.revision = state.objects.revision();
         drop(state);
-        for (kind, object) in &events {
+        let is_any = !events.is_empty();
+        for (kind, object) in events {
             self.push(kind, object);
         }
-        !events.is_empty()
+        is_any
     }
 
     /// What a change is to this watch: an object that no longer fits the selectors is gone.
@@ -196,22 +197,23 @@ impl Watch {
         }
     }
 
-    fn push(&mut self, kind: &str, object: &Arc<Value>) {
-        let object = &*apply::shown(Arc::clone(object));
+    fn push(&mut self, kind: &str, object: Arc<Value>) {
+        let object = Arc::unwrap_or_clone(apply::shown(object));
         let shown = match &self.table {
-            None if self.metadata => metadata(object),
-            None => object.clone(),
+            None if self.metadata => metadata(&object),
+            None => object,
             Some(include) => {
-                let mut table = self
-                    .shared
-                    .table(self.kind, std::slice::from_ref(object), include);
+                let mut table =
+                    self.shared
+                        .table(self.kind, std::slice::from_ref(&object), include);
                 table["metadata"]["resourceVersion"] =
                     object["metadata"]["resourceVersion"].clone();
                 table
             }
         };
-        self.waiting
-            .push_back(json!({"type": kind, "object": shown}));
+        let mut event = json!({"type": kind});
+        event["object"] = shown;
+        self.waiting.push_back(event);
     }
 
     fn push_bookmark(&mut self, initial_end: bool) {

@@ -10,7 +10,7 @@ use super::site::{Form, Site};
 
 /// Fields that differ between two objects.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     pub(super) removed: Set,
     pub(super) modified: Set,
     pub(super) added: Set,
@@ -30,25 +30,16 @@ impl Comparison {
     /// Without these fields and what is below them.
     pub(super) fn without(mut self, fields: &Set) -> Self {
         for set in [&mut self.removed, &mut self.modified, &mut self.added] {
-            *set = set.without(fields);
+            *set = std::mem::take(set).without(fields);
         }
         self
     }
 
-    /// What is there or changed: what a write takes.
-    pub(super) fn taken(&self) -> Set {
-        self.modified.union(&self.added)
-    }
-
     fn walk(&mut self, site: Site<'_>, sides: Sides<'_>, way: &mut Vec<Element>) -> Walked {
-        // Most of two objects is the same.
-        if sides.0 == sides.1 {
-            return Ok(());
-        }
         let of = |side: Option<&Value>| side.map(|value| site.form(value));
         let (before, after) = (of(sides.0), of(sides.1));
         match (before, after) {
-            (Some(before), Some(after)) if before != after && !sides.any_null() => {
+            (Some(before), Some(after)) if before != after && !any_null(sides) => {
                 self.descend(site, before, (sides, way))?;
                 self.descend(site, after, (sides, way))?;
             }
@@ -78,7 +69,9 @@ impl Comparison {
             }
             Form::Leaf => {}
             Form::Fields => {
-                for (name, sides) in fields(sides) {
+                // Most of two objects is the same.
+                let differing = fields(sides).into_iter();
+                for (name, sides) in differing.filter(|(_, sides)| sides.0 != sides.1) {
                     let step = Element::Field(name.to_owned());
                     self.step(site, (step, sides), way)?;
                 }
@@ -129,23 +122,25 @@ impl Comparison {
                 .push(item);
         }
         for (step, (before, after)) in known {
-            let whole = [&way[..], std::slice::from_ref(&step)].concat();
-            let first = |items: &[&'_ Value]| items.len() >= 2;
+            let several = |items: &[&'_ Value]| items.len() >= 2;
             let sides = (before.first().copied(), after.first().copied());
-            match (first(&before), first(&after)) {
+            match (several(&before), several(&after)) {
+                (false, false) if sides.0 == sides.1 => {}
                 (false, false) => self.step(site, (step, sides), way)?,
                 (true, true) => {
                     if before != after {
-                        self.modified.insert(&whole);
+                        self.modified.insert(&whole(way, &step));
                     }
                 }
                 (true, false) => {
+                    let whole = whole(way, &step);
                     if sides.1.is_some() {
                         self.step(site, (step, (None, sides.1)), way)?;
                     }
                     self.removed.insert(&whole);
                 }
                 (false, true) => {
+                    let whole = whole(way, &step);
                     if sides.0.is_some() {
                         self.step(site, (step, (sides.0, None)), way)?;
                     }
@@ -162,14 +157,13 @@ type Sides<'a> = (Option<&'a Value>, Option<&'a Value>);
 
 type Walked = Result<(), String>;
 
-trait AnyNull {
-    fn any_null(&self) -> bool;
+/// A way with one more step.
+fn whole(way: &[Element], step: &Element) -> Vec<Element> {
+    [way, std::slice::from_ref(step)].concat()
 }
 
-impl AnyNull for Sides<'_> {
-    fn any_null(&self) -> bool {
-        [self.0, self.1].into_iter().flatten().any(Value::is_null)
-    }
+fn any_null(sides: Sides<'_>) -> bool {
+    [sides.0, sides.1].into_iter().flatten().any(Value::is_null)
 }
 
 fn empty(side: Option<&Value>) -> bool {

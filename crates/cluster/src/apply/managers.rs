@@ -106,11 +106,18 @@ impl Managed {
         entries.into_iter().map(entry).collect()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Puts the oldest updaters together where there are too many.
     pub(super) fn cap(&mut self) {
         let updaters = self.0.iter();
+        let updaters = updaters.filter(|(manager, _)| manager.operation == Operation::Update);
+        if updaters.clone().count() <= MAX_UPDATERS {
+            return;
+        }
         let mut updaters: Vec<_> = updaters
-            .filter(|(manager, _)| manager.operation == Operation::Update)
             .map(|(manager, owned)| (owned.time.clone(), manager.clone()))
             .collect();
         let mut many = updaters.len();
@@ -139,7 +146,7 @@ impl Managed {
             if let Some(owned) = self.0.remove(&manager)
                 && let Some(oldest) = self.0.get_mut(&bucket)
             {
-                oldest.set = oldest.set.union(&owned.set);
+                oldest.set = std::mem::take(&mut oldest.set).union(owned.set);
                 oldest.time = owned.time;
                 many -= 1;
             }

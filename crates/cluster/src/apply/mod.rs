@@ -31,4 +31,6 @@ pub(crate) use conflict::{Conflict, message};
 pub(crate) use managers::{Managed, shown};
 pub(crate) use set::Set;
 pub(crate) use site::Site;
-pub(crate) use update::{Applied, Failed, KUBECTL, Request, applied, keep_last_applied, updated};
+pub(crate) use update::{
+    Applied, Failed, KUBECTL, Request, applied, changes, keep_last_applied, updated,
+};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Applied, Failed, Managed, Request, Set, Site, applied, message, updated};
+use super::{Applied, Failed, Managed, Request, Set, Site, applied, changes, message, updated};
 use crate::schema::Shape;
 
 const CONFIG_MAP: Shape = Shape::Struct("io.k8s.api.core.v1.ConfigMap");
@@ -103,9 +103,17 @@ fn an_update_takes_what_it_changes_and_nothing_that_it_may_not_write() {
         "metadata": {"name": "a", "generation": 2}, "spec": {"replicas": 2}, "status": {"replicas": 5},
     });
     let first = request(site, "a", &reset);
-    let managed = updated(&first, Managed::default(), (&json!({}), &before));
+    let managed = updated(
+        &first,
+        Managed::default(),
+        changes(&first, (&json!({}), &before)).unwrap(),
+    );
     let second = request(site, "b", &reset);
-    let managed = updated(&second, managed, (&before, &after));
+    let managed = updated(
+        &second,
+        managed,
+        changes(&second, (&before, &after)).unwrap(),
+    );
     let wanted = vec![
         ("a".to_owned(), json!({"f:spec": {}})),
         ("b".to_owned(), json!({"f:spec": {"f:replicas": {}}})),

@@ -81,29 +81,32 @@ impl Request<'_> {
     }
 }
 
-/// The owners after `before` has become `after`; an object that was there without owners stays so. What cannot be compared
-/// leaves them as they were.
-pub(crate) fn updated(
+/// What a write changes; `None`: nothing that anybody owns, or nothing that can be told.
+pub(crate) fn changes(
     request: &Request<'_>,
-    mut managed: Managed,
     (before, after): (&Value, &Value),
-) -> Managed {
-    if managed.0.is_empty() && before["metadata"]["uid"].is_string() {
-        return managed;
-    }
-    let Ok(comparison) = Comparison::of(request.site, before, after) else {
-        return managed;
-    };
+) -> Option<Comparison> {
+    let comparison = Comparison::of(request.site, before, after).ok()?;
     let comparison = comparison.without(request.reset);
-    if comparison == Comparison::default() {
-        return managed;
+    let removed = comparison.removed.clone().difference(&NOBODYS);
+    let is_nothing =
+        [&comparison.modified, &comparison.added, &removed].map(Set::is_empty) == [true; 3];
+    (!is_nothing).then_some(comparison)
+}
+
+/// The owners after a write that changed this.
+pub(crate) fn updated(request: &Request<'_>, mut managed: Managed, changes: Comparison) -> Managed {
+    let taken = changes.modified.union(changes.added);
+    for owned in managed.0.values_mut() {
+        let left = std::mem::take(&mut owned.set).difference(&taken);
+        owned.set = left.difference(&changes.removed);
     }
-    lose(&mut managed, &comparison, None);
-    let taken = comparison.taken().difference(&NOBODYS);
+    managed.0.retain(|_, owned| !owned.set.is_empty());
+    let taken = taken.difference(&NOBODYS);
     if !taken.is_empty() {
         let manager = request.as_manager(Operation::Update);
         let (set, time) = match managed.0.remove(&manager) {
-            Some(owned) => (taken.union(&owned.set), owned.time),
+            Some(owned) => (taken.union(owned.set), owned.time),
             None => (taken, None),
         };
         let owned = Owned {
@@ -118,22 +121,17 @@ pub(crate) fn updated(
 }
 
 /// Takes from everyone but `writer` what has changed or gone. Gives what was taken.
-fn lose(
-    managed: &mut Managed,
-    comparison: &Comparison,
-    writer: Option<&Manager>,
-) -> Vec<(Manager, Set)> {
-    let taken = comparison.taken();
+fn lose(managed: &mut Managed, changes: Comparison, writer: &Manager) -> Vec<(Manager, Set)> {
+    let taken = changes.modified.union(changes.added);
     let mut lost = Vec::new();
-    for (manager, owned) in &mut managed.0 {
-        if Some(manager) == writer {
-            continue;
-        }
+    for (manager, owned) in managed
+        .0
+        .iter_mut()
+        .filter(|(manager, _)| *manager != writer)
+    {
         let conflict = owned.set.intersection(&taken);
-        owned.set = owned
-            .set
-            .difference(&conflict)
-            .difference(&comparison.removed);
+        let left = std::mem::take(&mut owned.set).difference(&conflict);
+        owned.set = left.difference(&changes.removed);
         if !conflict.is_empty() {
             lost.push((manager.clone(), conflict));
         }
@@ -158,12 +156,16 @@ pub(crate) fn applied(
             manager: BEFORE,
             ..*request
         };
-        updated(&before, managed, (&request.site.empty(), live))
+        match changes(&before, (&request.site.empty(), live)) {
+            Some(changes) => updated(&before, managed, changes),
+            None => managed,
+        }
     } else {
         managed
     };
-    match apply(request, (live, managed.clone()), config, force) {
-        Err(Failed::Conflicts(conflicts)) if request.manager == KUBECTL => {
+    let again = (request.manager == KUBECTL).then(|| managed.clone());
+    match (apply(request, (live, managed), config, force), again) {
+        (Err(Failed::Conflicts(conflicts)), Some(managed)) => {
             let left = kubectls(request.site, live, conflicts);
             if left.is_empty() {
                 apply(request, (live, managed), config, true)
@@ -171,7 +173,7 @@ pub(crate) fn applied(
                 Err(Failed::Conflicts(left))
             }
         }
-        outcome => outcome,
+        (outcome, _) => outcome,
     }
 }
 
@@ -201,13 +203,13 @@ fn apply(
     };
     let comparison = Comparison::of(site, live, &object).map_err(unmerged)?;
     let comparison = comparison.without(request.reset);
-    let lost = lose(&mut managed, &comparison, Some(&manager));
+    let lost = lose(&mut managed, comparison, &manager);
     if !force && !lost.is_empty() {
         return Err(Failed::Conflicts(conflict::all(&lost)));
     }
     let same = *live == object;
     if let Some(owned) = managed.0.get_mut(&manager) {
-        owned.set = owned.set.difference(&NOBODYS);
+        owned.set = std::mem::take(&mut owned.set).difference(&NOBODYS);
         if !same {
             owned.time = request.time.map(str::to_owned);
         }
@@ -233,9 +235,9 @@ fn pruned(site: Site<'_>, merged: Value, managed: &Managed, last: &Set) -> Resul
     let all = of(&merged)?;
     // What somebody owns comes back,
     let owned = managed.0.values();
-    let owned = owned.fold(Set::default(), |all, one| all.union(&one.set));
-    let kept = of(&left)?.union(&owned.with_named_fields(site));
-    left = prune::without(site, &merged, &all.difference(&kept));
+    let owned = owned.fold(Set::default(), |all, one| all.union(one.set.clone()));
+    let kept = of(&left)?.union(owned.with_named_fields(site));
+    left = prune::without(site, &merged, &all.clone().difference(&kept));
     // and so does what went with it and was not applied.
     let gone = all.difference(&of(&left)?);
     Ok(prune::without(site, &merged, &gone.intersection(&last)))

@@ -96,34 +96,31 @@ impl State {
         if let Some(owners) = &author.owners {
             return owners.clone();
         }
-        let kind = author.kind.unwrap_or(key.kind);
-        let shape = Shape::Struct(kind.info().of);
-        let served = self.served(kind).cloned();
-        let site = site(&shape, served.as_deref());
+        let writing = Writing::new(self, author, (key, part));
+        let (kind, request) = (writing.kind, writing.request(author));
         let mut new = object.clone();
         schema::show(key.kind.info().of, &mut new);
         let new = kind.converted(&Arc::new(new));
-        let old = old.map_or_else(|| Arc::new(site.empty()), |old| kind.converted(old));
-        let given = if part == Part::Main && author.subresource.is_empty() {
-            given
-        } else {
-            &Value::Null
+        let old = old.map_or_else(|| Arc::new(request.site.empty()), |old| kind.converted(old));
+        let is_whole = part == Part::Main && author.subresource.is_empty();
+        let entries = given.as_array().map(|entries| &entries[..]);
+        let entries = entries.filter(|entries| is_whole && !entries.is_empty());
+        let changes = apply::changes(&request, (&old, &new));
+        let managed = match (entries, &changes) {
+            (None, None) => return before.clone(),
+            (Some([one]), _) if one.as_object().is_some_and(|one| one.is_empty()) => {
+                Managed::default()
+            }
+            (Some(_), _) => Managed::read(given).unwrap_or_else(|| read(before)),
+            (None, Some(_)) => read(before),
         };
-        let managed = match given.as_array().map(|entries| &entries[..]) {
-            Some([one]) if one.as_object().is_some_and(|one| one.is_empty()) => Managed::default(),
-            Some([_, ..]) => Managed::read(given).unwrap_or_else(|| read(before)),
-            Some([]) | None => read(before),
-        };
-        let (api_version, time) = (kind.info().api_version(), timestamp(author.now));
-        let request = Request {
-            site,
-            manager: &author.manager,
-            subresource: author.subresource,
-            api_version: &api_version,
-            time: (author.subresource != "scale").then_some(&time),
-            reset: &reset(kind.info(), part, self.has_status(kind)),
-        };
-        apply::updated(&request, managed, (&old, &new)).write()
+        match changes {
+            // An object that was there without owners stays so.
+            Some(_) if managed.is_empty() && old["metadata"]["uid"].is_string() => managed,
+            Some(changes) => apply::updated(&request, managed, changes),
+            None => managed,
+        }
+        .write()
     }
 
     /// Applies a configuration. Gives the object, and whether it is new.
@@ -137,30 +134,20 @@ impl State {
     ) -> Result<(Arc<Value>, bool), ApiStatus> {
         let author = self.author.clone();
         let mut author = author.expect("an apply has an author");
-        let kind = author.kind.unwrap_or(key.kind);
-        let shape = Shape::Struct(kind.info().of);
-        let served = self.served(kind).cloned();
-        let site = site(&shape, served.as_deref());
+        let writing = Writing::new(self, &author, (key, part));
+        let kind = writing.kind;
         let old = self.objects.get(key).cloned();
         if old.is_none() && part == Part::Status {
             return Err(ApiStatus::not_found(key.kind.info(), &key.name));
         }
         let old = old.map(|old| kind.converted(&old));
         let live = old.as_deref().cloned();
-        let mut live = live.unwrap_or_else(|| nothing(kind.info(), site));
+        let mut live = live.unwrap_or_else(|| nothing(kind.info(), writing.site()));
         let owners = live["metadata"]
             .as_object_mut()
             .and_then(|meta| meta.shift_remove("managedFields"));
         let managed = read(&owners.unwrap_or_default());
-        let (api_version, time) = (kind.info().api_version(), timestamp(author.now));
-        let request = Request {
-            site,
-            manager: &author.manager,
-            subresource: author.subresource,
-            api_version: &api_version,
-            time: (author.subresource != "scale").then_some(&time),
-            reset: &reset(kind.info(), part, self.has_status(kind)),
-        };
+        let request = writing.request(&author);
         let applied = apply::applied(&request, (&live, managed), &config.object, config.force);
         let Applied { object, managed } =
             applied.map_err(|failed| refused(kind.info(), &config.object, failed))?;
@@ -192,6 +179,46 @@ impl State {
                 Ok((new, true))
             }
         })
+    }
+}
+
+/// What is written, and how.
+struct Writing {
+    kind: KindId,
+    shape: Shape,
+    served: Option<Arc<Served>>,
+    api_version: String,
+    time: String,
+    reset: Set,
+}
+
+impl Writing {
+    fn new(state: &State, author: &Author, (key, part): (&Key, Part)) -> Self {
+        let kind = author.kind.unwrap_or(key.kind);
+        let info = kind.info();
+        Self {
+            kind,
+            shape: Shape::Struct(info.of),
+            served: state.served(kind).cloned(),
+            api_version: info.api_version(),
+            time: timestamp(author.now),
+            reset: reset(info, part, state.has_status(kind)),
+        }
+    }
+
+    fn site(&self) -> Site<'_> {
+        site(&self.shape, self.served.as_deref())
+    }
+
+    fn request<'a>(&'a self, author: &'a Author) -> Request<'a> {
+        Request {
+            site: self.site(),
+            manager: &author.manager,
+            subresource: author.subresource,
+            api_version: &self.api_version,
+            time: (author.subresource != "scale").then_some(&self.time),
+            reset: &self.reset,
+        }
     }
 }
 
