@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, watch};
 
 use super::locked;
 
-/// What is kept of a run's output, in octets: what is older goes, so that no program can fill the memory.
+/// What is kept of a run's output, in octets of memory: what is older goes, so that no program can fill it.
 const KEPT: usize = 4 << 20;
 
 /// Pieces of output that a reader may be behind before it loses some.
@@ -128,18 +128,24 @@ impl Kept {
         if text.is_empty() {
             return;
         }
-        self.octets += text.len();
-        self.lines.push_back(Line {
+        let line = Line {
             at: now,
             text: text.into(),
-        });
+        };
+        self.octets += size(&line);
+        self.lines.push_back(line);
         while self.octets > KEPT
             && let Some(oldest) = self.lines.pop_front()
         {
-            self.octets -= oldest.text.len();
+            self.octets -= size(&oldest);
             self.gone += 1;
         }
     }
+}
+
+/// What a line takes: a short one is mostly what is around its text.
+fn size(line: &Line) -> usize {
+    size_of::<Line>() + line.text.len()
 }
 
 #[cfg(test)]
@@ -170,7 +176,7 @@ mod tests {
     fn what_is_old_goes() {
         let (log, now) = (Log::new(), Timestamp::UNIX_EPOCH);
         let line = [vec![b'x'; LONGEST - 1], vec![b'\n']].concat();
-        let fits = KEPT / line.len();
+        let fits = KEPT / (line.len() + size_of::<Line>());
         (0..fits + 2).for_each(|_| log.take(now, Stream::Out, &line));
         let (lines, next, _) = log.read(0);
         assert_eq!((lines.len(), next), (fits, fits as u64 + 2));

@@ -80,7 +80,7 @@ async fn carry(mut client: TcpStream, node: &Node, resolve: &Resolve) -> io::Res
     let asked = tokio::time::timeout(PATIENCE, asked(&mut client)).await??;
     let target = match asked {
         Ok(target) => target,
-        Err(outcome) => return answer(&mut client, outcome).await,
+        Err(outcome) => return refuse(client, outcome).await,
     };
     let addresses = match target {
         Target::Address(address) => vec![address],
@@ -103,7 +103,18 @@ async fn carry(mut client: TcpStream, node: &Node, resolve: &Resolve) -> io::Res
             Err(_) => {}
         }
     }
-    answer(&mut client, outcome).await
+    refuse(client, outcome).await
+}
+
+/// Says why not. Closed with something unread in it the connection would be reset, and the reply with it (RFC 1928 section 6:
+/// within ten seconds).
+async fn refuse(mut client: TcpStream, outcome: Outcome) -> io::Result<()> {
+    answer(&mut client, outcome).await?;
+    client.shutdown().await?;
+    let mut nowhere = tokio::io::sink();
+    let unread = tokio::io::copy(&mut client, &mut nowhere);
+    let _impatient = tokio::time::timeout(PATIENCE, unread).await;
+    Ok(())
 }
 
 /// What a client wants, after it was let in.
@@ -184,6 +195,25 @@ mod tests {
             let address = Target::Address("10.244.0.2:80".parse().unwrap());
             assert_eq!(heard(&request(octets)).await.1, Ok(Ok(address)));
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_reaches_who_has_said_more_already() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut client, (server, _)) = (client.unwrap(), accepted.unwrap());
+        client.write_all(b"PING").await.unwrap();
+        // It is there before the refusal.
+        server.readable().await.unwrap();
+        let client = async move {
+            let mut told = Vec::new();
+            let read = client.read_to_end(&mut told).await;
+            (read.map_err(|error| error.kind()), told)
+        };
+        let (refused, told) = tokio::join!(refuse(server, Outcome::Refused), client);
+        refused.unwrap();
+        assert_eq!(told, (Ok(10), vec![5, 5, 0, 1, 0, 0, 0, 0, 0, 0]));
     }
 
     #[tokio::test]

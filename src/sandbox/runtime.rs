@@ -10,7 +10,7 @@ use headless_cluster::Cluster;
 use headless_cluster::addresses::API;
 use headless_cluster::published::Published;
 use headless_node::{Node, NodeOptions, Transport};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::RESOLV_CONF;
 use crate::message::question::RecordType;
@@ -56,7 +56,7 @@ pub(super) struct Running {
     pub(super) pods: Arc<Pods>,
     /// Where SOCKS is to be served, and who serves it.
     wanted: Option<SocketAddr>,
-    socks: Option<(SocketAddr, JoinHandle<()>)>,
+    socks: Option<(SocketAddr, AbortOnDropHandle<()>)>,
 }
 
 impl Running {
@@ -106,7 +106,8 @@ impl Running {
             async move { addresses(&asker, &name).await }.boxed()
         });
         let serving = socks::serve(listener, Arc::clone(&self.node), resolve);
-        self.socks = Some((address, tokio::spawn(serving)));
+        let serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        self.socks = Some((address, serving));
         Ok(())
     }
 
@@ -122,9 +123,7 @@ impl Running {
 
     /// Ends every program.
     pub(super) async fn end(self) {
-        if let Some((_, serving)) = &self.socks {
-            serving.abort();
-        }
+        drop(self.socks);
         // The end of this takes some milliseconds; it breaks only with this program.
         let _broken = tokio::task::spawn_blocking(move || self.node.end()).await;
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::call::{self, Body, Call};
 use super::objects::Key;
 use super::request::Parameters;
-use super::runtime::{Line, Log, Place, Runtime};
+use super::runtime::{Line, Log, Place};
 use super::shared::Shared;
 use super::state::State;
 use super::status::ApiStatus;
@@ -42,10 +42,18 @@ pub(super) fn answer(
     let asked = asked(pod, call.parameters.text("container"))?;
     let previous = call.parameters.flag("previous");
     let log = match &shared.runtime {
-        Some(runtime) => written(&**runtime, pod, &asked, previous)?,
-        None => story(&state, pod, &asked, previous)?,
+        Some(runtime) => {
+            let (place, missing) = (place(pod, &asked), missing(pod, &asked, previous));
+            // There may be megabytes to copy: nobody else waits for that.
+            drop(state);
+            runtime.log(&place, previous).ok_or(missing)?
+        }
+        None => {
+            let log = story(&state, pod, &asked, previous)?;
+            drop(state);
+            log
+        }
     };
-    drop(state);
     let mut lines = log.lines;
     lines.retain(|line| line.at >= wanted.since);
     if let Some(tail) = wanted.tail {
@@ -60,24 +68,21 @@ pub(super) fn answer(
     Ok(call::stream(StatusCode::OK, "text/plain", body))
 }
 
-/// What a program has written.
-fn written(
-    runtime: &dyn Runtime,
-    pod: &Value,
-    asked: &Asked<'_>,
-    previous: bool,
-) -> Result<Log, ApiStatus> {
-    let place = Place {
+/// Whose log it is.
+fn place(pod: &Value, asked: &Asked<'_>) -> Place {
+    Place {
         pod: uid(pod).to_owned(),
         container: asked.container.to_owned(),
-    };
-    runtime.log(&place, previous).ok_or_else(|| {
-        if previous {
-            return no_previous(asked.container, name(pod));
-        }
-        let reason = asked.status["state"]["waiting"]["reason"].as_str();
-        waiting(asked.container, name(pod), reason.unwrap_or(CREATING))
-    })
+    }
+}
+
+/// Why a program has written nothing: there was none.
+fn missing(pod: &Value, asked: &Asked<'_>, previous: bool) -> ApiStatus {
+    if previous {
+        return no_previous(asked.container, name(pod));
+    }
+    let reason = asked.status["state"]["waiting"]["reason"].as_str();
+    waiting(asked.container, name(pod), reason.unwrap_or(CREATING))
 }
 
 /// What a container that pretends would have written, from the objects there are.

@@ -120,7 +120,7 @@ impl Packed {
             let layers = manifest.layers.iter().map(Descriptor::part);
             (manifest.config.part()?, layers.collect::<Result<_, _>>()?)
         };
-        let document: Document = json(&store, &config)?;
+        let (document, hash): (Document, _) = hashed(&store, &config)?;
         let (of, own) = (&document.architecture[..], architecture());
         if (of, &document.os[..]) != (own, "linux") {
             let os = document.os;
@@ -130,7 +130,7 @@ impl Packed {
             store,
             layers,
             config: document.config,
-            id: config.name.replace('/', "-"),
+            id: hash,
         })
     }
 }
@@ -227,6 +227,11 @@ fn listed(
 
 /// A part that is JSON.
 fn json<T: DeserializeOwned>(store: &Store, part: &Part) -> Result<T, String> {
+    hashed(store, part).map(|(value, _)| value)
+}
+
+/// A part that is JSON, and the SHA-256 of its text.
+fn hashed<T: DeserializeOwned>(store: &Store, part: &Part) -> Result<(T, String), String> {
     let name = &part.name;
     let text = store
         .text(name)
@@ -235,7 +240,8 @@ fn json<T: DeserializeOwned>(store: &Store, part: &Part) -> Result<T, String> {
     if part.hash.as_ref().is_some_and(|wanted| *wanted != hash) {
         return Err(format!("{name}: its octets have another hash, {hash}"));
     }
-    serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))
+    let value = serde_json::from_slice(&text).map_err(|error| format!("{name}: {error}"))?;
+    Ok((value, hash))
 }
 
 /// Octets as hexadecimal digits.
@@ -355,7 +361,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         layout(folder.path(), &[("latest", json!({}), &[])]);
         let packed = read(folder.path(), "x").unwrap();
-        let config = folder.path().join(packed.id.replace('-', "/"));
+        let config = folder.path().join("blobs/sha256").join(&packed.id);
         std::fs::write(&config, "{}").unwrap();
         let told = read(folder.path(), "x").unwrap_err();
         assert!(told.contains("its octets have another hash"), "{told}");

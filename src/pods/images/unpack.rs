@@ -112,6 +112,11 @@ impl Tree<'_> {
             return self.empty(&folder);
         }
         if let Some(gone) = name.strip_prefix(GONE) {
+            if matches!(gone, "" | "." | "..") {
+                return Err(bad(format!(
+                    "{name}: the name of what is gone was expected"
+                )));
+            }
             return remove(&folder.join(gone));
         }
         self.make(entry, &folder.join(&name))
@@ -132,7 +137,7 @@ impl Tree<'_> {
     /// Makes a file; devices are left out, as nobody here may make them.
     fn make(&mut self, entry: &mut Entry<'_, impl Read>, path: &Path) -> io::Result<()> {
         let header = entry.header();
-        let (kind, mode) = (header.entry_type(), header.mode()? & 0o777);
+        let (kind, mode) = (header.entry_type(), header.mode()? & 0o1777);
         // What is not said is root's, and old.
         let id = |id: io::Result<u64>| u32::try_from(id.unwrap_or_default()).unwrap_or_default();
         let owner = (id(header.uid()), id(header.gid()));
@@ -301,6 +306,7 @@ mod tests {
             ("sealed/old", "old", 0o400),
             ("var/cache/old", "old", 0o644),
             ("gone", "gone", 0o644),
+            ("tmp/", "", 0o1777),
             ("out", "->/etc", 0o777),
         ]);
         let above = gzip(&layer(&[
@@ -336,6 +342,7 @@ mod tests {
             (mode("sealed") & 0o777, mode("sealed/new") & 0o777),
             (0o555, 0o600)
         );
+        assert_eq!(mode("tmp") & 0o7777, 0o1777);
         let changed = fs::metadata(root.path().join("usr/lib/a"))
             .unwrap()
             .modified();
@@ -359,6 +366,13 @@ mod tests {
             .sum();
         out[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
         assert!(told(out).contains("a path without `..` was expected"));
+        for gone in [".wh.", ".wh..", ".wh..."] {
+            let told = told(layer(&[(gone, "", 0o644)]));
+            assert!(
+                told.contains("the name of what is gone was expected"),
+                "{told}"
+            );
+        }
         assert!(told(ZSTD.to_vec()).contains("zstd, which is not read"));
         assert!(
             told(gzip(b"no archive, but long enough to be read as a header"))

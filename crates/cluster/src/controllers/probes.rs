@@ -108,13 +108,14 @@ impl Probes {
             known.successes = 0;
             known.holds &= known.failures < threshold("failureThreshold", 3);
         }
-        // A program that has started is not asked again whether it has.
+        let failed = known.failures >= threshold("failureThreshold", 3);
+        let ends = failed && kind != ProbeKind::Readiness;
+        // A program that has started is not asked again whether it has, and one that is to end is not asked to end twice.
         let has_started = kind == ProbeKind::Startup && known.holds;
-        if !has_started {
+        if !has_started && !ends {
             known.due = Some(now + number(probe, "periodSeconds", 10));
         }
-        let failed = known.failures >= threshold("failureThreshold", 3);
-        failed && kind != ProbeKind::Readiness
+        ends
     }
 
     /// Whether the program counts as started.
@@ -202,5 +203,6 @@ mod tests {
             (vec![ProbeKind::Liveness], None)
         );
         assert!(probes.hear(at(1), &container, (ProbeKind::Liveness, false)));
+        assert_eq!(due(&mut probes, &container, 60), (vec![], None));
     }
 }

@@ -71,10 +71,16 @@ async fn relay<F>(
     let inward = async {
         while let Some(piece) = from.recv().await {
             // A Pod that reads no more may still write.
-            let _unread = match piece {
-                Piece::Octets(octets) => write.write_all(&octets).await,
-                Piece::End => write.shutdown().await,
-            };
+            match piece {
+                Piece::Octets(octets) => {
+                    let _unread = write.write_all(&octets).await;
+                }
+                Piece::End => {
+                    let _unread = write.shutdown().await;
+                    // The client still listens: what is left ends with the Pod.
+                    std::future::pending::<()>().await;
+                }
+            }
         }
     };
     let outward = async {
@@ -184,7 +190,7 @@ where
     let mut inputs = Vec::new();
     for (at, port) in forward.ports.iter().enumerate() {
         let (input, from) = mpsc::channel(WAITING);
-        inputs.push(Some(input));
+        inputs.push(input);
         let channel = u8::try_from(2 * at).unwrap_or(CLOSE);
         let one = Channel {
             number: channel,
@@ -196,7 +202,7 @@ where
     let mut octets = std::pin::pin!(channels::octets(receive));
     let inward = async {
         while let Some(octets) = octets.next().await {
-            take(&mut inputs, version, octets).await;
+            take(&inputs, version, octets).await;
         }
     };
     let outward = async {
@@ -215,7 +221,7 @@ where
 }
 
 /// Takes a message to its port; what is for none, or for one that has ended, goes nowhere.
-async fn take(inputs: &mut [Option<mpsc::Sender<Piece>>], version: Version, mut octets: Bytes) {
+async fn take(inputs: &[mpsc::Sender<Piece>], version: Version, mut octets: Bytes) {
     if octets.is_empty() {
         return;
     }
@@ -227,7 +233,7 @@ async fn take(inputs: &mut [Option<mpsc::Sender<Piece>>], version: Version, mut 
         first
     };
     let data = channel.is_multiple_of(2);
-    let Some(input) = inputs.get_mut(usize::from(channel / 2)).filter(|_| data) else {
+    let Some(input) = inputs.get(usize::from(channel / 2)).filter(|_| data) else {
         return;
     };
     let piece = if closes {
@@ -235,9 +241,7 @@ async fn take(inputs: &mut [Option<mpsc::Sender<Piece>>], version: Version, mut 
     } else {
         Piece::Octets(octets)
     };
-    if let Some(input) = input {
-        let _ended = input.send(piece).await;
-    }
+    let _ended = input.send(piece).await;
 }
 
 /// The channels of a port: `number` carries data, the next one errors. That one has ended is not said: Python's client and kube-rs
@@ -286,7 +290,7 @@ mod tests {
     async fn messages_find_their_port_and_only_data_is_passed_on() {
         let (give, mut first) = mpsc::channel(4);
         let (keep, mut second) = mpsc::channel(4);
-        let mut inputs = [Some(give), Some(keep)];
+        let inputs = [give, keep];
         for octets in [
             &b"\x02two"[..],
             b"\x00one",
@@ -295,7 +299,7 @@ mod tests {
             b"\xff\x00",
             b"",
         ] {
-            take(&mut inputs, Version::V5, Bytes::from_static(octets)).await;
+            take(&inputs, Version::V5, Bytes::from_static(octets)).await;
         }
         drop(inputs);
         let octets = |text: &'static str| Some(Piece::Octets(text.into()));
@@ -304,6 +308,34 @@ mod tests {
         assert_eq!(first.recv().await, None);
         assert_eq!(second.recv().await, octets("two"));
         assert_eq!(second.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_has_said_all_still_hears_the_answer() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (give, from) = mpsc::channel(4);
+        give.send(Piece::Octets("ping".into())).await.unwrap();
+        give.send(Piece::End).await.unwrap();
+        drop(give);
+        let (told, mut heard) = mpsc::channel(4);
+        let to = |octets| {
+            let told = told.clone();
+            async move { told.send(octets).await.is_ok() }
+        };
+        let pod = async {
+            let (mut pod, _) = accepted.unwrap();
+            let mut all = Vec::new();
+            pod.read_to_end(&mut all).await.unwrap();
+            pod.write_all(b"pong").await.unwrap();
+            all
+        };
+        let ((), said) = tokio::join!(relay(client.unwrap(), from, to), pod);
+        assert_eq!(
+            (&said[..], heard.try_recv()),
+            (&b"ping"[..], Ok("pong".into()))
+        );
     }
 
     /// A Pod that listens here.
