@@ -65,6 +65,8 @@ async fn the_page_s_files_may_lead_nowhere_and_a_browser_that_was_led_here_gets_
         }
         let (head, body) = get(admin, path, "rebind.example.com:8054").await;
         assert!(head.starts_with("http/1.1 403"), "{path} {head}");
+        let policy = format!("content-security-policy: {policy}");
+        assert!(head.lines().any(|own| own == policy), "{path} {head}");
         let why = json!({"error": "the Host is somebody's name: ask by address, or as localhost"});
         assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), why);
     }
@@ -96,6 +98,17 @@ async fn services_are_found_by_a_part_of_their_name_and_their_names_are_told() {
     assert_eq!(service, wanted);
     let none = told(admin, "/service?service=nobody.default").await;
     assert_eq!(none, json!({"error": "there is no Service nobody.default"}));
+    let idle = "apiVersion: v1\nkind: Service\nmetadata: {name: idle}\nspec: {clusterIP: None}\n";
+    sandbox.cluster().apply("idle", idle).unwrap();
+    // The server has it a moment later.
+    let idle = loop {
+        let told = told(admin, "/service?service=idle.default").await;
+        if told["error"].is_null() {
+            break told;
+        }
+    };
+    let line = json!({"name": "idle.default.svc.cluster.local", "addresses": [], "ready": false});
+    assert_eq!(idle["names"], json!([line]));
     sandbox.stop().await.unwrap();
 }
 

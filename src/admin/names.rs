@@ -68,7 +68,6 @@ pub type Answers = Arc<dyn Fn(&'static str, Vec<(String, String)>) -> Answering 
 pub type Changes = Arc<dyn Fn() -> Receiver<String> + Send + Sync>;
 
 /// What tells of names.
-#[derive(Clone)]
 pub struct Names {
     /// What a request has to bring along (RFC 6750 section 2.1).
     pub token: Option<Box<str>>,
@@ -108,11 +107,12 @@ impl Names {
 /// Turns a request away that a browser was led to make by somebody else's name (DNS rebinding): where there is no token,
 /// whoever reaches the address may ask, and a browser reaches it for any page. Such a name has a dot.
 async fn led(is_open: bool, request: Request, next: Next) -> Response {
-    if is_open && is_foreign(request.headers()) {
+    let mut response = if is_open && is_foreign(request.headers()) {
         let why = "the Host is somebody's name: ask by address, or as localhost";
-        return said(StatusCode::FORBIDDEN, problem(why));
-    }
-    let mut response = next.run(request).await;
+        said(StatusCode::FORBIDDEN, problem(why))
+    } else {
+        next.run(request).await
+    };
     for (name, value) in HEADERS {
         let value = header::HeaderValue::from_static(value);
         response.headers_mut().insert(name, value);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use headless_objects::object::array;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -65,4 +66,10 @@ async fn exchange(request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Byt
     let client = Client::builder(TokioExecutor::new()).build_http();
     let (head, body) = client.request(request).await?.into_parts();
     Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+}
+
+/// The texts of a list of an answer, joined.
+pub(super) fn texts(list: &Value, separator: &str) -> String {
+    let texts: Vec<&str> = array(list).filter_map(Value::as_str).collect();
+    texts.join(separator)
 }

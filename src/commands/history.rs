@@ -6,7 +6,7 @@ use headless_objects::object::array;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::asked::Admin;
+use super::asked::{Admin, texts};
 use super::{Form, duration, print};
 use crate::output::Lines;
 
@@ -63,11 +63,11 @@ impl Told {
 }
 
 fn targets(value: &Value) -> String {
-    let targets: Vec<&str> = array(value).filter_map(Value::as_str).collect();
+    let targets = texts(value, " ");
     if targets.is_empty() {
         "none".to_owned()
     } else {
-        targets.join(" ")
+        targets
     }
 }
 

@@ -3,7 +3,7 @@
 use headless_objects::object::array;
 use serde_json::Value;
 
-use super::asked::Admin;
+use super::asked::{Admin, texts};
 use super::{Form, print};
 use crate::output::Lines;
 
@@ -69,10 +69,7 @@ fn count(line: &Value) -> String {
 }
 
 fn words(line: &Value) -> String {
-    let listed = |key: &str| {
-        let texts: Vec<&str> = array(&line[key]).filter_map(Value::as_str).collect();
-        texts.join(", ")
-    };
+    let listed = |key: &str| texts(&line[key], ", ");
     if let Some(client) = line["client"].as_str() {
         return format!("{client} {}", listed("pods")).trim_end().to_owned();
     }

@@ -9,7 +9,7 @@ use headless_objects::object::array;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::asked::Admin;
+use super::asked::{Admin, texts};
 use super::{Form, domain_name, print, qtype, server};
 use crate::api::connect;
 use crate::message::question::RecordType;
@@ -102,11 +102,6 @@ impl Why {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
-}
-
-fn texts(value: &Value, separator: &str) -> String {
-    let texts: Vec<&str> = array(value).filter_map(Value::as_str).collect();
-    texts.join(separator)
 }
 
 fn text_of(report: &Value) -> Vec<String> {

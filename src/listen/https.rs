@@ -25,17 +25,12 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answered, Behind, answer};
 use super::limits::{Held, Slot};
 use super::tcp::{IDLE, WRITE};
+use crate::message::https::{LARGEST, MEDIA_TYPE, PATH, is_message};
 use crate::message::question::{Route, Transport};
 use crate::message::{lowest_ttl, servfail};
 use crate::plugin::Shed;
 
-/// Where it is asked (RFC 8484 section 4.1.1's example, which everybody uses).
-const PATH: &str = "/dns-query";
-
-const MEDIA_TYPE: &str = "application/dns-message";
-
-/// The largest message (RFC 1035 section 4.2.2), and what is taken and sent without asking whether there is room.
-const LARGEST: usize = 65_535;
+/// What is taken and sent without asking whether there is room, in octets.
 const SMALL: usize = 512;
 
 /// Questions of one connection that may be under way.
@@ -248,6 +243,7 @@ impl Exchange {
 
     async fn body(&self, head: &Parts, body: &mut Incoming) -> Result<Vec<u8>, Refusal> {
         let media_type = head.headers.get(CONTENT_TYPE);
+        let media_type = media_type.and_then(|value| value.to_str().ok());
         if !media_type.is_some_and(is_message) {
             let words = "application/dns-message was expected";
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
@@ -306,13 +302,6 @@ async fn rest(body: &mut Incoming) {
             None => return,
         }
     }
-}
-
-/// Whether a media type is that of DNS, whatever its parameters (RFC 9110 section 8.3.1).
-fn is_message(media_type: &HeaderValue) -> bool {
-    let text = media_type.to_str().unwrap_or_default();
-    let name = text.split(';').next().unwrap_or_default();
-    name.trim().eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 /// The message in a URI's query (RFC 8484 section 6).

@@ -1,6 +1,7 @@
 //! Messages on the wire (RFC 1035 section 4): bytes to queries, replies to bytes.
 
 pub mod entries;
+pub mod https;
 pub mod metadata;
 pub mod options;
 pub mod question;

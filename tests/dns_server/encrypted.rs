@@ -419,7 +419,6 @@ async fn encrypted_connections_count_and_an_idle_one_makes_room() {
     assert!(receive(&mut idle).await.is_none(), "the idle one has gone");
 }
 
-/// A request whose question is not there yet holds no place that another wants.
 #[tokio::test]
 async fn a_client_over_ipv4_is_itself_on_a_socket_of_both_families() {
     let pair = Pair::new();
@@ -437,6 +436,7 @@ async fn a_client_over_ipv4_is_itself_on_a_socket_of_both_families() {
     }
 }
 
+/// A request whose question is not there yet holds no place that another wants.
 #[tokio::test]
 async fn a_request_that_does_not_come_whole_makes_room() {
     let pair = Pair::new();

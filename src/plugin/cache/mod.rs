@@ -305,11 +305,12 @@ impl Cache {
         ) {
             return None;
         }
-        let composed = reply.clone().into_composed(&query.question);
-        let is_positive =
-            composed.is_some_and(|reply| Kind::of(&query.question, &reply) == Kind::Success);
-        let passed = self.pass(query, reply, server).ok();
-        passed.filter(|_| is_positive || !self.0.spec.prefers_positive())
+        let is_positive = |reply: Reply| {
+            let composed = reply.into_composed(&query.question);
+            composed.is_some_and(|reply| Kind::of(&query.question, &reply) == Kind::Success)
+        };
+        let is_better = !self.0.spec.prefers_positive() || is_positive(reply.clone());
+        self.pass(query, reply, server).ok().filter(|_| is_better)
     }
 
     /// Notes that an entry is not being fetched any more; where that has failed it rests for a while.

@@ -19,7 +19,7 @@ const OF_TYPES: [&str; 4] = [
 ];
 
 /// Words of the language.
-const WORDS: [&str; 13] = [
+const WORDS: [&str; 14] = [
     "true",
     "false",
     "nil",
@@ -33,32 +33,39 @@ const WORDS: [&str; 13] = [
     "matches",
     "contains",
     "startsWith",
+    "endsWith",
 ];
 
 /// Whether it is a word of the language.
 pub(super) fn is_word(name: &str) -> bool {
-    WORDS.contains(&name) || name == "endsWith"
+    WORDS.contains(&name)
 }
 
 /// Whether there is such a function, also one that is left out here.
 pub(super) fn is_function(environment: &Environment<'_>, name: &str) -> bool {
+    !refusal(environment, name).starts_with("Unknown function")
+}
+
+/// What is wrong with a function that is called without arguments; empty: nothing.
+fn refusal(environment: &Environment<'_>, name: &str) -> String {
     let tried = environment.eval(&format!("{name}()"), &Context::default());
-    !tried.is_err_and(|error| short(&error).starts_with("Unknown function"))
+    tried.err().map(|error| short(&error)).unwrap_or_default()
 }
 
 /// What is wrong before it is read.
 pub(super) fn before(environment: &Environment<'_>, text: &str) -> Result<(), String> {
-    if is_long(text) {
+    // What stands in texts is none of the language.
+    let bare = &*TEXTS.replace_all(text, "''");
+    if is_long(bare) {
         return Err("a range has a million numbers at most".to_owned());
     }
-    if let Some(value) = computed(text) {
+    if let Some(value) = computed(bare) {
         return Err(format!(
             "a map holds texts and numbers only, and not {value}"
         ));
     }
-    for name in called(text) {
-        let tried = environment.eval(&format!("{name}()"), &Context::default());
-        let why = tried.err().map(|error| short(&error)).unwrap_or_default();
+    for name in called(bare) {
+        let why = refusal(environment, name);
         if why.starts_with("Unknown function") || why.contains("feature") {
             return Err(format!("there is no function {name}"));
         }
@@ -66,13 +73,20 @@ pub(super) fn before(environment: &Environment<'_>, text: &str) -> Result<(), St
     Ok(())
 }
 
+/// An entry of a map, and a value that is constant.
+static ENTRY: LazyLock<Regex> = LazyLock::new(|| {
+    let entry = format!(r"[{{,]\s*(?:{TEXT}|[A-Za-z_]\w*)\s*:\s*(?P<value>{TEXT}|[^,}}\]]*)");
+    Regex::new(&entry).expect("it is one")
+});
+static CONSTANT: LazyLock<Regex> = LazyLock::new(|| {
+    let constant = format!(r"^(?:{TEXT}|true|false|nil|[0-9][0-9_]*(?:\.[0-9]+)?)$");
+    Regex::new(&constant).expect("it is one")
+});
+
 /// A value of a map that is neither text nor number: the parser of the crate ends the program there.
 fn computed(text: &str) -> Option<String> {
-    let entries = format!(r"[{{,]\s*(?:{TEXT}|[A-Za-z_]\w*)\s*:\s*(?P<value>{TEXT}|[^,}}\]]*)");
-    let constant = format!(r"^(?:{TEXT}|true|false|nil|[0-9][0-9_]*(?:\.[0-9]+)?)$");
-    let [entries, constant] = [entries, constant].map(|text| Regex::new(&text).expect("it is one"));
-    let mut values = entries.captures_iter(text);
-    let value = values.find(|entry| !constant.is_match(entry["value"].trim()))?;
+    let mut values = ENTRY.captures_iter(text);
+    let value = values.find(|entry| !CONSTANT.is_match(entry["value"].trim()))?;
     Some(value["value"].trim().to_owned())
 }
 
@@ -111,18 +125,18 @@ pub(super) fn short(error: &expr::Error) -> String {
 /// What is text in an expression.
 const TEXT: &str = r#"'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`[^`]*`"#;
 
-/// The names before parentheses, outside of texts.
-fn called(text: &str) -> Vec<String> {
-    let calls = Regex::new(r"(^|[^.\w$#])([A-Za-z_]\w*)\s*\(");
-    let (texts, calls) = (
-        Regex::new(TEXT).expect("it is one"),
-        calls.expect("it is one"),
-    );
-    let bare = texts.replace_all(text, "''");
-    let name = |found: regex::Captures<'_>| found[2].to_owned();
+static TEXTS: LazyLock<Regex> = LazyLock::new(|| Regex::new(TEXT).expect("it is one"));
+
+static CALLS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?:^|[^.\w$#])([A-Za-z_]\w*)\s*\(").expect("it is one"));
+
+/// The names before parentheses.
+fn called(bare: &str) -> impl Iterator<Item = &str> {
+    let names = CALLS.captures_iter(bare).filter_map(|found| found.get(1));
     // Before words of the language an operand may stand in parentheses.
-    let names = calls.captures_iter(&bare).map(name);
-    names.filter(|name| !is_word(name)).collect()
+    names
+        .map(|name| name.as_str())
+        .filter(|name| !is_word(name))
 }
 
 /// What tells where operands begin and end: texts, words, brackets and signs.
@@ -258,6 +272,21 @@ mod tests {
                 .collect();
             assert_eq!(found, wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_texts_is_none_of_the_language() {
+        let environment = Environment::new();
+        for text in [
+            "name() == 'foo, bar: baz'",
+            "name() matches 'x..1234567'",
+            "name() == 'f()'",
+        ] {
+            let text = text.replace("name()", "'a'");
+            assert_eq!(before(&environment, &text), Ok(()), "{text}");
+        }
+        let refused = before(&environment, "{k: 'a, b', l: 1 + 1}").unwrap_err();
+        assert_eq!(refused, "a map holds texts and numbers only, and not 1 + 1");
     }
 
     #[test]

@@ -22,16 +22,9 @@ use tower::Service;
 
 use super::error::{unreadable, wrong};
 use super::pool::Limits;
+use crate::message::https::{LARGEST, MEDIA_TYPE, PATH, is_message};
 use crate::message::question::Query;
 use crate::message::{Received, encode_query, receive};
-
-/// Where it is asked: CoreDNS's, and everybody's.
-const PATH: &str = "/dns-query";
-
-const MEDIA_TYPE: &str = "application/dns-message";
-
-/// The largest message (RFC 1035 section 4.2.2).
-const LARGEST: usize = 65_535;
 
 /// The id of every question, so that replies can be kept by whoever is between (RFC 8484 section 4.1).
 const ID: u16 = 0;
@@ -116,8 +109,9 @@ impl Https {
             let why = format!("{} says {}", self.authority, response.status());
             return Err(io::Error::other(why));
         }
-        let is_message = |is: &http::HeaderValue| is.as_bytes().starts_with(MEDIA_TYPE.as_bytes());
-        if !response.headers().get(CONTENT_TYPE).is_some_and(is_message) {
+        let says = response.headers().get(CONTENT_TYPE);
+        let says = says.and_then(|says| says.to_str().ok());
+        if !says.is_some_and(is_message) {
             let why = format!("{} does not say {MEDIA_TYPE}", self.authority);
             return Err(io::Error::other(why));
         }

@@ -1,5 +1,6 @@
 //! The Services, and the names of each, as JSON.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ use crate::name::{Name, ServiceKey, dashed, text};
 use crate::zone::{Scope, ServiceData, Shown};
 
 /// A name, what it leads to, and whether it is answered.
-type Line = (String, String, bool);
+type Line = (String, Vec<String>, bool);
 
 impl Known {
     /// Whether names of the namespace are answered.
@@ -62,9 +63,9 @@ impl Known {
         let data = data.ok_or_else(|| wrong(format!("there is no Service {own}")))?;
         let lines = lines(&data, &format!("{key}.svc.{}", self.domain()?));
         let limit = asked.limit()?.unwrap_or(lines.len());
-        let names = lines.iter().take(limit).map(|(name, leads_to, ready)| {
-            json!({"name": name, "addresses": leads_to.split(' ').collect::<Vec<_>>(), "ready": ready})
-        });
+        let names = lines.iter().take(limit).map(
+            |(name, leads_to, ready)| json!({"name": name, "addresses": leads_to, "ready": ready}),
+        );
         let names: Vec<_> = names.collect();
         let kind = match &data.service().kind {
             Kind::ClusterIp(_) => "cluster IP",
@@ -91,10 +92,7 @@ impl Known {
 
 /// The Service's own name, then those of its endpoints, sorted.
 fn lines(data: &ServiceData, own: &str) -> Vec<Line> {
-    let joined = |ips: &[IpAddr]| {
-        let ips: Vec<String> = ips.iter().map(ToString::to_string).collect();
-        ips.join(" ")
-    };
+    let texts = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect();
     let mut endpoints: Vec<Line> = Vec::new();
     let mut ready = Vec::new();
     for (_, endpoint) in data.endpoints() {
@@ -106,14 +104,17 @@ fn lines(data: &ServiceData, own: &str) -> Vec<Line> {
             ready.push(ip);
         }
         let label = endpoint.label.unwrap_or(&label);
-        endpoints.push((format!("{label}.{own}"), address, endpoint.ready));
+        endpoints.push((format!("{label}.{own}"), vec![address], endpoint.ready));
     }
+    // Slices may have an endpoint twice.
+    let mut seen = HashSet::new();
+    ready.retain(|ip| seen.insert(*ip));
     endpoints.sort_unstable();
     endpoints.dedup();
     let first = match &data.service().kind {
-        Kind::ClusterIp(ips) => (joined(ips), !ips.is_empty()),
-        Kind::ExternalName(name) => (name.to_string(), true),
-        Kind::Headless => (joined(&ready), !ready.is_empty()),
+        Kind::ClusterIp(ips) => (texts(ips), !ips.is_empty()),
+        Kind::ExternalName(name) => (vec![name.to_string()], true),
+        Kind::Headless => (texts(&ready), !ready.is_empty()),
     };
     let mut lines = vec![(own.to_owned(), first.0, first.1)];
     lines.extend(endpoints);
