@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use headless_cluster::runtime::{Content, PodPlace, Start, Volume};
+use headless_cluster::runtime::{Content, PodPlace, Resolver, Start, Volume};
 use headless_node::{Mount, Node, NodeError};
 
 /// The zone of the cluster's names.
@@ -41,14 +41,29 @@ pub(super) fn names(pod: &PodPlace) -> Vec<(PathBuf, String)> {
     for (address, names) in &pod.aliases {
         let _infallible = writeln!(hosts, "{address}\t{}", names.join("\t"));
     }
-    let resolver =
-        format!("search {ns}.svc.{ZONE} svc.{ZONE} {ZONE}\nnameserver {DNS}\noptions ndots:5\n");
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", hosts),
-        ("/etc/resolv.conf", resolver),
+        ("/etc/resolv.conf", resolver(&pod.resolver)),
     ];
     files.map(|(path, text)| (path.into(), text)).into()
+}
+
+/// The text of /etc/resolv.conf (resolv.conf(5)).
+fn resolver(resolver: &Resolver) -> String {
+    let own = resolver.cluster.then(|| DNS.to_string());
+    let servers: Vec<_> = own.into_iter().chain(resolver.servers.clone()).collect();
+    let servers = servers.into_iter().map(|server| ("nameserver", server));
+    let [searches, options] = [&resolver.searches, &resolver.options].map(|words| words.join(" "));
+    let mut text = String::new();
+    for (word, what) in std::iter::once(("search", searches))
+        .chain(servers)
+        .chain([("options", options)])
+        .filter(|(_, what)| !what.is_empty())
+    {
+        let _infallible = writeln!(text, "{word} {what}");
+    }
+    text
 }
 
 /// Where a Pod's own volumes are.
@@ -143,13 +158,21 @@ mod tests {
             subdomain: "redis".into(),
             addresses: vec!["10.244.0.3".parse().unwrap()],
             aliases: vec![("10.0.0.1".into(), vec!["db".into(), "store".into()])],
+            resolver: Resolver {
+                cluster: true,
+                servers: vec!["192.0.2.1".into()],
+                searches: vec!["shop.svc.cluster.local".into(), "cluster.local".into()],
+                options: vec!["ndots:5".into(), "edns0".into()],
+            },
         };
         let [hostname, hosts, resolver] = <[_; 3]>::try_from(names(&pod)).unwrap();
         assert_eq!(hostname, ("/etc/hostname".into(), "redis-1\n".into()));
         let own = "10.244.0.3\tredis-1.redis.shop.svc.cluster.local\tredis-1\n";
         let ends = format!("{own}\n# Entries added by HostAliases.\n10.0.0.1\tdb\tstore\n");
         assert!(hosts.1.ends_with(&ends), "{}", hosts.1);
-        let wanted = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+        let wanted = "search shop.svc.cluster.local cluster.local\nnameserver 10.96.0.10\nnameserver 192.0.2.1\noptions ndots:5 edns0\n";
         assert_eq!(resolver, ("/etc/resolv.conf".into(), wanted.into()));
+        let nothing = super::resolver(&Resolver::default());
+        assert_eq!(nothing, "");
     }
 }

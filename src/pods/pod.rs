@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_cluster::runtime::{Check, Fact, Order, Run, Start};
+use headless_cluster::runtime::{Check, Fact, Order, Refusal, Run, Start};
 use headless_node::{NodeError, Pod};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -23,8 +23,7 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
         match order {
             Order::Start(start) => {
                 if !made && let Err(error) = make(&shared, &start).await {
-                    let reason = "CreatePodSandboxError";
-                    shared.say(Fact::Refused(start.run, reason, error.to_string()));
+                    shared.say(Fact::Refused(start.run, Refusal::Pod, error.to_string()));
                     continue;
                 }
                 made = true;

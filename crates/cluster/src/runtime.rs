@@ -168,14 +168,37 @@ pub enum Order {
 pub enum Fact {
     /// The program runs.
     Started(Run),
-    /// It cannot be run: a reason as the kubelet's, `ErrImagePull`, and the words.
-    Refused(Run, &'static str, String),
+    /// It cannot be run: what is missing, and the words.
+    Refused(Run, Refusal, String),
     /// It has ended with a code.
     Ended(Run, i64),
     /// It runs, and what was to be done after its start has failed.
     HookFailed(Run),
     /// Whether a probe of it has succeeded.
     Probed(Run, ProbeKind, bool),
+}
+
+/// What a container cannot be run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its image is not there.
+    Image,
+    /// Its Pod cannot be made.
+    Pod,
+    /// Its program, or what that is to see, is not there.
+    Start,
+}
+
+impl Refusal {
+    /// The kubelet's word for it.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Image => "ImagePullBackOff",
+            Self::Pod => "CreatePodSandboxError",
+            Self::Start => "StartError",
+        }
+    }
 }
 
 /// A probe to make.
@@ -285,6 +308,21 @@ pub struct PodPlace {
     pub addresses: Vec<IpAddr>,
     /// Lines of its own for /etc/hosts: address and names.
     pub aliases: Vec<(String, Vec<String>)>,
+    /// How its programs look names up.
+    pub resolver: Resolver,
+}
+
+/// What a Pod's /etc/resolv.conf says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// Whether the cluster's DNS is asked, before the others.
+    pub cluster: bool,
+    /// Name servers.
+    pub servers: Vec<String>,
+    /// Where names are looked for, in this order.
+    pub searches: Vec<String>,
+    /// Options, such as `ndots:5`.
+    pub options: Vec<String>,
 }
 
 /// A volume with what is in it.

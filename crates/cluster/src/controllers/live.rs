@@ -16,10 +16,13 @@ use super::{Action, references, start};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Change, Objects};
-use crate::runtime::{Fact, Order, Probe, ProbeKind, Run};
+use crate::runtime::{Fact, Order, Probe, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
 use headless_objects::object::{array, is_ending, uid};
 use headless_objects::rfc3339::timestamp;
+
+/// The code of a container whose program could not be started: containerd's.
+const NOT_STARTED: i64 = 128;
 
 /// What is known of the containers that run, or did.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Container {
     state: State,
     /// How the run before this one ended.
     last: Option<Ended>,
+    /// How often this run has been refused.
+    refusals: i64,
     probes: Probes,
     /// What the probes have shown since the last look.
     probed: Vec<(ProbeKind, bool)>,
@@ -57,14 +62,24 @@ enum State {
     Ordered,
     Running(Timestamp),
     Ended(Ended),
-    /// It cannot be run: why, as reason and words.
-    Refused(&'static str, String),
+    /// What it needs cannot be had: it is tried again, which counts as no restart.
+    Refused(Refused),
 }
 
 #[derive(Clone, Debug)]
 struct Ended {
     code: i64,
     started: Timestamp,
+    at: Timestamp,
+    /// Why it has not even begun.
+    why: Option<String>,
+}
+
+/// Why a container cannot be run, as reason and words.
+#[derive(Clone, Debug)]
+struct Refused {
+    reason: &'static str,
+    message: String,
     at: Timestamp,
 }
 
@@ -144,16 +159,32 @@ impl Live {
                 return;
             }
             Fact::Started(_) => State::Running(now),
-            Fact::Refused(_, reason, message) => State::Refused(reason, message.clone()),
+            Fact::Refused(_, refusal, message) => match refusal {
+                Refusal::Image | Refusal::Pod => {
+                    container.refusals += 1;
+                    State::Refused(Refused {
+                        reason: refusal.reason(),
+                        message: message.clone(),
+                        at: now,
+                    })
+                }
+                Refusal::Start => State::Ended(Ended {
+                    code: NOT_STARTED,
+                    started: now,
+                    at: now,
+                    why: Some(message.clone()),
+                }),
+            },
             Fact::Ended(_, code) => {
                 let started = match container.state {
                     State::Running(since) => since,
-                    State::Waiting | State::Ordered | State::Ended(_) | State::Refused(..) => now,
+                    State::Waiting | State::Ordered | State::Ended(_) | State::Refused(_) => now,
                 };
                 State::Ended(Ended {
                     code: *code,
                     started,
                     at: now,
+                    why: None,
                 })
             }
         };
@@ -305,9 +336,18 @@ impl Container {
                 }
                 self.last = Some(ended.clone());
                 self.restarts += 1;
+                self.refusals = 0;
                 self.start(look, spec)
             }
-            State::Waiting | State::Ordered | State::Running(_) | State::Refused(..) => Next::Rest,
+            State::Refused(refused) => {
+                let pause = containers::pause(self.refusals - 1);
+                let due = refused.at.saturating_add(pause).unwrap_or(refused.at);
+                if look.now < due {
+                    return Next::Wait(due);
+                }
+                self.start(look, spec)
+            }
+            State::Waiting | State::Ordered | State::Running(_) => Next::Rest,
         }
     }
 
@@ -316,8 +356,12 @@ impl Container {
         let name = spec["name"].as_str().unwrap_or_default();
         match look.faults.exits.get(name) {
             Some(code) => {
-                let (code, started, at) = (*code, look.now, look.now);
-                self.state = State::Ended(Ended { code, started, at });
+                self.state = State::Ended(Ended {
+                    code: *code,
+                    started: look.now,
+                    at: look.now,
+                    why: None,
+                });
                 Next::Rest
             }
             None => {
@@ -341,7 +385,9 @@ impl Container {
                 waiting("CreateContainerConfigError", why.map_or("", String::as_str))
             }
             State::Waiting | State::Ordered => waiting("ContainerCreating", ""),
-            State::Refused(reason, message) => waiting(reason, message),
+            State::Refused(Refused {
+                reason, message, ..
+            }) => waiting(reason, message),
             State::Running(since) => json!({"running": {"startedAt": timestamp(*since)}}),
             State::Ended(ended) if ended.comes_back(pod, spec) => {
                 last = Some(ended);
@@ -370,7 +416,7 @@ impl State {
     fn lives(&self) -> bool {
         match self {
             Self::Ordered | Self::Running(_) => true,
-            Self::Waiting | Self::Ended(_) | Self::Refused(..) => false,
+            Self::Waiting | Self::Ended(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -378,7 +424,12 @@ impl State {
 impl Ended {
     fn state(&self, id: &Value) -> Value {
         let (started, at) = (timestamp(self.started), timestamp(self.at));
-        containers::ended(self.code, (&started.into(), &at.into()), id)
+        let mut ended = containers::ended(self.code, (&started.into(), &at.into()), id);
+        if let Some(why) = &self.why {
+            ended["terminated"]["reason"] = Refusal::Start.reason().into();
+            ended["terminated"]["message"] = why.as_str().into();
+        }
+        ended
     }
 
     /// Whether the container is to be started again.

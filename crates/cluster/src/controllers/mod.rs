@@ -21,6 +21,7 @@ mod mounts;
 mod policy;
 mod probes;
 mod references;
+mod resolver;
 mod routes;
 mod scheduler;
 mod start;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::live::{Live, Look};
 use crate::faults::Faults;
 use crate::objects::Objects;
-use crate::runtime::{Fact, Order, ProbeKind, Run};
+use crate::runtime::{Fact, Order, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
 
 /// A Pod whose containers run, told what becomes of them.
@@ -119,17 +119,50 @@ fn what_ends_is_started_again_at_once_and_then_after_pauses() {
 }
 
 #[test]
-fn what_cannot_be_run_says_why_and_is_not_tried_again() {
+fn what_cannot_be_had_is_said_and_tried_again_which_is_no_restart() {
     let mut world = World::new(json!({"containers": [{"name": "x", "image": "nginx"}]}));
     world.look();
-    let refused = |run| Fact::Refused(run, "ImagePullBackOff", "no".into());
+    let refused = |run| Fact::Refused(run, Refusal::Image, "no".into());
+    for seconds in [10, 20] {
+        world.hear(refused, "x", 0);
+        assert!(world.look().is_empty());
+        let status = &world.pod["status"]["containerStatuses"][0];
+        let wanted = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no"}});
+        assert_eq!(
+            (&status["state"], &status["restartCount"]),
+            (&wanted, &json!(0))
+        );
+        world.wait(seconds - 1);
+        assert!(world.look().is_empty());
+        world.wait(1);
+        assert_eq!(world.look(), ["x 0"]);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_has_ended_with_128_and_is_started_again_where_the_pod_says_so()
+{
+    let refused = |run| Fact::Refused(run, Refusal::Start, "no such file".into());
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
+    world.look();
+    world.hear(refused, "x", 0);
+    assert_eq!(world.look(), ["x 1"]);
+    world.hear(refused, "x", 1);
+    assert!(world.look().is_empty());
+    assert_eq!(
+        world.state(0),
+        (json!("CrashLoopBackOff"), json!(1), json!(128))
+    );
+    let last = &world.pod["status"]["containerStatuses"][0]["lastState"]["terminated"];
+    assert_eq!(
+        (&last["reason"], &last["message"]),
+        (&json!("StartError"), &json!("no such file"))
+    );
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Never"}));
+    world.look();
     world.hear(refused, "x", 0);
     assert!(world.look().is_empty());
-    let waiting = &world.pod["status"]["containerStatuses"][0]["state"]["waiting"];
-    assert_eq!(
-        *waiting,
-        json!({"reason": "ImagePullBackOff", "message": "no"})
-    );
+    assert_eq!(world.pod["status"]["phase"], "Failed");
 }
 
 #[test]
