@@ -17,9 +17,11 @@ use super::status::ApiStatus;
 use super::{accounts, addresses, schema, types, validate};
 mod definitions;
 mod owners;
+mod part;
 
 use headless_objects::rfc3339::timestamp;
 pub(crate) use owners::{Author, Config, MANAGER};
+pub use part::Part;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -80,15 +82,6 @@ pub enum Propagation {
     Orphan,
 }
 
-/// Which part of an object an update changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status alone.
-    Status,
-}
-
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 
@@ -146,7 +139,7 @@ impl State {
         };
         admission.new_object(info, &mut object)?;
         addresses::normalize(info, &mut object, None);
-        check(info, &object, None)?;
+        check((info, Part::Main), &object, None)?;
         self.check_custom(kind, Part::Main, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
@@ -206,12 +199,12 @@ impl State {
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
             .unwrap_or_default();
-        let mut object = merge_parts(self.has_status(key.kind), &old, object, part);
+        let mut object = part.of(object, &old, self.has_status(key.kind));
         addresses::drop_of_old_type(info, &mut object, &old);
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
-        check(info, &object, Some(&old))?;
+        check((info, part), &object, Some(&old))?;
         self.check_custom(key.kind, part, &object)?;
         addresses::allocate(&self.objects, info, (&mut object, Some(&old)), dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
@@ -387,7 +380,11 @@ impl State {
     }
 }
 
-fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
+fn check(
+    (info, part): (&Kind, Part),
+    object: &Value,
+    old: Option<&Value>,
+) -> Result<(), ApiStatus> {
     let mut errors = Errors::default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_none() {
@@ -395,6 +392,7 @@ fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStat
     }
     validate::metadata(info, object, old, &mut errors);
     match info.does.validate {
+        Some(_) if part == Part::Debugging => validate::debugging(object, old, &mut errors),
         Some(validate) => validate(object, old, &mut errors),
         None => validate::required(info.of, object, &mut errors),
     }
@@ -503,50 +501,12 @@ fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiStatus> {
         .ok_or_else(|| ApiStatus::bad_request("metadata is not an object"))
 }
 
-/// The object that an update of `part` leaves: what the server owns comes from `old`.
-fn merge_parts(has_status: bool, old: &Value, mut new: Value, part: Part) -> Value {
-    const SERVER_OWNED: &[&str] = &[
-        "uid",
-        "creationTimestamp",
-        "resourceVersion",
-        "generation",
-        "namespace",
-        "name",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generateName",
-    ];
-    if part == Part::Status {
-        let mut object = old.clone();
-        object["status"] = new["status"].take();
-        return object;
-    }
-    new["apiVersion"] = old["apiVersion"].clone();
-    new["kind"] = old["kind"].clone();
-    for field in SERVER_OWNED {
-        take_over(&mut new["metadata"], &old["metadata"], field);
-    }
-    if has_status {
-        take_over(&mut new, old, "status");
-    }
-    new
-}
-
 fn set_owners(object: &mut Value, owners: Value) {
     if let Some(meta) = object["metadata"].as_object_mut() {
         meta.shift_remove("managedFields");
         if !owners.is_null() {
             meta.insert("managedFields".into(), owners);
         }
-    }
-}
-
-/// Gives `new` the field that `old` has, or takes it away where it has none.
-fn take_over(new: &mut Value, old: &Value, field: &str) {
-    if old[field].is_null() {
-        new.as_object_mut().map(|o| o.remove(field));
-    } else {
-        new[field] = old[field].clone();
     }
 }
 

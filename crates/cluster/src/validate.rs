@@ -56,7 +56,7 @@ pub use stateful_set::stateful_set;
 pub use storage_class::{csi_driver, csi_node, storage_class};
 pub use volume::volume;
 pub use webhooks::webhooks;
-pub use whole_pod::pod;
+pub use whole_pod::{debugging, pod};
 pub use workload::{daemon_set, deployment, replica_set, replication_controller};
 
 /// A field with a value that it may not have.

@@ -353,17 +353,17 @@ fn sub(
 ) -> Result<Response<Body>, ApiStatus> {
     let key = target.key();
     match (subresource, &call.method) {
-        ("status", &Method::GET) => {
+        ("status" | "ephemeralcontainers", &Method::GET) => {
             let object = target.kind.to_served(shared.read().get(&key)?);
             Ok(reply(StatusCode::OK, &object))
         }
-        ("status", &Method::PUT) => {
-            let (new, warnings) = replace(shared, target, Part::Status, call)?;
+        ("status" | "ephemeralcontainers", &Method::PUT) => {
+            let (new, warnings) = replace(shared, target, part(subresource), call)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
-        ("status", &Method::PATCH) => {
-            let (new, warnings, code) = patch(shared, target, Part::Status, call)?;
+        ("status" | "ephemeralcontainers", &Method::PATCH) => {
+            let (new, warnings, code) = patch(shared, target, part(subresource), call)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(code, &new), &warnings))
         }
@@ -384,15 +384,18 @@ fn sub(
                 "{subresource} is not served: {why}"
             )))
         }
-        ("ephemeralcontainers", _) => {
-            shared.read().get(&key)?;
-            Err(ApiStatus::not_served(
-                "ephemeralcontainers is not served: this cluster adds no container to a Pod that is there",
-            ))
-        }
         _ => Err(ApiStatus::not_served(
             "the server does not allow this method on the requested resource",
         )),
+    }
+}
+
+/// The part that a subresource writes.
+fn part(subresource: &str) -> Part {
+    if subresource == "ephemeralcontainers" {
+        Part::Debugging
+    } else {
+        Part::Status
     }
 }
 

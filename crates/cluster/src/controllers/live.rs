@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::{self, is_past};
-use super::containers::{self, LISTS};
+use super::containers::{self, EPHEMERAL, LISTS};
 use super::mounts::Given;
 use super::policy::{is_restarted, is_sidecar};
 use super::probes::Probes;
@@ -259,23 +259,40 @@ impl Live {
                 seen.pod["status"][field] = statuses.into();
             }
         }
+        let mut statuses = Vec::new();
+        for spec in array(&look.pod["spec"][EPHEMERAL.0]) {
+            let name = spec["name"].as_str().unwrap_or_default();
+            let known = containers.all.entry(name.to_owned()).or_default();
+            if !containers.stopping {
+                seen.serve(look, &self.tokens, known, (spec, false));
+            }
+            let mut status = known.status(look.pod, spec, (false, None));
+            status["ready"] = false.into();
+            status
+                .as_object_mut()
+                .map(|fields| fields.remove("started"));
+            statuses.push(status);
+        }
+        if !statuses.is_empty() {
+            seen.pod["status"][EPHEMERAL.1] = statuses.into();
+        }
         if containers.stopping {
             conditions::derive_last(&mut seen.pod, &timestamp(look.now));
         } else {
             conditions::derive(&mut seen.pod, &timestamp(look.now));
         }
-        if only_sidecars_run(&seen.pod) {
+        if only_helpers_run(&seen.pod) {
             seen.orders.extend(self.stop(look.pod));
         }
         seen
     }
 }
 
-/// Whether sidecars run on beside containers that have all ended for good.
-fn only_sidecars_run(pod: &Value) -> bool {
-    let sidecars = conditions::with_status(pod, "initContainers");
-    let mut states = sidecars.iter().map(|(_, status)| &status["state"]);
-    conditions::have_ended(pod) && states.any(|state| state["running"].is_object())
+/// Whether sidecars and ephemeral containers run on beside containers that have all ended for good.
+fn only_helpers_run(pod: &Value) -> bool {
+    let helpers = [LISTS[0].1, EPHEMERAL.1].into_iter();
+    let mut helpers = helpers.flat_map(|field| array(&pod["status"][field]));
+    conditions::have_ended(pod) && helpers.any(|status| status["state"]["running"].is_object())
 }
 
 /// What a container needs next.
@@ -436,7 +453,7 @@ impl Ended {
     fn comes_back(&self, pod: &Value, spec: &Value) -> bool {
         let name = spec["name"].as_str().unwrap_or_default();
         let done = self.code == 0 && is_init(pod, name) && !is_sidecar(spec);
-        let stops = is_ending(pod);
+        let stops = is_ending(pod) || is_of(pod, EPHEMERAL.0, name);
         !done && !stops && is_restarted(&pod["spec"], spec, self.code)
     }
 }
@@ -463,7 +480,12 @@ fn pause(restarts: i64) -> Duration {
 }
 
 fn is_init(pod: &Value, name: &str) -> bool {
-    array(&pod["spec"]["initContainers"]).any(|container| container["name"] == name)
+    is_of(pod, "initContainers", name)
+}
+
+/// Whether the list of the Pod's spec has a container of this name.
+fn is_of(pod: &Value, list: &str, name: &str) -> bool {
+    array(&pod["spec"][list]).any(|container| container["name"] == name)
 }
 
 /// How long the Pod's programs may take to end.

@@ -1,5 +1,6 @@
 //! What the API server refuses of a Pod, and of what becomes of it.
 
+use headless_objects::object::array;
 use serde_json::{Value, json};
 
 use super::pod::pod_spec;
@@ -41,6 +42,24 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     match old {
         Some(old) => update(&spec, &old["spec"], errors),
         None => create(&spec, errors),
+    }
+}
+
+/// The ephemeral containers of a Pod: more may come, none may change or go.
+pub fn debugging(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = Place::new(&object["spec"], "spec");
+    pod_spec(&spec, true, errors);
+    let all = spec.of("ephemeralContainers");
+    let before = old.map_or(&Value::Null, |old| &old["spec"]["ephemeralContainers"]);
+    for old in array(before) {
+        let name = old["name"].as_str().unwrap_or_default();
+        let change = match all.items().find(|new| new.of("name").text() == name) {
+            None => "removed",
+            Some(new) if new.value != old => "changed",
+            Some(_) => continue,
+        };
+        let what = format!("existing ephemeral containers {name:?} may not be {change}\n");
+        errors.forbidden(&all, what);
     }
 }
 

@@ -166,6 +166,30 @@ fn a_program_that_cannot_be_started_has_ended_with_128_and_is_started_again_wher
 }
 
 #[test]
+fn an_ephemeral_container_runs_once_and_the_pod_is_ready_without_it() {
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
+    world.look();
+    world.hear(Fact::Started, "x", 0);
+    world.look();
+    world.pod["spec"]["ephemeralContainers"] = json!([{"name": "debug"}]);
+    assert_eq!(world.look(), ["debug 0"]);
+    world.hear(Fact::Started, "debug", 0);
+    assert!(world.look().is_empty());
+    let status = |world: &World| world.pod["status"]["ephemeralContainerStatuses"][0].clone();
+    assert!(status(&world)["state"]["running"].is_object());
+    assert_eq!(world.pod["status"]["phase"], "Running");
+    world.hear(|run| Fact::Ended(run, 7), "debug", 0);
+    assert!(world.look().is_empty());
+    let ended = status(&world);
+    let code = &ended["state"]["terminated"]["exitCode"];
+    assert_eq!(
+        (code, &ended["ready"], &ended["restartCount"]),
+        (&json!(7), &json!(false), &json!(0))
+    );
+    assert_eq!(world.pod["status"]["phase"], "Running");
+}
+
+#[test]
 fn a_pod_that_goes_is_asked_to_end_once_and_nothing_is_started_again() {
     let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
     world.look();
