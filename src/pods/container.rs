@@ -95,7 +95,7 @@ async fn begin(shared: &Shared, start: Start) -> Result<Begun, (Refusal, String)
     let entry = entry.map_err(|message| (Refusal::Image, message))?;
     let failed = |error: NodeError| (Refusal::Start, error.to_string());
     let broken = |error: std::io::Error| (Refusal::Start, error.to_string());
-    let mut mounts = files::mounts(&shared.node, &shared.folder, &start).map_err(failed)?;
+    let mut mounts = files::mounts(&shared.node, &shared.folders, &start).map_err(failed)?;
     mounts.extend(entry.file.iter().map(|file| Mount {
         source: file.clone(),
         target: file.clone(),

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use headless_cluster::runtime::{Content, PodPlace, Resolver, Start, Volume};
+use headless_cluster::runtime::{Content, Kept, PodPlace, Resolver, Start, Volume};
 use headless_node::{Mount, Node, NodeError};
 
 /// The zone of the cluster's names.
@@ -66,20 +66,43 @@ fn resolver(resolver: &Resolver) -> String {
     text
 }
 
-/// Where a Pod's own volumes are.
-pub(super) fn folder_of(folder: &Path, uid: &str) -> PathBuf {
-    folder.join("pods").join(uid)
+/// Where volumes are.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The node's, which goes with it.
+    pub node: PathBuf,
+    /// What is kept of claims, where that outlives the node.
+    pub data: Option<PathBuf>,
+}
+
+impl Folders {
+    /// A Pod's own volumes.
+    pub(super) fn own(&self, uid: &str) -> PathBuf {
+        self.node.join("pods").join(uid)
+    }
+
+    /// What is kept of a claim: in the node's folder by its volume, and else by its names, which it will have again.
+    pub(super) fn kept(&self, kept: &Kept) -> PathBuf {
+        match &self.data {
+            Some(data) => data.join(&kept.ns).join(&kept.claim),
+            None => self.node.join("kept").join(&kept.volume),
+        }
+    }
 }
 
 /// Makes the volumes that a container mounts, where they are not there yet.
 ///
 /// # Errors
 /// A folder that cannot be made; a mount of no volume.
-pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mount>, NodeError> {
-    let own = folder_of(folder, &start.run.pod);
+pub(super) fn mounts(
+    node: &Node,
+    folders: &Folders,
+    start: &Start,
+) -> Result<Vec<Mount>, NodeError> {
+    let own = folders.own(&start.run.pod);
     let mut sources = Vec::new();
     for volume in &start.volumes {
-        sources.push((&volume.name, make(node, (folder, &own), volume)?));
+        sources.push((&volume.name, make(node, (folders, &own), volume)?));
     }
     let mut mounts = Vec::new();
     for mount in &start.mounts {
@@ -108,12 +131,12 @@ pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mo
 /// Makes a volume; says where it is, and whether nobody may write there.
 fn make(
     node: &Node,
-    (folder, own): (&Path, &Path),
+    (folders, own): (&Folders, &Path),
     volume: &Volume,
 ) -> Result<(PathBuf, bool), NodeError> {
     match &volume.content {
-        Content::Kept(name) => {
-            let kept = folder.join("kept").join(name);
+        Content::Kept(kept) => {
+            let kept = folders.kept(kept);
             make_open(node, &kept)?;
             Ok((kept, false))
         }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{KILL, Shared, check, container, files, probe};
+use super::{KILL, Shared, check, container, probe};
 
 const TERM: i32 = 15;
 
@@ -46,8 +46,8 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
                 containers.retain(|(pod, _), _| *pod != uid);
                 return;
             }
-            // It is of no Pod.
-            Order::Route(_) => {}
+            // They are of no Pod.
+            Order::Route(_) | Order::Discard(_) => {}
         }
     }
 }
@@ -115,7 +115,7 @@ async fn signal(shared: &Shared, task: u64, number: i32) {
 }
 
 async fn release(shared: &Shared, uid: &str) {
-    let folder = files::folder_of(&shared.folder, uid);
+    let folder = shared.folders.own(uid);
     let released = async {
         shared.node.remove_pod(uid).await?;
         shared.node.remove_folder(&folder).await

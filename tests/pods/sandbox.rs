@@ -153,6 +153,20 @@ impl Sandbox {
         self.folder.path().join(name).display().to_string()
     }
 
+    /// What a program in the node's network says.
+    pub(crate) fn shell(&self, command: &[&str]) -> String {
+        let program = self.folder.path().join("headless-dns");
+        let run = self
+            .user
+            .command(&program.display().to_string())
+            .args(["sandbox", "shell", "--kubeconfig", &self.path("kubeconfig")])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
+    }
+
     /// kubectl with these variables, its streams open.
     pub(crate) fn kubectl_child(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Child {
         self.programs

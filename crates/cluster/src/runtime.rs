@@ -159,6 +159,8 @@ pub enum Order {
     Release(String),
     /// Its logs go too.
     Forget(String),
+    /// What was kept of a claim goes.
+    Discard(Kept),
     /// What comes in at these addresses, and at no others, goes to one of their endpoints.
     Route(Routes),
 }
@@ -339,10 +341,21 @@ pub struct Volume {
 pub enum Content {
     /// What the Pod's containers put there; it goes with the Pod.
     Empty,
-    /// What is kept under this name, of a PersistentVolume.
-    Kept(String),
+    /// What is kept of a claim.
+    Kept(Kept),
     /// Files: path, octets, mode.
     Files(Vec<(String, Vec<u8>, u32)>),
+}
+
+/// What is kept when Pods go: a PersistentVolume, and the claim that it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The volume's name.
+    pub volume: String,
+    /// The claim's namespace.
+    pub ns: String,
+    /// The claim's name.
+    pub claim: String,
 }
 
 /// A volume in a container.

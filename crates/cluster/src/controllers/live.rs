@@ -16,9 +16,9 @@ use super::{Action, references, start};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Change, Objects};
-use crate::runtime::{Fact, Order, Probe, ProbeKind, Refusal, Run};
+use crate::runtime::{Fact, Kept, Order, Probe, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
-use headless_objects::object::{array, is_ending, uid};
+use headless_objects::object::{array, is_ending, name, uid};
 use headless_objects::rfc3339::timestamp;
 
 /// The code of a container whose program could not be started: containerd's.
@@ -207,18 +207,17 @@ impl Live {
         self.pods.contains_key(uid(pod))
     }
 
-    /// Lets go what is left of Pods that are no more.
+    /// Lets go what is left of Pods, and what was kept of claims, that are no more.
     pub(super) fn gone(&mut self, changes: &[Change]) -> Vec<Action> {
-        let deleted = changes
-            .iter()
-            .filter(|change| change.deleted && change.key.kind == kinds::POD);
-        let known = deleted.filter(|change| self.pods.remove(uid(&change.new)).is_some());
-        known
-            .flat_map(|change| {
-                let forget = Order::Forget(uid(&change.new).to_owned());
-                [release(&change.new), forget].map(Action::Order)
-            })
-            .collect()
+        let deleted = |kind| {
+            let of_kind = move |change: &&Change| change.deleted && change.key.kind == kind;
+            changes.iter().filter(of_kind).map(|change| &*change.new)
+        };
+        let known = deleted(kinds::POD).filter(|pod| self.pods.remove(uid(pod)).is_some());
+        let pods = known.flat_map(|pod| [release(pod), Order::Forget(uid(pod).to_owned())]);
+        let kept = deleted(kinds::PERSISTENT_VOLUME).filter_map(kept);
+        let orders = pods.chain(kept.map(Order::Discard));
+        orders.map(Action::Order).collect()
     }
 
     /// Asks the programs of a Pod that is being deleted to end, once.
@@ -461,6 +460,16 @@ impl Ended {
 /// The order to let go what a Pod has but its logs.
 pub(super) fn release(pod: &Value) -> Order {
     Order::Release(uid(pod).to_owned())
+}
+
+/// What was kept in a volume, of the claim that it was bound to.
+fn kept(volume: &Value) -> Option<Kept> {
+    let claim = &volume["spec"]["claimRef"];
+    Some(Kept {
+        volume: name(volume).to_owned(),
+        ns: claim["namespace"].as_str()?.to_owned(),
+        claim: claim["name"].as_str()?.to_owned(),
+    })
 }
 
 fn waiting(reason: &str, message: &str) -> Value {

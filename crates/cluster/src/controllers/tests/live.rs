@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::Action;
 use super::super::live::{Live, Look};
 use crate::faults::Faults;
-use crate::objects::Objects;
-use crate::runtime::{Fact, Order, ProbeKind, Refusal, Run};
+use crate::objects::{Change, Key, Objects};
+use crate::runtime::{Fact, Kept, Order, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
 
 /// A Pod whose containers run, told what becomes of them.
@@ -43,6 +44,7 @@ impl World {
             Order::Probe(probe) => format!("probe {} {:?}", probe.run.container, probe.kind),
             Order::Release(uid) => format!("release {uid}"),
             Order::Forget(uid) => format!("forget {uid}"),
+            Order::Discard(kept) => format!("discard {kept:?}"),
             Order::Route(routes) => format!("{routes:?}"),
         };
         seen.orders.into_iter().map(shown).collect()
@@ -187,6 +189,30 @@ fn an_ephemeral_container_runs_once_and_the_pod_is_ready_without_it() {
         (&json!(7), &json!(false), &json!(0))
     );
     assert_eq!(world.pod["status"]["phase"], "Running");
+}
+
+#[test]
+fn what_was_kept_goes_with_its_volume() {
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-1", "uid": "v"},
+        "spec": {"claimRef": {"namespace": "shop", "name": "data-redis-0"}},
+    });
+    let change = |deleted| Change {
+        revision: 1,
+        key: Key::of(&volume).unwrap(),
+        old: None,
+        new: volume.clone().into(),
+        deleted,
+    };
+    let mut live = Live::new(Tokens::new([0; 32]));
+    assert_eq!(live.gone(&[change(false)]), []);
+    let kept = Kept {
+        volume: "pvc-1".into(),
+        ns: "shop".into(),
+        claim: "data-redis-0".into(),
+    };
+    let wanted = Action::Order(Order::Discard(kept));
+    assert_eq!(live.gone(&[change(true)]), [wanted]);
 }
 
 #[test]
