@@ -101,6 +101,10 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// One with config/redis.yaml, ready.
     pub(crate) fn start(programs: Programs, user: User) -> Self {
+        Self::start_with(programs, user, &[])
+    }
+
+    fn start_with(programs: Programs, user: User, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let open = std::fs::Permissions::from_mode(0o1777);
         std::fs::set_permissions(folder.path(), open).unwrap();
@@ -116,6 +120,7 @@ impl Sandbox {
             .args(["--publish", &format!("{published}:any")])
             .arg("--kubeconfig")
             .arg(folder.path().join("kubeconfig"))
+            .args(more)
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -146,6 +151,11 @@ impl Sandbox {
     /// Another one like this.
     pub(crate) fn again(&self) -> Self {
         Self::start(self.programs.clone(), self.user)
+    }
+
+    /// Another one, with more arguments.
+    pub(crate) fn with(&self, more: &[&str]) -> Self {
+        Self::start_with(self.programs.clone(), self.user, more)
     }
 
     /// A file of this name that goes with the sandbox.
