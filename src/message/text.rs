@@ -74,7 +74,7 @@ fn class_of(word: &str) -> Option<DNSClass> {
         .get(..5)
         .filter(|head| head.eq_ignore_ascii_case("CLASS"));
     let numbered = numbered.and_then(|_| word[5..].parse().ok());
-    class_named(word).or(numbered.map(|number: u16| DNSClass::from(number)))
+    class_named(word).or_else(|| numbered.map(|number: u16| DNSClass::from(number)))
 }
 
 /// The words of a line, up to a comment.
