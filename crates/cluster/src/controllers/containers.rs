@@ -10,7 +10,7 @@ use super::conditions::{self, is_past};
 use super::policy::{is_restarted, is_sidecar};
 use crate::faults::Faults;
 use headless_objects::backoff;
-use headless_objects::object::{array, container_statuses, fields, uid};
+use headless_objects::object::{array, container_statuses, controller, fields, uid};
 use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
@@ -245,7 +245,9 @@ impl Run<'_> {
                 (waiting, Some(ended(code, (&time, &time), id)))
             }
             Some(code) => (ended(code, (&time, &time), id), None),
-            None if works => (ended(0, (&time, &time), id), None),
+            None if works || (!self.init && is_work(self.pod)) => {
+                (ended(0, (&time, &time), id), None)
+            }
             // What has ended for good stays so.
             None if old["state"]["terminated"].is_object() && !self.starts_again(old) => {
                 (old["state"].clone(), None)
@@ -258,6 +260,11 @@ impl Run<'_> {
         let code = old["state"]["terminated"]["exitCode"].as_i64();
         code.is_some_and(|code| is_restarted(&self.pod["spec"], self.container, code))
     }
+}
+
+/// Whether a Pod is there for work that ends: a Job's, whose pretended programs are done at once.
+fn is_work(pod: &Value) -> bool {
+    controller(pod).is_some_and(|of| of["kind"] == "Job")
 }
 
 /// Whether two states are of the same kind: running, ended with a code, waiting for a reason.

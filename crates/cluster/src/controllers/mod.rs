@@ -26,6 +26,7 @@ mod routes;
 mod scheduler;
 mod start;
 mod volumes;
+mod workloads;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -55,6 +56,8 @@ pub(crate) use scheduler::node;
 pub enum Action {
     /// Create an object in a namespace.
     Create(KindId, String, Value),
+    /// Create a Pod of an owner, and say of the owner that it was made or refused.
+    CreatePod(Key, Value),
     /// Replace a part of an object.
     Update(Key, Part, Value),
     /// Delete an object: with grace, or this incarnation (its UID) at once.
@@ -90,6 +93,7 @@ pub(super) struct Controllers {
     collector: collector::Collector,
     endpoints: endpoints::Endpoints,
     expiry: events::Expiry,
+    workloads: workloads::Workloads,
     /// Where connections go, where Pods run.
     router: Option<routes::Router>,
     /// Changes up to this revision have been looked at.
@@ -116,6 +120,7 @@ impl Controllers {
             collector,
             endpoints,
             expiry: events::Expiry::default(),
+            workloads: workloads::Workloads::default(),
             seen: 0,
         }
     }
@@ -140,7 +145,9 @@ impl Controllers {
         actions.extend(more);
         let (more, expiry) = self.expiry.step(&step);
         actions.extend(more);
-        (actions, wake.into_iter().chain(expiry).min())
+        let (more, again) = self.workloads.step(&step);
+        actions.extend(more);
+        (actions, wake.into_iter().chain(expiry).chain(again).min())
     }
 }
 
@@ -238,6 +245,7 @@ fn author(action: &Action, now: Timestamp) -> Option<Author> {
             Some(Author::new(component.unwrap_or_default(), now))
         }
         Action::Create(..)
+        | Action::CreatePod(..)
         | Action::Update(..)
         | Action::Delete(..)
         | Action::Furnish(_)
@@ -257,6 +265,10 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
 fn act(state: &mut State, now: Timestamp, action: Action) {
     let outcome = match action {
         Action::Create(kind, ns, object) => state.create(now, kind, &ns, object, false).map(drop),
+        Action::CreatePod(owner, pod) => {
+            workloads::create(state, now, &owner, pod);
+            Ok(())
+        }
         Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),
         Action::Delete(key, uid) => {
             let grace = uid.as_ref().map(|_| 0);
