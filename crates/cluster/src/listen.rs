@@ -151,7 +151,7 @@ fn has_token(api: &Api, request: &Request<Incoming>) -> bool {
     let shown = request.headers().get(header::AUTHORIZATION);
     let shown = shown.and_then(|value| value.to_str().ok());
     let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));
-    token.is_some_and(|token| api.shared.tokens.knows(token))
+    token.is_some_and(|token| api.shared.tokens.knows(token, api.shared.now()))
 }
 
 async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {

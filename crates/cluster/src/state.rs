@@ -3,13 +3,11 @@
 use headless_objects::object::{add_finalizer, has_ended, is_ending};
 use std::sync::Arc;
 
-use ahash::AHashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::admission::{self, Admission};
 use super::custom::{self, Customs};
-use super::field::Errors;
 use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects, blocks};
 use super::random::{suffix, uid};
@@ -139,7 +137,7 @@ impl State {
         };
         admission.new_object(info, &mut object)?;
         addresses::normalize(info, &mut object, None);
-        check((info, Part::Main), &object, None)?;
+        validate::whole(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
@@ -204,7 +202,7 @@ impl State {
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
-        check((info, part), &object, Some(&old))?;
+        validate::whole(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         addresses::allocate(&self.objects, info, (&mut object, Some(&old)), dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;
@@ -377,32 +375,6 @@ impl State {
             )));
         }
         Ok(())
-    }
-}
-
-fn check(
-    (info, part): (&Kind, Part),
-    object: &Value,
-    old: Option<&Value>,
-) -> Result<(), ApiStatus> {
-    let mut errors = Errors::default();
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if old.is_none() {
-        validate::name(&object["metadata"], info.does.names, &mut errors);
-    }
-    validate::metadata(info, object, old, &mut errors);
-    match info.does.validate {
-        Some(_) if part == Part::Debugging => validate::debugging(object, old, &mut errors),
-        Some(validate) => validate(object, old, &mut errors),
-        None => validate::required(info.of, object, &mut errors),
-    }
-    // What is found twice is said once.
-    let mut said = AHashSet::new();
-    errors.0.retain(|error| said.insert(error.to_string()));
-    if errors.0.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiStatus::invalid(info, name, &errors.0))
     }
 }
 

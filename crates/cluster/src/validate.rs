@@ -25,6 +25,7 @@ mod service_addresses;
 mod slices;
 mod source;
 mod stateful_set;
+mod statuses;
 mod storage_class;
 mod system;
 mod values;
@@ -34,11 +35,15 @@ mod whole_pod;
 mod words;
 mod workload;
 
+use ahash::AHashSet;
 use serde_json::{Map, Value};
 
 use super::field::{Errors, FieldError, Problem};
+use super::kind::Kind;
 use super::place::Place;
 use super::schema::{Field, SCHEMA, Shape};
+use super::state::Part;
+use super::status::ApiStatus;
 
 pub use autoscaler::{autoscaler, budget};
 pub use claim::claim;
@@ -53,6 +58,10 @@ pub use roles::{cluster_role, cluster_role_binding, role, role_binding};
 pub use service::service;
 pub use slices::{endpoints, slice};
 pub use stateful_set::stateful_set;
+pub use statuses::{
+    budget_status, daemon_set_status, deployment_status, namespace_status, node_status,
+    replicas_status, stateful_set_status,
+};
 pub use storage_class::{csi_driver, csi_node, storage_class};
 pub use volume::volume;
 pub use webhooks::webhooks;
@@ -132,6 +141,38 @@ fn required_in(field: &Field, value: &Value, at: &str, errors: &mut Errors) {
 /// v1 PodTemplate.
 pub fn pod_template(object: &Value, _: Option<&Value>, errors: &mut Errors) {
     pod::template(&Place::new(&object["template"], "template"), errors);
+}
+
+/// Checks an object; of an update of the status alone, the status.
+///
+/// # Errors
+/// 422 with what is wrong, each once.
+pub(super) fn whole(
+    info: &Kind,
+    object: &Value,
+    old: Option<&Value>,
+    part: Part,
+) -> Result<(), ApiStatus> {
+    let mut errors = Errors::default();
+    let called = object["metadata"]["name"].as_str().unwrap_or_default();
+    if old.is_none() {
+        name(&object["metadata"], info.does.names, &mut errors);
+    }
+    metadata(info, object, old, &mut errors);
+    match (part, old, info.does.validate) {
+        (Part::Status, Some(old), _) => (info.does.status)(object, old, &mut errors),
+        (Part::Debugging, _, _) => debugging(object, old, &mut errors),
+        (Part::Status | Part::Main, _, Some(validate)) => validate(object, old, &mut errors),
+        (Part::Status | Part::Main, _, None) => required(info.of, object, &mut errors),
+    }
+    // What is found twice is said once.
+    let mut said = AHashSet::new();
+    errors.0.retain(|error| said.insert(error.to_string()));
+    if errors.0.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiStatus::invalid(info, called, &errors.0))
+    }
 }
 
 /// apps/v1 ControllerRevision.

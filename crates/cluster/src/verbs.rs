@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, evicting, issuing, logs, reviews, schema, watching};
+use super::{apply, applying, evicting, idle, issuing, logs, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -49,7 +49,11 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
-            let Received { object, warnings } = received(shared, target, call)?;
+            let Received {
+                object,
+                mut warnings,
+            } = received(shared, target, call)?;
+            warnings.extend(idle::said(info));
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
                 return Err(ApiStatus::bad_request(

@@ -22,7 +22,8 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         errors.bad(&at, &format!("must be {}", misread.expected));
     }
     let cost = annotations.key("controller.kubernetes.io/pod-deletion-cost");
-    if cost.is_given() && cost.text().parse::<i32>().is_err() {
+    let is_cost = |text: &str| !text.starts_with('+') && text.parse::<i32>().is_ok();
+    if cost.is_given() && !is_cost(cost.text()) {
         errors.bad(&cost, "must be a 32bit integer");
     }
     security::annotations(&annotations, errors);
