@@ -12,11 +12,13 @@ use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects, blocks};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
-use super::{accounts, addresses, schema, types, validate};
+use super::{accounts, addresses, schema, types};
+mod check;
 mod definitions;
 mod owners;
 mod part;
 
+use check::check;
 use headless_objects::rfc3339::timestamp;
 pub(crate) use owners::{Author, Config, MANAGER};
 pub use part::Part;
@@ -137,7 +139,7 @@ impl State {
         };
         admission.new_object(info, &mut object)?;
         addresses::normalize(info, &mut object, None);
-        validate::whole(info, &object, None, Part::Main)?;
+        check(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
@@ -202,7 +204,7 @@ impl State {
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
-        validate::whole(info, &object, Some(&old), part)?;
+        check(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         addresses::allocate(&self.objects, info, (&mut object, Some(&old)), dry_run)?;
         admission::growth(&self.objects, info, &object, &old)?;

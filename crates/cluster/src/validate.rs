@@ -35,15 +35,11 @@ mod whole_pod;
 mod words;
 mod workload;
 
-use ahash::AHashSet;
 use serde_json::{Map, Value};
 
 use super::field::{Errors, FieldError, Problem};
-use super::kind::Kind;
 use super::place::Place;
 use super::schema::{Field, SCHEMA, Shape};
-use super::state::Part;
-use super::status::ApiStatus;
 
 pub use autoscaler::{autoscaler, budget};
 pub use claim::claim;
@@ -141,38 +137,6 @@ fn required_in(field: &Field, value: &Value, at: &str, errors: &mut Errors) {
 /// v1 PodTemplate.
 pub fn pod_template(object: &Value, _: Option<&Value>, errors: &mut Errors) {
     pod::template(&Place::new(&object["template"], "template"), errors);
-}
-
-/// Checks an object; of an update of the status alone, the status.
-///
-/// # Errors
-/// 422 with what is wrong, each once.
-pub(super) fn whole(
-    info: &Kind,
-    object: &Value,
-    old: Option<&Value>,
-    part: Part,
-) -> Result<(), ApiStatus> {
-    let mut errors = Errors::default();
-    let called = object["metadata"]["name"].as_str().unwrap_or_default();
-    if old.is_none() {
-        name(&object["metadata"], info.does.names, &mut errors);
-    }
-    metadata(info, object, old, &mut errors);
-    match (part, old, info.does.validate) {
-        (Part::Status, Some(old), _) => (info.does.status)(object, old, &mut errors),
-        (Part::Debugging, _, _) => debugging(object, old, &mut errors),
-        (Part::Status | Part::Main, _, Some(validate)) => validate(object, old, &mut errors),
-        (Part::Status | Part::Main, _, None) => required(info.of, object, &mut errors),
-    }
-    // What is found twice is said once.
-    let mut said = AHashSet::new();
-    errors.0.retain(|error| said.insert(error.to_string()));
-    if errors.0.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiStatus::invalid(info, called, &errors.0))
-    }
 }
 
 /// apps/v1 ControllerRevision.
