@@ -58,7 +58,7 @@ enum Command {
     /// Look after every StatefulSet of a cluster that has no controller for them.
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
-    Sandbox(Sandbox),
+    Sandbox(Box<Sandbox>),
     /// Wait until names answer as they shall, asking any DNS server, and say what is missing meanwhile.
     Wait(Wait),
     /// Say why a name has the answer that it has, from the objects of any cluster, and what mends it.

@@ -132,7 +132,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("headless_cluster", "src/commands src/pods src/sandbox"),
     (
         "headless_node",
-        "src/args src/commands/sandbox src/pods src/sandbox",
+        "src/args src/commands/sandbox src/commands/shell src/pods src/sandbox",
     ),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
@@ -208,7 +208,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/sandbox src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src src/pods/images",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/sandbox src/commands/shell src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src src/pods/images",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

@@ -46,10 +46,9 @@ fn a_name_without_a_final_dot_ends_in_the_origin() {
     assert!(name(&long, &origin()).is_err());
 }
 
-#[test]
-fn each_type_s_fields_become_its_octets() {
-    for (text, wanted) in [
-        ("MX 10 mail.", &b"\x00\x0a\x04mail\x00"[..]),
+/// Type and data as text, and the octets of the data.
+const WRITTEN: &[(&str, &[u8])] = &[
+        ("MX 10 mail.", b"\x00\x0a\x04mail\x00"),
         ("DNAME t.", b"\x01t\x00"),
         ("DS 12345 8 2 49FD 46e6", b"\x30\x39\x08\x02\x49\xfd\x46\xe6"),
         ("DNSKEY 257 3 8 AwEA AQ==", b"\x01\x01\x03\x08\x03\x01\x00\x01"),
@@ -123,85 +122,92 @@ fn each_type_s_fields_become_its_octets() {
         ),
         ("SVCB 1 . alpn=h2", b"\x00\x01\x00\x00\x01\x00\x03\x02h2"),
         ("HTTPS 0 a", b"\x00\x00\x01a\x01z\x04test\x00"),
-    ] {
-        assert_eq!(octets(text), wanted, "{text}");
+];
+
+#[test]
+fn each_type_s_fields_become_its_octets() {
+    for (text, wanted) in WRITTEN {
+        assert_eq!(octets(text), *wanted, "{text}");
     }
 }
 
+/// Type and data as text, and why they are none.
+const WRONG: &[(&str, &str)] = &[
+    ("A", NOT_WHOLE),
+    ("A 10.0.0", "'10.0.0' is no IPv4 address"),
+    ("A 10.0.0.1 x", "there is something behind the record"),
+    ("MX 65536 a", "'65536' is no number from 0 to 65535"),
+    ("DS 1 8 256 00", "'256' is no number from 0 to 255"),
+    ("DS 1 8 2 0", "'0' is no whole number of hexadecimal octets"),
+    (
+        "DS 1 8 2 0g",
+        "'0g' is no whole number of hexadecimal octets",
+    ),
+    ("DNSKEY 1 3 8 *", "'*' is no base64"),
+    ("NSEC a. BOGUS", "'BOGUS' is no type"),
+    ("BOGUS a", "'BOGUS' is no type"),
+    ("SOA a b 1 2x 3 4 5", "'2x' is no time"),
+    (r"TYPE65280 \# 2 00", "the data have 1 octets, and not 2"),
+    (r"TXT \256", r"'\256': an octet is 255 at most"),
+    (
+        "ATMA x",
+        r"ATMA has no form as text here but `\# LENGTH HEX`",
+    ),
+    ("MX +1 a", "'+1' is no number from 0 to 65535"),
+    ("LOC 91 N 0 E 0", "'91' is no number from 0 to 90"),
+    ("LOC 90 0 0.1 N 0 E 0", "90 degrees are the most"),
+    ("LOC 1 N 2 X 0", "'X' is no number from 0 to 59"),
+    ("LOC 1 1 1 E 2 E 0", "'E' is neither N nor S"),
+    (
+        "LOC 1 1 60 N 2 E 0",
+        "'60' is no number of seconds below 60",
+    ),
+    ("LOC 1 N 2 E up", "'up' is no altitude in metres"),
+    (
+        "LOC 1 N 2 E 0 1.234",
+        "'1.234' is no size in metres, 90000000 at most",
+    ),
+    (
+        "LOC 1 N 2 E 0 1 1 1 1",
+        "there is something behind the record",
+    ),
+    (
+        "APL 1:10.1.0.0/8",
+        "'1:10.1.0.0/8' is no prefix such as !1:10.0.0.0/8",
+    ),
+    (
+        "APL 2:10.0.0.0/8",
+        "'2:10.0.0.0/8' is no prefix such as !1:10.0.0.0/8",
+    ),
+    ("IPSECKEY 1 0 2 a. AQID", "'a.': a gateway of kind 0 is `.`"),
+    (
+        "IPSECKEY 1 4 2 a. AQID",
+        "4 is no kind of gateway from 0 to 3",
+    ),
+    (
+        "EUI48 00-00",
+        "'00-00' is not 6 times 2 digits with `-` between them",
+    ),
+    ("NSEC3 1 0 0 - w A", "'w' is no base32hex"),
+    (
+        r"SVCB 1 . alpn=\\x",
+        r"`alpn`: `\` stands before neither `,` nor `\`",
+    ),
+    ("SVCB 1 . alpn=a,", "`alpn`: a protocol is missing"),
+    ("SVCB 1 . port=1 port=2", "`port` stands twice"),
+    ("SVCB 1 . key3=1", "'key3' is no key"),
+    ("SVCB 1 . key65535=1", "'key65535' is no key"),
+    ("SVCB 1 . ohttp=1", "`ohttp`: it has no value"),
+    (
+        "SVCB 1 . port=\"1\"alpn=h2",
+        "'alpn=h2': KEY, KEY=VALUE or KEY=\"VALUE\" was expected",
+    ),
+];
+
 #[test]
 fn data_that_are_none_say_why() {
-    for (text, why) in [
-        ("A", NOT_WHOLE),
-        ("A 10.0.0", "'10.0.0' is no IPv4 address"),
-        ("A 10.0.0.1 x", "there is something behind the record"),
-        ("MX 65536 a", "'65536' is no number from 0 to 65535"),
-        ("DS 1 8 256 00", "'256' is no number from 0 to 255"),
-        ("DS 1 8 2 0", "'0' is no whole number of hexadecimal octets"),
-        (
-            "DS 1 8 2 0g",
-            "'0g' is no whole number of hexadecimal octets",
-        ),
-        ("DNSKEY 1 3 8 *", "'*' is no base64"),
-        ("NSEC a. BOGUS", "'BOGUS' is no type"),
-        ("BOGUS a", "'BOGUS' is no type"),
-        ("SOA a b 1 2x 3 4 5", "'2x' is no time"),
-        (r"TYPE65280 \# 2 00", "the data have 1 octets, and not 2"),
-        (r"TXT \256", r"'\256': an octet is 255 at most"),
-        (
-            "ATMA x",
-            r"ATMA has no form as text here but `\# LENGTH HEX`",
-        ),
-        ("MX +1 a", "'+1' is no number from 0 to 65535"),
-        ("LOC 91 N 0 E 0", "'91' is no number from 0 to 90"),
-        ("LOC 90 0 0.1 N 0 E 0", "90 degrees are the most"),
-        ("LOC 1 N 2 X 0", "'X' is no number from 0 to 59"),
-        ("LOC 1 1 1 E 2 E 0", "'E' is neither N nor S"),
-        (
-            "LOC 1 1 60 N 2 E 0",
-            "'60' is no number of seconds below 60",
-        ),
-        ("LOC 1 N 2 E up", "'up' is no altitude in metres"),
-        (
-            "LOC 1 N 2 E 0 1.234",
-            "'1.234' is no size in metres, 90000000 at most",
-        ),
-        (
-            "LOC 1 N 2 E 0 1 1 1 1",
-            "there is something behind the record",
-        ),
-        (
-            "APL 1:10.1.0.0/8",
-            "'1:10.1.0.0/8' is no prefix such as !1:10.0.0.0/8",
-        ),
-        (
-            "APL 2:10.0.0.0/8",
-            "'2:10.0.0.0/8' is no prefix such as !1:10.0.0.0/8",
-        ),
-        ("IPSECKEY 1 0 2 a. AQID", "'a.': a gateway of kind 0 is `.`"),
-        (
-            "IPSECKEY 1 4 2 a. AQID",
-            "4 is no kind of gateway from 0 to 3",
-        ),
-        (
-            "EUI48 00-00",
-            "'00-00' is not 6 times 2 digits with `-` between them",
-        ),
-        ("NSEC3 1 0 0 - w A", "'w' is no base32hex"),
-        (
-            r"SVCB 1 . alpn=\\x",
-            r"`alpn`: `\` stands before neither `,` nor `\`",
-        ),
-        ("SVCB 1 . alpn=a,", "`alpn`: a protocol is missing"),
-        ("SVCB 1 . port=1 port=2", "`port` stands twice"),
-        ("SVCB 1 . key3=1", "'key3' is no key"),
-        ("SVCB 1 . key65535=1", "'key65535' is no key"),
-        ("SVCB 1 . ohttp=1", "`ohttp`: it has no value"),
-        (
-            "SVCB 1 . port=\"1\"alpn=h2",
-            "'alpn=h2': KEY, KEY=VALUE or KEY=\"VALUE\" was expected",
-        ),
-    ] {
-        assert_eq!(data(text).unwrap_err(), why, "{text}");
+    for (text, why) in WRONG {
+        assert_eq!(data(text).unwrap_err(), *why, "{text}");
     }
 }
 
