@@ -51,6 +51,10 @@ picture: control-plane
     chmod +x "$programs/kubectl"
     python3 docs/pictures/record.py "$programs"
 
+# The other pictures of docs/pictures, from the tables of docs/performance.md and the drawing in src/lib.rs
+plots:
+    python3 docs/pictures/plot.py
+
 # A node of Kubernetes with real Pods, and what deploy/ installs on it; `just node shell`: a shell on it
 node *ARGS:
     tests/node/run {{ARGS}}
