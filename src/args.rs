@@ -10,7 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::commands::describe::{Completion, Manual};
 use crate::commands::{
     check::Check, history::Told, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, top::Top,
-    wait::Wait, why::Why,
+    wait::Wait, watch::Watch, why::Why,
 };
 use crate::logging::{self, Form};
 use crate::nslookup;
@@ -67,6 +67,8 @@ enum Command {
     History(Told),
     /// Say who asks what, as a server with `admin` has counted it: names, clients, denied names, names of search lists.
     Top(Top),
+    /// Show what a server with `admin` knows of names in the terminal, live: Services, names, changes, why, who asks what.
+    Watch(Watch),
     /// Print what a shell needs to complete this program's arguments.
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
@@ -188,6 +190,7 @@ impl Args {
                 Command::Reconcile(args) => args.run().await,
                 Command::History(args) => args.run(out).await,
                 Command::Top(args) => args.run(out).await,
+                Command::Watch(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,
                 Command::Completion(args) => {
                     args.run(&mut Self::command(), out);

@@ -13,6 +13,7 @@
 //! ```
 
 mod runtime;
+mod view;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -34,7 +35,7 @@ use crate::plugin::kit::ResolvConf;
 use crate::reconciler;
 use crate::serve::asking::{Asker, Waiting, Wanted};
 use crate::serve::files::Files;
-use crate::serve::{Ambient, Kept, Program, Resources, Setup};
+use crate::serve::{Ambient, Beside, Kept, Program, Resources, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
 use headless_cluster::{Cluster, Delays};
@@ -129,7 +130,8 @@ impl Sandbox {
                 .map_or_else(Vec::new, |run| run.published.clone()),
         });
         let (api, kubeconfig) = cluster.listen(options.api).await?;
-        let mut program = bind(&options, cluster.client()).await?;
+        let shown = view::beside(cluster.client(), cluster.changed());
+        let mut program = bind(&options, cluster.client(), shown).await?;
         let admin = program.probes()?.first().copied();
         let dns = *program
             .addresses()
@@ -351,7 +353,7 @@ fn apply(cluster: &Cluster, options: &Options) -> anyhow::Result<(Vec<Value>, Ve
 }
 
 /// The DNS server, with its sockets bound.
-async fn bind(options: &Options, client: Client) -> anyhow::Result<Program> {
+async fn bind(options: &Options, client: Client, beside: Beside) -> anyhow::Result<Program> {
     let Options { dns, admin, .. } = *options;
     let setup = Setup {
         name: "config/sandbox.Corefile",
@@ -363,6 +365,7 @@ async fn bind(options: &Options, client: Client) -> anyhow::Result<Program> {
         namespaces: Vec::new(),
         resources: Resources::default(),
         previous: Kept::default(),
+        beside: Some(beside),
     };
     Program::bind(setup).await.map_err(|error| {
         // This Corefile is ours: its lines would mean nothing to the reader of the error.

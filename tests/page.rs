@@ -48,6 +48,8 @@ async fn the_page_s_files_may_lead_nowhere_and_a_browser_that_was_led_here_gets_
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
         ("/page.js", "text/javascript; charset=utf-8"),
+        ("/kit.js", "text/javascript; charset=utf-8"),
+        ("/cluster.js", "text/javascript; charset=utf-8"),
         ("/page.css", "text/css; charset=utf-8"),
         ("/page.svg", "image/svg+xml"),
         ("/names", "application/json"),
@@ -148,6 +150,55 @@ async fn what_has_changed_is_told_at_first_and_what_changes_as_it_comes() {
             assert_eq!(message["services"], 3, "{message}");
             break;
         }
+    }
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_tells_of_its_pods_their_logs_and_who_selects_them() {
+    let (sandbox, admin) = sandbox().await;
+    let cluster = told(admin, "/cluster").await;
+    let pods = cluster["pods"]["items"].as_array().unwrap();
+    let names: Vec<&Value> = pods.iter().map(|pod| &pod["name"]).collect();
+    assert_eq!(
+        names,
+        ["default/redis-0", "default/redis-1", "default/redis-2"]
+    );
+    assert_eq!(
+        (&pods[1]["ip"], &pods[1]["ready"]),
+        (&json!("10.244.0.3"), &json!(true))
+    );
+    let container = json!({"name": "redis", "image": "redis:6.2", "state": "running", "reason": null, "restarts": 0});
+    assert_eq!(pods[1]["containers"], json!([container]));
+    let claims = cluster["claims"]["items"].as_array().unwrap();
+    let claim = json!({
+        "name": "default/redis-data-redis-1", "phase": "Bound", "size": "2Gi", "volume": claims[1]["volume"],
+        "pods": ["default/redis-1"],
+    });
+    assert_eq!(claims[1], claim);
+    assert_eq!(
+        cluster["graph"]["lines"],
+        json!([[[0, 0], [0, 1], [0, 2]], [[0, 0], [1, 0], [2, 0]]])
+    );
+    assert_eq!(cluster["nodes"]["total"], 1);
+    assert!(
+        cluster["events"]["total"].as_u64().unwrap() > 3,
+        "{cluster}"
+    );
+    let log = told(admin, "/log?pod=default/redis-1&container=redis").await;
+    assert!(!log["text"].as_str().unwrap().is_empty(), "{log}");
+    for (path, why) in [
+        (
+            "/log?pod=redis-1&container=redis",
+            "pod: a Pod such as default/redis-0 was expected",
+        ),
+        (
+            "/log?pod=default/../x&container=redis",
+            "pod: a Pod such as default/redis-0 was expected",
+        ),
+        ("/log?pod=default/redis-1", "container: a name was expected"),
+    ] {
+        assert_eq!(told(admin, path).await, json!({"error": why}), "{path}");
     }
     sandbox.stop().await.unwrap();
 }

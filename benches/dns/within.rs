@@ -52,6 +52,7 @@ impl Within {
                 memory: None,
             },
             previous: Kept::default(),
+            beside: None,
         }));
         let program = program.unwrap();
         let (router, started) = (program.routers().remove(0), program.started());

@@ -67,6 +67,7 @@ static ROUTER: LazyLock<Arc<Router>> = LazyLock::new(|| {
             namespaces: Vec::new(),
             resources: Resources::default(),
             previous: Kept::default(),
+            beside: None,
         });
         let program = program.await.unwrap();
         let (router, started) = (program.routers().remove(0), program.started());

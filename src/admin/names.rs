@@ -16,7 +16,7 @@ use futures::stream;
 use tokio::sync::mpsc::Receiver;
 
 /// The page's files. They know nothing: who has no token may read them too.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 6] = [
     (
         "/",
         "text/html; charset=utf-8",
@@ -26,6 +26,16 @@ const FILES: [(&str, &str, &str); 4] = [
         "/page.js",
         "text/javascript; charset=utf-8",
         include_str!("page/page.js"),
+    ),
+    (
+        "/kit.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/kit.js"),
+    ),
+    (
+        "/cluster.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/cluster.js"),
     ),
     (
         "/page.css",
@@ -72,7 +82,7 @@ pub struct Names {
     /// What a request has to bring along (RFC 6750 section 2.1).
     pub token: Option<Box<str>>,
     /// The paths that have answers; `/changes` is another.
-    pub paths: &'static [&'static str],
+    pub paths: Vec<&'static str>,
     /// Those.
     pub answers: Answers,
     /// What changes.
@@ -82,7 +92,7 @@ pub struct Names {
 impl Names {
     pub(super) fn router(self) -> Router {
         let mut router = Router::new();
-        for path in self.paths.iter().copied() {
+        for path in self.paths {
             let answers = Arc::clone(&self.answers);
             let page = move |uri: Uri| async move { answered(&answers, path, &uri).await };
             router = router.route(path, get(page));

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 /// How many different reasons are logged until the server is back: each kind of object may lack a right of its own.
@@ -11,7 +13,19 @@ const REASONS: usize = 16;
 
 /// The watches that fail at present; `W` tells them apart.
 #[derive(Debug)]
-pub struct Connection<W>(Mutex<Failing<W>>);
+pub struct Connection<W> {
+    failing: Mutex<Failing<W>>,
+    away: watch::Sender<Option<Away>>,
+}
+
+/// The API server does not deliver all that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// Since when.
+    pub since: Instant,
+    /// Why the watch fails that has failed last.
+    pub why: String,
+}
 
 #[derive(Debug)]
 struct Failing<W> {
@@ -21,22 +35,36 @@ struct Failing<W> {
 
 impl<W> Default for Connection<W> {
     fn default() -> Self {
-        Self(Mutex::new(Failing {
-            watches: BTreeSet::new(),
-            said: BTreeSet::new(),
-        }))
+        Self {
+            failing: Mutex::new(Failing {
+                watches: BTreeSet::new(),
+                said: BTreeSet::new(),
+            }),
+            away: watch::Sender::new(None),
+        }
     }
 }
 
 impl<W: Ord + Clone + Debug> Connection<W> {
     fn lock(&self) -> MutexGuard<'_, Failing<W>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the API server is away, as it changes.
+    pub fn away(&self) -> watch::Receiver<Option<Away>> {
+        self.away.subscribe()
     }
 
     /// A watch has failed, for this reason; `meanwhile`: what that means.
     pub fn failed(&self, watched: &W, reason: String, meanwhile: &str) {
         let mut failing = self.lock();
         failing.watches.insert(watched.clone());
+        self.away.send_if_modified(|away| {
+            let since = away.as_ref().map_or_else(Instant::now, |away| away.since);
+            let why = reason.clone();
+            let now = Some(Away { since, why });
+            std::mem::replace(away, now.clone()) != now
+        });
         if failing.said.len() < REASONS && !failing.said.contains(&reason) {
             warn!(?watched, "{reason}; {meanwhile}");
             failing.said.insert(reason);
@@ -48,7 +76,30 @@ impl<W: Ord + Clone + Debug> Connection<W> {
         let mut failing = self.lock();
         if failing.watches.remove(watched) && failing.watches.is_empty() {
             failing.said.clear();
+            self.away.send_replace(None);
             info!("the API server is watched again");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_is_away_from_the_first_failure_until_all_watches_work() {
+        let connection = Connection::default();
+        let mut away = connection.away();
+        let since = Instant::now();
+        connection.failed(&"pods", "refused".to_owned(), "");
+        tokio::time::advance(std::time::Duration::from_secs(3)).await;
+        connection.failed(&"services", "reset".to_owned(), "");
+        let why = "reset".to_owned();
+        assert_eq!(*away.borrow_and_update(), Some(Away { since, why }));
+        connection.failed(&"services", "reset".to_owned(), "");
+        connection.works(&"services");
+        assert!(!away.has_changed().unwrap());
+        connection.works(&"pods");
+        assert_eq!(*away.borrow_and_update(), None);
     }
 }

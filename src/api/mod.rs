@@ -24,7 +24,7 @@ use ::http::{Request, Response};
 use bytes::Bytes;
 
 use crate::apiserver::{ApiServer, server_url};
-pub use connection::Connection;
+pub use connection::{Away, Connection};
 pub use explain::{explain, explain_status};
 pub use kube::Client;
 use kube::client::Body;
@@ -32,7 +32,7 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use kubeconfig::KubeconfigProblem;
-pub use listing::list;
+pub use listing::{first, list, text};
 pub use readable::Unreadable;
 pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;

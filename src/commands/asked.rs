@@ -1,4 +1,4 @@
-//! One request to a server's `admin`.
+//! Requests to a server's `admin`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,9 +13,13 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
+use tokio::sync::mpsc::Sender;
 
 /// How long an answer may take: longer than a look for a name that is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a stream may be silent: longer than the pauses between its signs of life.
+const SILENCE: Duration = Duration::from_secs(40);
 
 /// Where a server is asked, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,10 +46,57 @@ impl Admin {
         let body: Value = serde_json::from_slice(answer.body())
             .with_context(|| format!("{server} is no `admin` of a headless-dns"))?;
         if answer.status() != StatusCode::OK {
-            let status = answer.status().to_string();
-            bail!("{server}: {}", body["error"].as_str().unwrap_or(&status));
+            bail!("{server}: {}", reason(answer.status(), &body));
         }
         Ok(body)
+    }
+
+    /// Tells the messages of a stream of events (HTML Living Standard section 9.2.6), each in JSON of one line, as what
+    /// `kind` makes of them, until nobody listens or the server ends it.
+    ///
+    /// # Errors
+    /// A server that does not answer, that refuses, with its reason, or that falls silent.
+    pub(super) async fn follow<T: Send>(
+        &self,
+        path: &str,
+        (tell, kind): (&Sender<T>, fn(Value) -> T),
+    ) -> anyhow::Result<()> {
+        let server = self.server;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let answer = tokio::time::timeout(PATIENCE, client.request(self.request(path, &[])?)).await;
+        let answer = answer.with_context(|| format!("{server} does not answer"))?;
+        let (head, mut body) = answer
+            .with_context(|| format!("cannot ask {server}"))?
+            .into_parts();
+        if head.status != StatusCode::OK {
+            let body = body.collect().await?.to_bytes();
+            let said: Value = serde_json::from_slice(&body).unwrap_or_default();
+            bail!("{server}: {}", reason(head.status, &said));
+        }
+        let mut rest = Vec::new();
+        loop {
+            let frame = tokio::time::timeout(SILENCE, body.frame()).await;
+            let frame = frame.with_context(|| format!("{server} has fallen silent"))?;
+            let Some(frame) = frame
+                .transpose()
+                .with_context(|| format!("{server} has gone"))?
+            else {
+                return Ok(());
+            };
+            rest.extend_from_slice(frame.data_ref().map_or(&[][..], |octets| octets));
+            while let Some(end) = rest.windows(2).position(|two| two == b"\n\n") {
+                let event: Vec<u8> = rest.drain(..end + 2).collect();
+                let Some(json) = event.strip_prefix(b"data: ") else {
+                    continue;
+                };
+                let message = serde_json::from_slice(json);
+                let message =
+                    message.with_context(|| format!("{server} is no `admin` of a headless-dns"))?;
+                if tell.send(kind(message)).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
     }
 
     fn request(&self, path: &str, asked: &[(&str, &str)]) -> anyhow::Result<Request<Empty<Bytes>>> {
@@ -60,6 +111,12 @@ impl Admin {
         }
         request.body(Empty::new()).context("no such request")
     }
+}
+
+/// Why a server refuses.
+fn reason(status: StatusCode, said: &Value) -> String {
+    let error = said["error"].as_str();
+    error.map_or_else(|| status.to_string(), str::to_owned)
 }
 
 async fn exchange(request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Bytes>> {

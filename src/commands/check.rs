@@ -50,6 +50,7 @@ impl Check {
             namespaces: lower(&self.namespaces),
             resources: Resources::default(),
             previous: Kept::default(),
+            beside: None,
         };
         if let Some(server) = self.against {
             return compare(setup, server, self.output, out).await;

@@ -12,6 +12,7 @@ pub(crate) mod serve;
 mod shell;
 pub(crate) mod top;
 pub(crate) mod wait;
+pub(crate) mod watch;
 pub(crate) mod why;
 
 use std::net::{IpAddr, SocketAddr};

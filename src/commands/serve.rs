@@ -125,6 +125,7 @@ impl Serve {
                 memory: self.memory_limit,
             },
             previous,
+            beside: None,
         };
         serve::Program::bind(setup).await
     }

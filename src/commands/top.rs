@@ -8,8 +8,8 @@ use super::{Form, print};
 use crate::output::Lines;
 
 /// Which list.
-#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum By {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum By {
     /// Names that are asked for.
     #[default]
     Name,
@@ -19,6 +19,33 @@ enum By {
     Negative,
     /// Names that resolvers have tried with their search list, and what `ndots:2` would change of each.
     Search,
+}
+
+impl By {
+    /// What a server calls it.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Client => "client",
+            Self::Negative => "negative",
+            Self::Search => "search",
+        }
+    }
+
+    /// The list behind it; the first behind the last.
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Name => Self::Client,
+            Self::Client => Self::Negative,
+            Self::Negative => Self::Search,
+            Self::Search => Self::Name,
+        }
+    }
+
+    /// The list before it.
+    pub(super) fn previous(self) -> Self {
+        self.next().next().next()
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,14 +69,8 @@ impl Top {
     /// # Errors
     /// A server that does not answer.
     pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
-        let by = match self.by {
-            By::Name => "name",
-            By::Client => "client",
-            By::Negative => "negative",
-            By::Search => "search",
-        };
         let limit = self.limit.to_string();
-        let asked = [("by", by), ("limit", limit.as_str())];
+        let asked = [("by", self.by.key()), ("limit", limit.as_str())];
         let told = self.admin.ask("/top", &asked).await?;
         match self.output {
             Form::Json => print(out, [told.to_string()]),
@@ -85,7 +106,8 @@ fn words(line: &Value) -> String {
     )
 }
 
-fn text_of(told: &Value) -> Vec<String> {
+/// The list as lines for a person.
+pub(super) fn text_of(told: &Value) -> Vec<String> {
     let lines = || array(&told["top"]).map(|line| (count(line), words(line)));
     let width = lines().map(|(count, _)| count.len()).max().unwrap_or(0);
     let begins = told["begins"].as_str().unwrap_or_default();

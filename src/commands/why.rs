@@ -104,7 +104,8 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn text_of(report: &Value) -> Vec<String> {
+/// A report as lines for a person.
+pub(super) fn text_of(report: &Value) -> Vec<String> {
     let mut lines = vec![format!(
         "{} {}",
         text(&report["name"]),
@@ -127,6 +128,16 @@ fn text_of(report: &Value) -> Vec<String> {
         let old = old.map(|old| format!(", {old}")).unwrap_or_default();
         let [kind, name, version] = ["kind", "name", "resourceVersion"].map(|key| text(&seen[key]));
         lines.push(format!("  {kind} {name} (version {version}{old}) {says}"));
+    }
+    let asked = &report["asked"];
+    if let Some(rcode) = asked["rcode"].as_str() {
+        let answer = array(&asked["answer"]).map(|record| text(&record["data"]));
+        let answer = answer.collect::<Vec<_>>().join(", ");
+        lines.push(
+            format!("  this server answers {rcode} {answer}")
+                .trim_end()
+                .to_owned(),
+        );
     }
     let cause = &report["cause"];
     if cause.is_null() {

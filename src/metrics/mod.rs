@@ -6,13 +6,13 @@ mod top;
 
 use std::sync::Arc;
 
-pub use prometheus::IntCounterVec;
 pub use prometheus::local::{LocalHistogram, LocalIntCounter as LocalCounter};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, Opts, Registry,
-    TextEncoder, exponential_buckets,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, Opts, Registry, TextEncoder,
+    exponential_buckets,
 };
+pub use prometheus::{IntCounter, IntCounterVec};
 
 use maker::Maker;
 pub use top::{By, Counted, Top};
@@ -57,6 +57,10 @@ pub struct Metrics {
     pub dns64: IntCounterVec,
     /// Objects that came and could not be read: the kind of object, in the plural.
     pub unreadable: IntCounterVec,
+    /// How many `kubernetes` have an API server that does not deliver.
+    pub away: Gauge,
+    /// Questions that `pending` has had wait, by what became of them.
+    pub pending: IntCounterVec,
     /// Who asks what; not among what is scraped.
     pub top: Arc<Top>,
 }
@@ -269,6 +273,15 @@ impl Metrics {
                 "headless_dns_unreadable_objects_total",
                 "Objects of the API server that came and could not be read.",
                 &["kind"],
+            )?,
+            away: make.gauge(
+                "headless_dns_api_away",
+                "How many `kubernetes` have an API server that does not deliver.",
+            )?,
+            pending: make.counters(
+                "headless_dns_pending_total",
+                "Questions that have waited for a name that was about to be there, by outcome.",
+                &["outcome"],
             )?,
             top: Arc::default(),
             registry: make.0,

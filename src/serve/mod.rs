@@ -2,6 +2,7 @@
 
 pub mod against;
 pub mod asking;
+mod beside;
 mod chain;
 pub mod check;
 pub mod files;
@@ -34,6 +35,7 @@ use crate::process;
 use crate::store::Change;
 use crate::watch::Watches;
 use crate::zone::Zone;
+pub use beside::Beside;
 use known::Known;
 use sockets::Listeners;
 
@@ -57,6 +59,8 @@ pub struct Setup<'a> {
     pub resources: Resources,
     /// What a server hands over that this one follows.
     pub previous: Kept,
+    /// What its `admin` tells beside names.
+    pub beside: Option<Beside>,
 }
 
 /// What a server may take of the machine.
@@ -209,7 +213,7 @@ impl Program {
             let local = listeners.local_addresses(block)?;
             let (answering, stanza) =
                 chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
-            known.extend(knowing(block, stanza.as_ref(), &metrics)?);
+            known.extend(knowing(block, stanza.as_ref(), (&metrics, &setup.beside))?);
             stanzas.extend(stanza);
             answering.begin();
             lines.extend(listeners.add(block, &answering)?);
@@ -402,7 +406,7 @@ impl Program {
 fn knowing(
     block: &Block,
     stanza: Option<&Watched>,
-    metrics: &Arc<Metrics>,
+    (metrics, beside): (&Arc<Metrics>, &Option<Beside>),
 ) -> Result<Option<(AdminApi, Arc<Known>)>, CorefileError> {
     let Some(api) = &block.admin else {
         return Ok(None);
@@ -411,7 +415,8 @@ fn knowing(
     let (Some(stanza), Some(spec)) = (stanza, &block.kubernetes) else {
         return Ok(None);
     };
-    let known = Known::start(stanza, spec.view.clone().into(), api.history, metrics);
+    let shown = spec.view.clone().into();
+    let known = Known::start(stanza, (shown, api.history), metrics, beside.clone());
     Ok(Some((api.clone(), known)))
 }
 

@@ -16,7 +16,7 @@ use kube::runtime::watcher;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::api::Connection;
+use crate::api::{Away, Connection};
 use crate::metrics::Metrics;
 use crate::store::{Change, Event, List, Resource, Store};
 use crate::zone::Zone;
@@ -105,6 +105,7 @@ pub struct Watches {
     pub zone: Arc<Zone>,
     synced: watch::Receiver<bool>,
     changes: broadcast::Sender<Change>,
+    connection: Arc<Connection<List>>,
     tasks: JoinSet<()>,
 }
 
@@ -127,6 +128,9 @@ impl Watches {
             (synced, changes.clone()),
         ));
         let connection = Arc::new(Connection::default());
+        if let Some(metrics) = &options.metrics {
+            tokio::spawn(show_away(connection.away(), Arc::clone(metrics)));
+        }
         let client = protobuf::client(client);
         for list in options.watches() {
             let (resource, config) = (list.resource, config(&list, options));
@@ -161,6 +165,7 @@ impl Watches {
             zone,
             synced: is_synced,
             changes,
+            connection,
             tasks,
         }
     }
@@ -169,6 +174,12 @@ impl Watches {
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
+    }
+
+    /// Whether the API server is away, as it changes.
+    #[must_use]
+    pub fn away(&self) -> watch::Receiver<Option<Away>> {
+        self.connection.away()
     }
 
     /// Waits until the zone is synced; for ever, where the store has died before.
@@ -187,6 +198,24 @@ impl Watches {
             Some(Err(error)) => format!("a watch ended: {error}"),
             Some(Ok(())) | None => "a watch ended".into(),
         }
+    }
+}
+
+/// Shows whether the API server is away, as long as it is watched.
+async fn show_away(mut away: watch::Receiver<Option<Away>>, metrics: Arc<Metrics>) {
+    let mut shown = false;
+    loop {
+        let is_away = away.borrow_and_update().is_some();
+        if is_away != shown {
+            metrics.away.add(if is_away { 1.0 } else { -1.0 });
+            shown = is_away;
+        }
+        if away.changed().await.is_err() {
+            break;
+        }
+    }
+    if shown {
+        metrics.away.dec();
     }
 }
 

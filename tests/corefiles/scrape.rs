@@ -32,7 +32,11 @@ endpoints: [{addresses: [10.1.2.3], conditions: {ready: true}}]
 ";
 
 /// Families that only this server has.
-const OURS: [&str; 2] = ["headless_dns_shed_total", "process_threads"];
+const OURS: [&str; 3] = [
+    "headless_dns_api_away",
+    "headless_dns_shed_total",
+    "process_threads",
+];
 
 /// A page of metrics.
 struct Page {
@@ -213,7 +217,7 @@ async fn of_a_dead_upstream(cluster: &Cluster) -> Page {
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let dead = taken.local_addr().unwrap();
     let text = format!(
-        ".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n forward . {dead} {{\n force_tcp\n }}\n}}"
+        ".:0 {{\n bind 127.0.0.1\n prometheus 127.0.0.1:0\n pending\n kubernetes cluster.local\n forward . {dead} {{\n force_tcp\n }}\n}}"
     );
     let api = Ambient::Client(cluster.client());
     let program = Program::bind(setup(&text, api)).await.unwrap();

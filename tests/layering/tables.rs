@@ -63,7 +63,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(
         3,
         "sandbox",
-        "api corefile goal listen message plugin reconciler serve store zone pods",
+        "admin api corefile goal listen message plugin reconciler serve store zone pods",
     ),
     row(
         3,
@@ -185,6 +185,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "rand",
         "crates/cluster/src src/api src/commands src/listen/lane src/plugin src/serve/loops src/nslookup src/sandbox",
     ),
+    ("ratatui", "src/commands/watch"),
     ("rcgen", "crates/cluster/src/authority"),
     ("regex", "crates/cluster/src/custom src/plugin"),
     ("resolv_conf", "src/plugin"),
@@ -208,7 +209,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "serde_json",
-        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/sandbox src/commands/shell src/commands/top src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src src/pods/images",
+        "crates/cluster/src crates/objects/src src/admin src/api src/commands/asked src/commands/check src/commands/history src/commands/sandbox src/commands/shell src/commands/top src/commands/watch src/commands/why src/logging src/reconciler src/sandbox src/serve/known src/serve/walk src/statefulset src/watch src/why crates/node/src src/pods/images",
     ),
     ("serde_path_to_error", "src/api"),
     ("serde_saphyr", "crates/cluster/src/yaml src/commands"),

@@ -1,5 +1,5 @@
-"""A sandbox with its page, and the API of its cluster."""
-import atexit, base64, http.client, json, os, re, ssl, subprocess, tempfile
+"""A sandbox with its page and the API of its cluster, and a server with its page beside it."""
+import atexit, base64, http.client, json, os, re, socket, ssl, subprocess, tempfile, time
 from pathlib import Path
 
 
@@ -15,7 +15,8 @@ class Sandbox:
                 self.page = line.split()[1]
             if line.startswith("ready in"):
                 break
-        self.connection = connection(kubeconfig.read_text())
+        self.kubeconfig = kubeconfig.read_text()
+        self.connection = connection(self.kubeconfig)
 
     def call(self, method, path, body=None):
         headers = {"Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json"}
@@ -29,6 +30,33 @@ class Sandbox:
         """Seconds of CPU that it has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+class Server:
+    """One that answers for the cluster of a kubeconfig."""
+
+    def __init__(self, program, kubeconfig):
+        self.folder = tempfile.TemporaryDirectory()
+        file, corefile = Path(self.folder.name) / "kubeconfig", Path(self.folder.name) / "Corefile"
+        file.write_text(kubeconfig)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.page = f"http://127.0.0.1:{port}"
+        corefile.write_text(f".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local\n admin 127.0.0.1:{port}\n}}\n")
+        arguments = [program, "--log", "off", "serve", "-conf", corefile, "--kubeconfig", file]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)
+        atexit.register(self.process.kill)
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", port)).close()
+            except ConnectionRefusedError:
+                assert self.process.poll() is None, "the server has ended"
+                time.sleep(0.01)
 
     def stop(self):
         self.process.terminate()
@@ -54,3 +82,9 @@ def service(name, address="None"):
     """A Service with this address; without one a headless one."""
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
             "spec": {"clusterIP": address, "ports": [{"port": 80}]}}
+
+
+def pod(name):
+    """A Pod of one container."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"containers": [{"name": "main", "image": "main"}]}}

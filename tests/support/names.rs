@@ -57,6 +57,7 @@ pub fn setup(text: &str, api: Ambient) -> Setup<'_> {
         namespaces: Vec::new(),
         resources: Resources::default(),
         previous: Kept::default(),
+        beside: None,
     }
 }
 

@@ -254,6 +254,12 @@ impl Cluster {
         Story::new(&self.api.shared)
     }
 
+    /// Counts what changes: the last revision.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.api.shared.changed.subscribe()
+    }
+
     /// What is waited for, and why, as lines for a person: claims without a volume, Pods without a node or not Ready.
     #[must_use]
     pub fn waiting(&self) -> Vec<String> {

@@ -1,54 +1,15 @@
 // Asks the server, and shows what it says; what it means is decided there.
 
+import { cluster, logs } from "./cluster.js";
+import { ask, by, make, table, told, use } from "./kit.js";
+
 const SHOWN = 100; // Services and changes at a time: more is not read.
 const AGAIN = 1000; // Milliseconds until the server is asked again, where it does not answer.
 const POLL = 5000; // Milliseconds between two looks at the lists of who asks what.
+const LOGS = 1000; // Milliseconds between two looks at a log.
 
-const by = (id) => document.getElementById(id);
-let token = "";
 let again = () => {}; // Asks for changes at once, where that is put off.
 let leave = new AbortController(); // Ends the connection that tells of changes.
-
-function make(tag, text, ...classes) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  element.classList.add(...classes);
-  return element;
-}
-
-function table(caption, heads, rows) {
-  const whole = make("table", "");
-  whole.append(make("caption", caption));
-  const head = whole.createTHead().insertRow();
-  for (const text of heads) {
-    const cell = make("th", text);
-    cell.scope = "col";
-    head.append(cell);
-  }
-  const body = whole.createTBody();
-  for (const row of rows) {
-    const line = body.insertRow();
-    for (const cell of row) line.append(cell instanceof Node ? cell : make("td", cell));
-  }
-  return whole;
-}
-
-async function ask(path, asked = {}, signal = null) {
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const answer = await fetch(`${path}?${new URLSearchParams(asked)}`, { headers, signal });
-  if (answer.status === 401) {
-    by("unlock").hidden = false;
-    throw new Error("the server wants its token");
-  }
-  return answer;
-}
-
-async function told(path, asked) {
-  const answer = await ask(path, asked);
-  const said = await answer.json();
-  if (!answer.ok) throw new Error(said.error);
-  return said;
-}
 
 // --- services and their names
 
@@ -78,6 +39,7 @@ function row({ service, endpoints, ready }) {
   const counted = endpoints === 0 ? "no endpoints" : `${ready} of ${endpoints} ready`;
   button.append(make("span", service, "name"), make("span", counted, "count"));
   button.type = "button";
+  button.classList.add("fold");
   const show = (is) => {
     button.setAttribute("aria-expanded", is);
     place.hidden = !is;
@@ -130,11 +92,21 @@ function change(event) {
 }
 
 let due = null;
+let latest = null; // The revision of the cluster that was told last.
+
+let seen = null; // The revision of the cluster that is shown, where it is a sandbox's.
+
+function state(said) {
+  const services = said.services === 1 ? "1 Service" : `${said.services} Services`;
+  if (said.away) {
+    const since = new Date(said.away.since).toLocaleTimeString();
+    return `the API server is away since ${since}: ${said.away.why}; what was known is shown (${services})`;
+  }
+  return said.synced ? `live: ${services}` : `live: ${services} so far; the API server has not delivered all yet`;
+}
 
 function hear(said) {
-  by("state").textContent = said.synced
-    ? `live: ${said.services} Services`
-    : `live: ${said.services} Services so far; the API server has not delivered all yet`;
+  show(state(said), Boolean(said.away));
   if (!by("pause").checked) {
     const items = said.events.map(change).reverse();
     if (said.more > 0) items.push(make("li", `and ${said.more} more before these`, "soft"));
@@ -143,11 +115,22 @@ function hear(said) {
     while (by("changes").childElementCount > SHOWN) by("changes").lastElementChild.remove();
     by("quiet").hidden = by("changes").childElementCount > 0;
   }
-  // However much changes, the list is read twice a second at most.
+  latest = said.cluster;
+  // However much changes, the lists are read twice a second at most.
   due ??= setTimeout(() => {
     due = null;
     list();
+    if (latest !== null && latest !== seen) {
+      seen = latest;
+      cluster();
+    }
   }, 500);
+}
+
+// A sentence that is the same is not read out again.
+function show(text, isBad) {
+  if (by("state").textContent !== text) by("state").textContent = text;
+  by("state").className = isBad ? "bad" : "";
 }
 
 async function listen() {
@@ -165,9 +148,9 @@ async function listen() {
         rest = events.pop();
         for (const event of events) if (event.startsWith("data: ")) hear(JSON.parse(event.slice(6)));
       }
-      by("state").textContent = "the server has ended; asking again";
+      show("the server has ended; asking again", true);
     } catch (error) {
-      by("state").textContent = `no connection (${error.message}); asking again`;
+      show(`no connection (${error.message}); asking again`, true);
     }
     await new Promise((go) => {
       again = go;
@@ -186,6 +169,10 @@ function explanation(walk) {
       : make("p", `answer: ${walk.answer.join(", ")}`, "good"),
   );
   if (walk.cause) parts.push(make("p", `What mends it: ${walk.cause.mend}`));
+  if (walk.asked) {
+    const answer = walk.asked.answer.map((one) => one.data).join(", ");
+    parts.push(make("p", `This server answers ${walk.asked.rcode}${answer ? `: ${answer}` : ""}`));
+  }
   const steps = make("ol", "");
   for (const { object, says } of walk.steps) {
     const what = object ? `${object.kind} ${object.name} (version ${object.resourceVersion}) ` : "";
@@ -237,7 +224,7 @@ by("by").addEventListener("change", top);
 by("find").addEventListener("input", list);
 by("unlock").addEventListener("submit", (event) => {
   event.preventDefault();
-  token = by("token").value;
+  use(by("token").value);
   by("unlock").hidden = true;
   again();
   list();
@@ -246,5 +233,6 @@ by("unlock").addEventListener("submit", (event) => {
 // A browser has six connections to a server: a page that nobody sees keeps none.
 document.addEventListener("visibilitychange", () => (document.hidden ? leave.abort() : again()));
 setInterval(() => document.hidden || top(), POLL);
+setInterval(() => document.hidden || logs(), LOGS);
 listen();
 top();

@@ -18,6 +18,7 @@ use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Token};
 use crate::message::question::{Query, RecordType};
+use crate::metrics::IntCounter;
 use crate::store::Change;
 use waiting::Waiting;
 
@@ -79,9 +80,13 @@ impl Link for Spec {
         if let (Some(changes), Ok(runtime)) = (&parts.changes, Handle::try_current()) {
             runtime.spawn(wake(changes.resubscribe(), Arc::downgrade(&waiting)));
         }
+        let outcomes = &parts.metrics.pending;
         Ok(Arc::new(Pending {
             hold: self.hold,
             waiting,
+            // Counters that are there from the start show their first increase.
+            answered: outcomes.with_label_values(&["answered"]),
+            denied: outcomes.with_label_values(&["denied"]),
         }))
     }
 }
@@ -109,6 +114,9 @@ async fn wake(mut changes: Receiver<Change>, waiting: Weak<Waiting>) {
 struct Pending {
     hold: Duration,
     waiting: Arc<Waiting>,
+    /// Questions that have waited, and were answered or denied in the end.
+    answered: IntCounter,
+    denied: IntCounter,
 }
 
 impl Plugin for Pending {
@@ -139,9 +147,11 @@ impl Pending {
             // The first time: what has been published since the first look is not told any more.
             let reply = next.handle(query).await?;
             if reply.pending(&query.question).is_none() {
+                self.answered.inc();
                 return Ok(reply);
             }
             let Ok(true) = timeout_at(until, place.woken()).await else {
+                self.denied.inc();
                 return Ok(reply);
             };
         }

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::Watched;
 use super::walk::Walk;
+use super::{Beside, Watched};
 use crate::admin::{self, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
-use crate::api::Client;
+use crate::api::{Away, Client};
 use crate::corefile::CorefileError;
 use crate::goal::{Goal, Verdict};
 use crate::history::{Entry, History, Micros};
@@ -56,11 +56,15 @@ pub(super) struct Known {
     history: Mutex<History>,
     /// Counts changes, for those who wait.
     changed: watch::Sender<u64>,
+    /// Whether the API server is away.
+    away: watch::Receiver<Option<Away>>,
     /// Where questions are counted, of this stanza and of all others.
     metrics: Arc<Metrics>,
     /// Of the API server, for walks.
     client: Client,
     walks: Semaphore,
+    /// What is told of the cluster, where that is a sandbox's.
+    beside: Option<Beside>,
 }
 
 /// What is asked for: keys and values.
@@ -135,9 +139,9 @@ impl Known {
     /// Keeps what changes from now on.
     pub(super) fn start(
         stanza: &Watched,
-        shown: Shown,
-        budget: usize,
+        (shown, budget): (Shown, usize),
         metrics: &Arc<Metrics>,
+        beside: Option<Beside>,
     ) -> Arc<Self> {
         let (watches, now) = (&stanza.watches, Timestamp::now().as_microsecond());
         let known = Arc::new(Self {
@@ -145,22 +149,30 @@ impl Known {
             shown,
             history: Mutex::new(History::new(now, budget)),
             changed: watch::Sender::new(0),
+            away: watches.away(),
             metrics: Arc::clone(metrics),
             client: stanza.client.clone(),
             walks: Semaphore::new(WALKS),
+            beside,
         });
         let record = record(watches.changes(), watches.synced(), Arc::downgrade(&known));
         tokio::spawn(record);
+        tokio::spawn(notice(watches.away(), Arc::downgrade(&known)));
         known
     }
 
     /// Answers a request.
     pub(super) async fn answer(
         &self,
-        path: &str,
-        asked: &[(String, String)],
+        path: &'static str,
+        asked: Vec<(String, String)>,
     ) -> Result<String, Refusal> {
-        let asked = &Asked(asked);
+        if let Some(beside) = &self.beside
+            && beside.paths.contains(&path)
+        {
+            return (beside.answers)(path, asked).await;
+        }
+        let asked = &Asked(&asked);
         let said = match path {
             "/names" => self.names(asked)?,
             "/service" => self.service(asked)?,
@@ -187,8 +199,12 @@ impl Known {
 
     /// What a name answers, and why not.
     fn why(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
-        let (name, qtype) = (asked.name()?, asked.qtype()?);
-        let reply = self.composed(&name, qtype)?;
+        self.replied(&asked.name()?, asked.qtype()?)
+    }
+
+    /// What this server answers.
+    fn replied(&self, name: &Name, qtype: RecordType) -> Result<Value, Refusal> {
+        let reply = self.composed(name, qtype)?;
         let answer = reply.answer.iter().map(|record| {
             json!({"type": record.record_type().to_string(), "ttl": record.ttl, "data": record.data.to_string()})
         });
@@ -212,7 +228,11 @@ impl Known {
         let _turn = self.walks.acquire().await;
         let report = walk.report(&self.client, Timestamp::now()).await;
         let report = report.map_err(|error| Refusal::Elsewhere(whole(error.as_ref())))?;
-        Ok(report.json(qtype))
+        let mut said = report.json(qtype);
+        // A name that leads out of the cluster is asked for elsewhere.
+        let name = absolute(said["name"].as_str().unwrap_or_default()).ok();
+        said["asked"] = json!(name.and_then(|name| self.replied(&name, qtype).ok()));
+        Ok(said)
     }
 
     /// Waits until a name answers as it shall, and says whether it does.
@@ -333,12 +353,13 @@ pub(super) async fn bind(
     known: Arc<Known>,
 ) -> Result<Bound, BindError> {
     let live = Arc::clone(&known);
+    let beside = known.beside.as_ref().map_or(&[][..], |beside| beside.paths);
     let names = admin::Names {
         token: api.token.clone(),
-        paths: PATHS,
+        paths: [PATHS, beside].concat(),
         answers: Arc::new(move |path, asked| {
             let known = Arc::clone(&known);
-            Box::pin(async move { known.answer(path, &asked).await })
+            Box::pin(async move { known.answer(path, asked).await })
         }),
         changes: Arc::new(move || live::tell(Arc::clone(&live))),
     };
@@ -365,6 +386,16 @@ fn event(entry: &Entry) -> Value {
     let mut event = by(entry);
     event["names"] = names.collect();
     event
+}
+
+/// Notes for those who wait that the API server goes or comes.
+async fn notice(mut away: watch::Receiver<Option<Away>>, known: Weak<Known>) {
+    while away.changed().await.is_ok() {
+        let Some(known) = known.upgrade() else {
+            return;
+        };
+        known.changed.send_modify(|count| *count += 1);
+    }
 }
 
 /// Keeps changes as long as somebody may ask for them. What the first lists say was so before.
