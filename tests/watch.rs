@@ -197,6 +197,10 @@ async fn names_are_unfolded_changes_come_and_a_name_is_explained_by_keyboard() {
     );
     terminal.press("\u{1b}[6~");
     terminal.shows(SMALL, &["this server answers NXDOMAIN"]);
+    // Beyond the end there is nothing to come back from.
+    terminal.press("\u{1b}[F\u{1b}[F");
+    terminal.press(&"\u{1b}[A".repeat(8));
+    terminal.shows(SMALL, &["mend: "]);
     terminal.press("\u{1b}[Z\u{1b}[Z\u{3}");
     let written = terminal.ends();
     assert!(written.contains("\u{1b}[38;5;"), "{written}");

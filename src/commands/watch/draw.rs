@@ -41,8 +41,8 @@ const SOFT: Style = Style::new().add_modifier(Modifier::DIM);
 const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-/// Draws all.
-pub(super) fn draw(screen: &Screen, looks: Looks, frame: &mut Frame<'_>) {
+/// Draws all; how many rows the pane in focus can be scrolled by.
+pub(super) fn draw(screen: &Screen, looks: Looks, frame: &mut Frame<'_>) -> u16 {
     let [head, body, help] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Min(0),
@@ -50,11 +50,16 @@ pub(super) fn draw(screen: &Screen, looks: Looks, frame: &mut Frame<'_>) {
     ])
     .areas(frame.area());
     frame.render_widget(Paragraph::new(heading(screen, looks, head.width)), head);
+    let mut most = 0;
     for (pane, area) in places(body, screen.pane) {
-        draw_pane(screen, looks, (pane, area), frame);
+        let last = draw_pane(screen, looks, (pane, area), frame);
+        if pane == screen.pane {
+            most = last;
+        }
     }
     let keys = Line::styled(keys(screen), SOFT);
     frame.render_widget(Paragraph::new(keys), help);
+    most
 }
 
 /// Where each pane that is shown stands.
@@ -152,7 +157,13 @@ fn keys(screen: &Screen) -> &'static str {
     }
 }
 
-fn draw_pane(screen: &Screen, looks: Looks, (pane, area): (Pane, Rect), frame: &mut Frame<'_>) {
+/// Draws a pane; how many rows of it do not fit.
+fn draw_pane(
+    screen: &Screen,
+    looks: Looks,
+    (pane, area): (Pane, Rect),
+    frame: &mut Frame<'_>,
+) -> u16 {
     let is_focused = pane == screen.pane;
     let border = if is_focused { STRONG } else { SOFT };
     let block = Block::bordered()
@@ -197,6 +208,7 @@ fn draw_pane(screen: &Screen, looks: Looks, (pane, area): (Pane, Rect), frame: &
             .min(inner.right().saturating_sub(1));
         frame.set_cursor_position((x, inner.y));
     }
+    u16::try_from(last).unwrap_or(u16::MAX)
 }
 
 fn scrolled(screen: &Screen, is_focused: bool) -> usize {

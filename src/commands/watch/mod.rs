@@ -73,7 +73,9 @@ impl Watch {
         let (mut pace, mut passed) = (interval(PACE), 0);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !screen.is_over {
-            terminal.draw(|frame| draw(&screen, looks, frame))?;
+            let mut most = 0;
+            terminal.draw(|frame| most = draw(&screen, looks, frame))?;
+            screen.scroll = screen.scroll.min(most);
             let wishes = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 event = typed.recv() => match event.context("the terminal is gone")?? {

@@ -97,7 +97,11 @@ fn explained(mut screen: Screen) -> Screen {
 
 fn terminal(screen: &Screen, looks: Looks, (width, height): (u16, u16)) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    terminal.draw(|frame| draw(screen, looks, frame)).unwrap();
+    terminal
+        .draw(|frame| {
+            draw(screen, looks, frame);
+        })
+        .unwrap();
     terminal.backend().clone()
 }
 
