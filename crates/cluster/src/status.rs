@@ -1,5 +1,7 @@
 //! Errors as the API sends them: a `Status` with code, reason and details.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::field::{Errors, FieldError};
@@ -11,21 +13,42 @@ pub struct ApiStatus {
     /// HTTP code.
     pub code: u16,
     /// `NotFound`, `Conflict`, …
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
     /// For a person.
     pub message: String,
     /// `details`, or null.
     pub details: Value,
+    /// A token by which a list goes on that has lost its revision; mostly empty.
+    pub more: String,
 }
 
 impl ApiStatus {
     fn of(code: u16, reason: &'static str, message: String, details: Value) -> Self {
         Self {
             code,
-            reason,
+            reason: reason.into(),
             message,
             details,
+            more: String::new(),
         }
+    }
+
+    /// What a webhook refuses a write with.
+    pub(crate) fn of_webhook(code: u16, reason: &str, message: String, details: Value) -> Self {
+        Self {
+            code,
+            reason: reason.to_owned().into(),
+            message,
+            details,
+            more: String::new(),
+        }
+    }
+
+    /// 500 for what is wrong behind the API.
+    pub(crate) fn internal(why: &str) -> Self {
+        let message = format!("Internal error occurred: {why}");
+        let details = json!({"causes": [{"message": why}]});
+        Self::of(500, "InternalError", message, details)
     }
 
     /// 400.
@@ -166,6 +189,14 @@ impl ApiStatus {
         Self::of(410, "Expired", message.into(), Value::Null)
     }
 
+    /// 410 for the rest of a list whose first page is forgotten.
+    pub(crate) fn expired_list(message: &str, more: String) -> Self {
+        Self {
+            more,
+            ..Self::expired(message)
+        }
+    }
+
     /// 415.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::of(415, "UnsupportedMediaType", message.into(), Value::Null)
@@ -290,6 +321,9 @@ impl ApiStatus {
         });
         if self.reason.is_empty() {
             status.as_object_mut().map(|s| s.shift_remove("reason"));
+        }
+        if !self.more.is_empty() {
+            status["metadata"]["continue"] = self.more.as_str().into();
         }
         if !self.details.is_null() {
             status["details"] = self.details.clone();

@@ -24,13 +24,14 @@ impl Tokens {
             .join(".")
     }
 
-    /// Whether a token is one of these.
+    /// The user of a token; `None`: it is none of these.
     #[must_use]
-    pub fn knows(&self, token: &str) -> bool {
+    pub fn user(&self, token: &str) -> Option<String> {
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let parts = token.split_once('.');
-        let parts = parts.and_then(|(user, tag)| Some((decoded(user)?, decoded(tag)?)));
-        parts.is_some_and(|(user, tag)| hmac::verify(&self.0, &user, &tag).is_ok())
+        let (user, tag) = token.split_once('.')?;
+        let (user, tag) = (decoded(user)?, decoded(tag)?);
+        hmac::verify(&self.0, &user, &tag).ok()?;
+        String::from_utf8(user).ok()
     }
 }
 
@@ -41,11 +42,14 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_own_cluster_and_only_unchanged() {
         let tokens = Tokens::new([1; 32]);
-        let token = tokens.of("system:serviceaccount:default:default");
-        assert!(tokens.knows(&token));
-        assert!(!Tokens::new([2; 32]).knows(&token));
+        let account = "system:serviceaccount:default:default";
+        let token = tokens.of(account);
+        assert_eq!(tokens.user(&token).as_deref(), Some(account));
+        assert_eq!(Tokens::new([2; 32]).user(&token), None);
         let (_, tag) = token.split_once('.').unwrap();
         let other = format!("{}.{tag}", URL_SAFE_NO_PAD.encode("system:admin"));
-        assert!(!tokens.knows(&other) && !tokens.knows("x") && !tokens.knows(""));
+        for other in [&other, "x", ""] {
+            assert_eq!(tokens.user(other), None);
+        }
     }
 }
