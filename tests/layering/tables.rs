@@ -192,7 +192,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "rustls",
-        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve crates/cluster/src/webhooks/call",
+        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve crates/cluster/src/webhooks",
     ),
     ("rustix", "crates/node/src"),
     (

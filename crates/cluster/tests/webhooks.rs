@@ -31,6 +31,8 @@ type Answers = Box<dyn Fn(&Value) -> Value + Send + Sync>;
 struct Hook {
     /// `clientConfig`.
     client: Value,
+    /// Its own, PEM.
+    certificate: String,
     heard: Arc<Mutex<Vec<Value>>>,
 }
 
@@ -72,7 +74,11 @@ impl Hook {
         let client = json!({
             "url": format!("https://127.0.0.1:{port}/admit"), "caBundle": base64(&authority.certificate()),
         });
-        Self { client, heard }
+        Self {
+            client,
+            certificate: identity.certificate,
+            heard,
+        }
     }
 
     fn heard(&self) -> Vec<Value> {
@@ -270,4 +276,10 @@ async fn selectors_side_effects_and_authorities_are_obeyed() {
         "{answer}"
     );
     assert_eq!(hook.heard().len(), 2);
+    // As `envtest` has it: the bundle is the webhook's own certificate.
+    let mut own = hook.client.clone();
+    own["caBundle"] = base64(&hook.certificate).into();
+    let cluster = world("validating", &own, &Value::Null).await;
+    assert_eq!(send(&cluster, Method::POST, MAPS, &map("one")).await.0, 400);
+    assert_eq!(hook.heard().len(), 3);
 }

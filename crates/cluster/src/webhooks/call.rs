@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Question, Verdict, review};
+use super::{Question, Verdict, review, trust};
 use crate::kinds;
 use crate::shared::Shared;
 
@@ -66,20 +63,26 @@ fn place(shared: &Shared, client: &Value) -> Result<Place, String> {
             url: url.to_owned(),
             address: format!("{host}:{port}"),
             host: host.trim_matches(['[', ']']).to_owned(),
-            path: parsed.path().to_owned(),
+            path: clean(parsed.path()),
         });
     }
     let text = |field: &str| client["service"][field].as_str().unwrap_or_default();
     let (ns, name) = (text("namespace"), text("name"));
     let port = client["service"]["port"].as_i64().unwrap_or(443);
     let host = format!("{name}.{ns}.svc");
-    let path = format!("/{}", text("path").trim_start_matches('/'));
+    let path = clean(text("path"));
     Ok(Place {
         address: endpoint(shared, (ns, name), port)?,
         url: format!("https://{host}:{port}{path}"),
         host,
         path,
     })
+}
+
+/// A path without empty steps, as Go's client sends it.
+fn clean(path: &str) -> String {
+    let steps = path.split('/').filter(|step| !step.is_empty());
+    format!("/{}", steps.collect::<Vec<_>>().join("/"))
 }
 
 /// The first ready endpoint of a Service's port.
@@ -110,7 +113,8 @@ fn endpoint(shared: &Shared, (ns, name): (&str, &str), port: i64) -> Result<Stri
 
 async fn ask(place: &Place, hook: &super::Hook, review: String) -> Result<Value, String> {
     let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
-    let tls = TlsConnector::from(Arc::new(trusting(&hook.client)?));
+    let bundle = hook.client["caBundle"].as_str().unwrap_or_default();
+    let tls = TlsConnector::from(Arc::new(trust::trusting(bundle)?));
     let stream = TcpStream::connect(&place.address).await;
     let stream = stream.map_err(|error| format!("dial tcp {}: {error}", place.address))?;
     let stream = tls.connect(name, stream).await;
@@ -142,23 +146,4 @@ async fn ask(place: &Place, hook: &super::Hook, review: String) -> Result<Value,
         return Err(format!("the server answered {status}"));
     }
     serde_json::from_slice(&body).map_err(|error| format!("the response is no JSON: {error}"))
-}
-
-/// Trusts the authorities of `caBundle`, and no others.
-fn trusting(client: &Value) -> Result<ClientConfig, String> {
-    let bundle = client["caBundle"].as_str().unwrap_or_default();
-    let pem = base64::engine::general_purpose::STANDARD.decode(bundle);
-    let pem = pem.map_err(|error| format!("caBundle: {error}"))?;
-    let mut roots = RootCertStore::empty();
-    for root in CertificateDer::pem_slice_iter(&pem) {
-        let root = root.map_err(|error| format!("caBundle: {error}"))?;
-        roots
-            .add(root)
-            .map_err(|error| format!("caBundle: {error}"))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

@@ -6,6 +6,7 @@
 mod call;
 mod hooks;
 mod review;
+mod trust;
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
