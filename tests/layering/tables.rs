@@ -157,7 +157,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https crates/cluster/src/webhooks/call",
+        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https crates/cluster/src/asking",
     ),
     ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
     (
@@ -192,7 +192,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "rustls",
-        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve crates/cluster/src/webhooks",
+        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve crates/cluster/src/asking",
     ),
     ("rustix", "crates/node/src"),
     (
@@ -224,12 +224,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tokio_rustls",
-        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward src/pods/tls crates/cluster/src/webhooks/call",
+        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward src/pods/tls crates/cluster/src/asking",
     ),
     ("tokio_tungstenite", "crates/cluster/src/streaming"),
     (
         "tokio_util",
-        "crates/cluster/src/streaming src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals crates/cluster/src/webhooks/call",
+        "crates/cluster/src/streaming src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals crates/cluster/src/asking",
     ),
     (
         "tower",
@@ -242,6 +242,6 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("tracing_subscriber", "src/logging"),
     (
         "uuid",
-        "crates/cluster/src/random crates/cluster/src/webhooks/call",
+        "crates/cluster/src/random crates/cluster/src/asking",
     ),
 ];

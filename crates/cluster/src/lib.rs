@@ -8,6 +8,7 @@ pub mod addresses;
 mod admission;
 mod apply;
 mod applying;
+mod asking;
 pub mod authority;
 mod call;
 pub mod controllers;

@@ -18,7 +18,7 @@ use super::shared::Shared;
 use super::status::ApiStatus;
 use super::user::User;
 use super::verbs;
-use super::{discovery, metrics, webhooks};
+use super::{asking, discovery, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
@@ -75,7 +75,7 @@ impl Api {
                 let answered = answered.unwrap_or_else(|status| failure(&status));
                 return warn(answered, &call.dialogue.warnings());
             };
-            let verdict = webhooks::answer(&self.shared, &question).await;
+            let verdict = asking::answer(&self.shared, &question).await;
             call.dialogue.tell(question, verdict);
         }
     }

@@ -3,10 +3,8 @@
 //! The core calls nobody. A write that meets a webhook leaves its question in the request's [`Dialogue`] and ends; who serves the
 //! request has the question answered, and does the write again, which finds the answer there.
 
-mod call;
 mod hooks;
 mod review;
-mod trust;
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -16,9 +14,8 @@ use serde_json::Value;
 
 use super::status::ApiStatus;
 
-pub(super) use call::answer;
 pub(super) use hooks::{Asked, Hook, Operation, matching};
-pub(super) use review::{kind, resource};
+pub(super) use review::{kind, resource, sent, verdict};
 
 /// What is asked of a webhook.
 #[derive(Clone, Debug, PartialEq)]

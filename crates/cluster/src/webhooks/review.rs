@@ -10,7 +10,7 @@ use crate::status::ApiStatus;
 const GROUP: &str = "admission.k8s.io";
 
 /// The review that is sent.
-pub(super) fn sent(hook: &Hook, request: &Value, uid: &str) -> Value {
+pub(crate) fn sent(hook: &Hook, request: &Value, uid: &str) -> Value {
     let mut request = request.clone();
     request["uid"] = uid.into();
     json!({"kind": "AdmissionReview", "apiVersion": format!("{GROUP}/{}", hook.version), "request": request})
@@ -29,7 +29,7 @@ pub(crate) fn resource(kind: KindId) -> Value {
 }
 
 /// What a response says. The words are kube-apiserver's (`VerifyAdmissionResponse`, `ToStatusErr`).
-pub(super) fn verdict(hook: &Hook, uid: &str, review: &Value) -> Verdict {
+pub(crate) fn verdict(hook: &Hook, uid: &str, review: &Value) -> Verdict {
     match read(hook, uid, review) {
         Ok(verdict) => verdict,
         Err(why) => Verdict::Failed(format!("received invalid webhook response: {why}")),

@@ -1,5 +1,7 @@
 //! Calls a webhook: over TLS that its authority has signed, within its time.
 
+mod trust;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,9 +13,9 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{Question, Verdict, review, trust};
 use crate::kinds;
 use crate::shared::Shared;
+use crate::webhooks::{Hook, Question, Verdict, sent, verdict};
 
 /// The largest response that is read: kube-apiserver's own limit.
 const MOST: usize = 3 << 20;
@@ -39,12 +41,12 @@ pub(crate) async fn answer(shared: &Shared, question: &Question) -> Verdict {
         Ok(place) => place,
         Err(why) => return failed(&why),
     };
-    let sent = review::sent(hook, &question.request, &uid).to_string();
+    let sent = sent(hook, &question.request, &uid).to_string();
     let url = format!("{}?timeout={}s", place.url, hook.timeout.as_secs());
     let called = tokio::time::timeout(hook.timeout, ask(&place, hook, sent)).await;
     let called = called.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()));
     match called {
-        Ok(review) => review::verdict(hook, &uid, &review),
+        Ok(review) => verdict(hook, &uid, &review),
         Err(why) => failed(&format!("Post {url:?}: {why}")),
     }
 }
@@ -111,7 +113,7 @@ fn endpoint(shared: &Shared, (ns, name): (&str, &str), port: i64) -> Result<Stri
     found.ok_or_else(|| format!("no endpoints available for service {name:?}"))
 }
 
-async fn ask(place: &Place, hook: &super::Hook, review: String) -> Result<Value, String> {
+async fn ask(place: &Place, hook: &Hook, review: String) -> Result<Value, String> {
     let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
     let bundle = hook.client["caBundle"].as_str().unwrap_or_default();
     let tls = TlsConnector::from(Arc::new(trust::trusting(bundle)?));
