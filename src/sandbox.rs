@@ -46,7 +46,7 @@ pub use runtime::Runtime;
 pub const REDIS: &str = include_str!("../config/redis.yaml");
 
 /// What a Pod of the namespace `default` has in its `/etc/resolv.conf`.
-const RESOLV_CONF: &str =
+pub(crate) const RESOLV_CONF: &str =
     "search default.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n";
 
 const COREFILE: &str = include_str!("../config/sandbox.Corefile");

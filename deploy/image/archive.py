@@ -73,10 +73,11 @@ def main(program, arch, version, out):
 @functools.cache
 def pack(plain, level):
     """What is a quarter smaller than gzip's; Docker since 20.10, containerd since 1.5 and CRI-O read it."""
-    return subprocess.run(["zstd", f"-{level}", "-T1", "-q", "-c"], input=plain, stdout=subprocess.PIPE, check=True).stdout
+    command = ["zstd", "--ultra", f"-{level}", "-T1", "-q", "-c", f"--stream-size={len(plain)}"]
+    return subprocess.run(command, input=plain, stdout=subprocess.PIPE, check=True).stdout
 
 
-def write(out, name, config, plain, level=19):
+def write(out, name, config, plain, level=22):
     """Writes an archive of one layer, the tar `plain`; `name`: REPOSITORY:TAG, of Docker Hub's `library` where it says no host.
     Gives the manifest's digest and the layer's size."""
     packed = pack(plain, level)

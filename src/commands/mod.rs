@@ -12,6 +12,7 @@ mod names;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;
 pub(crate) mod serve;
+mod shell;
 pub(crate) mod top;
 pub(crate) mod wait;
 pub(crate) mod why;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::TemporaryFile;
 use super::names::Names;
+use super::shell::{self, Shell};
 use super::{duration, print};
 use crate::output::Lines;
 use crate::pods::{DNS, Image, Images};
@@ -32,7 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SHOWN: usize = 10;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Sandbox {
+    #[command(subcommand)]
+    inside: Option<Inside>,
     /// What to apply: files, folders of them, `-` for the standard input; without it a headless Service and a StatefulSet of three
     /// redis Pods.
     manifest: Vec<PathBuf>,
@@ -74,6 +78,10 @@ pub(crate) struct Sandbox {
     /// A Service to reach from this machine, such as `8080:web:80`: at 127.0.0.1, unless an address comes first.
     #[arg(long, value_name = "[ADDR:]PORT:SERVICE[.NS][:PORT]", requires = "run")]
     publish: Vec<Published>,
+    /// A folder for what claims keep, which a later sandbox finds again: each claim by its namespace and its name. Without it everything goes
+    /// with the sandbox.
+    #[arg(long, value_name = "DIR", requires = "run")]
+    data: Option<PathBuf>,
     /// Where SOCKS 5 is served, by which programs of this machine reach every name and address of the cluster. Port 0 is any free one.
     #[arg(long, value_name = "ADDR", requires = "run")]
     socks: Option<SocketAddr>,
@@ -85,8 +93,19 @@ pub(crate) struct Sandbox {
     path: String,
 }
 
+/// What is done in a sandbox that is there.
+#[derive(Debug, clap::Subcommand)]
+enum Inside {
+    /// Become a shell, or another program, in the network of the node of a sandbox with `--run`: it reaches Pods and Services, and looks
+    /// names up as Pods do.
+    Shell(Shell),
+}
+
 impl Sandbox {
-    pub(crate) async fn run(self, out: &Lines) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, out: &Lines) -> anyhow::Result<()> {
+        if let Some(Inside::Shell(shell)) = self.inside.take() {
+            return shell.run();
+        }
         let stop = stop_signal(Program::Sandbox)?;
         let started = Instant::now();
         let outside = Outside {
@@ -128,7 +147,7 @@ impl Sandbox {
             .run
             .then(|| images((self.image, &self.images), &self.path))
             .transpose()?
-            .map(|images| runtime(images, (self.publish, self.socks)))
+            .map(|images| runtime(images, self.data, (self.publish, self.socks)))
             .transpose()?;
         let options = Options {
             run,
@@ -184,12 +203,19 @@ fn images((mut images, files): (Vec<Image>, &[PathBuf]), path: &str) -> anyhow::
 /// What runs Pods: this program.
 fn runtime(
     images: Images,
+    data: Option<PathBuf>,
     (published, socks): (Vec<Published>, Option<SocketAddr>),
 ) -> anyhow::Result<Runtime> {
+    // The node's processes are elsewhere.
+    let absolute = |folder: PathBuf| {
+        let made = std::fs::create_dir_all(&folder).and_then(|()| folder.canonicalize());
+        made.with_context(|| format!("cannot use {} (--data)", folder.display()))
+    };
     Ok(Runtime {
         program: std::env::current_exe().context("cannot find this program")?,
         images,
         published,
+        data: data.map(absolute).transpose()?,
         socks,
     })
 }
@@ -235,7 +261,11 @@ async fn narrate(
     let path = outside.kubeconfig.clone().unwrap_or_else(|| {
         std::env::temp_dir().join(format!("headless-dns-{}.kubeconfig", std::process::id()))
     });
-    let config = serde_saphyr::to_string(sandbox.kubeconfig())?;
+    let mut config = sandbox.kubeconfig().clone();
+    if let Some(node) = sandbox.node() {
+        shell::note(&mut config, node);
+    }
+    let config = serde_saphyr::to_string(&config)?;
     if is_left_over(&path) {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
@@ -251,12 +281,11 @@ async fn narrate(
     if let Some(admin) = sandbox.admin() {
         tell(&format!("page  http://{admin}"));
     }
-    if let Some(node) = sandbox.node() {
-        let enter = "nsenter --user --net --preserve-credentials --target";
+    if sandbox.node().is_some() {
         tell(&format!(
             "run   programs of Pods, which find DNS at {DNS} and the api at {API}"
         ));
-        tell(&format!("try   {enter} {node} bash"));
+        tell("try   headless-dns sandbox shell");
     }
     if let Some(socks) = sandbox.socks() {
         tell(&format!(

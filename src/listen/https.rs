@@ -9,21 +9,22 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::answer::{Answered, Behind, answer};
 use super::limits::{Held, Slot};
+use super::lingering::{LONGEST, Lingering};
 use super::tcp::{IDLE, WRITE};
 use crate::message::https::{LARGEST, MEDIA_TYPE, PATH, is_message};
 use crate::message::question::{Route, Transport};
@@ -68,7 +69,8 @@ where
         async move { Ok::<_, Infallible>(exchange.respond(request).await) }
     });
     let http = builder(idle);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), answering));
+    let mut connection =
+        pin!(http.serve_connection(TokioIo::new(Lingering::new(stream)), answering));
     tokio::select! {
         ended = &mut connection => return ended.map_err(io::Error::other),
         () = leave.cancelled() => return Ok(()),
@@ -135,6 +137,11 @@ impl Drop for AtWork<'_> {
 /// A reply that is none.
 type Refusal = (StatusCode, &'static str);
 
+const TOO_LARGE: Refusal = (
+    StatusCode::PAYLOAD_TOO_LARGE,
+    "a DNS message has 65,535 octets at most",
+);
+
 /// Octets of a reply, which count as not taken until the client has them.
 struct Untaken {
     message: Vec<u8>,
@@ -167,28 +174,44 @@ impl Exchange {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
-        let is_head = head.method == Method::HEAD;
         match self.answer(&head, &mut body).await {
             Ok(response) => response,
-            Err((code, words)) => {
-                // Else the rest of the request has the stream reset, and its client sees nothing else.
-                let _late = timeout(self.patience, rest(&mut body)).await;
-                let words = if is_head {
-                    String::new()
-                } else {
-                    format!("{words}\n")
-                };
-                let mut response = Response::new(Full::from(words));
-                *response.status_mut() = code;
-                let text = HeaderValue::from_static("text/plain; charset=utf-8");
-                response.headers_mut().insert(CONTENT_TYPE, text);
-                if code == StatusCode::METHOD_NOT_ALLOWED {
-                    let methods = HeaderValue::from_static("GET, POST");
-                    response.headers_mut().insert(ALLOW, methods);
-                }
-                response
-            }
+            Err(refusal) => self.refuse(refusal, &head, body).await,
         }
+    }
+
+    /// The reply to a request whose body may not have been read.
+    async fn refuse(
+        &self,
+        (code, words): Refusal,
+        head: &Parts,
+        mut body: Incoming,
+    ) -> Response<Full<Bytes>> {
+        // Who waits to be told to go on has sent nothing, and is not told.
+        let is_whole = !head.headers.contains_key(EXPECT)
+            && timeout(self.patience, rest(&mut body)).await == Ok(true);
+        let words = match head.method {
+            Method::HEAD => String::new(),
+            _ => format!("{words}\n"),
+        };
+        let mut response = Response::new(Full::from(words));
+        *response.status_mut() = code;
+        let headers = response.headers_mut();
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        headers.insert(CONTENT_TYPE, text);
+        if code == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        }
+        if !is_whole && head.version < Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if !is_whole {
+            // A stream whose request is dropped is reset, and a client that is still sending may see nothing but that.
+            tokio::spawn(async move {
+                sleep(LONGEST).await;
+                drop(body);
+            });
+        }
+        response
     }
 
     async fn answer(
@@ -248,6 +271,9 @@ impl Exchange {
             let words = "application/dns-message was expected";
             return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, words));
         }
+        if body.size_hint().lower() > LARGEST as u64 {
+            return Err(TOO_LARGE);
+        }
         let late = (
             StatusCode::REQUEST_TIMEOUT,
             "the query did not come in time",
@@ -263,10 +289,7 @@ impl Exchange {
             // Trailers say nothing here.
             let data = frame.map_err(broken)?.into_data().unwrap_or_default();
             if packet.len() + data.len() > LARGEST {
-                return Err((
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "a DNS message has 65,535 octets at most",
-                ));
+                return Err(TOO_LARGE);
             }
             packet.extend_from_slice(&data);
             if packet.len() > SMALL {
@@ -290,8 +313,8 @@ impl Exchange {
     }
 }
 
-/// Reads what is left of a request's body, up to an end: it is not kept.
-async fn rest(body: &mut Incoming) {
+/// Reads what is left of a request's body, up to an end: it is not kept. Whether that is all.
+async fn rest(body: &mut Incoming) -> bool {
     /// More than whoever errs sends.
     const MOST: usize = 1 << 20;
     let mut left = MOST;
@@ -299,9 +322,10 @@ async fn rest(body: &mut Incoming) {
         let octets = frame.data_ref().map_or(0, Bytes::len);
         match left.checked_sub(octets) {
             Some(less) => left = less,
-            None => return,
+            None => return false,
         }
     }
+    body.is_end_stream()
 }
 
 /// The message in a URI's query (RFC 8484 section 6).

@@ -13,6 +13,7 @@ mod heard;
 mod https;
 mod lane;
 mod limits;
+mod lingering;
 mod shares;
 mod tcp;
 

@@ -20,7 +20,7 @@ mod write;
 
 pub use read::{Received, Screened, read_plain, receive, screen, servfail};
 pub use skim::lowest_ttl;
-pub use types::{class_name, type_name, type_named};
+pub use types::{class_name, class_named, type_called, type_name, type_named};
 pub use write::{
     addressed, append, bad_version, encode, encode_ixfr, encode_notify, encode_query,
     encode_transfer, is_accepted, is_reply_to, message, rcode_name, rcode_named, truncate,

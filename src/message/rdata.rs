@@ -1,61 +1,57 @@
 //! Record data as text: the fields of each type (RFC 1035 section 3.3 and the RFCs of the types), and any type's octets
 //! (RFC 3597 section 5).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+mod coded;
+mod location;
+mod service;
+#[cfg(test)]
+mod tests;
+mod uneven;
+mod value;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
-use hickory_proto::serialize::txt::Parser;
 
+use self::value::{NOT_WHOLE, Octets, number, numbered};
+pub use self::value::{Word, name, seconds};
 use super::record::{RData, Record};
-use super::types::type_named;
-use crate::name::{Name, absolute, join, wire};
-
-/// A word as it is written, without its quotation marks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// With its escapes.
-    pub text: String,
-    /// It stood in quotation marks.
-    pub is_quoted: bool,
-    /// Nothing stood between the word before and this one.
-    pub is_glued: bool,
-}
+use crate::name::{Name, wire};
 
 /// A field of a record's data.
 #[derive(Clone, Copy)]
 enum Field {
-    V4,
-    V6,
-    U8,
-    U16,
-    U32,
-    /// Seconds, or `1h30m`.
-    Seconds,
+    /// A word.
+    One(fn(&str) -> Octets),
     Name,
-    /// A text with its length before it.
-    Text,
-    /// All that is left, each with its length before it.
-    Texts,
-    /// A text that the data end with.
-    Rest,
-    /// All that is left, in hexadecimal digits.
-    Hex,
-    /// All that is left (RFC 4648 section 4).
-    Base64,
-    /// A type, by its name.
-    Type,
-    /// Types, as a bitmap (RFC 4034 section 4.1.2).
-    Types,
-    /// `YYYYMMDDHHmmSS`, or seconds since 1970 (RFC 4034 section 3.2).
-    Time,
+    /// All that is left, put together; at least one word.
+    Joined(fn(&str) -> Octets),
+    /// All that is left, word by word. The name: what those without a final dot end in.
+    All(fn(&[Word], &Name) -> Octets),
 }
 
-use Field::{
-    Base64, Hex, Name as Domain, Rest, Seconds, Text, Texts, Time, Type, Types, U8, U16, U32, V4,
-    V6,
-};
+use Field::{All, Joined, Name as Domain, One};
+
+const V4: Field = One(value::v4);
+const V6: Field = One(value::v6);
+const U8: Field = One(value::u8);
+const U16: Field = One(value::u16);
+const U32: Field = One(value::u32);
+const SECONDS: Field = One(value::duration);
+const TEXT: Field = One(value::text);
+const TEXTS: Field = All(value::texts);
+const PAIR: Field = All(value::pair);
+const DECIMAL: Field = One(value::decimal);
+/// A text that the data end with.
+const REST: Field = One(value::unescaped);
+const TYPE: Field = One(value::rtype);
+const TYPES: Field = All(coded::types);
+const DATE: Field = One(coded::date);
+const HEX: Field = Joined(coded::hex);
+const BASE64: Field = Joined(coded::base64);
+const SALT: Field = One(coded::salt);
+const HASH: Field = One(coded::hash);
+const ALGORITHM: Field = One(coded::algorithm);
+const CERTIFICATE: Field = One(coded::certificate);
+const LOCATOR: Field = One(coded::locator);
 
 /// The types that are read here, by number.
 const FIELDS: &[(&[u16], &[Field])] = &[
@@ -66,54 +62,82 @@ const FIELDS: &[(&[u16], &[Field])] = &[
     // SOA
     (
         &[6],
-        &[Domain, Domain, U32, Seconds, Seconds, Seconds, Seconds],
+        &[Domain, Domain, U32, SECONDS, SECONDS, SECONDS, SECONDS],
     ),
-    // HINFO
-    (&[13], &[Text, Text]),
+    // HINFO, ISDN
+    (&[13, 20], &[PAIR]),
     // MINFO, RP, TALINK
     (&[14, 17, 58], &[Domain, Domain]),
     // MX, AFSDB, RT, KX, LP
     (&[15, 18, 21, 36, 107], &[U16, Domain]),
     // TXT, NINFO, SPF, AVC, RESINFO
-    (&[16, 56, 99, 258, 261], &[Texts]),
-    // X25
-    (&[19], &[Text]),
+    (&[16, 56, 99, 258, 261], &[TEXTS]),
+    // X25, UINFO
+    (&[19, 100], &[TEXT]),
     // SIG, RRSIG
     (
         &[24, 46],
-        &[Type, U8, U8, U32, Time, Time, U16, Domain, Base64],
+        &[TYPE, ALGORITHM, U8, U32, DATE, DATE, U16, Domain, BASE64],
     ),
     // KEY, DNSKEY, RKEY, CDNSKEY
-    (&[25, 48, 57, 60], &[U16, U8, U8, Base64]),
+    (&[25, 48, 57, 60], &[U16, U8, U8, BASE64]),
     // PX
     (&[26], &[U16, Domain, Domain]),
+    // GPOS
+    (&[27], &[DECIMAL, DECIMAL, DECIMAL]),
+    // LOC
+    (&[29], &[All(location::location)]),
+    // EID, NIMLOC
+    (&[31, 32], &[HEX]),
     // SRV
     (&[33], &[U16, U16, U16, Domain]),
     // NAPTR
-    (&[35], &[U16, U16, Text, Text, Text, Domain]),
-    // CERT, by the numbers of its types
-    (&[37], &[U16, U16, U8, Base64]),
+    (&[35], &[U16, U16, TEXT, TEXT, TEXT, Domain]),
+    // CERT
+    (&[37], &[CERTIFICATE, U16, ALGORITHM, BASE64]),
+    // APL
+    (&[42], &[All(uneven::prefixes)]),
     // DS, CDS, TA, DLV
-    (&[43, 59, 32_768, 32_769], &[U16, U8, U8, Hex]),
+    (&[43, 59, 32_768, 32_769], &[U16, ALGORITHM, U8, HEX]),
     // SSHFP
-    (&[44], &[U8, U8, Hex]),
-    // NSEC
-    (&[47], &[Domain, Types]),
+    (&[44], &[U8, U8, HEX]),
+    // IPSECKEY
+    (&[45], &[All(uneven::ipsec_key)]),
+    // NXT, NSEC
+    (&[30, 47], &[Domain, TYPES]),
     // DHCID, OPENPGPKEY
-    (&[49, 61], &[Base64]),
+    (&[49, 61], &[BASE64]),
+    // NSEC3
+    (&[50], &[U8, U8, U16, SALT, HASH, TYPES]),
+    // NSEC3PARAM
+    (&[51], &[U8, U8, U16, SALT]),
     // TLSA, SMIMEA
-    (&[52, 53], &[U8, U8, U8, Hex]),
+    (&[52, 53], &[U8, U8, U8, HEX]),
+    // HIP
+    (&[55], &[All(uneven::host_identity)]),
     // CSYNC
-    (&[62], &[U32, U16, Types]),
+    (&[62], &[U32, U16, TYPES]),
     // ZONEMD
-    (&[63], &[U32, U8, U8, Hex]),
+    (&[63], &[U32, U8, U8, HEX]),
+    // SVCB, HTTPS
+    (&[64, 65], &[U16, Domain, All(service::parameters)]),
+    // UID, GID
+    (&[101, 102], &[U32]),
+    // NID, L64
+    (&[104, 106], &[U16, LOCATOR]),
+    // L32
+    (&[105], &[U16, V4]),
+    // EUI48
+    (&[108], &[One(coded::eui48)]),
+    // EUI64
+    (&[109], &[One(coded::eui64)]),
     // URI
-    (&[256], &[U16, U16, Rest]),
+    (&[256], &[U16, U16, REST]),
     // CAA
-    (&[257], &[U8, Text, Rest]),
+    (&[257], &[U8, TEXT, REST]),
+    // AMTRELAY
+    (&[260], &[All(uneven::multicast_relay)]),
 ];
-
-const NOT_WHOLE: &str = "the record is not whole";
 
 /// Reads the data of a record. `origin`: what names without a final dot end in.
 ///
@@ -124,7 +148,7 @@ pub fn read(rtype: &str, words: &[Word], origin: &Name) -> Result<RData, String>
         return Err(format!("'{rtype}' is no type"));
     };
     let mut writer = Writer {
-        words: words.iter(),
+        words,
         origin,
         octets: Vec::new(),
     };
@@ -133,98 +157,16 @@ pub fn read(rtype: &str, words: &[Word], origin: &Name) -> Result<RData, String>
     match (words.first(), known) {
         (Some(first), _) if first.text == r"\#" && !first.is_quoted => writer.generic()?,
         (_, Some((_, fields))) => fields.iter().try_for_each(|field| writer.field(*field))?,
-        (_, None) => return other(rtype, words, origin),
+        (_, None) => {
+            return Err(format!(
+                "{rtype} has no form as text here but `\\# LENGTH HEX`"
+            ));
+        }
     }
-    if writer.words.next().is_some() {
+    if !writer.words.is_empty() {
         return Err("there is something behind the record".into());
     }
     decoded(number, &writer.octets)
-}
-
-/// The number of a type's name: the registry's, or `TYPE123` (RFC 3597 section 5).
-fn numbered(rtype: &str) -> Option<u16> {
-    let numbered = rtype
-        .get(..4)
-        .filter(|head| head.eq_ignore_ascii_case("TYPE"));
-    match numbered.map(|_| rtype[4..].parse()) {
-        Some(Ok(number)) => Some(number),
-        Some(Err(_)) | None => type_named(rtype).map(u16::from),
-    }
-}
-
-/// A name of text; without a final dot it ends in `origin`, which is `@` too.
-///
-/// # Errors
-/// Text that is no name.
-pub fn name(text: &str, origin: &Name) -> Result<Name, String> {
-    if text == "@" {
-        return Ok(origin.clone());
-    }
-    let no_name = |why: &dyn std::fmt::Display| format!("'{text}' is no name: {why}");
-    let name = absolute(text).map_err(|error| no_name(&error))?;
-    let before = text.strip_suffix('.').unwrap_or_default();
-    let escapes = before.bytes().rev().take_while(|octet| *octet == b'\\');
-    if text.ends_with('.') && escapes.count() % 2 == 0 {
-        return Ok(name);
-    }
-    let labels: Vec<&[u8]> = name.iter().collect();
-    join(&labels, origin).ok_or_else(|| no_name(&"the name has more than 255 octets"))
-}
-
-/// Seconds, as a number or as BIND writes them: `1w2d3h4m5s`.
-#[must_use]
-pub fn seconds(text: &str) -> Option<u32> {
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let (mut all, mut rest) = (0_u32, text);
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, behind) = rest.split_at(digits);
-        let unit = match behind.as_bytes().first()?.to_ascii_lowercase() {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3600,
-            b'd' => 86_400,
-            b'w' => 604_800,
-            _ => return None,
-        };
-        all = all.checked_add(number.parse::<u32>().ok()?.checked_mul(unit)?)?;
-        rest = &behind[1..];
-    }
-    Some(all).filter(|_| !text.is_empty())
-}
-
-/// A type's data that only hickory-proto reads as text.
-fn other(rtype: &str, words: &[Word], origin: &Name) -> Result<RData, String> {
-    let (mut words, mut text) = (words.to_vec(), String::new());
-    // For hickory-proto the target of SVCB and HTTPS is complete as it stands.
-    let is_service = ["SVCB", "HTTPS"]
-        .iter()
-        .any(|known| rtype.eq_ignore_ascii_case(known));
-    if let Some(target) = words.get_mut(1).filter(|_| is_service) {
-        target.text = name(&target.text, origin)?.to_string();
-    }
-    for word in &words {
-        if word.text.contains('\\') {
-            return Err(format!("'{}': an escape cannot be read here", word.text));
-        }
-        if !word.is_glued {
-            text.push(' ');
-        }
-        let mark = if word.is_quoted { "\"" } else { "" };
-        text += &format!("{mark}{}{mark}", word.text);
-    }
-    let zone = format!("$TTL 0\n@ {rtype}{text}\n");
-    let (_, sets) = Parser::new(zone, None, Some(origin.clone()))
-        .parse()
-        .map_err(|error| error.to_string())?;
-    let mut sets = sets.into_values();
-    let record = sets.next().and_then(|set| {
-        let mut records = set.records_without_rrsigs();
-        records.next().cloned()
-    });
-    record.map_or_else(|| Err(NOT_WHOLE.into()), |record| Ok(record.data))
 }
 
 /// Octets of a type's data as data.
@@ -243,235 +185,44 @@ fn decoded(number: u16, octets: &[u8]) -> Result<RData, String> {
 
 /// Data under way.
 struct Writer<'a> {
-    words: std::slice::Iter<'a, Word>,
+    words: &'a [Word],
     origin: &'a Name,
     octets: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
     fn word(&mut self) -> Result<&'a str, String> {
-        let word = self.words.next().ok_or(NOT_WHOLE)?;
+        let (word, behind) = self.words.split_first().ok_or(NOT_WHOLE)?;
+        self.words = behind;
         Ok(&word.text)
-    }
-
-    /// The words that are left, of which there has to be one.
-    fn rest(&mut self) -> Result<String, String> {
-        let first = self.word()?.to_owned();
-        let rest = self.words.by_ref().map(|word| word.text.as_str());
-        Ok(rest.fold(first, |all, word| all + word))
     }
 
     /// `\# LENGTH HEX...`
     fn generic(&mut self) -> Result<(), String> {
         let _mark = self.word()?;
-        let length: usize = number(self.word()?, u16::MAX)?;
+        let length = number(self.word()?, u16::MAX.into())?;
         if length > 0 {
-            self.field(Hex)?;
+            self.field(HEX)?;
         }
-        if self.octets.len() != length {
-            let has = self.octets.len();
+        let has = self.octets.len();
+        if u32::try_from(has) != Ok(length) {
             return Err(format!("the data have {has} octets, and not {length}"));
         }
         Ok(())
     }
 
     fn field(&mut self, field: Field) -> Result<(), String> {
-        match field {
-            V4 | V6 => self.address(field),
-            U8 | U16 | U32 | Seconds | Type | Time => self.number(field),
-            Domain => {
-                let name = name(self.word()?, self.origin)?;
-                self.octets.extend_from_slice(&wire(&name));
-                Ok(())
+        let octets = match field {
+            One(read) => read(self.word()?)?,
+            Domain => wire(&name(self.word()?, self.origin)?).to_vec(),
+            Joined(read) => {
+                let first = self.word()?.to_owned();
+                let rest = std::mem::take(&mut self.words).iter();
+                read(&rest.fold(first, |all, word| all + &word.text))?
             }
-            Text => {
-                let text = text(self.word()?)?;
-                self.text(&text);
-                Ok(())
-            }
-            Texts => {
-                self.field(Text)?;
-                while !self.words.as_slice().is_empty() {
-                    self.field(Text)?;
-                }
-                Ok(())
-            }
-            Rest => {
-                let octets = unescaped(self.word()?)?;
-                self.octets.extend(octets);
-                Ok(())
-            }
-            Hex => {
-                let octets = hex(&self.rest()?)?;
-                self.octets.extend(octets);
-                Ok(())
-            }
-            Base64 => {
-                let octets = base64(&self.rest()?)?;
-                self.octets.extend(octets);
-                Ok(())
-            }
-            Types => self.types(),
-        }
-    }
-
-    fn address(&mut self, field: Field) -> Result<(), String> {
-        let text = self.word()?;
-        if matches!(field, V4) {
-            let ip = text.parse::<Ipv4Addr>();
-            let ip = ip.map_err(|_| format!("'{text}' is no IPv4 address"))?;
-            self.octets.extend(ip.octets());
-        } else {
-            let ip = text.parse::<Ipv6Addr>();
-            let ip = ip.map_err(|_| format!("'{text}' is no IPv6 address"))?;
-            self.octets.extend(ip.octets());
-        }
-        Ok(())
-    }
-
-    fn number(&mut self, field: Field) -> Result<(), String> {
-        let text = self.word()?;
-        let (value, octets) = match field {
-            U8 => (number::<u8>(text, u8::MAX)?.into(), 1),
-            U16 => (number::<u16>(text, u16::MAX)?.into(), 2),
-            Type => (of_type(text)?.into(), 2),
-            U32 => (number(text, u32::MAX)?, 4),
-            Time => (time(text)?, 4),
-            Seconds => {
-                let seconds = seconds(text);
-                (seconds.ok_or_else(|| format!("'{text}' is no time"))?, 4)
-            }
-            V4 | V6 | Domain | Text | Texts | Rest | Hex | Base64 | Types => (0, 0),
+            All(read) => read(std::mem::take(&mut self.words), self.origin)?,
         };
-        self.octets.extend(&u32::to_be_bytes(value)[4 - octets..]);
-        Ok(())
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        // It has 255 octets at most.
-        self.octets
-            .push(u8::try_from(text.len()).unwrap_or(u8::MAX));
-        self.octets.extend_from_slice(text);
-    }
-
-    /// Windows of 256 types, each with the octets up to its last one (RFC 4034 section 4.1.2).
-    fn types(&mut self) -> Result<(), String> {
-        let words = self.words.by_ref().map(|word| of_type(&word.text));
-        let mut types = words.collect::<Result<Vec<_>, _>>()?;
-        types.sort_unstable();
-        for window in types.chunk_by(|a, b| a >> 8 == b >> 8) {
-            let mut bits = [0_u8; 32];
-            for number in window {
-                bits[usize::from(number & 0xff) / 8] |= 0x80 >> (number % 8);
-            }
-            let last = bits.iter().rposition(|octet| *octet != 0);
-            let length = last.map_or(0, |last| last + 1);
-            self.octets.push(window[0].to_be_bytes()[0]);
-            self.text(&bits[..length]);
-        }
+        self.octets.extend(octets);
         Ok(())
     }
 }
-
-fn number<T: std::str::FromStr>(text: &str, most: impl std::fmt::Display) -> Result<T, String> {
-    text.parse()
-        .map_err(|_| format!("'{text}' is no number from 0 to {most}"))
-}
-
-fn of_type(text: &str) -> Result<u16, String> {
-    numbered(text).ok_or_else(|| format!("'{text}' is no type"))
-}
-
-/// The octets of a text, at most 255 (RFC 1035 section 3.3).
-fn text(word: &str) -> Result<Vec<u8>, String> {
-    let octets = unescaped(word)?;
-    if octets.len() > 255 {
-        return Err("a text has 255 octets at most".into());
-    }
-    Ok(octets)
-}
-
-/// The octets of a word (RFC 1035 section 5.1): `\DDD` is one in decimal, `\X` is X.
-fn unescaped(word: &str) -> Result<Vec<u8>, String> {
-    let (mut octets, mut rest) = (Vec::new(), word.as_bytes());
-    while let [first, others @ ..] = rest {
-        let (octet, behind) = match (first, others) {
-            (b'\\', [a, b, c, behind @ ..]) if [a, b, c].iter().all(|c| c.is_ascii_digit()) => {
-                let [a, b, c] = [a, b, c].map(|digit| u16::from(digit - b'0'));
-                let number = u8::try_from(100 * a + 10 * b + c);
-                let error = |_| format!("'{word}': an octet is 255 at most");
-                (number.map_err(error)?, behind)
-            }
-            (b'\\', [octet, behind @ ..]) => (*octet, behind),
-            (octet, behind) => (*octet, behind),
-        };
-        octets.push(octet);
-        rest = behind;
-    }
-    Ok(octets)
-}
-
-fn hex(text: &str) -> Result<Vec<u8>, String> {
-    let wrong = || format!("'{text}' is no whole number of hexadecimal octets");
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| {
-            digit
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        })
-        .collect();
-    let digits = digits
-        .filter(|digits| digits.len().is_multiple_of(2))
-        .ok_or_else(wrong)?;
-    let pairs = digits.chunks_exact(2);
-    Ok(pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
-/// RFC 4648 section 4, with padding or without.
-fn base64(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.trim_end_matches('=');
-    let octets = BASE64_STANDARD_NO_PAD.decode(digits);
-    octets.map_err(|_| format!("'{text}' is no base64"))
-}
-
-/// Seconds since 1970, modulo 2^32.
-fn time(text: &str) -> Result<u32, String> {
-    let wrong = || format!("'{text}' is no time");
-    if text.len() != 14 {
-        return text.parse().map_err(|_| wrong());
-    }
-    let part = |from: usize, to: usize| text.get(from..to).and_then(|part| part.parse().ok());
-    let parts: [Option<i64>; 6] = [
-        part(0, 4),
-        part(4, 6),
-        part(6, 8),
-        part(8, 10),
-        part(10, 12),
-        part(12, 14),
-    ];
-    let [
-        Some(year),
-        Some(month @ 1..=12),
-        Some(day),
-        Some(hour),
-        Some(minute),
-        Some(second),
-    ] = parts
-    else {
-        return Err(wrong());
-    };
-    // Days from 1970-01-01 of the proleptic Gregorian calendar; the year begins in March, so that its last day is the odd one.
-    let (year, month) = if month < 3 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let days = 365 * year + year / 4 - year / 100 + year / 400;
-    let days = days + (153 * month + 2) / 5 + day - 1 - 719_468;
-    let seconds = ((days * 24 + hour) * 60 + minute) * 60 + second;
-    u32::try_from(seconds.rem_euclid(1 << 32)).map_err(|_| wrong())
-}
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,7 @@ use hickory_proto::rr::DNSClass;
 use super::entries::Entries;
 use super::rdata::{self, Word, seconds};
 use super::record::Record;
+use super::types::class_named;
 use crate::name::Name;
 
 /// The TTL of a record that says none, in seconds: that of Go's and BIND's tools.
@@ -57,7 +58,7 @@ pub fn record_of(
 pub fn head(words: &[Word]) -> (Option<u32>, Option<DNSClass>, &[Word]) {
     let (mut ttl, mut class, mut rest) = (None, None, words);
     while let [first, behind @ ..] = rest {
-        match (seconds(&first.text), class_named(&first.text)) {
+        match (seconds(&first.text), class_of(&first.text)) {
             (Some(seconds), _) if ttl.is_none() => ttl = Some(seconds),
             (_, Some(named)) if class.is_none() => class = Some(named),
             (Some(_) | None, _) => break,
@@ -67,16 +68,13 @@ pub fn head(words: &[Word]) -> (Option<u32>, Option<DNSClass>, &[Word]) {
     (ttl, class, rest)
 }
 
-fn class_named(word: &str) -> Option<DNSClass> {
-    let classes = [
-        ("IN", DNSClass::IN),
-        ("CH", DNSClass::CH),
-        ("HS", DNSClass::HS),
-        ("ANY", DNSClass::ANY),
-    ];
-    let mut named = classes.into_iter();
-    let found = named.find(|(name, _)| name.eq_ignore_ascii_case(word));
-    found.map(|(_, class)| class)
+/// A class by its name, or as `CLASS123` (RFC 3597 section 5).
+fn class_of(word: &str) -> Option<DNSClass> {
+    let numbered = word
+        .get(..5)
+        .filter(|head| head.eq_ignore_ascii_case("CLASS"));
+    let numbered = numbered.and_then(|_| word[5..].parse().ok());
+    class_named(word).or_else(|| numbered.map(|number: u16| DNSClass::from(number)))
 }
 
 /// The words of a line, up to a comment.
@@ -141,8 +139,8 @@ mod tests {
                 r"'\256': an octet is 255 at most",
             ),
             (
-                r"a.test. 60 IN SVCB 1 . alpn=a\;b",
-                r"'alpn=a\;b': an escape cannot be read here",
+                r"a.test. 60 IN SVCB 1 . port=a\;b",
+                r"`port`: 'a\;b' is no number from 0 to 65535",
             ),
         ] {
             assert_eq!(record(text).unwrap_err(), why, "{text}");

@@ -25,6 +25,7 @@ const OTHERS: &[(&str, u16)] = &[
     ("NIMLOC", 32),
     ("ATMA", 34),
     ("KX", 36),
+    ("OPT", 41),
     ("APL", 42),
     ("IPSECKEY", 45),
     ("DHCID", 49),
@@ -81,6 +82,31 @@ pub fn type_named(name: &str) -> Option<RecordType> {
     }
 }
 
+/// The type that Go's tools, and so CoreDNS's files, have under this very name.
+#[must_use]
+pub fn type_called(name: &str) -> Option<RecordType> {
+    let found = type_named(name).filter(|rtype| type_name(*rtype) == name)?;
+    (found != RecordType::ANAME).then_some(found)
+}
+
+/// The classes that have a name.
+const CLASSES: &[(&str, u16)] = &[
+    ("IN", 1),
+    ("CS", 2),
+    ("CH", 3),
+    ("HS", 4),
+    ("NONE", 254),
+    ("ANY", 255),
+];
+
+/// The class of that name, in any case.
+#[must_use]
+pub fn class_named(name: &str) -> Option<DNSClass> {
+    let mut classes = CLASSES.iter();
+    let found = classes.find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, class)| DNSClass::from(*class))
+}
+
 /// The class as the registry writes it; one without a name as RFC 3597 section 5 does.
 #[must_use]
 pub fn class_name(class: DNSClass) -> String {
@@ -94,6 +120,32 @@ pub fn class_name(class: DNSClass) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_types_of_a_corefile_are_those_of_go_s_tools_by_their_very_names() {
+        const GO: &str = "A AAAA AFSDB AMTRELAY ANY APL ATMA AVC AXFR CAA CDNSKEY CDS CERT CNAME CSYNC DHCID DLV DNAME DNSKEY \
+        DS EID EUI48 EUI64 GID GPOS HINFO HIP HTTPS IPSECKEY ISDN IXFR KEY KX L32 L64 LOC LP MAILA MAILB MB \
+        MD MF MG MINFO MR MX NAPTR NID NIMLOC NINFO NS NSAP-PTR NSEC NSEC3 NSEC3PARAM NULL NXNAME NXT None \
+        OPENPGPKEY OPT PTR PX RESINFO RKEY RP RRSIG RT Reserved SIG SMIMEA SOA SPF SRV SSHFP SVCB TA TALINK \
+        TKEY TLSA TSIG TXT UID UINFO UNSPEC URI X25 ZONEMD";
+        for name in GO.split(' ') {
+            assert_eq!(type_called(name).map(type_name).as_deref(), Some(name));
+        }
+        for name in [
+            "RESERVED",
+            "NONE",
+            "a",
+            "TYPE1",
+            "TYPE65280",
+            "ANAME",
+            "ZERO",
+            "NSAP",
+        ] {
+            assert_eq!(type_called(name), None, "{name}");
+        }
+        assert_eq!(class_named("cs"), Some(DNSClass::from(2)));
+        assert_eq!(class_named("CLASS1"), None);
+    }
 
     #[test]
     fn a_type_and_a_class_have_the_registry_s_name_or_their_number() {

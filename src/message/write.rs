@@ -216,7 +216,7 @@ pub fn truncate(query: &Query, wire: Vec<u8>) -> Vec<u8> {
     cut
 }
 
-/// The response codes that have a name in the registry, up to those of DNSSEC.
+/// The response codes by the names that Go's tools, and so CoreDNS's files and logs, have for them.
 const RCODES: &[(&str, ResponseCode)] = &[
     ("NOERROR", ResponseCode::NoError),
     ("FORMERR", ResponseCode::FormErr),
@@ -229,7 +229,8 @@ const RCODES: &[(&str, ResponseCode)] = &[
     ("NXRRSET", ResponseCode::NXRRSet),
     ("NOTAUTH", ResponseCode::NotAuth),
     ("NOTZONE", ResponseCode::NotZone),
-    ("BADVERS", ResponseCode::BADVERS),
+    ("DSOTYPENI", ResponseCode::Unknown(11)),
+    ("BADSIG", ResponseCode::BADVERS),
     ("BADKEY", ResponseCode::BADKEY),
     ("BADTIME", ResponseCode::BADTIME),
     ("BADMODE", ResponseCode::BADMODE),
@@ -237,6 +238,8 @@ const RCODES: &[(&str, ResponseCode)] = &[
     ("BADALG", ResponseCode::BADALG),
     ("BADTRUNC", ResponseCode::BADTRUNC),
     ("BADCOOKIE", ResponseCode::BADCOOKIE),
+    // Behind the other: nobody writes it so.
+    ("NOTIMPL", ResponseCode::NotImp),
 ];
 
 /// The response code of that name, in any case.

@@ -13,7 +13,7 @@ use crate::corefile::{
 };
 use crate::message::question::{Query, RecordType, Transport};
 use crate::message::wire::limit;
-use crate::message::{skim, type_named};
+use crate::message::{skim, type_called};
 use crate::name::{Name, Origins, SearchList, absolute};
 
 /// A plugin's row: each brings its own.
@@ -151,8 +151,7 @@ pub fn flag(property: &Directive) -> Result<bool, CorefileError> {
 /// # Errors
 /// Another word, with what was expected.
 pub fn qtype(arg: &Token, expected: &str) -> Result<RecordType, CorefileError> {
-    let known = type_named(&arg.text).filter(|_| arg.text == arg.text.to_uppercase());
-    known.ok_or_else(|| arg.error(format!("'{}' is no type", arg.text), expected))
+    type_called(&arg.text).ok_or_else(|| arg.error(format!("'{}' is no type", arg.text), expected))
 }
 
 /// `ttl SECONDS`.

@@ -37,13 +37,17 @@ struct Spec {
 }
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_args()?;
     let reverse: Vec<Name> = ZONES.iter().map(|zone| named(zone)).collect();
+    // As in CoreDNS the last counts.
+    let mut does_prefix = true;
+    for directive in directives.iter() {
+        directive.no_args()?;
+        does_prefix = prefix(directive)?;
+    }
     let local = Spec {
         localhost: vec![named("localhost")].into(),
         reverse: reverse.into(),
-        prefix: prefix(directive)?,
+        prefix: does_prefix,
     };
     block.links.push((PLUGIN.name, Box::new(local)));
     Ok(())

@@ -7,9 +7,11 @@ use crate::corefile::Scheme;
 pub(super) const CANCEL: Registration = Registration {
     name: "cancel",
     setup: |directives, block| {
-        let directive = directives.only()?;
-        directive.no_body()?;
-        if let [arg, more @ ..] = &directive.args[..] {
+        for directive in directives.iter() {
+            directive.no_body()?;
+            let [arg, more @ ..] = &directive.args[..] else {
+                continue;
+            };
             if let Some(more) = more.first() {
                 return Err(more.error("`cancel` has one argument", "a duration"));
             }

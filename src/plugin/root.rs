@@ -10,13 +10,15 @@ pub(super) const PLUGIN: Registration = Registration {
 };
 
 fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileError> {
-    let directive = directives.only()?;
-    directive.no_body()?;
-    let folder = directive.one_arg("a folder")?;
-    if let Err(error) = std::fs::metadata(&folder.text) {
-        // It may come later.
-        tracing::warn!(folder = %folder.text, %error, "the folder of `root` cannot be read");
+    // As in CoreDNS the last counts.
+    for directive in directives.iter() {
+        directive.no_braces()?;
+        let folder = directive.one_arg("a folder")?;
+        if let Err(error) = std::fs::metadata(&folder.text) {
+            // It may come later.
+            tracing::warn!(folder = %folder.text, %error, "the folder of `root` cannot be read");
+        }
+        block.root = Some(folder.text.clone().into());
     }
-    block.root = Some(folder.text.clone().into());
     Ok(())
 }

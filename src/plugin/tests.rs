@@ -53,7 +53,7 @@ impl Source for Files {
                 Ok("search x\nnameserver 192.0.2.1\n# no\nnameserver 2001:db8::1 # yes\n".into())
             }
             "/etc/headless-dns/token" => Ok("0123456789abcdef0123456789abcdef\n".into()),
-            "/etc/headless-dns/tsig.keys" => Ok("key \"b.\" { secret \"a2V5\"; };\n".into()),
+            "/etc/headless-dns/tsig.keys" => Ok("key \"b.\" {\n secret \"a2V5\";\n};\n".into()),
             _ => Err(io::Error::new(io::ErrorKind::NotFound, "no such file")),
         }
     }

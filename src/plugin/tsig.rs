@@ -113,36 +113,62 @@ fn add(
     }
 }
 
-/// The keys of a file like those that BIND reads: `key "NAME" { algorithm NAME; secret "KEY"; };`.
+/// The keys of a file like those that BIND reads.
 fn read(file: &Token, source: &dyn Source) -> Result<Vec<(String, String)>, CorefileError> {
-    const EXPECTED: &str = "a file of lines such as `key \"a.\" { secret \"a2V5\"; };`";
+    const EXPECTED: &str =
+        "a file of keys, each in lines: `key \"a.\" {`, `secret \"a2V5\";`, `};`";
     let wrong = |why: String| file.error(format!("{}: {why}", file.text), EXPECTED);
     let text = source.read("", &file.text);
     let text = text.map_err(|error| wrong(error.to_string()))?;
     keys(&text).map_err(wrong)
 }
 
+/// As in CoreDNS, line by line: `key NAME {`, then lines that begin with `algorithm` or `secret`, up to `}` or `};`.
 fn keys(text: &str) -> Result<Vec<(String, String)>, String> {
-    let marked = text.replace(['{', '}', ';'], " ");
-    let mut words = marked.split_whitespace().map(|word| word.trim_matches('"'));
-    let mut keys: Vec<(String, Option<String>)> = Vec::new();
-    while let Some(word) = words.next() {
-        let value = words
-            .next()
-            .ok_or_else(|| format!("nothing stands behind `{word}`"))?;
-        match (word, keys.last_mut()) {
-            ("key", _) => keys.push((value.to_owned(), None)),
-            ("secret", Some((_, secret))) => *secret = Some(value.to_owned()),
+    let mut lines = text.lines().map(str::split_whitespace);
+    let mut keys = Vec::new();
+    while let Some(mut words) = lines.next() {
+        match words.next() {
+            None => continue,
+            Some("key") => {}
+            Some(other) => return Err(format!("'{other}' stands where a line begins with `key`")),
+        }
+        let name = words.next().unwrap_or_default().trim_matches(['"', '{']);
+        if name.is_empty() {
+            return Err("a name is missing behind `key`".into());
+        }
+        let secret = secret(&mut lines)?;
+        let secret = secret.ok_or_else(|| format!("the key {name} has no line with its secret"))?;
+        keys.push((name.to_owned(), secret));
+    }
+    Ok(keys)
+}
+
+/// The secret in the lines of one key.
+fn secret<'t>(
+    lines: &mut impl Iterator<Item = std::str::SplitWhitespace<'t>>,
+) -> Result<Option<String>, String> {
+    let mut secret = None;
+    for mut words in lines {
+        match words.next() {
             // Each request says its own.
-            ("algorithm", Some(_)) => {}
-            _ => return Err(format!("'{word}' is neither key, algorithm nor secret")),
+            None | Some("algorithm") => {}
+            Some("secret") => {
+                let value = words.next().unwrap_or_default().trim_matches(['"', ';']);
+                if value.is_empty() {
+                    return Err("nothing stands behind `secret`".into());
+                }
+                secret = Some(value.to_owned());
+            }
+            Some("}" | "};") => break,
+            Some(other) => {
+                return Err(format!(
+                    "a line begins with '{other}', and not with algorithm, secret or `}};`"
+                ));
+            }
         }
     }
-    let whole = |(name, secret): (String, Option<String>)| match secret {
-        Some(secret) => Ok((name, secret)),
-        None => Err(format!("the key {name} has no secret")),
-    };
-    keys.into_iter().map(whole).collect()
+    Ok(secret)
 }
 
 fn required<T>(
@@ -240,16 +266,25 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_bind_writes_them() {
-        let text = "key \"a.\" {\n algorithm hmac-sha256;\n secret \"a2V5\";\n};\nkey b { secret b25l; };\n";
+        let text = "key \"a.\" {\n algorithm hmac-sha256;\n secret \"a2V5\";\n};\n\nkey b {\n secret b25l;\n}\n";
         let pair = |name: &str, key: &str| (name.to_owned(), key.to_owned());
         assert_eq!(keys(text), Ok(vec![pair("a.", "a2V5"), pair("b", "b25l")]));
         for (text, why) in [
-            ("key", "nothing stands behind `key`"),
-            ("key a { };", "the key a has no secret"),
-            ("secret x;", "'secret' is neither key, algorithm nor secret"),
+            ("key", "a name is missing behind `key`"),
+            ("key {", "a name is missing behind `key`"),
+            ("key a {\n};", "the key a has no line with its secret"),
             (
-                "key a { sekret x; };",
-                "'sekret' is neither key, algorithm nor secret",
+                "key a { secret b25l; };",
+                "the key a has no line with its secret",
+            ),
+            ("key a {\n secret ;\n};", "nothing stands behind `secret`"),
+            (
+                "secret x;",
+                "'secret' stands where a line begins with `key`",
+            ),
+            (
+                "key a {\n sekret x;\n};",
+                "a line begins with 'sekret', and not with algorithm, secret or `};`",
             ),
         ] {
             assert_eq!(keys(text).unwrap_err(), why, "{text}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use headless_cluster::runtime::{Fact, Start};
+use headless_cluster::runtime::{Fact, Refusal, Start};
 use headless_node::{Files, Mount, NodeError};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -46,9 +46,6 @@ impl Container {
         *self.exit.borrow()
     }
 }
-
-/// Why a container is refused, as the kubelet says it, and the words.
-type Refusal = (&'static str, String);
 
 /// Starts a container; says what becomes of it.
 pub(super) async fn start(shared: &Arc<Shared>, start: Start) {
@@ -92,13 +89,13 @@ struct Begun {
     output: Vec<JoinHandle<()>>,
 }
 
-async fn begin(shared: &Shared, start: Start) -> Result<Begun, Refusal> {
+async fn begin(shared: &Shared, start: Start) -> Result<Begun, (Refusal, String)> {
     let place = (&shared.node, &shared.unpacked);
     let entry = shared.images.entry(&start.image, place).await;
-    let entry = entry.map_err(|message| ("ImagePullBackOff", message))?;
-    let failed = |error: NodeError| ("RunContainerError", error.to_string());
-    let broken = |error: std::io::Error| ("RunContainerError", error.to_string());
-    let mut mounts = files::mounts(&shared.node, &shared.folder, &start).map_err(failed)?;
+    let entry = entry.map_err(|message| (Refusal::Image, message))?;
+    let failed = |error: NodeError| (Refusal::Start, error.to_string());
+    let broken = |error: std::io::Error| (Refusal::Start, error.to_string());
+    let mut mounts = files::mounts(&shared.node, &shared.folders, &start).map_err(failed)?;
     mounts.extend(entry.file.iter().map(|file| Mount {
         source: file.clone(),
         target: file.clone(),

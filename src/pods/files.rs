@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use headless_cluster::runtime::{Content, PodPlace, Start, Volume};
+use headless_cluster::runtime::{Content, Kept, PodPlace, Resolver, Start, Volume};
 use headless_node::{Mount, Node, NodeError};
 
 /// The zone of the cluster's names.
@@ -41,30 +41,68 @@ pub(super) fn names(pod: &PodPlace) -> Vec<(PathBuf, String)> {
     for (address, names) in &pod.aliases {
         let _infallible = writeln!(hosts, "{address}\t{}", names.join("\t"));
     }
-    let resolver =
-        format!("search {ns}.svc.{ZONE} svc.{ZONE} {ZONE}\nnameserver {DNS}\noptions ndots:5\n");
     let files = [
         ("/etc/hostname", format!("{hostname}\n")),
         ("/etc/hosts", hosts),
-        ("/etc/resolv.conf", resolver),
+        ("/etc/resolv.conf", resolver(&pod.resolver)),
     ];
     files.map(|(path, text)| (path.into(), text)).into()
 }
 
-/// Where a Pod's own volumes are.
-pub(super) fn folder_of(folder: &Path, uid: &str) -> PathBuf {
-    folder.join("pods").join(uid)
+/// The text of /etc/resolv.conf (resolv.conf(5)).
+fn resolver(resolver: &Resolver) -> String {
+    let own = resolver.cluster.then(|| DNS.to_string());
+    let servers: Vec<_> = own.into_iter().chain(resolver.servers.clone()).collect();
+    let servers = servers.into_iter().map(|server| ("nameserver", server));
+    let [searches, options] = [&resolver.searches, &resolver.options].map(|words| words.join(" "));
+    let mut text = String::new();
+    for (word, what) in std::iter::once(("search", searches))
+        .chain(servers)
+        .chain([("options", options)])
+        .filter(|(_, what)| !what.is_empty())
+    {
+        let _infallible = writeln!(text, "{word} {what}");
+    }
+    text
+}
+
+/// Where volumes are.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The node's, which goes with it.
+    pub node: PathBuf,
+    /// What is kept of claims, where that outlives the node.
+    pub data: Option<PathBuf>,
+}
+
+impl Folders {
+    /// A Pod's own volumes.
+    pub(super) fn own(&self, uid: &str) -> PathBuf {
+        self.node.join("pods").join(uid)
+    }
+
+    /// What is kept of a claim: in the node's folder by its volume, and else by its names, which it will have again.
+    pub(super) fn kept(&self, kept: &Kept) -> PathBuf {
+        match &self.data {
+            Some(data) => data.join(&kept.ns).join(&kept.claim),
+            None => self.node.join("kept").join(&kept.volume),
+        }
+    }
 }
 
 /// Makes the volumes that a container mounts, where they are not there yet.
 ///
 /// # Errors
 /// A folder that cannot be made; a mount of no volume.
-pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mount>, NodeError> {
-    let own = folder_of(folder, &start.run.pod);
+pub(super) fn mounts(
+    node: &Node,
+    folders: &Folders,
+    start: &Start,
+) -> Result<Vec<Mount>, NodeError> {
+    let own = folders.own(&start.run.pod);
     let mut sources = Vec::new();
     for volume in &start.volumes {
-        sources.push((&volume.name, make(node, (folder, &own), volume)?));
+        sources.push((&volume.name, make(node, (folders, &own), volume)?));
     }
     let mut mounts = Vec::new();
     for mount in &start.mounts {
@@ -93,12 +131,12 @@ pub(super) fn mounts(node: &Node, folder: &Path, start: &Start) -> Result<Vec<Mo
 /// Makes a volume; says where it is, and whether nobody may write there.
 fn make(
     node: &Node,
-    (folder, own): (&Path, &Path),
+    (folders, own): (&Folders, &Path),
     volume: &Volume,
 ) -> Result<(PathBuf, bool), NodeError> {
     match &volume.content {
-        Content::Kept(name) => {
-            let kept = folder.join("kept").join(name);
+        Content::Kept(kept) => {
+            let kept = folders.kept(kept);
             make_open(node, &kept)?;
             Ok((kept, false))
         }
@@ -143,13 +181,21 @@ mod tests {
             subdomain: "redis".into(),
             addresses: vec!["10.244.0.3".parse().unwrap()],
             aliases: vec![("10.0.0.1".into(), vec!["db".into(), "store".into()])],
+            resolver: Resolver {
+                cluster: true,
+                servers: vec!["192.0.2.1".into()],
+                searches: vec!["shop.svc.cluster.local".into(), "cluster.local".into()],
+                options: vec!["ndots:5".into(), "edns0".into()],
+            },
         };
         let [hostname, hosts, resolver] = <[_; 3]>::try_from(names(&pod)).unwrap();
         assert_eq!(hostname, ("/etc/hostname".into(), "redis-1\n".into()));
         let own = "10.244.0.3\tredis-1.redis.shop.svc.cluster.local\tredis-1\n";
         let ends = format!("{own}\n# Entries added by HostAliases.\n10.0.0.1\tdb\tstore\n");
         assert!(hosts.1.ends_with(&ends), "{}", hosts.1);
-        let wanted = "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5\n";
+        let wanted = "search shop.svc.cluster.local cluster.local\nnameserver 10.96.0.10\nnameserver 192.0.2.1\noptions ndots:5 edns0\n";
         assert_eq!(resolver, ("/etc/resolv.conf".into(), wanted.into()));
+        let nothing = super::resolver(&Resolver::default());
+        assert_eq!(nothing, "");
     }
 }

@@ -18,18 +18,18 @@ mod tls;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use headless_cluster::runtime::{Exec, Fact, Log, Order, Place, Runtime, Session};
+use headless_cluster::runtime::{Exec, Fact, Kept, Log, Order, Place, Runtime, Session};
 use headless_node::{Node, Transport};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::warn;
 
 use container::Container;
-pub use files::DNS;
+pub use files::{DNS, Folders};
 use images::Unpacked;
 pub use images::{Image, ImageError, Images};
 use proxy::Proxy;
@@ -50,23 +50,22 @@ struct Shared {
     node: Arc<Node>,
     images: Images,
     unpacked: Unpacked,
-    /// Below it volumes are kept.
-    folder: PathBuf,
+    folders: Folders,
     tell: UnboundedSender<Fact>,
     /// By the Pod's UID and the container's name.
     containers: Mutex<BTreeMap<(String, String), Container>>,
 }
 
 impl Pods {
-    /// Those of this node; `folder` is the node's.
+    /// Those of this node.
     #[must_use]
-    pub fn new(node: Arc<Node>, folder: PathBuf, images: Images) -> Self {
+    pub fn new(node: Arc<Node>, folders: Folders, images: Images) -> Self {
         let (tell, facts) = unbounded_channel();
         let shared = Shared {
             node,
             images,
-            unpacked: Unpacked::new(folder.join("images")),
-            folder,
+            unpacked: Unpacked::new(folders.node.join("images")),
+            folders,
             tell,
             containers: Mutex::default(),
         };
@@ -79,6 +78,23 @@ impl Pods {
     }
 }
 
+impl Pods {
+    /// Removes what was kept of a claim.
+    fn discard(&self, kept: &Kept) {
+        let (node, folder) = (
+            Arc::clone(&self.shared.node),
+            self.shared.folders.kept(kept),
+        );
+        tokio::spawn(async move {
+            if folder.exists()
+                && let Err(error) = node.remove_folder(&folder).await
+            {
+                warn!(%error, folder = %folder.display(), "what was kept of a claim was not removed");
+            }
+        });
+    }
+}
+
 impl Runtime for Pods {
     fn perform(&self, order: Order) {
         let uid = match &order {
@@ -88,6 +104,7 @@ impl Runtime for Pods {
             Order::Route(routes) => {
                 return self.proxy.route(&self.shared.node, routes.clone());
             }
+            Order::Discard(kept) => return self.discard(kept),
             Order::Stop(uid, _) | Order::Release(uid) | Order::Forget(uid) => uid.clone(),
         };
         let mut pods = locked(&self.pods);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headless_cluster::runtime::{Check, Fact, Order, Run, Start};
+use headless_cluster::runtime::{Check, Fact, Order, Refusal, Run, Start};
 use headless_node::{NodeError, Pod};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{KILL, Shared, check, container, files, probe};
+use super::{KILL, Shared, check, container, probe};
 
 const TERM: i32 = 15;
 
@@ -23,8 +23,7 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
         match order {
             Order::Start(start) => {
                 if !made && let Err(error) = make(&shared, &start).await {
-                    let reason = "CreatePodSandboxError";
-                    shared.say(Fact::Refused(start.run, reason, error.to_string()));
+                    shared.say(Fact::Refused(start.run, Refusal::Pod, error.to_string()));
                     continue;
                 }
                 made = true;
@@ -47,8 +46,8 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
                 containers.retain(|(pod, _), _| *pod != uid);
                 return;
             }
-            // It is of no Pod.
-            Order::Route(_) => {}
+            // They are of no Pod.
+            Order::Route(_) | Order::Discard(_) => {}
         }
     }
 }
@@ -116,7 +115,7 @@ async fn signal(shared: &Shared, task: u64, number: i32) {
 }
 
 async fn release(shared: &Shared, uid: &str) {
-    let folder = files::folder_of(&shared.folder, uid);
+    let folder = shared.folders.own(uid);
     let released = async {
         shared.node.remove_pod(uid).await?;
         shared.node.remove_folder(&folder).await

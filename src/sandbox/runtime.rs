@@ -16,7 +16,7 @@ use super::RESOLV_CONF;
 use crate::message::question::RecordType;
 use crate::plugin::kit::ResolvConf;
 use crate::pods::socks::{self, Resolve};
-use crate::pods::{DNS, Images, Pods};
+use crate::pods::{DNS, Folders, Images, Pods};
 use crate::serve::Program;
 use crate::serve::asking::{Asker, Wanted};
 use crate::serve::files::Files;
@@ -46,6 +46,8 @@ pub struct Runtime {
     pub images: Images,
     /// Services that are reached at addresses of this machine.
     pub published: Vec<Published>,
+    /// A folder for what is kept of claims, each below its namespace by its name; without it they go with the sandbox.
+    pub data: Option<PathBuf>,
     /// Where SOCKS 5 is served, which leads to every name and address of the cluster; port 0 is any free one.
     pub socks: Option<SocketAddr>,
 }
@@ -83,7 +85,11 @@ impl Running {
             ],
         };
         let node = Arc::new(Node::start(&options)?);
-        let pods = Pods::new(Arc::clone(&node), folder, runtime.images);
+        let folders = Folders {
+            node: folder,
+            data: runtime.data,
+        };
+        let pods = Pods::new(Arc::clone(&node), folders, runtime.images);
         Ok(Self {
             node,
             pods: Arc::new(pods),

@@ -58,6 +58,9 @@ impl Node {
             Some(_) => &mut set.signatures,
             None => &mut set.records,
         };
+        if rtype == RecordType::SOA && covered.is_none() {
+            records.clear();
+        }
         // Of records alike there is one (RFC 2181 section 5.2).
         if !records.iter().any(|known| known.data == record.data) {
             records.push(record);
@@ -83,12 +86,19 @@ impl FileZone {
             if matches!(rtype, RecordType::NSEC3 | RecordType::NSEC3PARAM) {
                 return Err("a zone with NSEC3 cannot be served".into());
             }
-            let Some(key) = zone.key(&Qname::from(&record.name)) else {
-                continue;
-            };
-            if rtype == RecordType::SOA && key.is_empty() {
+            let key = zone.key(&Qname::from(&record.name));
+            if rtype == RecordType::SOA {
+                if key.as_ref().is_none_or(|key| !key.is_empty()) {
+                    return Err(format!(
+                        "{} has a SOA record, and is not {}",
+                        record.name, zone.apex
+                    ));
+                }
                 soa = numbers(&record);
             }
+            let Some(key) = key else {
+                continue;
+            };
             if rtype != RecordType::SRV {
                 record.name = record.name.to_lowercase();
                 if rtype != RecordType::PTR {

@@ -53,6 +53,11 @@ fn filled(text: &str, number: u32) -> Result<String, String> {
             continue;
         }
         rest = &found[1..];
+        if let Some(behind) = rest.strip_prefix('$') {
+            filled.push('$');
+            rest = behind;
+            continue;
+        }
         let form = rest.strip_prefix('{').and_then(|form| form.split_once('}'));
         match form {
             Some((form, behind)) => {
@@ -97,6 +102,7 @@ mod tests {
         for (text, wanted) in [
             ("g$", "g17"),
             ("$.$", "17.17"),
+            ("$$$", "$17"),
             ("a${-7}b", "a10b"),
             ("${3,4}", "0020"),
             ("${0,4,x}", "0011"),

@@ -299,11 +299,18 @@ fn a_zone_has_a_soa_and_its_own_names_only() {
         ["z.test. 5 SOA ns h 9 2 3 4 5", "a 5 A 192.0.2.1"]
     );
     assert_eq!(all.serial(), 9);
+    let later = zone(&format!("{start}@ 5 SOA ns h 10 2 3 4 5\n")).unwrap();
+    let records: Vec<_> = later.records().cloned().collect();
+    assert_eq!(shown(&records), ["z.test. 5 SOA ns h 10 2 3 4 5"]);
     for (text, problem) in [
         ("a 5 A 192.0.2.1", "there is no SOA record of z.test."),
         (
             "a.z.test. 5 SOA ns h 9 2 3 4 5",
-            "there is no SOA record of z.test.",
+            "a.z.test. has a SOA record, and is not z.test.",
+        ),
+        (
+            "other. 5 SOA ns h 9 2 3 4 5",
+            "other. has a SOA record, and is not z.test.",
         ),
         (
             "@ 5 NSEC3PARAM 1 0 1 -",

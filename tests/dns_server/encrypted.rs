@@ -380,6 +380,35 @@ async fn a_request_that_is_refused_gets_its_status_and_no_reset() {
     assert_eq!(seen, [HEADERS, DATA]);
 }
 
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_in_words_however_long_it_is() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    for version in ["http/1.1", "h2"] {
+        for size in [65_536, 3 << 20] {
+            let request = post(MEDIA_TYPE, vec![0; size]);
+            let response = asked(&pair, &server, version, request).await;
+            assert_eq!(response.status(), 413, "{version} {size}");
+        }
+    }
+}
+
+/// RFC 9110 section 10.1.1.
+#[tokio::test]
+async fn who_waits_to_be_told_to_go_on_is_told_what_is_wrong_instead() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let mut stream = pair.connect(server.address, "http/1.1").await;
+    let head = format!(
+        "POST /dns-query HTTP/1.1\r\nhost: x\r\ncontent-type: {MEDIA_TYPE}\r\n\
+         content-length: 3000000\r\nexpect: 100-continue\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
+}
+
 /// Headers that never end are not kept (the kind of RUSTSEC-2024-0332).
 #[tokio::test]
 async fn headers_without_an_end_end_the_connection() {

@@ -159,7 +159,10 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "hyper_util",
         "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https crates/cluster/src/asking",
     ),
-    ("indexmap", "src/plugin/cache src/plugin/hosts/table"),
+    (
+        "indexmap",
+        "src/plugin/cache src/plugin/hosts/table src/plugin/secondary/incoming",
+    ),
     (
         "jiff",
         "crates/cluster/src crates/objects/src src/commands src/reconciler src/serve/known src/serve/walk src/statefulset src/watch src/why src/pods",

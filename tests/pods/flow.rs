@@ -32,8 +32,42 @@ pub(crate) const TESTS: &[Test] = &[
         "probes_say_when_a_container_is_ready_and_when_it_is_to_end",
         probes,
     ),
+    (
+        "an_ephemeral_container_looks_around_in_a_pod_that_is_there",
+        debug,
+    ),
+    (
+        "a_shell_in_the_node_s_network_finds_pods_by_their_names",
+        shell,
+    ),
     ("nothing_is_left_where_the_program_is_killed", killed),
 ];
+
+fn debug(sandbox: Sandbox) {
+    let debug = [
+        "debug",
+        "-i",
+        "redis-0",
+        "--image=busybox",
+        "-c",
+        "look",
+        "--",
+    ];
+    let said = sandbox.kubectl_with(&[&debug[..], &["sh"]].concat(), "hostname; exit 3\n");
+    assert!(said.stdout.starts_with(b"redis-0\n"), "{said:?}");
+    let status = "jsonpath={.status.phase} {.status.ephemeralContainerStatuses[0].state.terminated.exitCode}";
+    sandbox.kubectl_until(&["get", "pod", "redis-0", "-o", status], |text| {
+        text == "Running 3"
+    });
+}
+
+fn shell(sandbox: Sandbox) {
+    let said = sandbox.shell(&["getent", "ahostsv4", "redis-1.redis"]);
+    let ip = sandbox.kubectl(&["get", "pod", "redis-1", "-o", "jsonpath={.status.podIP}"]);
+    assert_eq!(said.split_whitespace().next(), Some(ip.as_str()), "{said}");
+    let said = sandbox.shell(&["redis-cli", "-h", "redis-1.redis", "ping"]);
+    assert_eq!(said, "PONG\n");
+}
 
 fn redis(sandbox: Sandbox) {
     let cli = |pod: &str, words: &[&str]| {

@@ -5,6 +5,7 @@
 mod flow;
 mod hostile;
 mod images;
+mod kept;
 mod sandbox;
 mod services;
 mod streams;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             flow::TESTS,
             hostile::TESTS,
             images::TESTS,
+            kept::TESTS,
             services::TESTS,
             streams::TESTS,
         ];
@@ -91,6 +93,10 @@ fn missing(programs: Option<&Programs>) -> Option<String> {
     let redis = Command::new("redis-server").arg("--version").output();
     if redis.is_err() {
         return Some("`apt-get install redis-server` gives them redis".into());
+    }
+    if Command::new("mariadbd").arg("--version").output().is_err() {
+        let what = "`apt-get install mariadb-server-core mariadb-client-core` gives them MariaDB";
+        return Some(what.into());
     }
     sandbox::forbidden()
 }

@@ -101,6 +101,10 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// One with config/redis.yaml, ready.
     pub(crate) fn start(programs: Programs, user: User) -> Self {
+        Self::start_with(programs, user, &[])
+    }
+
+    fn start_with(programs: Programs, user: User, more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let open = std::fs::Permissions::from_mode(0o1777);
         std::fs::set_permissions(folder.path(), open).unwrap();
@@ -116,6 +120,7 @@ impl Sandbox {
             .args(["--publish", &format!("{published}:any")])
             .arg("--kubeconfig")
             .arg(folder.path().join("kubeconfig"))
+            .args(more)
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -148,9 +153,28 @@ impl Sandbox {
         Self::start(self.programs.clone(), self.user)
     }
 
+    /// Another one, with more arguments.
+    pub(crate) fn with(&self, more: &[&str]) -> Self {
+        Self::start_with(self.programs.clone(), self.user, more)
+    }
+
     /// A file of this name that goes with the sandbox.
     pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
+    }
+
+    /// What a program in the node's network says.
+    pub(crate) fn shell(&self, command: &[&str]) -> String {
+        let program = self.folder.path().join("headless-dns");
+        let run = self
+            .user
+            .command(&program.display().to_string())
+            .args(["sandbox", "shell", "--kubeconfig", &self.path("kubeconfig")])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
+        String::from_utf8(run.stdout).unwrap()
     }
 
     /// kubectl with these variables, its streams open.

@@ -54,6 +54,7 @@ fn say(what: &str, mut times: Vec<u128>) {
 async fn sandbox(runs: bool) -> Sandbox {
     let images = Images::new(vec![IMAGE.parse().unwrap()], "/usr/bin:/bin").unwrap();
     let runtime = Runtime {
+        data: None,
         program: env!("CARGO_BIN_EXE_headless-dns").into(),
         images,
         published: Vec::new(),

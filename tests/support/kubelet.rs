@@ -204,7 +204,11 @@ async fn perform(client: &Client, action: Action) -> kube::Result<Option<Value>>
         }
         // The time of a real cluster is nobody's to move; nothing runs here.
         Action::Advance(..) | Action::Order(_) => return Ok(None),
-        Action::Furnish(_) | Action::Remove(_) | Action::FinishForeground(_) => {
+        Action::Update(_, Part::Debugging, _)
+        | Action::CreatePod(..)
+        | Action::Furnish(_)
+        | Action::Remove(_)
+        | Action::FinishForeground(_) => {
             unreachable!("a kubelet has nothing to do with them")
         }
     };

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::kinds::{self, Kind};
 use super::objects::Objects;
 use super::plane::{Plane, Plugin};
-use super::random::suffix;
+use super::random::{SUFFIX, suffix};
 use super::status::ApiStatus;
 use super::validate;
 use headless_objects::object::{self, add_finalizer, name};
@@ -253,9 +253,18 @@ fn nodes_of_class(pod: &mut Value, scheduling: &Value) -> Result<(), ApiStatus> 
     Ok(())
 }
 
+/// A name that is to be generated is known by its beginning only.
 fn refused(pod: &Value, why: &str) -> ApiStatus {
-    let pod = name(pod);
+    let name = name(pod);
+    let prefix = pod["metadata"]["generateName"].as_str();
+    let prefix = prefix.filter(|prefix| !prefix.is_empty() && is_generated(name, prefix));
+    let pod = prefix.unwrap_or(name);
     ApiStatus::forbidden(format!("pods \"{pod}\" is forbidden: {why}"))
+}
+
+fn is_generated(name: &str, prefix: &str) -> bool {
+    let end = name.strip_prefix(prefix);
+    end.is_some_and(|end| end.len() == SUFFIX)
 }
 
 /// PersistentVolumeClaimResize: only some claims may grow.

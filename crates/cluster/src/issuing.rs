@@ -17,7 +17,7 @@ const REQUEST: &str = "io.k8s.api.authentication.v1.TokenRequest";
 /// Seconds: what a request may ask for at least, and at most.
 const LIFE: std::ops::RangeInclusive<i64> = 600..=1 << 32;
 
-/// How long a token is said to live where the request does not say, in seconds. One lives as long as the cluster.
+/// How long a token lives where the request does not say, in seconds.
 const HOUR: i64 = 3600;
 
 /// Gives a token of a service account.
@@ -55,7 +55,7 @@ pub(super) fn issue(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
         "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
         "metadata": {"name": key.name, "namespace": key.ns, "creationTimestamp": timestamp(shared.now())},
         "spec": {"audiences": spec["audiences"], "expirationSeconds": life, "boundObjectRef": spec["boundObjectRef"]},
-        "status": {"token": shared.tokens.of(&user), "expirationTimestamp": timestamp(ends)},
+        "status": {"token": shared.tokens.until(&user, ends), "expirationTimestamp": timestamp(ends)},
     });
     Ok(reply(StatusCode::CREATED, &made))
 }

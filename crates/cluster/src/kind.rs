@@ -51,6 +51,8 @@ pub struct Behaviour {
     pub defaults: fn(&mut Value),
     /// Checks an object; the old one is given on update. Without it the required fields of its type have to be there.
     pub validate: Option<fn(&Value, Option<&Value>, &mut Errors)>,
+    /// Checks a status that is written by itself; the old object is given.
+    pub status: fn(&Value, &Value, &mut Errors),
     /// Whether a delete is answered with the object that is gone (`ReturnDeletedObject` of the API server's storages).
     pub returned: bool,
     /// The column NAME comes last, and with `-o wide` only: such objects are known by what they are about.

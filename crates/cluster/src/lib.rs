@@ -19,6 +19,7 @@ mod discovery;
 mod evicting;
 mod faults;
 pub mod field;
+mod idle;
 mod issuing;
 pub mod kind;
 pub mod kinds;

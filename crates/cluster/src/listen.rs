@@ -205,7 +205,7 @@ fn of_token(api: &Api, request: &Request<Incoming>) -> Option<User> {
         .to_str()
         .ok()?;
     let token = shown.strip_prefix("Bearer ")?;
-    let user = api.shared.tokens.user(token)?;
+    let user = api.shared.tokens.user(token, api.shared.now())?;
     Some(User::of_account(&user))
 }
 

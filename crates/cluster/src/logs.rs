@@ -110,6 +110,7 @@ pub(super) fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiSt
             .collect()
     };
     let (inits, containers) = (names("initContainers"), names("containers"));
+    let ephemeral = names("ephemeralContainers");
     let container = match (wanted, &containers[..]) {
         ("", [only]) => only,
         ("", _) => {
@@ -128,6 +129,7 @@ pub(super) fn asked<'a>(pod: &'a Value, wanted: &str) -> Result<Asked<'a>, ApiSt
         (wanted, _) => inits
             .iter()
             .chain(&containers)
+            .chain(&ephemeral)
             .find(|c| **c == wanted)
             .ok_or_else(|| {
                 ApiStatus::bad_request(format!(

@@ -9,9 +9,12 @@ pub(super) fn uid(random: &mut StdRng) -> String {
     uuid.to_string()
 }
 
+/// How many letters a generated name ends with.
+pub(super) const SUFFIX: usize = 5;
+
 /// Five letters and digits that spell no word, as the API server picks them.
 pub(super) fn suffix(random: &mut StdRng) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let letter = |_| char::from(LETTERS[random.random_range(0..LETTERS.len())]);
-    (0..5).map(letter).collect()
+    (0..SUFFIX).map(letter).collect()
 }

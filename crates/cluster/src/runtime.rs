@@ -159,6 +159,8 @@ pub enum Order {
     Release(String),
     /// Its logs go too.
     Forget(String),
+    /// What was kept of a claim goes.
+    Discard(Kept),
     /// What comes in at these addresses, and at no others, goes to one of their endpoints.
     Route(Routes),
 }
@@ -168,14 +170,37 @@ pub enum Order {
 pub enum Fact {
     /// The program runs.
     Started(Run),
-    /// It cannot be run: a reason as the kubelet's, `ErrImagePull`, and the words.
-    Refused(Run, &'static str, String),
+    /// It cannot be run: what is missing, and the words.
+    Refused(Run, Refusal, String),
     /// It has ended with a code.
     Ended(Run, i64),
     /// It runs, and what was to be done after its start has failed.
     HookFailed(Run),
     /// Whether a probe of it has succeeded.
     Probed(Run, ProbeKind, bool),
+}
+
+/// What a container cannot be run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Its image is not there.
+    Image,
+    /// Its Pod cannot be made.
+    Pod,
+    /// Its program, or what that is to see, is not there.
+    Start,
+}
+
+impl Refusal {
+    /// The kubelet's word for it.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Image => "ImagePullBackOff",
+            Self::Pod => "CreatePodSandboxError",
+            Self::Start => "StartError",
+        }
+    }
 }
 
 /// A probe to make.
@@ -285,6 +310,21 @@ pub struct PodPlace {
     pub addresses: Vec<IpAddr>,
     /// Lines of its own for /etc/hosts: address and names.
     pub aliases: Vec<(String, Vec<String>)>,
+    /// How its programs look names up.
+    pub resolver: Resolver,
+}
+
+/// What a Pod's /etc/resolv.conf says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolver {
+    /// Whether the cluster's DNS is asked, before the others.
+    pub cluster: bool,
+    /// Name servers.
+    pub servers: Vec<String>,
+    /// Where names are looked for, in this order.
+    pub searches: Vec<String>,
+    /// Options, such as `ndots:5`.
+    pub options: Vec<String>,
 }
 
 /// A volume with what is in it.
@@ -301,10 +341,21 @@ pub struct Volume {
 pub enum Content {
     /// What the Pod's containers put there; it goes with the Pod.
     Empty,
-    /// What is kept under this name, of a PersistentVolume.
-    Kept(String),
+    /// What is kept of a claim.
+    Kept(Kept),
     /// Files: path, octets, mode.
     Files(Vec<(String, Vec<u8>, u32)>),
+}
+
+/// What is kept when Pods go: a PersistentVolume, and the claim that it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The volume's name.
+    pub volume: String,
+    /// The claim's namespace.
+    pub ns: String,
+    /// The claim's name.
+    pub claim: String,
 }
 
 /// A volume in a container.

@@ -3,28 +3,30 @@
 use headless_objects::object::{add_finalizer, has_ended, is_ending};
 use std::sync::Arc;
 
-use ahash::AHashSet;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::admission::{self, Admission};
 use super::custom::{self, Customs};
-use super::field::Errors;
 use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects};
 use super::plane::{Plane, Plugin};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
 use super::webhooks::Operation;
-use super::{accounts, addresses, schema, types, validate};
+use super::{accounts, addresses, schema, types};
 mod admitting;
+mod check;
 mod definitions;
 mod dependents;
 mod owners;
+mod part;
 
 use admitting::Write;
+use check::check;
 use headless_objects::rfc3339::timestamp;
 pub(crate) use owners::{Author, Config, MANAGER};
+pub use part::Part;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -94,15 +96,6 @@ pub enum Propagation {
     Orphan,
 }
 
-/// Which part of an object an update changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// All but the status.
-    Main,
-    /// The status alone.
-    Status,
-}
-
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
 
@@ -166,7 +159,7 @@ impl State {
         };
         self.mutate(write, &mut object)?;
         addresses::normalize(info, &mut object, None);
-        check(info, &object, None)?;
+        check(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         self.approve(write, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
@@ -231,7 +224,7 @@ impl State {
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
             .unwrap_or_default();
-        let mut object = merge_parts(self.has_status(key.kind), &old, object, part);
+        let mut object = part.of(object, &old, self.has_status(key.kind));
         addresses::drop_of_old_type(info, &mut object, &old);
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
@@ -243,10 +236,10 @@ impl State {
             dry_run,
         };
         if self.mutate(write, &mut object)? {
-            object = merge_parts(self.has_status(key.kind), &old, object, part);
+            object = part.of(object, &old, self.has_status(key.kind));
             addresses::normalize(info, &mut object, Some(&old));
         }
-        check(info, &object, Some(&old))?;
+        check(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         self.approve(write, &object)?;
         let services = (&self.objects, &self.plane.services);
@@ -365,27 +358,6 @@ impl State {
     }
 }
 
-fn check(info: &Kind, object: &Value, old: Option<&Value>) -> Result<(), ApiStatus> {
-    let mut errors = Errors::default();
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    if old.is_none() {
-        validate::name(&object["metadata"], info.does.names, &mut errors);
-    }
-    validate::metadata(info, object, old, &mut errors);
-    match info.does.validate {
-        Some(validate) => validate(object, old, &mut errors),
-        None => validate::required(info.of, object, &mut errors),
-    }
-    // What is found twice is said once.
-    let mut said = AHashSet::new();
-    errors.0.retain(|error| said.insert(error.to_string()));
-    if errors.0.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiStatus::invalid(info, name, &errors.0))
-    }
-}
-
 /// Gives a new object its identity: namespace, name, UID, time of creation.
 fn identify(
     info: &Kind,
@@ -481,50 +453,12 @@ fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiStatus> {
         .ok_or_else(|| ApiStatus::bad_request("metadata is not an object"))
 }
 
-/// The object that an update of `part` leaves: what the server owns comes from `old`.
-fn merge_parts(has_status: bool, old: &Value, mut new: Value, part: Part) -> Value {
-    const SERVER_OWNED: &[&str] = &[
-        "uid",
-        "creationTimestamp",
-        "resourceVersion",
-        "generation",
-        "namespace",
-        "name",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generateName",
-    ];
-    if part == Part::Status {
-        let mut object = old.clone();
-        object["status"] = new["status"].take();
-        return object;
-    }
-    new["apiVersion"] = old["apiVersion"].clone();
-    new["kind"] = old["kind"].clone();
-    for field in SERVER_OWNED {
-        take_over(&mut new["metadata"], &old["metadata"], field);
-    }
-    if has_status {
-        take_over(&mut new, old, "status");
-    }
-    new
-}
-
 fn set_owners(object: &mut Value, owners: Value) {
     if let Some(meta) = object["metadata"].as_object_mut() {
         meta.shift_remove("managedFields");
         if !owners.is_null() {
             meta.insert("managedFields".into(), owners);
         }
-    }
-}
-
-/// Gives `new` the field that `old` has, or takes it away where it has none.
-fn take_over(new: &mut Value, old: &Value, field: &str) {
-    if old[field].is_null() {
-        new.as_object_mut().map(|o| o.remove(field));
-    } else {
-        new[field] = old[field].clone();
     }
 }
 

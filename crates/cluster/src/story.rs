@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch::Receiver;
 
-use super::kinds;
 use super::objects::Change;
 use super::shared::Shared;
+use super::{idle, kinds};
 
 /// The lines, as they come.
 pub struct Story {
@@ -59,6 +59,10 @@ fn tell(change: &Change) -> Option<String> {
             let size = new["status"]["capacity"]["storage"].as_str();
             let size = size.unwrap_or_default();
             Some(format!("claim {at} is bound, {size}"))
+        }
+        kind if old.is_none() && !change.deleted => {
+            let said = idle::said(kind.info())?;
+            Some(format!("kept  {at}: {said}"))
         }
         _ => None,
     }

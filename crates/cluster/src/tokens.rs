@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use ring::hmac;
 
 /// Gives tokens, and knows them again.
@@ -15,23 +16,41 @@ impl Tokens {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// The token of a user.
+    /// The token of a user, good for as long as the cluster lives.
     #[must_use]
     pub fn of(&self, user: &str) -> String {
-        let tag = hmac::sign(&self.0, user.as_bytes());
-        [user.as_bytes(), tag.as_ref()]
+        self.sign(user)
+    }
+
+    /// The token of a user, good until then.
+    #[must_use]
+    pub fn until(&self, user: &str, end: Timestamp) -> String {
+        self.sign(&format!("{user} {}", end.as_second()))
+    }
+
+    fn sign(&self, said: &str) -> String {
+        let tag = hmac::sign(&self.0, said.as_bytes());
+        [said.as_bytes(), tag.as_ref()]
             .map(|part| URL_SAFE_NO_PAD.encode(part))
             .join(".")
     }
 
-    /// The user of a token; `None`: it is none of these.
+    /// The user of a token; `None`: it is none of these, or not good any more.
     #[must_use]
-    pub fn user(&self, token: &str) -> Option<String> {
+    pub fn user(&self, token: &str, now: Timestamp) -> Option<String> {
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let (user, tag) = token.split_once('.')?;
-        let (user, tag) = (decoded(user)?, decoded(tag)?);
-        hmac::verify(&self.0, &user, &tag).ok()?;
-        String::from_utf8(user).ok()
+        let (said, tag) = token.split_once('.')?;
+        let (said, tag) = (decoded(said)?, decoded(tag)?);
+        hmac::verify(&self.0, &said, &tag).ok()?;
+        let said = String::from_utf8(said).ok()?;
+        // A user's name has no space; what follows one is the end, in seconds.
+        match said.split_once(' ') {
+            Some((user, end)) => {
+                let end: i64 = end.parse().ok()?;
+                (now.as_second() < end).then(|| user.to_owned())
+            }
+            None => Some(said),
+        }
     }
 }
 
@@ -44,12 +63,23 @@ mod tests {
         let tokens = Tokens::new([1; 32]);
         let account = "system:serviceaccount:default:default";
         let token = tokens.of(account);
-        assert_eq!(tokens.user(&token).as_deref(), Some(account));
-        assert_eq!(Tokens::new([2; 32]).user(&token), None);
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(tokens.user(&token, now).as_deref(), Some(account));
+        assert_eq!(Tokens::new([2; 32]).user(&token, now), None);
         let (_, tag) = token.split_once('.').unwrap();
         let other = format!("{}.{tag}", URL_SAFE_NO_PAD.encode("system:admin"));
-        for other in [&other, "x", ""] {
-            assert_eq!(tokens.user(other), None);
+        for wrong in [other.as_str(), "x", ""] {
+            assert_eq!(tokens.user(wrong, now), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_token_with_an_end_is_good_until_then() {
+        let tokens = Tokens::new([1; 32]);
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let account = "system:serviceaccount:default:default";
+        let token = tokens.until(account, at(600));
+        assert_eq!(tokens.user(&token, at(599)).as_deref(), Some(account));
+        assert_eq!(tokens.user(&token, at(600)), None);
     }
 }

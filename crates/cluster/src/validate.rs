@@ -25,6 +25,7 @@ mod service_addresses;
 mod slices;
 mod source;
 mod stateful_set;
+mod statuses;
 mod storage_class;
 mod system;
 mod values;
@@ -53,10 +54,14 @@ pub use roles::{cluster_role, cluster_role_binding, role, role_binding};
 pub use service::service;
 pub use slices::{endpoints, slice};
 pub use stateful_set::stateful_set;
+pub use statuses::{
+    budget_status, daemon_set_status, deployment_status, namespace_status, node_status,
+    replicas_status, stateful_set_status,
+};
 pub use storage_class::{csi_driver, csi_node, storage_class};
 pub use volume::volume;
 pub use webhooks::webhooks;
-pub use whole_pod::pod;
+pub use whole_pod::{debugging, pod};
 pub use workload::{daemon_set, deployment, replica_set, replication_controller};
 
 /// A field with a value that it may not have.

@@ -15,7 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, evicting, issuing, logs, reviews, schema, watching};
+use super::{apply, applying, evicting, idle, issuing, logs, reviews, schema, watching};
 use headless_objects::selector::Selector;
 
 /// Objects of a list that is not limited by the client.
@@ -49,7 +49,11 @@ pub(super) fn answer(
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
-            let Received { object, warnings } = received(shared, target, call)?;
+            let Received {
+                object,
+                mut warnings,
+            } = received(shared, target, call)?;
+            warnings.extend(idle::said(info));
             let ns = target.ns.clone().unwrap_or_default();
             if info.namespaced && target.ns.is_none() {
                 return Err(ApiStatus::bad_request(
@@ -316,17 +320,17 @@ fn sub(
 ) -> Result<Response<Body>, ApiStatus> {
     let key = target.key();
     match (subresource, &call.method) {
-        ("status", &Method::GET) => {
+        ("status" | "ephemeralcontainers", &Method::GET) => {
             let object = target.kind.to_served(shared.read().get(&key)?);
             Ok(reply(StatusCode::OK, &object))
         }
-        ("status", &Method::PUT) => {
-            let (new, warnings) = replace(shared, target, Part::Status, call)?;
+        ("status" | "ephemeralcontainers", &Method::PUT) => {
+            let (new, warnings) = replace(shared, target, part(subresource), call)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(StatusCode::OK, &new), &warnings))
         }
-        ("status", &Method::PATCH) => {
-            let (new, warnings, code) = patch(shared, target, Part::Status, call)?;
+        ("status" | "ephemeralcontainers", &Method::PATCH) => {
+            let (new, warnings, code) = patch(shared, target, part(subresource), call)?;
             let new = target.kind.to_served(&new);
             Ok(warn(reply(code, &new), &warnings))
         }
@@ -352,15 +356,18 @@ fn sub(
                 "{subresource} is not served: {why}"
             )))
         }
-        ("ephemeralcontainers", _) => {
-            shared.read().get(&key)?;
-            Err(ApiStatus::not_served(
-                "ephemeralcontainers is not served: this cluster adds no container to a Pod that is there",
-            ))
-        }
         _ => Err(ApiStatus::not_served(
             "the server does not allow this method on the requested resource",
         )),
+    }
+}
+
+/// The part that a subresource writes.
+fn part(subresource: &str) -> Part {
+    if subresource == "ephemeralcontainers" {
+        Part::Debugging
+    } else {
+        Part::Status
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where there are no namespaces: a node that cannot be started.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -26,6 +27,14 @@ pub fn reexecuted() -> Option<ExitCode> {
 pub fn descriptor(number: i32) -> io::Result<std::fs::File> {
     let path = format!("/dev/fd/{number}");
     std::fs::OpenOptions::new().write(true).open(path)
+}
+
+/// Has this process become a program in the network of a node.
+///
+/// # Errors
+/// Always: there is no node.
+pub fn enter(_process: u32, _resolver: &str, _command: &[OsString]) -> io::Error {
+    io::ErrorKind::Unsupported.into()
 }
 
 /// Sets a terminal's size.

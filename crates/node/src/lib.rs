@@ -9,6 +9,7 @@
 //!  │           `pod-container`   pid 1 of a pid and a mount namespace: mounts, pivot_root, exec of the program
 //!  │           `pod-join`        the same for one more process in a container
 //!  │           `pod-map`         a helper of `pod-container`: says which ids it has
+//!  │     `pod-enter`   a program of the host in the node's network
 //!  └──── the end of the socket is the end of the program: `pod-init` ends, and with it everything below
 //! ```
 //!
@@ -24,9 +25,9 @@ mod elsewhere;
 mod linux;
 
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Node, descriptor, reexecuted, resize};
+pub use elsewhere::{Node, descriptor, enter, reexecuted, resize};
 pub use error::NodeError;
 pub use inside::inside;
 #[cfg(target_os = "linux")]
-pub use linux::{Node, descriptor, reexecuted, resize};
+pub use linux::{Node, descriptor, enter, reexecuted, resize};
 pub use spec::{Files, Mount, NodeOptions, PROGRAMS, Pod, Process, Running, Stdio, Transport};

@@ -3,6 +3,7 @@
 mod backoff;
 mod duration;
 pub mod envelope;
+mod hash;
 pub mod object;
 pub mod podspec;
 pub mod quality;
@@ -12,3 +13,4 @@ pub mod selector;
 
 pub use backoff::backoff;
 pub use duration::{age, go_duration};
+pub use hash::hash;

@@ -83,9 +83,13 @@ pub fn has_ended(pod: &Value) -> bool {
     )
 }
 
-/// The statuses of a Pod's containers, those of init containers first.
+/// The statuses of a Pod's containers, those of init containers first, those of ephemeral ones last.
 pub fn container_statuses(pod: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["initContainerStatuses", "containerStatuses"];
+    let lists = [
+        "initContainerStatuses",
+        "containerStatuses",
+        "ephemeralContainerStatuses",
+    ];
     lists
         .into_iter()
         .flat_map(|list| array(&pod["status"][list]))

@@ -35,7 +35,7 @@ pub fn fill(spec: &mut Value) {
     default(spec, "dnsPolicy", "ClusterFirst");
     default(spec, "securityContext", json!({}));
     default(spec, "schedulerName", "default-scheduler");
-    for list in ["containers", "initContainers"] {
+    for list in ["containers", "initContainers", "ephemeralContainers"] {
         items(spec, list).for_each(container);
     }
     for volume in items(spec, "volumes") {

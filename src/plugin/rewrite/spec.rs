@@ -7,7 +7,7 @@ use super::{Field, NameRule, Rewrite, Rule};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, RecordType};
 use crate::message::reply::ResponseCode;
-use crate::message::{rcode_named, type_named};
+use crate::message::{class_named, rcode_named, type_called};
 use crate::plugin::block::Block;
 use crate::plugin::kit::{Directives, Registration, expression};
 
@@ -144,22 +144,24 @@ fn record_type(token: &Token) -> Result<RecordType, CorefileError> {
             "a type such as AAAA",
         )
     };
-    type_named(&token.text).ok_or_else(problem)
+    type_called(&token.text.to_uppercase()).ok_or_else(problem)
 }
 
 fn class(token: &Token) -> Result<DNSClass, CorefileError> {
-    let problem = |_| {
+    let problem = || {
         token.error(
             format!("'{}' is no class", token.text),
             "a class such as IN",
         )
     };
-    token.text.to_uppercase().parse().map_err(problem)
+    class_named(&token.text).ok_or_else(problem)
 }
 
 /// A response code by its name or number.
 fn rcode(token: &Token) -> Result<ResponseCode, CorefileError> {
-    let number = token.text.parse().ok().filter(|number: &u16| *number < 24);
+    let digits = Some(&token.text).filter(|text| !text.starts_with('+'));
+    let number = digits.and_then(|digits| digits.parse().ok());
+    let number = number.filter(|number: &u16| *number < 24);
     let number = number.map(|number| {
         let [high, low] = [number >> 4, number & 0x0f].map(|part| u8::try_from(part).unwrap_or(0));
         ResponseCode::from(high, low)

@@ -10,7 +10,7 @@ use super::{Said, Spec};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::DNSClass;
 use crate::message::reply::ResponseCode;
-use crate::message::{rcode_named, type_named};
+use crate::message::{class_named, rcode_named, type_called};
 use crate::plugin::block::Block;
 use crate::plugin::kit::{Directives, Registration, expression, fallthrough};
 
@@ -36,8 +36,8 @@ fn read(directives: &Directives<'_>, directive: &Directive) -> Result<Spec, Core
         return Err(directive.name.error("`template` needs arguments", EXPECTED));
     };
     let mut template = Spec {
-        qclass: any(qclass, |text| text.parse::<DNSClass>().ok(), "class")?,
-        qtype: any(qtype, type_named, "type")?,
+        qclass: any(qclass, class, "class")?,
+        qtype: any(qtype, type_called, "type")?,
         origins: directives.origins(zones)?.into(),
         matches: Vec::new(),
         conditions: Conditions::default(),
@@ -79,10 +79,16 @@ fn any<T>(
     }
     let problem = || {
         let problem = format!("'{}' is no {what}", token.text);
-        token.error(problem, format!("a {what} in capitals, or ANY"))
+        token.error(
+            problem,
+            format!("a {what} as the registry writes it, or ANY"),
+        )
     };
-    let capitals = Some(text).filter(|text| *text == text.to_uppercase());
-    capitals.and_then(read).map(Some).ok_or_else(problem)
+    read(text).map(Some).ok_or_else(problem)
+}
+
+fn class(text: &str) -> Option<DNSClass> {
+    class_named(text).filter(|_| text == text.to_uppercase())
 }
 
 impl Spec {

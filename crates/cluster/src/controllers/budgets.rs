@@ -140,7 +140,7 @@ fn wanted(
 }
 
 /// A number, or a share, rounded up.
-fn part(value: &Value, of: i64) -> i64 {
+pub(super) fn part(value: &Value, of: i64) -> i64 {
     let share = value.as_str().and_then(|text| text.strip_suffix('%'));
     match share.and_then(|share| share.parse::<i64>().ok()) {
         Some(share) => share.saturating_mul(of).saturating_add(99) / 100,

@@ -10,7 +10,7 @@ use super::conditions::{self, is_past};
 use super::policy::{is_restarted, is_sidecar};
 use crate::faults::Faults;
 use headless_objects::backoff;
-use headless_objects::object::{container_statuses, fields, uid};
+use headless_objects::object::{array, container_statuses, controller, fields, uid};
 use headless_objects::rfc3339::timestamp;
 
 /// The pause before a container that has ended is started again; it doubles up to [`LONGEST`], as the kubelet's does.
@@ -24,6 +24,9 @@ pub(super) const LISTS: [(&str, &str); 2] = [
     ("initContainers", "initContainerStatuses"),
     ("containers", "containerStatuses"),
 ];
+
+/// The same of what is added to a Pod that is there: no part of its phase, and never started again.
+pub(super) const EPHEMERAL: (&str, &str) = ("ephemeralContainers", "ephemeralContainerStatuses");
 
 /// What a Pod's containers depend on beside its spec.
 pub(super) struct Given<'a> {
@@ -59,12 +62,31 @@ pub(super) fn tried(pod: &Value, given: &Given<'_>) -> Value {
             tried["status"][field] = statuses.into();
         }
     }
+    let ephemeral = ephemeral(pod, &time);
+    if !ephemeral.is_empty() {
+        tried["status"][EPHEMERAL.1] = ephemeral.into();
+    }
     stop_sidecars(&mut tried, &time);
     if given.faults.unready {
         unready(&mut tried["status"]);
     }
     conditions::derive(&mut tried, &time);
     tried
+}
+
+/// The statuses of a Pod's ephemeral containers, which run from when they are seen.
+fn ephemeral(pod: &Value, time: &str) -> Vec<Value> {
+    let status = |container: &Value| {
+        let known = array(&pod["status"][EPHEMERAL.1]).find(|s| s["name"] == container["name"]);
+        known.cloned().unwrap_or_else(|| {
+            let name = container["name"].as_str().unwrap_or_default();
+            json!({
+                "name": name, "image": container["image"], "imageID": "", "containerID": format!("fake://{}/{name}", uid(pod)),
+                "ready": false, "restartCount": 0, "state": {"running": {"startedAt": time}}, "lastState": {},
+            })
+        })
+    };
+    array(&pod["spec"][EPHEMERAL.0]).map(status).collect()
 }
 
 /// Sidecars end once no other container is left that runs or is to run.
@@ -106,7 +128,7 @@ pub(super) fn creating(pod: &Value, now: Timestamp) -> Value {
 pub(super) fn stopped(pod: &Value, code: i64, now: Timestamp) -> Value {
     let mut stopped = pod.clone();
     let time = timestamp(now);
-    for (_, field) in LISTS {
+    for (_, field) in LISTS.into_iter().chain([EPHEMERAL]) {
         stop_list(&mut stopped, field, (code, &time));
     }
     conditions::derive_last(&mut stopped, &time);
@@ -223,7 +245,9 @@ impl Run<'_> {
                 (waiting, Some(ended(code, (&time, &time), id)))
             }
             Some(code) => (ended(code, (&time, &time), id), None),
-            None if works => (ended(0, (&time, &time), id), None),
+            None if works || (!self.init && is_work(self.pod)) => {
+                (ended(0, (&time, &time), id), None)
+            }
             // What has ended for good stays so.
             None if old["state"]["terminated"].is_object() && !self.starts_again(old) => {
                 (old["state"].clone(), None)
@@ -236,6 +260,11 @@ impl Run<'_> {
         let code = old["state"]["terminated"]["exitCode"].as_i64();
         code.is_some_and(|code| is_restarted(&self.pod["spec"], self.container, code))
     }
+}
+
+/// Whether a Pod is there for work that ends: a Job's, whose pretended programs are done at once.
+fn is_work(pod: &Value) -> bool {
+    controller(pod).is_some_and(|of| of["kind"] == "Job")
 }
 
 /// Whether two states are of the same kind: running, ended with a code, waiting for a reason.

@@ -20,9 +20,11 @@ const KEPT: Duration = Duration::from_hours(1);
 
 /// Reasons that are said as warnings.
 const WARNINGS: &[&str] = &[
+    "BackoffLimitExceeded",
     "DeadlineExceeded",
     "Evicted",
     "Failed",
+    "FailedCreate",
     "FailedMount",
     "FailedScheduling",
     "ProvisioningFailed",

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::{self, is_past};
-use super::containers::{self, LISTS};
+use super::containers::{self, EPHEMERAL, LISTS};
 use super::mounts::Given;
 use super::policy::{is_restarted, is_sidecar};
 use super::probes::Probes;
@@ -16,10 +16,13 @@ use super::{Action, references, start};
 use crate::faults::Faults;
 use crate::kinds;
 use crate::objects::{Change, Objects};
-use crate::runtime::{Fact, Order, Probe, ProbeKind, Run};
+use crate::runtime::{Fact, Kept, Order, Probe, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
-use headless_objects::object::{array, is_ending, uid};
+use headless_objects::object::{array, is_ending, name, uid};
 use headless_objects::rfc3339::timestamp;
+
+/// The code of a container whose program could not be started: containerd's.
+const NOT_STARTED: i64 = 128;
 
 /// What is known of the containers that run, or did.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Container {
     state: State,
     /// How the run before this one ended.
     last: Option<Ended>,
+    /// How often this run has been refused.
+    refusals: i64,
     probes: Probes,
     /// What the probes have shown since the last look.
     probed: Vec<(ProbeKind, bool)>,
@@ -57,14 +62,24 @@ enum State {
     Ordered,
     Running(Timestamp),
     Ended(Ended),
-    /// It cannot be run: why, as reason and words.
-    Refused(&'static str, String),
+    /// What it needs cannot be had: it is tried again, which counts as no restart.
+    Refused(Refused),
 }
 
 #[derive(Clone, Debug)]
 struct Ended {
     code: i64,
     started: Timestamp,
+    at: Timestamp,
+    /// Why it has not even begun.
+    why: Option<String>,
+}
+
+/// Why a container cannot be run, as reason and words.
+#[derive(Clone, Debug)]
+struct Refused {
+    reason: &'static str,
+    message: String,
     at: Timestamp,
 }
 
@@ -144,16 +159,32 @@ impl Live {
                 return;
             }
             Fact::Started(_) => State::Running(now),
-            Fact::Refused(_, reason, message) => State::Refused(reason, message.clone()),
+            Fact::Refused(_, refusal, message) => match refusal {
+                Refusal::Image | Refusal::Pod => {
+                    container.refusals += 1;
+                    State::Refused(Refused {
+                        reason: refusal.reason(),
+                        message: message.clone(),
+                        at: now,
+                    })
+                }
+                Refusal::Start => State::Ended(Ended {
+                    code: NOT_STARTED,
+                    started: now,
+                    at: now,
+                    why: Some(message.clone()),
+                }),
+            },
             Fact::Ended(_, code) => {
                 let started = match container.state {
                     State::Running(since) => since,
-                    State::Waiting | State::Ordered | State::Ended(_) | State::Refused(..) => now,
+                    State::Waiting | State::Ordered | State::Ended(_) | State::Refused(_) => now,
                 };
                 State::Ended(Ended {
                     code: *code,
                     started,
                     at: now,
+                    why: None,
                 })
             }
         };
@@ -176,18 +207,17 @@ impl Live {
         self.pods.contains_key(uid(pod))
     }
 
-    /// Lets go what is left of Pods that are no more.
+    /// Lets go what is left of Pods, and what was kept of claims, that are no more.
     pub(super) fn gone(&mut self, changes: &[Change]) -> Vec<Action> {
-        let deleted = changes
-            .iter()
-            .filter(|change| change.deleted && change.key.kind == kinds::POD);
-        let known = deleted.filter(|change| self.pods.remove(uid(&change.new)).is_some());
-        known
-            .flat_map(|change| {
-                let forget = Order::Forget(uid(&change.new).to_owned());
-                [release(&change.new), forget].map(Action::Order)
-            })
-            .collect()
+        let deleted = |kind| {
+            let of_kind = move |change: &&Change| change.deleted && change.key.kind == kind;
+            changes.iter().filter(of_kind).map(|change| &*change.new)
+        };
+        let known = deleted(kinds::POD).filter(|pod| self.pods.remove(uid(pod)).is_some());
+        let pods = known.flat_map(|pod| [release(pod), Order::Forget(uid(pod).to_owned())]);
+        let kept = deleted(kinds::PERSISTENT_VOLUME).filter_map(kept);
+        let orders = pods.chain(kept.map(Order::Discard));
+        orders.map(Action::Order).collect()
     }
 
     /// Asks the programs of a Pod that is being deleted to end, once.
@@ -228,23 +258,40 @@ impl Live {
                 seen.pod["status"][field] = statuses.into();
             }
         }
+        let mut statuses = Vec::new();
+        for spec in array(&look.pod["spec"][EPHEMERAL.0]) {
+            let name = spec["name"].as_str().unwrap_or_default();
+            let known = containers.all.entry(name.to_owned()).or_default();
+            if !containers.stopping {
+                seen.serve(look, &self.tokens, known, (spec, false));
+            }
+            let mut status = known.status(look.pod, spec, (false, None));
+            status["ready"] = false.into();
+            status
+                .as_object_mut()
+                .map(|fields| fields.remove("started"));
+            statuses.push(status);
+        }
+        if !statuses.is_empty() {
+            seen.pod["status"][EPHEMERAL.1] = statuses.into();
+        }
         if containers.stopping {
             conditions::derive_last(&mut seen.pod, &timestamp(look.now));
         } else {
             conditions::derive(&mut seen.pod, &timestamp(look.now));
         }
-        if only_sidecars_run(&seen.pod) {
+        if only_helpers_run(&seen.pod) {
             seen.orders.extend(self.stop(look.pod));
         }
         seen
     }
 }
 
-/// Whether sidecars run on beside containers that have all ended for good.
-fn only_sidecars_run(pod: &Value) -> bool {
-    let sidecars = conditions::with_status(pod, "initContainers");
-    let mut states = sidecars.iter().map(|(_, status)| &status["state"]);
-    conditions::have_ended(pod) && states.any(|state| state["running"].is_object())
+/// Whether sidecars and ephemeral containers run on beside containers that have all ended for good.
+fn only_helpers_run(pod: &Value) -> bool {
+    let helpers = [LISTS[0].1, EPHEMERAL.1].into_iter();
+    let mut helpers = helpers.flat_map(|field| array(&pod["status"][field]));
+    conditions::have_ended(pod) && helpers.any(|status| status["state"]["running"].is_object())
 }
 
 /// What a container needs next.
@@ -305,9 +352,18 @@ impl Container {
                 }
                 self.last = Some(ended.clone());
                 self.restarts += 1;
+                self.refusals = 0;
                 self.start(look, spec)
             }
-            State::Waiting | State::Ordered | State::Running(_) | State::Refused(..) => Next::Rest,
+            State::Refused(refused) => {
+                let pause = containers::pause(self.refusals - 1);
+                let due = refused.at.saturating_add(pause).unwrap_or(refused.at);
+                if look.now < due {
+                    return Next::Wait(due);
+                }
+                self.start(look, spec)
+            }
+            State::Waiting | State::Ordered | State::Running(_) => Next::Rest,
         }
     }
 
@@ -316,8 +372,12 @@ impl Container {
         let name = spec["name"].as_str().unwrap_or_default();
         match look.faults.exits.get(name) {
             Some(code) => {
-                let (code, started, at) = (*code, look.now, look.now);
-                self.state = State::Ended(Ended { code, started, at });
+                self.state = State::Ended(Ended {
+                    code: *code,
+                    started: look.now,
+                    at: look.now,
+                    why: None,
+                });
                 Next::Rest
             }
             None => {
@@ -341,7 +401,9 @@ impl Container {
                 waiting("CreateContainerConfigError", why.map_or("", String::as_str))
             }
             State::Waiting | State::Ordered => waiting("ContainerCreating", ""),
-            State::Refused(reason, message) => waiting(reason, message),
+            State::Refused(Refused {
+                reason, message, ..
+            }) => waiting(reason, message),
             State::Running(since) => json!({"running": {"startedAt": timestamp(*since)}}),
             State::Ended(ended) if ended.comes_back(pod, spec) => {
                 last = Some(ended);
@@ -370,7 +432,7 @@ impl State {
     fn lives(&self) -> bool {
         match self {
             Self::Ordered | Self::Running(_) => true,
-            Self::Waiting | Self::Ended(_) | Self::Refused(..) => false,
+            Self::Waiting | Self::Ended(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -378,14 +440,19 @@ impl State {
 impl Ended {
     fn state(&self, id: &Value) -> Value {
         let (started, at) = (timestamp(self.started), timestamp(self.at));
-        containers::ended(self.code, (&started.into(), &at.into()), id)
+        let mut ended = containers::ended(self.code, (&started.into(), &at.into()), id);
+        if let Some(why) = &self.why {
+            ended["terminated"]["reason"] = Refusal::Start.reason().into();
+            ended["terminated"]["message"] = why.as_str().into();
+        }
+        ended
     }
 
     /// Whether the container is to be started again.
     fn comes_back(&self, pod: &Value, spec: &Value) -> bool {
         let name = spec["name"].as_str().unwrap_or_default();
         let done = self.code == 0 && is_init(pod, name) && !is_sidecar(spec);
-        let stops = is_ending(pod);
+        let stops = is_ending(pod) || is_of(pod, EPHEMERAL.0, name);
         !done && !stops && is_restarted(&pod["spec"], spec, self.code)
     }
 }
@@ -393,6 +460,16 @@ impl Ended {
 /// The order to let go what a Pod has but its logs.
 pub(super) fn release(pod: &Value) -> Order {
     Order::Release(uid(pod).to_owned())
+}
+
+/// What was kept in a volume, of the claim that it was bound to.
+fn kept(volume: &Value) -> Option<Kept> {
+    let claim = &volume["spec"]["claimRef"];
+    Some(Kept {
+        volume: name(volume).to_owned(),
+        ns: claim["namespace"].as_str()?.to_owned(),
+        claim: claim["name"].as_str()?.to_owned(),
+    })
 }
 
 fn waiting(reason: &str, message: &str) -> Value {
@@ -412,7 +489,12 @@ fn pause(restarts: i64) -> Duration {
 }
 
 fn is_init(pod: &Value, name: &str) -> bool {
-    array(&pod["spec"]["initContainers"]).any(|container| container["name"] == name)
+    is_of(pod, "initContainers", name)
+}
+
+/// Whether the list of the Pod's spec has a container of this name.
+fn is_of(pod: &Value, list: &str, name: &str) -> bool {
+    array(&pod["spec"][list]).any(|container| container["name"] == name)
 }
 
 /// How long the Pod's programs may take to end.

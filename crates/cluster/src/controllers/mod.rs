@@ -21,10 +21,12 @@ mod mounts;
 mod policy;
 mod probes;
 mod references;
+mod resolver;
 mod routes;
 mod scheduler;
 mod start;
 mod volumes;
+mod workloads;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -54,6 +56,8 @@ pub(crate) use scheduler::node;
 pub enum Action {
     /// Create an object in a namespace.
     Create(KindId, String, Value),
+    /// Create a Pod of an owner, and say of the owner that it was made or refused.
+    CreatePod(Key, Value),
     /// Replace a part of an object.
     Update(Key, Part, Value),
     /// Delete an object: with grace, or this incarnation (its UID) at once.
@@ -89,6 +93,7 @@ pub(super) struct Controllers {
     collector: collector::Collector,
     endpoints: endpoints::Endpoints,
     expiry: events::Expiry,
+    workloads: workloads::Workloads,
     /// Where connections go, where Pods run.
     router: Option<routes::Router>,
     /// Nothing works beside the API server.
@@ -118,6 +123,7 @@ impl Controllers {
             endpoints,
             expiry: events::Expiry::default(),
             alone: false,
+            workloads: workloads::Workloads::default(),
             seen: 0,
         }
     }
@@ -153,7 +159,9 @@ impl Controllers {
         actions.extend(more);
         let (more, expiry) = self.expiry.step(&step);
         actions.extend(more);
-        (actions, wake.into_iter().chain(expiry).min())
+        let (more, again) = self.workloads.step(&step);
+        actions.extend(more);
+        (actions, wake.into_iter().chain(expiry).chain(again).min())
     }
 }
 
@@ -251,6 +259,7 @@ fn author(action: &Action, now: Timestamp) -> Option<Author> {
             Some(Author::new(component.unwrap_or_default(), now))
         }
         Action::Create(..)
+        | Action::CreatePod(..)
         | Action::Update(..)
         | Action::Delete(..)
         | Action::Furnish(_)
@@ -270,6 +279,10 @@ fn perform(state: &mut State, now: Timestamp, action: Action) {
 fn act(state: &mut State, now: Timestamp, action: Action) {
     let outcome = match action {
         Action::Create(kind, ns, object) => state.create(now, kind, &ns, object, false).map(drop),
+        Action::CreatePod(owner, pod) => {
+            workloads::create(state, now, &owner, pod);
+            Ok(())
+        }
         Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),
         Action::Delete(key, uid) => {
             let grace = uid.as_ref().map(|_| 0);

@@ -7,7 +7,7 @@ use super::environment::{contents, expanded};
 use super::{fields, references};
 use crate::kinds;
 use crate::objects::Objects;
-use crate::runtime::{Content, Volume, VolumeMount};
+use crate::runtime::{Content, Kept, Volume, VolumeMount};
 use crate::tokens::Tokens;
 
 /// The mode of files whose volume says none.
@@ -63,9 +63,11 @@ fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
         let claim = given
             .objects
             .named(kinds::PERSISTENT_VOLUME_CLAIM, ns, claim)?;
-        return Some(Content::Kept(
-            claim["spec"]["volumeName"].as_str()?.to_owned(),
-        ));
+        return Some(Content::Kept(Kept {
+            volume: claim["spec"]["volumeName"].as_str()?.to_owned(),
+            ns: ns.to_owned(),
+            claim: object::name(claim).to_owned(),
+        }));
     }
     let projected = &volume["projected"];
     let (sources, projection) = if projected.is_object() {
@@ -233,7 +235,14 @@ mod tests {
                     ),
                 ]),
             ),
-            volume("data", Content::Kept("pvc-1".into())),
+            volume(
+                "data",
+                Content::Kept(Kept {
+                    volume: "pvc-1".into(),
+                    ns: "default".into(),
+                    claim: "data".into(),
+                }),
+            ),
             volume("tmp", Content::Empty),
         ];
         assert_eq!(volumes, wanted);

@@ -18,6 +18,7 @@ use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
 use fit::Fit;
+pub(super) use fit::suits;
 use headless_objects::object::{condition, name};
 use headless_objects::rfc3339::timestamp;
 use misfit::{Kind, Misfit};

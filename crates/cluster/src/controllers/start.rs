@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::checks;
 use super::environment;
 use super::mounts::{self, Given};
+use super::resolver;
 use crate::runtime::{PodPlace, Run, Start};
 
 /// The order to start a run of the Pod's container.
@@ -62,6 +63,7 @@ fn place(pod: &Value) -> PodPlace {
         subdomain: text(&spec["subdomain"]),
         addresses: addresses.filter_map(address).collect(),
         aliases: aliases.map(alias).collect(),
+        resolver: resolver::of(pod),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
+use crate::field::Errors;
 use crate::kind::{Behaviour, Names};
 use crate::{defaults, definitions, table, validate};
 
 const fn none(_: &mut Value) {}
+
+const fn unchecked(_: &Value, _: &Value, _: &mut Errors) {}
 
 /// Of a kind that is kept, listed and watched, and that nothing happens with.
 pub(super) const KEPT: Behaviour = Behaviour {
@@ -16,6 +19,7 @@ pub(super) const KEPT: Behaviour = Behaviour {
     fields: &[],
     defaults: none,
     validate: None,
+    status: unchecked,
     returned: false,
     name_is_last: false,
     columns: table::AGE_ONLY,
@@ -66,6 +70,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         defaults: defaults::namespace,
         returned: true,
         validate: Some(validate::namespace),
+        status: validate::namespace_status,
         columns: table::NAMESPACE,
         ..KEPT
     },
@@ -74,6 +79,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         fields: &["spec.unschedulable"],
         defaults: defaults::node,
         validate: Some(validate::node),
+        status: validate::node_status,
         columns: table::NODE,
         ..KEPT
     },
@@ -150,6 +156,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         names: Names::Label,
         defaults: defaults::stateful_set,
         validate: Some(validate::stateful_set),
+        status: validate::stateful_set_status,
         columns: table::STATEFUL_SET,
         ..KEPT
     },
@@ -227,6 +234,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "DaemonSet",
         generation: true,
         validate: Some(validate::daemon_set),
+        status: validate::daemon_set_status,
         defaults: defaults::daemon_set,
         columns: table::DAEMON_SET,
         ..KEPT
@@ -236,6 +244,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "Deployment",
         generation: true,
         validate: Some(validate::deployment),
+        status: validate::deployment_status,
         defaults: defaults::deployment,
         columns: table::DEPLOYMENT,
         ..KEPT
@@ -245,6 +254,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ReplicaSet",
         generation: true,
         validate: Some(validate::replica_set),
+        status: validate::replicas_status,
         defaults: defaults::replica_set,
         columns: table::REPLICA_SET,
         ..KEPT
@@ -299,6 +309,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         names: Names::Path,
         validate: Some(validate::budget),
+        status: validate::budget_status,
         columns: table::BUDGET,
         ..KEPT
     },
@@ -314,6 +325,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         fields: &["status.replicas"],
         defaults: defaults::replication_controller,
         validate: Some(validate::replication_controller),
+        status: validate::replicas_status,
         columns: table::REPLICA_SET,
         ..KEPT
     },

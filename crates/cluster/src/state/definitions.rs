@@ -125,7 +125,7 @@ impl State {
             return Ok(());
         };
         let (prefix, wrong) = match part {
-            Part::Main => ("", custom::check(&served.schema, object)),
+            Part::Main | Part::Debugging => ("", custom::check(&served.schema, object)),
             Part::Status => {
                 let schema = &served.schema["properties"]["status"];
                 ("status.", custom::check(schema, &object["status"]))

@@ -295,6 +295,7 @@ fn reset(kind: &Kind, part: Part, has_status: bool) -> Set {
         Part::Main if kind.kind == "Namespace" => Set::of(&[&["status"], &["spec"]]),
         Part::Main if has_status => Set::of(&[&["status"]]),
         Part::Main => Set::default(),
+        Part::Debugging => Set::of(&[&["status"]]),
         Part::Status if STATUS_ALONE.contains(&kind.kind) => Set::of(&[&["spec"], &["metadata"]]),
         Part::Status => match kind.kind {
             "Pod" => Set::of(&[

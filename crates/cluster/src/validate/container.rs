@@ -81,6 +81,46 @@ pub(super) fn init<'a>(container: &Place<'a>, around: &mut Around<'a>, errors: &
     }
 }
 
+/// A container that is added to a Pod that is there, to look around in it.
+pub(super) fn ephemeral<'a>(container: &Place<'a>, around: &mut Around<'a>, errors: &mut Errors) {
+    const WHAT: &str = "cannot be set for an Ephemeral Container";
+    common(container, around, errors);
+    let (name, target) = (container.of("name"), container.of("targetContainerName"));
+    if !around.names.insert(name.text()) {
+        errors.duplicate(&name);
+    }
+    let lists = ["containers", "initContainers"].map(|list| around.spec.of(list));
+    let mut all = lists.iter().flat_map(Place::items);
+    if !target.is_empty() && all.all(|other| other.of("name").text() != target.text()) {
+        errors.not_found(&target, "");
+    }
+    for field in NOT_EPHEMERAL {
+        if !container.of(field).is_empty() {
+            errors.forbidden(container.of(field), WHAT);
+        }
+    }
+    for mount in container.of("volumeMounts").items() {
+        for field in ["subPath", "subPathExpr"] {
+            if !mount.of(field).is_empty() {
+                errors.forbidden(mount.of(field), WHAT);
+            }
+        }
+    }
+}
+
+/// What an ephemeral container does not have, in the order in which Kubernetes lists it.
+const NOT_EPHEMERAL: [&str; 9] = [
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+];
+
 fn common(container: &Place<'_>, around: &Around<'_>, errors: &mut Errors) {
     errors.named(&container.of("name"), label);
     if container.of("image").is_empty() {

@@ -80,7 +80,11 @@ fn read(text: &str) -> Result<(), String> {
     };
     if let Some(lasts) = text.strip_prefix("@every ") {
         let what = || format!("failed to parse duration {text}: time: invalid duration {lasts:?}");
-        return go_duration(lasts).map(drop).ok_or_else(what);
+        // A negative one is taken, and means a second.
+        let size = lasts.strip_prefix('-').unwrap_or(lasts);
+        let signs = lasts.len() - size.len() + usize::from(size.starts_with('+'));
+        let read = go_duration(size).filter(|_| signs < 2);
+        return read.map(drop).ok_or_else(what);
     }
     if text.starts_with('@') {
         let known = NAMED.contains(&text);
@@ -158,4 +162,19 @@ fn number(text: &str) -> Result<i64, String> {
         return Err(format!("negative number ({number}) not allowed: {text}"));
     }
     Ok(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_period_has_one_sign_at_most() {
+        for taken in ["@every 5s", "@every -5s", "@every +1m30s"] {
+            assert_eq!(read(taken), Ok(()), "{taken}");
+        }
+        for refused in ["@every --5s", "@every -+5s", "@every +-5s", "@every -"] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::affinity::{affinity, spread, tolerations};
-use super::container::{Around, host_ports, init, main};
+use super::container::{Around, ephemeral, host_ports, init, main};
 use super::environment::file_volumes;
 use super::source::{OF_PODS, one_source};
 use super::values::{address, annotations, labels};
@@ -50,6 +50,11 @@ pub(super) fn pod_spec(spec: &Place<'_>, whole: bool, errors: &mut Errors) {
     host_ports(containers.items(), errors);
     for container in spec.of("initContainers").items() {
         init(&container, &mut around, errors);
+    }
+    if whole {
+        for container in spec.of("ephemeralContainers").items() {
+            ephemeral(&container, &mut around, errors);
+        }
     }
     resources::of_pod(spec, errors);
     same_ports(spec, whole, errors);

@@ -37,13 +37,7 @@ pub fn stateful_set(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     pods(&spec, errors);
     if let Some(old) = old {
         update(&spec, &old["spec"], errors);
-        let collisions = |object: &Value| object["status"]["collisionCount"].as_i64();
-        if collisions(object) < collisions(old) {
-            let at = Place::new(&object["status"]["collisionCount"], "status.collisionCount");
-            errors.bad(&at, "cannot be decremented");
-        }
     }
-    status(&Place::new(&object["status"], "status"), errors);
 }
 
 fn strategy(strategy: &Place<'_>, errors: &mut Errors) {
@@ -102,30 +96,6 @@ fn pods(spec: &Place<'_>, errors: &mut Errors) {
     let pods = Place::new(&pods, "spec.template");
     template(&pods, errors);
     runs_on(&pods.of("spec"), "StatefulSet", errors);
-}
-
-fn status(status: &Place<'_>, errors: &mut Errors) {
-    errors.not_negative(
-        status,
-        &[
-            "replicas",
-            "readyReplicas",
-            "currentReplicas",
-            "updatedReplicas",
-            "availableReplicas",
-        ],
-    );
-    let count = |field: &str| status.of(field).number();
-    for field in ["readyReplicas", "currentReplicas", "updatedReplicas"] {
-        if count(field) > count("replicas") {
-            let what = "cannot be greater than status.replicas";
-            errors.bad(&status.of(field), what);
-        }
-    }
-    if count("availableReplicas") > count("readyReplicas") {
-        let what = "cannot be greater than status.readyReplicas";
-        errors.bad(&status.of("availableReplicas"), what);
-    }
 }
 
 /// What may never change.

@@ -152,12 +152,18 @@ pub(super) fn endpoint_address(place: &Place<'_>, errors: &mut Errors) {
 /// A range of addresses: bits, and how many of them count.
 pub(super) type Range = (IpAddr, u8);
 
+/// A number of digits alone: Go's parser of ranges takes no sign.
+fn number(text: &str) -> Option<u8> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
 /// A range of addresses, where it can be read.
 pub(super) fn range(place: &Place<'_>, errors: &mut Errors) -> Option<Range> {
     let parsed = place.text().split_once('/').and_then(|(ip, length)| {
         let ip = sloppy(ip)?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
-        let length = length.parse().ok().filter(|length| *length <= most)?;
+        let length = number(length).filter(|length| *length <= most)?;
         Some((ip, length))
     });
     let Some((ip, length)) = parsed else {
@@ -277,4 +283,22 @@ pub(super) fn positive(quantity: &Place<'_>, errors: &mut Errors) {
 pub(super) fn shown(value: &Value, fields: &[(&str, &str)]) -> Value {
     let field = |(go, json): &(&str, &str)| ((*go).to_owned(), value[*json].clone());
     fields.iter().map(field).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_length_of_a_range_has_no_sign() {
+        let read = |text: &str| {
+            let text = json!(text);
+            range(&Place::new(&text, "cidr"), &mut Errors::default())
+        };
+        assert_eq!(read("10.0.0.0/8"), Some(([10, 0, 0, 0].into(), 8)));
+        for refused in ["10.0.0.0/+8", "10.0.0.0/-8", "10.0.0.0/"] {
+            assert_eq!(read(refused), None, "{refused}");
+        }
+    }
 }

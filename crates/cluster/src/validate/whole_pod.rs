@@ -1,5 +1,6 @@
 //! What the API server refuses of a Pod, and of what becomes of it.
 
+use headless_objects::object::array;
 use serde_json::{Value, json};
 
 use super::pod::pod_spec;
@@ -21,7 +22,8 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         errors.bad(&at, &format!("must be {}", misread.expected));
     }
     let cost = annotations.key("controller.kubernetes.io/pod-deletion-cost");
-    if cost.is_given() && cost.text().parse::<i32>().is_err() {
+    let is_cost = |text: &str| !text.starts_with('+') && text.parse::<i32>().is_ok();
+    if cost.is_given() && !is_cost(cost.text()) {
         errors.bad(&cost, "must be a 32bit integer");
     }
     security::annotations(&annotations, errors);
@@ -41,6 +43,24 @@ pub fn pod(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     match old {
         Some(old) => update(&spec, &old["spec"], errors),
         None => create(&spec, errors),
+    }
+}
+
+/// The ephemeral containers of a Pod: more may come, none may change or go.
+pub fn debugging(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let spec = Place::new(&object["spec"], "spec");
+    pod_spec(&spec, true, errors);
+    let all = spec.of("ephemeralContainers");
+    let before = old.map_or(&Value::Null, |old| &old["spec"]["ephemeralContainers"]);
+    for old in array(before) {
+        let name = old["name"].as_str().unwrap_or_default();
+        let change = match all.items().find(|new| new.of("name").text() == name) {
+            None => "removed",
+            Some(new) if new.value != old => "changed",
+            Some(_) => continue,
+        };
+        let what = format!("existing ephemeral containers {name:?} may not be {change}\n");
+        errors.forbidden(&all, what);
     }
 }
 

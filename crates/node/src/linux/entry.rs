@@ -60,7 +60,7 @@ fn begin(packets: &Packets) -> Result<ExitCode, Failure> {
 }
 
 /// Takes the first id of the namespace. `many`: there are more, so that the groups of who started it can be left.
-fn become_root(many: bool) -> rustix::io::Result<()> {
+pub(super) fn become_root(many: bool) -> rustix::io::Result<()> {
     let (uid, gid) = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
     if many {
         set_thread_groups(&[])?;

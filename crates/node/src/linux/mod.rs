@@ -5,6 +5,7 @@ mod confined;
 mod container;
 mod descriptor;
 mod devices;
+mod enter;
 mod entry;
 mod forbidden;
 mod host;
@@ -24,12 +25,14 @@ use std::process::ExitCode;
 
 pub use client::{Node, resize};
 pub use descriptor::descriptor;
+pub use enter::enter;
 
 /// The first argument of the processes that a node is made of.
 const ENTRY: &str = "pod-node";
 const INIT: &str = "pod-init";
 const CONTAINER: &str = "pod-container";
 const JOIN: &str = "pod-join";
+const ENTER: &str = "pod-enter";
 const MAP: &str = "pod-map";
 
 /// Where the node's folder has the node's own program.
@@ -50,6 +53,7 @@ pub fn reexecuted() -> Option<ExitCode> {
         INIT => Some(init::run()),
         CONTAINER => Some(container::run()),
         JOIN => Some(join::run(arguments.next())),
+        ENTER => Some(enter::run(arguments)),
         MAP => Some(confined::map()),
         _ => None,
     }

@@ -95,16 +95,27 @@ impl<'a> Fit<'a> {
     }
 
     fn tolerates(&self, taint: &Taint<'_>) -> bool {
-        let all = self.pod["spec"]["tolerations"].as_array();
-        all.into_iter().flatten().any(|toleration| {
-            let field = |name: &str| toleration[name].as_str().unwrap_or_default();
-            let exists = field("operator") == "Exists";
-            let effect = field("effect");
-            (effect.is_empty() || effect == taint.effect)
-                && (field("key") == taint.key || (field("key").is_empty() && exists))
-                && (exists || field("value") == taint.value)
-        })
+        tolerates(&self.pod["spec"], taint)
     }
+}
+
+/// Whether a node is one that Pods of this spec may be on, whatever is on it already.
+pub(in crate::controllers) fn suits(spec: &Value, node: &Value) -> bool {
+    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
+    let mut hard = taints.filter(|taint| taint["effect"] != "PreferNoSchedule");
+    hard.all(|taint| tolerates(spec, &Taint::of(taint))) && affinity::wants(spec, node)
+}
+
+fn tolerates(spec: &Value, taint: &Taint<'_>) -> bool {
+    let all = spec["tolerations"].as_array();
+    all.into_iter().flatten().any(|toleration| {
+        let field = |name: &str| toleration[name].as_str().unwrap_or_default();
+        let exists = field("operator") == "Exists";
+        let effect = field("effect");
+        (effect.is_empty() || effect == taint.effect)
+            && (field("key") == taint.key || (field("key").is_empty() && exists))
+            && (exists || field("value") == taint.value)
+    })
 }
 
 /// What keeps Pods away from a node.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::Action;
 use super::super::live::{Live, Look};
 use crate::faults::Faults;
-use crate::objects::Objects;
-use crate::runtime::{Fact, Order, ProbeKind, Run};
+use crate::objects::{Change, Key, Objects};
+use crate::runtime::{Fact, Kept, Order, ProbeKind, Refusal, Run};
 use crate::tokens::Tokens;
 
 /// A Pod whose containers run, told what becomes of them.
@@ -43,6 +44,7 @@ impl World {
             Order::Probe(probe) => format!("probe {} {:?}", probe.run.container, probe.kind),
             Order::Release(uid) => format!("release {uid}"),
             Order::Forget(uid) => format!("forget {uid}"),
+            Order::Discard(kept) => format!("discard {kept:?}"),
             Order::Route(routes) => format!("{routes:?}"),
         };
         seen.orders.into_iter().map(shown).collect()
@@ -119,17 +121,98 @@ fn what_ends_is_started_again_at_once_and_then_after_pauses() {
 }
 
 #[test]
-fn what_cannot_be_run_says_why_and_is_not_tried_again() {
+fn what_cannot_be_had_is_said_and_tried_again_which_is_no_restart() {
     let mut world = World::new(json!({"containers": [{"name": "x", "image": "nginx"}]}));
     world.look();
-    let refused = |run| Fact::Refused(run, "ImagePullBackOff", "no".into());
+    let refused = |run| Fact::Refused(run, Refusal::Image, "no".into());
+    for seconds in [10, 20] {
+        world.hear(refused, "x", 0);
+        assert!(world.look().is_empty());
+        let status = &world.pod["status"]["containerStatuses"][0];
+        let wanted = json!({"waiting": {"reason": "ImagePullBackOff", "message": "no"}});
+        assert_eq!(
+            (&status["state"], &status["restartCount"]),
+            (&wanted, &json!(0))
+        );
+        world.wait(seconds - 1);
+        assert!(world.look().is_empty());
+        world.wait(1);
+        assert_eq!(world.look(), ["x 0"]);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_be_started_has_ended_with_128_and_is_started_again_where_the_pod_says_so()
+{
+    let refused = |run| Fact::Refused(run, Refusal::Start, "no such file".into());
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
+    world.look();
+    world.hear(refused, "x", 0);
+    assert_eq!(world.look(), ["x 1"]);
+    world.hear(refused, "x", 1);
+    assert!(world.look().is_empty());
+    assert_eq!(
+        world.state(0),
+        (json!("CrashLoopBackOff"), json!(1), json!(128))
+    );
+    let last = &world.pod["status"]["containerStatuses"][0]["lastState"]["terminated"];
+    assert_eq!(
+        (&last["reason"], &last["message"]),
+        (&json!("StartError"), &json!("no such file"))
+    );
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Never"}));
+    world.look();
     world.hear(refused, "x", 0);
     assert!(world.look().is_empty());
-    let waiting = &world.pod["status"]["containerStatuses"][0]["state"]["waiting"];
+    assert_eq!(world.pod["status"]["phase"], "Failed");
+}
+
+#[test]
+fn an_ephemeral_container_runs_once_and_the_pod_is_ready_without_it() {
+    let mut world = World::new(json!({"containers": [{"name": "x"}], "restartPolicy": "Always"}));
+    world.look();
+    world.hear(Fact::Started, "x", 0);
+    world.look();
+    world.pod["spec"]["ephemeralContainers"] = json!([{"name": "debug"}]);
+    assert_eq!(world.look(), ["debug 0"]);
+    world.hear(Fact::Started, "debug", 0);
+    assert!(world.look().is_empty());
+    let status = |world: &World| world.pod["status"]["ephemeralContainerStatuses"][0].clone();
+    assert!(status(&world)["state"]["running"].is_object());
+    assert_eq!(world.pod["status"]["phase"], "Running");
+    world.hear(|run| Fact::Ended(run, 7), "debug", 0);
+    assert!(world.look().is_empty());
+    let ended = status(&world);
+    let code = &ended["state"]["terminated"]["exitCode"];
     assert_eq!(
-        *waiting,
-        json!({"reason": "ImagePullBackOff", "message": "no"})
+        (code, &ended["ready"], &ended["restartCount"]),
+        (&json!(7), &json!(false), &json!(0))
     );
+    assert_eq!(world.pod["status"]["phase"], "Running");
+}
+
+#[test]
+fn what_was_kept_goes_with_its_volume() {
+    let volume = json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-1", "uid": "v"},
+        "spec": {"claimRef": {"namespace": "shop", "name": "data-redis-0"}},
+    });
+    let change = |deleted| Change {
+        revision: 1,
+        key: Key::of(&volume).unwrap(),
+        old: None,
+        new: volume.clone().into(),
+        deleted,
+    };
+    let mut live = Live::new(Tokens::new([0; 32]));
+    assert_eq!(live.gone(&[change(false)]), []);
+    let kept = Kept {
+        volume: "pvc-1".into(),
+        ns: "shop".into(),
+        claim: "data-redis-0".into(),
+    };
+    let wanted = Action::Order(Order::Discard(kept));
+    assert_eq!(live.gone(&[change(true)]), [wanted]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod containers;
 mod kubelet;
 mod live;
 mod scheduler;
+mod workloads;
 
 use serde_json::{Value, json};
 

@@ -23,7 +23,7 @@ impl World {
         pod["spec"]["nodeName"].as_str().map(str::to_owned)
     }
 
-    fn change(&mut self, of: &str, name: &str, change: impl FnOnce(&mut Value)) {
+    pub(super) fn change(&mut self, of: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let mut object = self.get(of, name).unwrap();
         change(&mut object);
         self.state

@@ -1,0 +1,42 @@
+//! Kinds that are kept and that nothing happens with here, though much does on a real cluster: who makes one is told.
+
+use super::kind::Kind;
+
+/// The kinds, each with what does not happen.
+const IDLE: &[(&str, &str, &str)] = &[
+    ("", "LimitRange", "limits no Pod"),
+    ("", "ResourceQuota", "counts and refuses nothing"),
+    ("autoscaling", "HorizontalPodAutoscaler", "scales nothing"),
+    ("batch", "CronJob", "makes no Jobs"),
+    ("networking.k8s.io", "Ingress", "is reached by nobody"),
+    ("networking.k8s.io", "NetworkPolicy", "keeps no Pods apart"),
+];
+
+/// What is to be said to who makes an object of this kind.
+pub(super) fn said(kind: &Kind) -> Option<String> {
+    let idle = IDLE.iter();
+    let mut idle = idle.filter(|(group, name, _)| (*group, *name) == (kind.group, kind.kind));
+    let (_, name, what) = idle.next()?;
+    Some(format!(
+        "this cluster only keeps what is of the kind {name}: it {what}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::KindId;
+
+    #[test]
+    fn each_of_the_kinds_is_there_and_said_and_no_other_is() {
+        let all = KindId::all().filter_map(|kind| said(kind.info()));
+        let said: std::collections::BTreeSet<_> = all.collect();
+        assert_eq!(said.len(), IDLE.len());
+        let cron = KindId::named("CronJob").info();
+        assert_eq!(
+            super::said(cron).as_deref(),
+            Some("this cluster only keeps what is of the kind CronJob: it makes no Jobs")
+        );
+        assert_eq!(super::said(KindId::named("Job").info()), None);
+    }
+}
