@@ -20,6 +20,9 @@ pub(super) struct Continue {
     after: Option<(String, String)>,
 }
 
+/// Objects of a list, in its order.
+pub(super) type Page = Vec<(Key, Arc<Value>)>;
+
 /// The revision that tokens have whose list has lost its first page's.
 const INCONSISTENT: i64 = -1;
 
@@ -76,7 +79,7 @@ impl Continue {
         objects: &Objects,
         kind: KindId,
         ns: Option<&str>,
-    ) -> Result<(u64, Vec<(Key, Arc<Value>)>), ApiStatus> {
+    ) -> Result<(u64, Page), ApiStatus> {
         let present = objects.revision();
         let revision = self.revision.unwrap_or(present);
         let mut found: BTreeMap<Key, Arc<Value>> = BTreeMap::new();
@@ -159,7 +162,7 @@ mod tests {
         put(&mut objects, "e", 5);
         let expired = next.page(&objects, POD, None).unwrap_err();
         assert_eq!(
-            (expired.code, &*expired.reason, &*expired.message),
+            (expired.code, expired.reason, &*expired.message),
             (410, "Expired", TOO_OLD)
         );
         let shown = expired.object();

@@ -1,7 +1,5 @@
 //! Errors as the API sends them: a `Status` with code, reason and details.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
 
 use super::field::{Errors, FieldError};
@@ -13,34 +11,52 @@ pub struct ApiStatus {
     /// HTTP code.
     pub code: u16,
     /// `NotFound`, `Conflict`, …
-    pub reason: Cow<'static, str>,
+    pub reason: &'static str,
     /// For a person.
     pub message: String,
     /// `details`, or null.
     pub details: Value,
-    /// A token by which a list goes on that has lost its revision; mostly empty.
-    pub more: String,
 }
+
+/// The reasons that Kubernetes has (`StatusReason`); of a webhook's others nothing is shown.
+const REASONS: [&str; 17] = [
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServiceUnavailable",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+];
 
 impl ApiStatus {
     fn of(code: u16, reason: &'static str, message: String, details: Value) -> Self {
         Self {
             code,
-            reason: reason.into(),
+            reason,
             message,
             details,
-            more: String::new(),
         }
     }
 
     /// What a webhook refuses a write with.
     pub(crate) fn of_webhook(code: u16, reason: &str, message: String, details: Value) -> Self {
+        let known = REASONS.iter().find(|known| **known == reason);
         Self {
             code,
-            reason: reason.to_owned().into(),
+            reason: known.copied().unwrap_or_default(),
             message,
             details,
-            more: String::new(),
         }
     }
 
@@ -191,10 +207,8 @@ impl ApiStatus {
 
     /// 410 for the rest of a list whose first page is forgotten.
     pub(crate) fn expired_list(message: &str, more: String) -> Self {
-        Self {
-            more,
-            ..Self::expired(message)
-        }
+        // `object` shows it where lists have theirs.
+        Self::of(410, "Expired", message.into(), json!({"continue": more}))
     }
 
     /// 415.
@@ -322,10 +336,9 @@ impl ApiStatus {
         if self.reason.is_empty() {
             status.as_object_mut().map(|s| s.shift_remove("reason"));
         }
-        if !self.more.is_empty() {
-            status["metadata"]["continue"] = self.more.as_str().into();
-        }
-        if !self.details.is_null() {
+        if self.details["continue"].is_string() {
+            status["metadata"]["continue"] = self.details["continue"].clone();
+        } else if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
         status

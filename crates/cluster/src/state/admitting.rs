@@ -169,12 +169,12 @@ fn put(dialogue: &Dialogue, hook: &Hook, request: Value) -> Result<Option<Value>
 
 /// The `AdmissionRequest`, but for its uid.
 fn request(author: &Author, asked: &Asked<'_>, hook: &Hook) -> Value {
-    let shown = |object: &Value| match object {
-        Value::Null => Value::Null,
-        object => {
-            let converted = hook.kind.converted(&Arc::new(object.clone()));
-            Value::clone(&apply::shown(converted))
+    let shown = |object: &Value| {
+        if object.is_null() {
+            return Value::Null;
         }
+        let converted = hook.kind.converted(&Arc::new(object.clone()));
+        Value::clone(&apply::shown(converted))
     };
     let options = match asked.operation {
         Operation::Create => "CreateOptions",
