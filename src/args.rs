@@ -58,7 +58,7 @@ enum Command {
     /// Look after every StatefulSet of a cluster that has no controller for them.
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
-    Sandbox(Sandbox),
+    Sandbox(Box<Sandbox>),
     /// Stand in for kube-apiserver in a test suite that starts one: the embedded cluster, without controllers unless they are asked for.
     Apiserver(Box<Apiserver>),
     /// Stand in for etcd beside `apiserver`: it keeps nothing.
