@@ -9,8 +9,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::describe::{Completion, Manual};
 use crate::commands::{
-    check::Check, history::Told, reconcile::Reconcile, sandbox::Sandbox, serve::Serve, top::Top,
-    wait::Wait, watch::Watch, why::Why,
+    apiserver::Apiserver, check::Check, etcd::Etcd, history::Told, reconcile::Reconcile,
+    sandbox::Sandbox, serve::Serve, top::Top, wait::Wait, watch::Watch, why::Why,
 };
 use crate::logging::{self, Form};
 use crate::nslookup;
@@ -59,6 +59,10 @@ enum Command {
     Reconcile(Reconcile),
     /// Run a small cluster in this process, with its names answered: nothing but this program is needed.
     Sandbox(Box<Sandbox>),
+    /// Stand in for kube-apiserver in a test suite that starts one: the embedded cluster, without controllers unless they are asked for.
+    Apiserver(Box<Apiserver>),
+    /// Stand in for etcd beside `apiserver`: it keeps nothing.
+    Etcd(Etcd),
     /// Wait until names answer as they shall, asking any DNS server, and say what is missing meanwhile.
     Wait(Wait),
     /// Say why a name has the answer that it has, from the objects of any cluster, and what mends it.
@@ -100,10 +104,21 @@ fn normalised(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let ends = ["--version", "-V", "--help", "-h", "help"];
     let ours = Args::command();
     let is_command = |word: &str| ours.find_subcommand(word).is_some() || ends.contains(&word);
-    if !text(at).is_some_and(is_command) {
+    if let Some(stands_in) = text(0).and_then(stands_in) {
+        all.insert(1, stands_in.into());
+    } else if !text(at).is_some_and(is_command) {
         all.insert(at.min(all.len()), "serve".into());
     }
     all
+}
+
+/// The subcommand of a program that is called by the name of another, as `apiserver --assets` has it called.
+fn stands_in(program: &str) -> Option<&'static str> {
+    match program.rsplit('/').next() {
+        Some("kube-apiserver") => Some("apiserver"),
+        Some("etcd") => Some("etcd"),
+        _ => None,
+    }
 }
 
 fn two_dashes(argument: OsString) -> OsString {
@@ -192,6 +207,8 @@ impl Args {
                 Command::Top(args) => args.run(out).await,
                 Command::Watch(args) => args.run().await,
                 Command::Sandbox(args) => args.run(out).await,
+                Command::Apiserver(args) => args.run(out).await,
+                Command::Etcd(args) => args.run(out).await,
                 Command::Completion(args) => {
                     args.run(&mut Self::command(), out);
                     Ok(())
@@ -220,6 +237,8 @@ mod tests {
             ("x -conf f -dns.port=54", "x serve --conf f --dns.port=54"),
             ("x --conf f -p 54", "x serve --conf f -p 54"),
             ("x", "x serve"),
+            ("/a/etcd --name b", "/a/etcd etcd --name b"),
+            ("/a/kube-apiserver", "/a/kube-apiserver apiserver"),
             ("x serve -conf f", "x serve --conf f"),
             ("x -version", "x --version"),
             ("x --log-json reconcile", "x --log-json reconcile"),

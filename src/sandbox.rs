@@ -38,7 +38,8 @@ use crate::serve::files::Files;
 use crate::serve::{Ambient, Beside, Kept, Program, Resources, Setup};
 use crate::store::Change;
 use crate::zone::Zone;
-use headless_cluster::{Cluster, Delays};
+use headless_cluster::plane::Plane;
+use headless_cluster::{Certificates, Cluster, Delays};
 use runtime::Running;
 pub use runtime::Runtime;
 
@@ -59,7 +60,11 @@ pub struct Options {
     /// Where DNS is answered; port 0 is any free one.
     pub dns: SocketAddr,
     /// Where the API is served; port 0 is any free one.
-    pub api: SocketAddr,
+    pub address: SocketAddr,
+    /// With which certificates.
+    pub api: Api,
+    /// What of a control plane there is.
+    pub plane: Plane,
     /// Where it is told over HTTP what is known of names, and shown as a page; without it nowhere. A loopback address.
     pub admin: Option<SocketAddr>,
     /// How long Pods take.
@@ -70,13 +75,25 @@ pub struct Options {
     pub run: Option<Runtime>,
 }
 
+/// With which certificates the API is served.
+#[derive(Clone, Debug, Default)]
+pub enum Api {
+    /// Those of an authority that lives as long as the sandbox; there is a kubeconfig.
+    #[default]
+    Own,
+    /// Those of somebody else, who makes kubeconfigs too.
+    As(Certificates),
+}
+
 impl Default for Options {
     fn default() -> Self {
         let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
         Self {
             manifests: vec![("redis.yaml".into(), REDIS.into())],
             dns: any,
-            api: any,
+            address: any,
+            api: Api::Own,
+            plane: Plane::default(),
             admin: None,
             delays: Delays::default(),
             skip_unknown: false,
@@ -128,8 +145,15 @@ impl Sandbox {
                 .run
                 .as_ref()
                 .map_or_else(Vec::new, |run| run.published.clone()),
+            plane: options.plane.clone(),
         });
-        let (api, kubeconfig) = cluster.listen(options.api).await?;
+        let (api, kubeconfig) = match &options.api {
+            Api::Own => cluster.listen(options.address).await?,
+            Api::As(certificates) => {
+                let bound = cluster.listen_as(options.address, certificates).await?;
+                (bound, Value::Null)
+            }
+        };
         let shown = view::beside(cluster.client(), cluster.changed());
         let mut program = bind(&options, cluster.client(), shown).await?;
         let admin = program.probes()?.first().copied();
@@ -199,7 +223,7 @@ impl Sandbox {
         self.admin
     }
 
-    /// The kubeconfig of one who may do everything.
+    /// The kubeconfig of one who may do everything; null where the certificates are somebody else's.
     #[must_use]
     pub fn kubeconfig(&self) -> &Value {
         &self.kubeconfig

@@ -1,9 +1,12 @@
 //! The commands: a file each, with its arguments and what it does.
 
+pub(crate) mod apiserver;
 mod asked;
 pub(crate) mod check;
 pub(crate) mod describe;
+pub(crate) mod etcd;
 mod file;
+mod flags;
 pub(crate) mod history;
 mod names;
 pub(crate) mod reconcile;

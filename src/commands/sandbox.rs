@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use headless_cluster::Delays;
 use headless_cluster::addresses::API;
+use headless_cluster::plane::Plane;
 use headless_cluster::published::Published;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
@@ -152,7 +153,9 @@ impl Sandbox {
             run,
             manifests,
             dns: self.dns,
-            api: self.api,
+            address: self.api,
+            api: sandbox::Api::Own,
+            plane: Plane::default(),
             admin: self.admin,
             delays: Delays {
                 start: self.start_delay,

@@ -208,8 +208,8 @@ impl Default for Metrics {
     }
 }
 
-/// Says which program this is.
-fn say_build(make: &Maker) -> prometheus::Result<()> {
+/// Says which program this is, and how its process does.
+fn say_program(make: &Maker) -> prometheus::Result<()> {
     let build = GaugeVec::new(
         Opts::new(
             "coredns_build_info",
@@ -220,14 +220,14 @@ fn say_build(make: &Maker) -> prometheus::Result<()> {
     make.own(build.clone());
     let version = env!("CARGO_PKG_VERSION");
     build.with_label_values(&[version, "", ""]).set(1.0);
+    make.own(ProcessCollector::for_self());
     Ok(())
 }
 
 impl Metrics {
     fn new() -> prometheus::Result<Self> {
         let make = Maker(Registry::new());
-        say_build(&make)?;
-        make.own(ProcessCollector::for_self());
+        say_program(&make)?;
         Ok(Self {
             dns: Dns::new(&make)?,
             cache: Cache::new(&make)?,

@@ -97,7 +97,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "src/args src/commands src/logging src/sandbox src/serve",
     ),
     ("async_trait", "src/listen/handler"),
-    ("axum", "src/admin"),
+    ("axum", "src/admin src/commands/etcd"),
     (
         "base64",
         "crates/cluster/src src/listen/https src/message/rdata src/plugin/forward/https src/plugin/tsig",
@@ -137,6 +137,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),
     ("hickory_server", "src/listen/handler"),
+    ("x509_parser", "crates/cluster/src/user"),
     ("hmac", "crates/cluster/src/tokens src/message/tsig"),
     (
         "http",
@@ -156,7 +157,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("hyper_timeout", "src/api/http"),
     (
         "hyper_util",
-        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https",
+        "crates/cluster/src/listen crates/cluster/src/streaming src/admin/http src/api/http src/commands/asked src/listen/https src/plugin/forward/https crates/cluster/src/asking",
     ),
     (
         "indexmap",
@@ -195,7 +196,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "rustls",
-        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve",
+        "crates/cluster/src/listen src/api src/listen src/plugin/forward src/pods/tls src/serve crates/cluster/src/asking",
     ),
     ("rustix", "crates/node/src"),
     (
@@ -227,12 +228,12 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "tokio_rustls",
-        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward src/pods/tls",
+        "crates/cluster/src/listen src/listen/encrypted src/plugin/forward src/pods/tls crates/cluster/src/asking",
     ),
     ("tokio_tungstenite", "crates/cluster/src/streaming"),
     (
         "tokio_util",
-        "crates/cluster/src/streaming src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals",
+        "crates/cluster/src/streaming src/admin src/api src/commands src/reconciler src/listen src/sandbox src/serve src/signals crates/cluster/src/asking",
     ),
     (
         "tower",
@@ -243,5 +244,8 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
         "crates/cluster/src src/admin src/api src/commands src/logging src/reconciler src/listen src/plugin src/pods src/process src/serve src/signals src/watch",
     ),
     ("tracing_subscriber", "src/logging"),
-    ("uuid", "crates/cluster/src/random"),
+    (
+        "uuid",
+        "crates/cluster/src/random crates/cluster/src/asking",
+    ),
 ];

@@ -1,28 +1,17 @@
 //! Cluster addresses and node ports of Services.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
 use super::objects::Objects;
+pub use super::ranges::{NoRange, Ranges};
 use super::status::ApiStatus;
 use super::validate;
 
-/// kubeadm's Service range: 10.96.0.0/16 of its /12.
-const V4: u32 = u32::from_be_bytes([10, 96, 0, 0]);
-
-/// The IPv6 counterpart: fd00:10:96::/112.
-const V6: u128 = 0xfd00_0010_0096 << 80;
-
-/// The address of the Service `kubernetes`, the first of them: every Pod finds it in its environment.
-pub const API: Ipv4Addr = Ipv4Addr::from_bits(V4 + 1);
-
-/// Addresses in each range.
-const SIZE: u32 = 1 << 16;
-
-/// The first address that is given out by itself: the lowest ones are for Services that ask for them.
-const FIRST: u32 = 256;
+/// The address of the Service `kubernetes` where nobody asks for another range: Pods that run find the API there.
+pub const API: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Kubernetes' range of node ports.
 const NODE_PORTS: std::ops::Range<i64> = 30_000..32_768;
@@ -66,7 +55,7 @@ pub(super) fn normalize(info: &Kind, service: &mut Value, old: Option<&Value>) {
 
 /// Gives an object, where it is a Service, the addresses and ports it has not. `old`: what it was, where it is not new.
 pub(super) fn allocate(
-    objects: &Objects,
+    (objects, ranges): (&Objects, &Ranges),
     info: &Kind,
     (service, old): (&mut Value, Option<&Value>),
     dry_run: bool,
@@ -93,9 +82,9 @@ pub(super) fn allocate(
     }
     let mut ips = strings(&spec["clusterIPs"]);
     if ips.first().is_none_or(|ip| ip != "None") {
-        check_given(objects, service, &ips, dry_run)?;
+        check_given((objects, ranges), service, &ips, dry_run)?;
         for family in &families[ips.len().min(families.len())..] {
-            ips.push(free(objects, family).to_string());
+            ips.push(free(objects, ranges, service, family)?);
         }
         for (i, ip) in ips.iter().enumerate().take(families.len()) {
             families[i] = if ip.contains(':') {
@@ -186,20 +175,16 @@ fn is_taken(objects: &Objects, ip: &str, but: &Value) -> bool {
 
 /// Refuses addresses that another Service has, or that no Service may have.
 fn check_given(
-    objects: &Objects,
+    (objects, ranges): (&Objects, &Ranges),
     service: &Value,
     ips: &[String],
     dry_run: bool,
 ) -> Result<(), ApiStatus> {
     for ip in ips {
-        let (range, inside) = match ip.parse::<IpAddr>() {
-            Ok(IpAddr::V4(ip)) => ("10.96.0.0/16", ip.to_bits() & !(SIZE - 1) == V4),
-            Ok(IpAddr::V6(address)) => {
-                let inside = address.to_bits() & !u128::from(SIZE - 1) == V6;
-                ("fd00:10:96::/112", inside)
-            }
-            Err(_) => continue,
+        let Ok(address) = ip.parse::<IpAddr>() else {
+            continue;
         };
+        let (inside, range) = ranges.has(address);
         let why = if !inside {
             format!(
                 "the provided IP ({ip}) is not in the valid range. The range of valid IPs is {range}"
@@ -245,19 +230,19 @@ fn refused(service: &Value, at: &str, value: Value, what: &str) -> ApiStatus {
 }
 
 /// The lowest free address of a family.
-fn free(objects: &Objects, family: &str) -> IpAddr {
+fn free(
+    objects: &Objects,
+    ranges: &Ranges,
+    service: &Value,
+    family: &str,
+) -> Result<String, ApiStatus> {
     let taken: ahash::AHashSet<&str> = services(objects).flat_map(addresses).collect();
-    let address = |i: u32| -> IpAddr {
-        if family == "IPv6" {
-            Ipv6Addr::from(V6 + u128::from(i)).into()
-        } else {
-            Ipv4Addr::from(V4 + i).into()
-        }
-    };
-    (FIRST..SIZE)
-        .map(address)
-        .find(|ip| !taken.contains(&*ip.to_string()))
-        .unwrap_or_else(|| address(SIZE - 1))
+    let mut all = ranges.given(family == "IPv6").map(|ip| ip.to_string());
+    let free = all.find(|ip| !taken.contains(&**ip));
+    free.ok_or_else(|| {
+        let what = "failed to allocate a serviceIP: range is full";
+        refused(service, "spec.clusterIPs", Value::Null, what)
+    })
 }
 
 fn node_ports(objects: &Objects, service: &mut Value) {

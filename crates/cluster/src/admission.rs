@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::kinds::{self, Kind};
 use super::objects::Objects;
+use super::plane::{Plane, Plugin};
 use super::random::{SUFFIX, suffix};
 use super::status::ApiStatus;
 use super::validate;
@@ -27,6 +28,7 @@ const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 pub(super) struct Admission<'a> {
     pub(super) objects: &'a Objects,
     pub(super) random: &'a mut StdRng,
+    pub(super) plane: &'a Plane,
 }
 
 impl Admission<'_> {
@@ -35,15 +37,25 @@ impl Admission<'_> {
     /// # Errors
     /// 403: a Pod of a ServiceAccount or a PriorityClass that is not there.
     pub(super) fn new_object(&mut self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
+        let plane = self.plane;
         if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
-            // StorageObjectInUseProtection.
-            add_finalizer(object, PROTECTION);
-            self.default_class(object);
+            if plane.admits(Plugin::StorageObjectInUseProtection) {
+                add_finalizer(object, PROTECTION);
+            }
+            if plane.admits(Plugin::DefaultStorageClass) {
+                self.default_class(object);
+            }
         }
         if info.is(kinds::POD) {
-            self.service_account(object)?;
-            self.priority(object)?;
-            self.runtime_class(object)?;
+            if plane.admits(Plugin::ServiceAccount) {
+                self.service_account(object)?;
+            }
+            if plane.admits(Plugin::Priority) {
+                self.priority(object)?;
+            }
+            if plane.admits(Plugin::RuntimeClass) {
+                self.runtime_class(object)?;
+            }
         }
         Ok(())
     }

@@ -34,12 +34,7 @@ pub(super) fn is_one(call: &Call) -> bool {
 ///
 /// # Errors
 /// A name that is too long or cannot be printed, `force` without an apply.
-pub(super) fn author(
-    shared: &Shared,
-    target: &Target,
-    call: &Call,
-    options: &str,
-) -> Result<Author, ApiStatus> {
+pub(super) fn author(target: &Target, call: &Call, options: &str) -> Result<Author, ApiStatus> {
     let given = call.parameters.text("fieldManager");
     let mut errors = Errors::default();
     if is_one(call) && given.is_empty() {
@@ -67,7 +62,14 @@ pub(super) fn author(
     let subresources = target.kind.info().subresources.iter();
     let mut named = subresources.filter(|name| target.subresource.as_deref() == Some(**name));
     let subresource = named.next().copied().unwrap_or_default();
-    Ok(Author::new(manager, shared.now()).through(target.kind, subresource))
+    let author = Author::new(manager, call.now).through(target.kind, subresource);
+    Ok(author.asking(call.user.info(), &call.dialogue))
+}
+
+/// Who deletes.
+pub(super) fn deleting(target: &Target, call: &Call) -> Author {
+    let author = Author::new(agent(&call.agent), call.now).through(target.kind, "");
+    author.asking(call.user.info(), &call.dialogue)
 }
 
 /// A client's name without its version.
@@ -100,7 +102,7 @@ pub(super) fn apply(
     call: &Call,
 ) -> Result<(Arc<Value>, StatusCode), ApiStatus> {
     let dry_run = call.parameters.dry_run("PatchOptions")?;
-    let author = author(shared, target, call, "PatchOptions")?;
+    let author = author(target, call, "PatchOptions")?;
     let object = config(target, call)?;
     let config = Config {
         object,

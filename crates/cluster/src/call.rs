@@ -1,17 +1,21 @@
 //! A request, read, and the replies there are.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use headless_objects::envelope::MEDIA_TYPE;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::protobuf;
 use super::request::Parameters;
 use super::status::ApiStatus;
+use super::user::User;
+use super::webhooks::Dialogue;
 use super::yaml;
 
 /// A reply's body: whole, or a watch's stream.
@@ -25,6 +29,12 @@ pub(super) struct Call {
     pub(super) content_type: String,
     /// What the client calls itself (`User-Agent`).
     pub(super) agent: String,
+    /// Who makes it.
+    pub(super) user: User,
+    /// When it has come.
+    pub(super) now: Timestamp,
+    /// What it asks webhooks.
+    pub(super) dialogue: Arc<Dialogue>,
     pub(super) body: Bytes,
 }
 

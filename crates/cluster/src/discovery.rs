@@ -9,7 +9,10 @@ use super::kinds::{Kind, KindId};
 use super::schema::{Field, SCHEMA, Shape};
 
 /// The Kubernetes release this cluster behaves like.
-pub(super) const VERSION: (&str, &str, &str) = ("1", "37", "v1.37.2");
+pub(super) const VERSION: (&str, &str, &str) = ("1", "37", GIT_VERSION);
+
+/// The version of Kubernetes that the embedded cluster is like.
+pub const GIT_VERSION: &str = "v1.37.2";
 
 /// An OpenAPI v2 document without types, in protobuf: clients that ask for one check nothing by it. Its one field is `swagger`.
 pub(super) const SWAGGER_PROTOBUF: &[u8] = b"\x0a\x032.0";

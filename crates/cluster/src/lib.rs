@@ -8,6 +8,7 @@ pub mod addresses;
 mod admission;
 mod apply;
 mod applying;
+mod asking;
 pub mod authority;
 mod call;
 pub mod controllers;
@@ -28,11 +29,14 @@ pub mod manifest;
 mod metrics;
 pub mod objects;
 mod options;
+mod paging;
 mod patch;
 mod place;
+pub mod plane;
 mod protobuf;
 pub mod published;
 mod random;
+mod ranges;
 mod received;
 mod request;
 mod reviews;
@@ -47,11 +51,13 @@ mod streaming;
 mod table;
 pub mod tokens;
 pub mod types;
+mod user;
 pub mod validate;
 mod verbs;
 mod versions;
 mod waiting;
 mod watching;
+mod webhooks;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -65,12 +71,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use controllers::Delays;
-pub use listen::ListenError;
+pub use discovery::GIT_VERSION;
+pub use listen::{Certificates, ListenError};
 pub use story::Story;
 
 use kinds::KindId;
 use manifest::{Document, ManifestError};
 use objects::Key;
+use plane::Plane;
 use published::Published;
 use runtime::Runtime;
 use server::Api;
@@ -98,6 +106,8 @@ pub struct Options {
     pub runtime: Option<Arc<dyn Runtime>>,
     /// Services that are reached from outside, where something runs Pods.
     pub published: Vec<Published>,
+    /// What of a control plane there is.
+    pub plane: Plane,
 }
 
 impl From<Delays> for Options {
@@ -129,16 +139,21 @@ impl Cluster {
             seed,
             runtime,
             published,
+            plane,
         } = options.into();
-        let mut state = State::new(seed.unwrap_or_else(rand::random));
+        let mut state = State::of(plane.clone(), seed.unwrap_or_else(rand::random));
         let now = Timestamp::now();
         let author = Author::new("kube-apiserver", now);
-        state.by(Some(author), |state| boot(state, now));
+        state.by(Some(author), |state| boot(state, &plane, now));
         let runs = runtime.is_some();
         let mut cluster = Self::with(state, runtime);
         let shared = Arc::clone(&cluster.api.shared);
         let of_runtime = runs.then(|| (shared.tokens.clone(), published));
-        let controllers = controllers::Controllers::new(delays, of_runtime);
+        let controllers = if plane.controllers {
+            controllers::Controllers::new(delays, of_runtime)
+        } else {
+            controllers::Controllers::none()
+        };
         cluster.spawn("the controllers", controllers::run(shared, controllers));
         cluster
     }
@@ -215,10 +230,25 @@ impl Cluster {
         &mut self,
         address: SocketAddr,
     ) -> Result<(SocketAddr, Value), ListenError> {
-        let door = listen::bind(address).await?;
-        let (bound, kubeconfig) = (door.address, door.kubeconfig.clone());
-        let certificate = door.certificate.clone();
-        let publish = |state: &mut State| state.publish(certificate);
+        let (door, kubeconfig) = listen::bind(address).await?;
+        Ok((self.open(door), kubeconfig))
+    }
+
+    /// Serves the API over HTTPS with certificates that somebody else has made. Returns the address.
+    ///
+    /// # Errors
+    /// An address that cannot be had; certificates that cannot be read.
+    pub async fn listen_as(
+        &mut self,
+        address: SocketAddr,
+        certificates: &Certificates,
+    ) -> Result<SocketAddr, ListenError> {
+        let door = listen::bind_as(address, certificates).await?;
+        Ok(self.open(door))
+    }
+
+    fn open(&mut self, door: listen::Door) -> SocketAddr {
+        let publish = |state: &mut State| state.publish(door.certificate);
         self.api.shared.write(publish);
         self.acceptor = Some(door.acceptor.clone());
         let api = self.api.clone();
@@ -226,7 +256,7 @@ impl Cluster {
             "the connections",
             listen::serve(door.listener, door.acceptor, api),
         );
-        Ok((bound, kubeconfig))
+        door.address
     }
 
     /// Serves the API on one more socket, as on that of [`listen`](Self::listen): at 10.96.0.1, for Pods that run.
@@ -370,7 +400,7 @@ impl Cluster {
 }
 
 /// What is there before anybody asks.
-fn boot(state: &mut State, now: Timestamp) {
+fn boot(state: &mut State, plane: &Plane, now: Timestamp) {
     let mut create = |kind: &str, ns: &str, object: Value| {
         let made = state.create(now, KindId::named(kind), ns, object, false);
         made.expect("the objects that every cluster has are valid");
@@ -378,13 +408,15 @@ fn boot(state: &mut State, now: Timestamp) {
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         create("Namespace", "", json!({"metadata": {"name": name}}));
     }
-    create("Node", "", controllers::node(controllers::NODE, now));
-    let default = json!({"storageclass.kubernetes.io/is-default-class": "true"});
-    create(
-        "StorageClass",
-        "",
-        json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}),
-    );
+    if plane.controllers {
+        create("Node", "", controllers::node(controllers::NODE, now));
+        let default = json!({"storageclass.kubernetes.io/is-default-class": "true"});
+        create(
+            "StorageClass",
+            "",
+            json!({"metadata": {"name": "standard", "annotations": default}, "provisioner": "headless-dns/embedded"}),
+        );
+    }
     for (name, value) in [("cluster", 2_000_000_000), ("node", 2_000_001_000)] {
         let name = format!("system-{name}-critical");
         create(
@@ -393,17 +425,18 @@ fn boot(state: &mut State, now: Timestamp) {
             json!({"metadata": {"name": name}, "value": value}),
         );
     }
-    let ports = json!([{"name": "https", "port": 443, "targetPort": 6443}]);
+    let (address, port) = (plane.advertised.ip(), plane.advertised.port());
+    let ports = json!([{"name": "https", "port": 443, "targetPort": port}]);
     let labels = json!({"component": "apiserver", "provider": "kubernetes"});
     create(
         "Service",
         "default",
-        json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": addresses::API.to_string(), "ports": ports}}),
+        json!({"metadata": {"name": "kubernetes", "labels": labels}, "spec": {"clusterIP": plane.services.api(), "ports": ports}}),
     );
     let slice = json!({
-        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.244.0.1"], "conditions": {"ready": true}}],
-        "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
+        "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}}, "addressType": if address.is_ipv4() { "IPv4" } else { "IPv6" },
+        "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
     });
     create("EndpointSlice", "default", slice);
 }

@@ -27,6 +27,7 @@ use super::call::failure;
 use super::server::Api;
 use super::status::ApiStatus;
 use super::streaming;
+use super::user::User;
 
 /// How long a client may take for its handshake: client-go's own patience.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -53,20 +54,50 @@ pub enum ListenError {
     Tls(String),
 }
 
-/// The API on a socket, and what a client needs to come in.
+/// Certificates that somebody else has made, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificates {
+    /// The server's, and those that lead to its authority.
+    pub chain: String,
+    /// Its private key.
+    pub key: String,
+    /// The authorities whose clients may come in; without them nobody may.
+    pub clients: Option<String>,
+}
+
+/// The API on a socket.
 pub(super) struct Door {
     pub(super) listener: TcpListener,
     pub(super) acceptor: Acceptor,
     pub(super) address: SocketAddr,
-    pub(super) kubeconfig: Value,
-    /// The authority's, PEM.
+    /// What a client verifies the API by, PEM.
     pub(super) certificate: String,
 }
 
-pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
+/// Binds with these certificates.
+pub(super) async fn bind_as(
+    address: SocketAddr,
+    certificates: &Certificates,
+) -> Result<Door, ListenError> {
+    let (listener, address) = bound(address).await?;
+    Ok(Door {
+        acceptor: acceptor(certificates).map_err(ListenError::Tls)?,
+        certificate: certificates.chain.clone(),
+        listener,
+        address,
+    })
+}
+
+async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
     let failed = |source| ListenError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+/// Binds with an authority that is made for it. Gives a kubeconfig of one who may do everything, too.
+pub(super) async fn bind(address: SocketAddr) -> Result<(Door, Value), ListenError> {
+    let (listener, address) = bound(address).await?;
     let authority = Authority::new()?;
     let loopback = [
         IpAddr::from(Ipv4Addr::LOCALHOST),
@@ -75,35 +106,55 @@ pub(super) async fn bind(address: SocketAddr) -> Result<Door, ListenError> {
         addresses::API.into(),
     ];
     let server = authority.server(&loopback)?;
-    let client = authority.client("admin", Some("system:masters"))?;
-    Ok(Door {
-        acceptor: acceptor(&authority, &server).map_err(ListenError::Tls)?,
-        kubeconfig: kubeconfig(address, &authority, &client),
+    let client = authority.client("kubernetes-admin", Some("system:masters"))?;
+    let kubeconfig = kubeconfig(address, &authority, &client);
+    let certificates = Certificates {
+        chain: server.certificate,
+        key: server.key,
+        clients: Some(authority.certificate()),
+    };
+    let door = Door {
+        acceptor: acceptor(&certificates).map_err(ListenError::Tls)?,
         certificate: authority.certificate(),
         listener,
         address,
-    })
+    };
+    Ok((door, kubeconfig))
 }
 
-fn acceptor(authority: &Authority, server: &Identity) -> Result<Acceptor, String> {
+fn acceptor(certificates: &Certificates) -> Result<Acceptor, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let certificate =
-        |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| text(&error));
-    let mut roots = RootCertStore::empty();
-    let root = certificate(&authority.certificate())?;
-    roots.add(root).map_err(|error| text(&error))?;
+    let read = |what: &str, pem: &str| {
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+        match all {
+            Ok(all) if !all.is_empty() => Ok(all),
+            Ok(_) => Err(format!("{what}: no certificate in PEM was found")),
+            Err(error) => Err(format!("{what}: {error}")),
+        }
+    };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    // Who has no certificate hears a 401 instead of a broken handshake.
-    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| text(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes()).map_err(|error| text(&error))?;
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| text(&error))?
-        .with_client_cert_verifier(clients)
-        .with_single_cert(vec![certificate(&server.certificate)?], key)
+        .map_err(|error| text(&error))?;
+    let config = match &certificates.clients {
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            for root in read("authorities of clients", clients)? {
+                roots.add(root).map_err(|error| text(&error))?;
+            }
+            // Who has no certificate hears a 401 instead of a broken handshake.
+            let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|error| text(&error))?;
+            config.with_client_cert_verifier(clients)
+        }
+        None => config.with_no_client_auth(),
+    };
+    let key = PrivateKeyDer::from_pem_slice(certificates.key.as_bytes());
+    let key = key.map_err(|error| format!("private key: {error}"))?;
+    let mut config = config
+        .with_single_cert(read("certificate", &certificates.chain)?, key)
         .map_err(|error| text(&error))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Acceptor::from(Arc::new(config)))
@@ -146,12 +197,22 @@ pub(super) async fn serve(listener: TcpListener, acceptor: Acceptor, api: Api) {
     }
 }
 
-/// Whether a request shows a token that a Pod was given.
-fn has_token(api: &Api, request: &Request<Incoming>) -> bool {
-    let shown = request.headers().get(header::AUTHORIZATION);
-    let shown = shown.and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|shown| shown.strip_prefix("Bearer "));
-    token.is_some_and(|token| api.shared.tokens.knows(token, api.shared.now()))
+/// The user of the token that a request shows.
+fn of_token(api: &Api, request: &Request<Incoming>) -> Option<User> {
+    let shown = request
+        .headers()
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?;
+    let token = shown.strip_prefix("Bearer ")?;
+    let user = api.shared.tokens.user(token, api.shared.now())?;
+    Some(User::of_account(&user))
+}
+
+/// What everybody may ask for (the role `system:public-info-viewer`): whether the server is well, and its version.
+fn is_public(path: &str) -> bool {
+    let first = path.split('/').find(|part| !part.is_empty());
+    ["healthz", "livez", "readyz", "version"].contains(&first.unwrap_or_default())
 }
 
 async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {
@@ -163,12 +224,17 @@ async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {
         }
         Err(_) => return,
     };
-    let known = stream.get_ref().1.peer_certificates().is_some();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let api = api.clone();
+    let shown = stream.get_ref().1.peer_certificates();
+    let shown = shown.and_then(|certificates| User::of_certificate(certificates.first()?));
+    let answer = service_fn(move |mut request: Request<Incoming>| {
+        let (api, shown) = (api.clone(), shown.clone());
         async move {
-            if !known && !has_token(&api, &request) {
+            let user = shown.or_else(|| of_token(&api, &request));
+            if user.is_none() && !is_public(request.uri().path()) {
                 return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::unauthorized()));
+            }
+            if let Some(user) = user {
+                request.extensions_mut().insert(user);
             }
             if let Some(asked) = streaming::asked(&api, &request) {
                 return Ok(streaming::answer(&api, &asked, request).await);

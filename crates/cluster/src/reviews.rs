@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::kind::Kind;
 use super::status::ApiStatus;
+use super::user::User;
 
 /// Whether objects of this kind are questions.
 pub(super) fn is_one(kind: &Kind) -> bool {
@@ -14,8 +15,7 @@ pub(super) fn is_one(kind: &Kind) -> bool {
 ///
 /// # Errors
 /// What this cluster cannot do.
-pub(super) fn answer(kind: &Kind, mut object: Value) -> Result<Value, ApiStatus> {
-    let user = json!({"username": "kubernetes-admin", "groups": ["system:masters", "system:authenticated"]});
+pub(super) fn answer(kind: &Kind, user: &User, mut object: Value) -> Result<Value, ApiStatus> {
     let everything = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
     let status = match kind.kind {
         "SelfSubjectAccessReview" | "SubjectAccessReview" | "LocalSubjectAccessReview" => {
@@ -24,7 +24,7 @@ pub(super) fn answer(kind: &Kind, mut object: Value) -> Result<Value, ApiStatus>
         "SelfSubjectRulesReview" => json!({
             "resourceRules": [everything], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false,
         }),
-        "SelfSubjectReview" => json!({"userInfo": user}),
+        "SelfSubjectReview" => json!({"userInfo": user.info()}),
         "TokenReview" => json!({"error": "this cluster issues no tokens", "user": {}}),
         other => {
             return Err(ApiStatus::not_served(format!(

@@ -12,11 +12,13 @@ use http_body_util::BodyExt;
 
 pub use super::call::Body;
 use super::call::{Call, failure, json, reply};
+use super::received::warn;
 use super::request::{self, Parameters, Target};
 use super::shared::Shared;
 use super::status::ApiStatus;
+use super::user::User;
 use super::verbs;
-use super::{discovery, metrics};
+use super::{asking, discovery, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
@@ -34,7 +36,9 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        // One who has come in over TLS is known; in this process everybody is the administrator.
+        let user = parts.extensions.remove::<User>().unwrap_or_default();
         let limited = http_body_util::Limited::new(body, MAX_BODY);
         let body = match limited.collect().await {
             Ok(body) => body.to_bytes(),
@@ -58,12 +62,22 @@ impl Api {
             accept: text(header::ACCEPT),
             content_type: text(header::CONTENT_TYPE),
             agent: text(header::USER_AGENT),
+            user: user.speaking(&parts.headers),
+            now: self.shared.now(),
+            dialogue: Arc::default(),
             body,
         };
         let path = request::parts(parts.uri.path());
         let what = format!("{} {}", call.method, parts.uri.path());
-        let answered = self.shared.guard(&what, || self.answer(&path, &call));
-        answered.unwrap_or_else(|status| failure(&status))
+        loop {
+            let answered = self.shared.guard(&what, || self.answer(&path, &call));
+            let Some(question) = call.dialogue.question() else {
+                let answered = answered.unwrap_or_else(|status| failure(&status));
+                return warn(answered, &call.dialogue.warnings());
+            };
+            let verdict = asking::answer(&self.shared, &question).await;
+            call.dialogue.tell(question, verdict);
+        }
     }
 
     fn answer(&self, path: &[&str], call: &Call) -> Result<Response<Body>, ApiStatus> {

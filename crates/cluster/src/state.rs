@@ -9,15 +9,20 @@ use serde_json::{Map, Value, json};
 use super::admission::{self, Admission};
 use super::custom::{self, Customs};
 use super::kinds::{self, Kind, KindId};
-use super::objects::{Key, Objects, blocks};
+use super::objects::{Key, Objects};
+use super::plane::{Plane, Plugin};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
+use super::webhooks::Operation;
 use super::{accounts, addresses, schema, types};
+mod admitting;
 mod check;
 mod definitions;
+mod dependents;
 mod owners;
 mod part;
 
+use admitting::Write;
 use check::check;
 use headless_objects::rfc3339::timestamp;
 pub(crate) use owners::{Author, Config, MANAGER};
@@ -33,6 +38,8 @@ pub struct State {
     /// The certificate of the API's authority, PEM; empty where the API is served in this process only.
     authority: String,
     random: StdRng,
+    /// What works beside it.
+    plane: Plane,
     /// Who makes the present write.
     author: Option<Author>,
     /// The kinds that definitions make, and the revision up to which those were read.
@@ -44,7 +51,14 @@ impl State {
     /// An empty cluster. What it draws, uids and the ends of generated names, is the same for the same seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::of(Plane::default(), seed)
+    }
+
+    /// The same of another control plane.
+    #[must_use]
+    pub fn of(plane: Plane, seed: u64) -> Self {
         Self {
+            plane,
             objects: Objects::default(),
             authority: String::new(),
             random: StdRng::seed_from_u64(seed),
@@ -84,8 +98,6 @@ pub enum Propagation {
 
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
-
-const FOREGROUND: &str = "foregroundDeletion";
 
 /// How long a Pod may take to end where it does not say, in seconds.
 const GRACE: i64 = 30;
@@ -136,11 +148,20 @@ impl State {
         let mut admission = Admission {
             objects: &self.objects,
             random: &mut self.random,
+            plane: &self.plane,
         };
         admission.new_object(info, &mut object)?;
+        let write = Write {
+            key: &key,
+            operation: Operation::Create,
+            old: &Value::Null,
+            dry_run,
+        };
+        self.mutate(write, &mut object)?;
         addresses::normalize(info, &mut object, None);
         check(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
+        self.approve(write, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(ApiStatus::unknown(why));
@@ -148,7 +169,8 @@ impl State {
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
-        addresses::allocate(&self.objects, info, (&mut object, None), dry_run)?;
+        let services = (&self.objects, &self.plane.services);
+        addresses::allocate(services, info, (&mut object, None), dry_run)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
         if dry_run {
@@ -163,6 +185,9 @@ impl State {
 
     /// Makes what every namespace has, where this one has it not.
     pub(super) fn furnish(&mut self, now: Timestamp, ns: &str) {
+        if !self.plane.controllers {
+            return;
+        }
         let author = Author::new(MANAGER, now);
         self.by(Some(author), |state| {
             for (kind, object) in accounts::missing(&state.objects, ns, &state.authority) {
@@ -204,10 +229,24 @@ impl State {
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
+        let write = Write {
+            key,
+            operation: Operation::Update,
+            old: &old,
+            dry_run,
+        };
+        if self.mutate(write, &mut object)? {
+            object = part.of(object, &old, self.has_status(key.kind));
+            addresses::normalize(info, &mut object, Some(&old));
+        }
         check(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
-        addresses::allocate(&self.objects, info, (&mut object, Some(&old)), dry_run)?;
-        admission::growth(&self.objects, info, &object, &old)?;
+        self.approve(write, &object)?;
+        let services = (&self.objects, &self.plane.services);
+        addresses::allocate(services, info, (&mut object, Some(&old)), dry_run)?;
+        if self.plane.admits(Plugin::PersistentVolumeClaimResize) {
+            admission::growth(&self.objects, info, &object, &old)?;
+        }
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
         if owners::same_but_for_times(&object, &old) {
@@ -258,18 +297,21 @@ impl State {
                 info, &key.name, revision, present,
             ));
         }
+        let write = Write {
+            key,
+            operation: Operation::Delete,
+            old: &old,
+            dry_run: options.dry_run,
+        };
+        self.mutate(write, &mut Value::Null)?;
+        self.approve(write, &Value::Null)?;
         if options.dry_run {
             let stays = grace(info, &old, options.grace) > 0 || has_finalizers(&old);
             return Ok(stays.then_some(old));
         }
-        if options.propagation == Propagation::Orphan {
-            self.orphan_dependents(&old);
-        }
         let grace = grace(info, &old, options.grace);
         let mut object = Value::clone(&old);
-        if options.propagation == Propagation::Foreground && self.has_dependents(&old) {
-            add_finalizer(&mut object, FOREGROUND);
-        }
+        self.hold_for_dependents(&mut object, options.propagation);
         if key.kind == custom::DEFINITION {
             add_finalizer(&mut object, custom::CLEANUP);
         }
@@ -302,76 +344,12 @@ impl State {
         self.objects.remove(key);
     }
 
-    /// Takes an owner's finalizer for foreground deletion away once no dependent is left.
-    pub fn finish_foreground(&mut self, key: &Key) {
-        let Some(owner) = self.objects.get(key).cloned() else {
-            return;
-        };
-        let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
-        if self
-            .objects
-            .owned_by(&[uid])
-            .any(|(_, object)| blocks(object, uid))
-        {
-            return;
-        }
-        let mut object = Value::clone(&owner);
-        if let Some(finalizers) = object["metadata"]["finalizers"].as_array_mut() {
-            finalizers.retain(|f| f != FOREGROUND);
-        }
-        self.objects.put(key.clone(), object.clone());
-        if !has_finalizers(&object) {
-            self.objects.remove(key);
-        }
-    }
-
-    /// Whether the object waits for its dependents to go first.
-    #[must_use]
-    pub fn is_foreground_deleted(object: &Value) -> bool {
-        object["metadata"]["finalizers"]
-            .as_array()
-            .is_some_and(|f| f.iter().any(|f| f == FOREGROUND))
-    }
-
-    fn has_dependents(&self, owner: &Value) -> bool {
-        owner["metadata"]["uid"]
-            .as_str()
-            .is_some_and(|uid| self.objects.owned_by(&[uid]).next().is_some())
-    }
-
-    fn orphan_dependents(&mut self, owner: &Value) {
-        let Some(uid) = owner["metadata"]["uid"].as_str() else {
-            return;
-        };
-        let owned: Vec<Key> = self
-            .objects
-            .owned_by(&[uid])
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in owned {
-            if let Some(mut object) = self.objects.get(&key).map(|o| Value::clone(o)) {
-                if let Some(refs) = object["metadata"]["ownerReferences"].as_array_mut() {
-                    refs.retain(|r| r["uid"] != uid);
-                }
-                if object["metadata"]["ownerReferences"]
-                    .as_array()
-                    .is_some_and(Vec::is_empty)
-                {
-                    object["metadata"]
-                        .as_object_mut()
-                        .map(|m| m.remove("ownerReferences"));
-                }
-                self.objects.put(key, object);
-            }
-        }
-    }
-
     fn check_namespace(&self, info: &Kind, ns: &str) -> Result<(), ApiStatus> {
         if !info.namespaced {
             return Ok(());
         }
         let namespace = self.get(&Key::new(kinds::NAMESPACE, "", ns))?;
-        if is_ending(namespace) {
+        if is_ending(namespace) && self.plane.admits(Plugin::NamespaceLifecycle) {
             return Err(ApiStatus::forbidden(format!(
                 "unable to create new content in namespace {ns} because it is being terminated"
             )));

@@ -18,6 +18,27 @@ pub struct ApiStatus {
     pub details: Value,
 }
 
+/// The reasons that Kubernetes has (`StatusReason`); of a webhook's others nothing is shown.
+const REASONS: [&str; 17] = [
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServiceUnavailable",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+];
+
 impl ApiStatus {
     fn of(code: u16, reason: &'static str, message: String, details: Value) -> Self {
         Self {
@@ -26,6 +47,24 @@ impl ApiStatus {
             message,
             details,
         }
+    }
+
+    /// What a webhook refuses a write with.
+    pub(crate) fn of_webhook(code: u16, reason: &str, message: String, details: Value) -> Self {
+        let known = REASONS.iter().find(|known| **known == reason);
+        Self {
+            code,
+            reason: known.copied().unwrap_or_default(),
+            message,
+            details,
+        }
+    }
+
+    /// 500 for what is wrong behind the API.
+    pub(crate) fn internal(why: &str) -> Self {
+        let message = format!("Internal error occurred: {why}");
+        let details = json!({"causes": [{"message": why}]});
+        Self::of(500, "InternalError", message, details)
     }
 
     /// 400.
@@ -166,6 +205,12 @@ impl ApiStatus {
         Self::of(410, "Expired", message.into(), Value::Null)
     }
 
+    /// 410 for the rest of a list whose first page is forgotten.
+    pub(crate) fn expired_list(message: &str, more: String) -> Self {
+        // `object` shows it where lists have theirs.
+        Self::of(410, "Expired", message.into(), json!({"continue": more}))
+    }
+
     /// 415.
     pub fn unsupported_media_type(message: impl Into<String>) -> Self {
         Self::of(415, "UnsupportedMediaType", message.into(), Value::Null)
@@ -291,7 +336,9 @@ impl ApiStatus {
         if self.reason.is_empty() {
             status.as_object_mut().map(|s| s.shift_remove("reason"));
         }
-        if !self.details.is_null() {
+        if self.details["continue"].is_string() {
+            status["metadata"]["continue"] = self.details["continue"].clone();
+        } else if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
         status

@@ -35,24 +35,22 @@ impl Tokens {
             .join(".")
     }
 
-    /// Whether a token is one of these, and good now.
+    /// The user of a token; `None`: it is none of these, or not good any more.
     #[must_use]
-    pub fn knows(&self, token: &str, now: Timestamp) -> bool {
+    pub fn user(&self, token: &str, now: Timestamp) -> Option<String> {
         let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let parts = token.split_once('.');
-        let parts = parts.and_then(|(said, tag)| Some((decoded(said)?, decoded(tag)?)));
-        parts.is_some_and(|(said, tag)| {
-            hmac::verify(&self.0, &said, &tag).is_ok() && lasts(&said, now)
-        })
-    }
-}
-
-/// Whether what a token says has not ended: a user's name has no space, what follows one is the end in seconds.
-fn lasts(said: &[u8], now: Timestamp) -> bool {
-    let said = String::from_utf8_lossy(said);
-    match said.split_once(' ') {
-        Some((_, end)) => end.parse::<i64>().is_ok_and(|end| now.as_second() < end),
-        None => true,
+        let (said, tag) = token.split_once('.')?;
+        let (said, tag) = (decoded(said)?, decoded(tag)?);
+        hmac::verify(&self.0, &said, &tag).ok()?;
+        let said = String::from_utf8(said).ok()?;
+        // A user's name has no space; what follows one is the end, in seconds.
+        match said.split_once(' ') {
+            Some((user, end)) => {
+                let end: i64 = end.parse().ok()?;
+                (now.as_second() < end).then(|| user.to_owned())
+            }
+            None => Some(said),
+        }
     }
 }
 
@@ -63,14 +61,15 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_own_cluster_and_only_unchanged() {
         let tokens = Tokens::new([1; 32]);
-        let token = tokens.of("system:serviceaccount:default:default");
+        let account = "system:serviceaccount:default:default";
+        let token = tokens.of(account);
         let now = Timestamp::UNIX_EPOCH;
-        assert!(tokens.knows(&token, now));
-        assert!(!Tokens::new([2; 32]).knows(&token, now));
+        assert_eq!(tokens.user(&token, now).as_deref(), Some(account));
+        assert_eq!(Tokens::new([2; 32]).user(&token, now), None);
         let (_, tag) = token.split_once('.').unwrap();
         let other = format!("{}.{tag}", URL_SAFE_NO_PAD.encode("system:admin"));
         for wrong in [other.as_str(), "x", ""] {
-            assert!(!tokens.knows(wrong, now), "{wrong}");
+            assert_eq!(tokens.user(wrong, now), None, "{wrong}");
         }
     }
 
@@ -78,7 +77,9 @@ mod tests {
     fn a_token_with_an_end_is_good_until_then() {
         let tokens = Tokens::new([1; 32]);
         let at = |second| Timestamp::from_second(second).unwrap();
-        let token = tokens.until("system:serviceaccount:default:default", at(600));
-        assert!(tokens.knows(&token, at(599)) && !tokens.knows(&token, at(600)));
+        let account = "system:serviceaccount:default:default";
+        let token = tokens.until(account, at(600));
+        assert_eq!(tokens.user(&token, at(599)).as_deref(), Some(account));
+        assert_eq!(tokens.user(&token, at(600)), None);
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::{Body, Call, json as reply, metadata};
 use super::kinds::{Kind, KindId};
 use super::objects::Key;
+use super::paging::Continue;
 use super::patch::PatchType;
 use super::received::{self, Received, warn};
 use super::request::{Filter, Target, delete_options};
@@ -45,7 +45,7 @@ pub(super) fn answer(
         }
         "create" if reviews::is_one(info) => {
             let Received { object, warnings } = received::object(info, call)?;
-            let answered = reviews::answer(info, object)?;
+            let answered = reviews::answer(info, &call.user, object)?;
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
@@ -61,9 +61,9 @@ pub(super) fn answer(
                 ));
             }
             let dry_run = call.parameters.dry_run("CreateOptions")?;
-            let author = applying::author(shared, target, call, "CreateOptions")?;
+            let author = applying::author(target, call, "CreateOptions")?;
             let made = shared.write_by(Some(author), |state| {
-                state.create(shared.now(), target.kind.kept(), &ns, object, dry_run)
+                state.create(call.now, target.kind.kept(), &ns, object, dry_run)
             })?;
             let made = shown(shared, target.kind, call, &made);
             Ok(warn(reply(StatusCode::CREATED, &made), &warnings))
@@ -143,32 +143,27 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     call.parameters.number("timeoutSeconds")?;
     let filter = call.parameters.filter(target.kind)?;
     call.parameters.check_match()?;
-    let (revision, after) = read_continue(call.parameters.text("continue"))?;
+    let from = Continue::read(call.parameters.text("continue"))?;
     let state = shared.read();
     call.parameters.check_revision(state.objects.revision())?;
-    let revision = revision.unwrap_or_else(|| state.objects.revision());
-    let mut matching = state
-        .objects
-        .list(target.kind.kept(), target.ns.as_deref())
-        .map(|(key, object)| (key, target.kind.converted(object)))
-        .filter(|(key, object)| {
-            after
-                .as_ref()
-                .is_none_or(|(ns, name)| (&key.ns, &key.name) > (ns, name))
-                && filter.matches(object)
-        });
-    let page: Vec<(&Key, Arc<Value>)> = matching.by_ref().take(limit).collect();
+    let (kind, ns) = (target.kind.kept(), target.ns.as_deref());
+    let (revision, all) = from.page(&state.objects, kind, ns)?;
+    drop(state);
+    let converted = all
+        .into_iter()
+        .map(|(key, object)| (key, target.kind.converted(&object)));
+    let mut matching = converted.filter(|(_, object)| filter.matches(object));
+    let page: Vec<(Key, Arc<Value>)> = matching.by_ref().take(limit).collect();
     let remaining = matching.count();
     let mut meta = json!({"resourceVersion": revision.to_string()});
     if let (true, Some((last, _))) = (remaining > 0, page.last()) {
-        meta["continue"] = write_continue(revision, last).into();
+        meta["continue"] = Continue::write(revision, last).into();
         meta["remainingItemCount"] = remaining.into();
     }
     let items: Vec<Value> = page
         .into_iter()
         .map(|(_, object)| Arc::unwrap_or_clone(apply::shown(object)))
         .collect();
-    drop(state);
     let document = if call.wants_table() {
         let mut table = shared.table(target.kind, &items, call.parameters.text("includeObject"));
         table["metadata"] = meta;
@@ -195,40 +190,6 @@ fn collection(info: &Kind, mut meta: Value, mut items: Vec<Value>) -> Value {
     json!({"kind": format!("{}List", info.kind), "apiVersion": info.api_version(), "metadata": meta, "items": items})
 }
 
-fn write_continue(revision: u64, last: &Key) -> String {
-    let token = json!([revision, last.ns, last.name]).to_string();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(token)
-}
-
-/// Where a list goes on: its first page's revision, and the last object seen.
-type Continue = (Option<u64>, Option<(String, String)>);
-
-fn read_continue(token: &str) -> Result<Continue, ApiStatus> {
-    if token.is_empty() {
-        return Ok((None, None));
-    }
-    let unreadable = |why: &str| {
-        let why = format!("invalid continue token: continue key is not valid: {why}");
-        ApiStatus::bad_request(why)
-    };
-    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token);
-    let bytes = bytes.map_err(|_| {
-        let odd = |c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '_';
-        let at = token.find(odd).unwrap_or(token.len() / 4 * 4);
-        unreadable(&format!("illegal base64 data at input byte {at}"))
-    })?;
-    let (revision, ns, name) =
-        serde_json::from_slice::<(u64, String, String)>(&bytes).map_err(|_| {
-            let odd = char::from(bytes.first().copied().unwrap_or_default());
-            let odd = odd.escape_default().to_string();
-            let odd = odd.trim_start_matches("\\u{").trim_end_matches('}');
-            unreadable(&format!(
-                "invalid character '\\u{odd:0>4}' looking for beginning of value"
-            ))
-        })?;
-    Ok((Some(revision), Some((ns, name))))
-}
-
 /// The object that takes the place of another, and what is to be warned of.
 fn replace(
     shared: &Shared,
@@ -238,7 +199,7 @@ fn replace(
 ) -> Result<(Arc<Value>, Vec<String>), ApiStatus> {
     let Received { object, warnings } = received(shared, target, call)?;
     let dry_run = call.parameters.dry_run("UpdateOptions")?;
-    let author = applying::author(shared, target, call, "UpdateOptions")?;
+    let author = applying::author(target, call, "UpdateOptions")?;
     let key = target.key();
     let new = shared.write_by(Some(author), |state| {
         state.get(&key)?;
@@ -269,7 +230,7 @@ fn patch(
     }
     let (patch, twice) = call.patch()?;
     let dry_run = call.parameters.dry_run("PatchOptions")?;
-    let author = applying::author(shared, target, call, "PatchOptions")?;
+    let author = applying::author(target, call, "PatchOptions")?;
     shared.write_by(Some(author), |state| {
         let old = target.kind.to_served(state.get(&key)?);
         let mut object = Value::clone(&old);
@@ -298,10 +259,11 @@ fn patch(
 fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let options = delete_options(&call.parameters, &call.optional_object()?)?;
     let key = target.key();
-    let (before, left) = shared.write(|state| {
+    let author = applying::deleting(target, call);
+    let (before, left) = shared.write_by(Some(author), |state| {
         let before = state.get(&key)?.clone();
         state
-            .delete(shared.now(), &key, &options)
+            .delete(call.now, &key, &options)
             .map(|left| (before, left))
     })?;
     if let Some(object) = left {
@@ -329,7 +291,8 @@ fn delete_collection(
     let options = delete_options(&call.parameters, &call.optional_object()?)?;
     let filter: Filter = call.parameters.filter(target.kind)?;
     let info = target.kind.info();
-    let items: Vec<Value> = shared.write(|state: &mut State| {
+    let author = applying::deleting(target, call);
+    let items: Vec<Value> = shared.write_by(Some(author), |state: &mut State| {
         let all = state
             .objects
             .list(target.kind.kept(), target.ns.as_deref())
@@ -337,7 +300,7 @@ fn delete_collection(
             .filter(|(_, object)| filter.matches(object));
         let all: Vec<(Key, Arc<Value>)> = all.collect();
         for (key, _) in &all {
-            state.delete(shared.now(), key, &options)?;
+            state.delete(call.now, key, &options)?;
         }
         Ok::<_, ApiStatus>(
             all.into_iter()
@@ -373,6 +336,11 @@ fn sub(
         }
         ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
         ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, target, call),
+        ("finalize", &Method::PUT) => {
+            let Received { object, .. } = received(shared, target, call)?;
+            let new = shared.write(|state| state.finalize(&key, &object))?;
+            Ok(reply(StatusCode::OK, &target.kind.to_served(&new)))
+        }
         ("binding", &Method::POST) => bind(shared, &key, call),
         ("eviction", &Method::POST) => evicting::evict(shared, &key, call),
         ("token", &Method::POST) => issuing::issue(shared, &key, call),
@@ -421,7 +389,7 @@ fn scale(set: &Value) -> Value {
 fn set_scale(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
     let key = &target.key();
     let dry_run = call.parameters.dry_run("UpdateOptions")?;
-    let author = applying::author(shared, target, call, "UpdateOptions")?;
+    let author = applying::author(target, call, "UpdateOptions")?;
     let new = shared.write_by(Some(author), |state| {
         let mut object = Value::clone(state.get(key)?);
         let mut wanted = scale(&object);

@@ -96,6 +96,8 @@ pub(super) struct Controllers {
     workloads: workloads::Workloads,
     /// Where connections go, where Pods run.
     router: Option<routes::Router>,
+    /// Nothing works beside the API server.
+    alone: bool,
     /// Changes up to this revision have been looked at.
     seen: u64,
 }
@@ -120,12 +122,21 @@ impl Controllers {
             collector,
             endpoints,
             expiry: events::Expiry::default(),
+            alone: false,
             workloads: workloads::Workloads::default(),
             seen: 0,
         }
     }
 
-    /// One round: what to do now, and when to look again if nothing changes.
+    /// Those of an API server without a controller manager, a scheduler and a kubelet.
+    pub(super) fn none() -> Self {
+        Self {
+            alone: true,
+            ..Self::new(Delays::default(), None)
+        }
+    }
+
+    /// One round: what to do now, and when to look again if nothing changes. What is old goes in every cluster.
     fn step(&mut self, now: Timestamp, objects: &Objects) -> (Vec<Action>, Option<Timestamp>) {
         let changes = changes(objects, self.seen);
         self.seen = objects.revision();
@@ -134,6 +145,9 @@ impl Controllers {
             objects,
             changes: &changes,
         };
+        if self.alone {
+            return self.expiry.step(&step);
+        }
         let mut actions = furnish::step(&step);
         actions.extend(volumes::step(&step));
         actions.extend(balancers::step(&step));

@@ -16,6 +16,7 @@ use crate::objects::Key;
 use crate::schema::{self, Shape};
 use crate::status::ApiStatus;
 use crate::types;
+use crate::webhooks::Dialogue;
 
 /// The field manager of what controllers write.
 pub(crate) const MANAGER: &str = "kube-controller-manager";
@@ -32,6 +33,8 @@ pub(crate) struct Author {
     now: Timestamp,
     /// The owners, where an apply has found them.
     owners: Option<Value>,
+    /// Who makes the request, and what it asks webhooks.
+    request: Option<(Value, Arc<Dialogue>)>,
 }
 
 impl Author {
@@ -42,7 +45,34 @@ impl Author {
             subresource: "",
             now,
             owners: None,
+            request: None,
         }
+    }
+
+    /// The same in a request of this user (`UserInfo`), who has webhooks asked.
+    pub(crate) fn asking(self, user: Value, dialogue: &Arc<Dialogue>) -> Self {
+        Self {
+            request: Some((user, Arc::clone(dialogue))),
+            ..self
+        }
+    }
+
+    pub(super) fn dialogue(&self) -> Option<&Arc<Dialogue>> {
+        self.request.as_ref().map(|(_, dialogue)| dialogue)
+    }
+
+    /// Who makes the request; null where none does.
+    pub(super) fn user(&self) -> Value {
+        let request = self.request.as_ref();
+        request.map_or(Value::Null, |(user, _)| user.clone())
+    }
+
+    pub(super) fn manager(&self) -> &str {
+        &self.manager
+    }
+
+    pub(super) fn subresource(&self) -> &'static str {
+        self.subresource
     }
 
     /// The kind as the request has it.
@@ -75,9 +105,15 @@ impl State {
         author: Option<Author>,
         write: impl FnOnce(&mut Self) -> T,
     ) -> T {
+        let drawn = author.as_ref().and_then(Author::dialogue).cloned();
+        let drawn = drawn.map(|dialogue| dialogue.random(&mut self.random));
+        let random = drawn.map(|drawn| std::mem::replace(&mut self.random, drawn));
         let before = std::mem::replace(&mut self.author, author);
         let outcome = write(self);
         self.author = before;
+        if let Some(random) = random {
+            self.random = random;
+        }
         outcome
     }
 

@@ -34,6 +34,12 @@ pub fn webhooks(object: &Value, _: Option<&Value>, errors: &mut Errors) {
         selector(&hook.of("namespaceSelector"), errors);
         selector(&hook.of("objectSelector"), errors);
         client(&hook.of("clientConfig"), errors);
+        let conditions = hook.of("matchConditions");
+        if conditions.count() > 0 {
+            let what =
+                "conditions in CEL are not evaluated by this cluster; rules and selectors are";
+            errors.bad(&conditions, what);
+        }
         versions(&hook.of("admissionReviewVersions"), errors);
         if !name.is_empty() && !names.insert(name.text()) {
             errors.duplicate(&name);

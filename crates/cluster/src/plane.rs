@@ -1,0 +1,107 @@
+//! What of a control plane a cluster has: controllers or none, which admission plugins, which addresses for Services.
+
+use std::net::SocketAddr;
+
+use super::addresses::Ranges;
+
+/// The parts of a control plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plane {
+    /// Whether controllers, a scheduler and a kubelet work beside the API server. Without them nothing is made but what is asked
+    /// for: no node, no ServiceAccount of a namespace, and what waits for its dependents waits for ever.
+    pub controllers: bool,
+    /// Admission plugins that do nothing (`--disable-admission-plugins`).
+    pub disabled: Vec<Plugin>,
+    /// The addresses of Services (`--service-cluster-ip-range`).
+    pub services: Ranges,
+    /// Where the API is said to be reached, in the endpoints of the Service `kubernetes` (`--advertise-address`).
+    pub advertised: SocketAddr,
+}
+
+impl Default for Plane {
+    fn default() -> Self {
+        Self {
+            controllers: true,
+            disabled: Vec::new(),
+            services: Ranges::default(),
+            advertised: ([10, 244, 0, 1], 6443).into(),
+        }
+    }
+}
+
+impl Plane {
+    /// Whether a plugin looks at objects.
+    pub(super) fn admits(&self, plugin: Plugin) -> bool {
+        !self.disabled.contains(&plugin)
+    }
+}
+
+/// An admission plugin that this cluster has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plugin {
+    /// Gives a claim the class of claims that name none.
+    DefaultStorageClass,
+    /// Asks the webhooks that may change objects.
+    MutatingAdmissionWebhook,
+    /// Nothing new comes into a namespace that ends.
+    NamespaceLifecycle,
+    /// Only some claims may grow.
+    PersistentVolumeClaimResize,
+    /// Gives a Pod the number of its PriorityClass.
+    Priority,
+    /// Gives a Pod what its RuntimeClass says.
+    RuntimeClass,
+    /// Gives a Pod its ServiceAccount and its token.
+    ServiceAccount,
+    /// Keeps a claim for as long as it is used.
+    StorageObjectInUseProtection,
+    /// Asks the webhooks that may refuse objects.
+    ValidatingAdmissionWebhook,
+}
+
+impl Plugin {
+    /// Those there are, by the names that kube-apiserver's flags have.
+    const ALL: [(&'static str, Self); 9] = [
+        ("DefaultStorageClass", Self::DefaultStorageClass),
+        ("MutatingAdmissionWebhook", Self::MutatingAdmissionWebhook),
+        ("NamespaceLifecycle", Self::NamespaceLifecycle),
+        (
+            "PersistentVolumeClaimResize",
+            Self::PersistentVolumeClaimResize,
+        ),
+        ("Priority", Self::Priority),
+        ("RuntimeClass", Self::RuntimeClass),
+        ("ServiceAccount", Self::ServiceAccount),
+        (
+            "StorageObjectInUseProtection",
+            Self::StorageObjectInUseProtection,
+        ),
+        (
+            "ValidatingAdmissionWebhook",
+            Self::ValidatingAdmissionWebhook,
+        ),
+    ];
+
+    /// By its name in kube-apiserver's flags; `None`: this cluster does not have it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.iter();
+        all.find(|(known, _)| *known == name)
+            .map(|(_, plugin)| *plugin)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_is_known_by_its_name_in_flags_and_others_are_not() {
+        assert_eq!(
+            Plugin::named("ServiceAccount"),
+            Some(Plugin::ServiceAccount)
+        );
+        assert_eq!(Plugin::named("AlwaysPullImages"), None);
+        assert_eq!(Plugin::named("serviceaccount"), None);
+    }
+}

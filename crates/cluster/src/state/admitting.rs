@@ -1,0 +1,207 @@
+//! Webhooks in a write: those that may change the object first, then those that may refuse it.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{Author, State};
+use crate::apply;
+use crate::kind::KindId;
+use crate::objects::Key;
+use crate::patch::PatchType;
+use crate::plane::Plugin;
+use crate::status::ApiStatus;
+use crate::webhooks::{self, Asked, Dialogue, Hook, Operation, Question, Verdict};
+
+/// A write, as webhooks are asked about it.
+#[derive(Clone, Copy)]
+pub(super) struct Write<'a> {
+    pub(super) key: &'a Key,
+    pub(super) operation: Operation,
+    /// Null where it is new.
+    pub(super) old: &'a Value,
+    pub(super) dry_run: bool,
+}
+
+/// What a new object has from the server alone; webhooks that change objects see it before.
+const OF_SERVER: [&str; 2] = ["uid", "creationTimestamp"];
+
+impl State {
+    /// Has webhooks change an object; says whether any was asked. `object`: null where it is deleted.
+    ///
+    /// # Errors
+    /// What they refuse, a call without answer, and that one has to be asked first.
+    pub(super) fn mutate(&self, write: Write<'_>, object: &mut Value) -> Result<bool, ApiStatus> {
+        let Some((author, dialogue)) = self.asks(Plugin::MutatingAdmissionWebhook) else {
+            return Ok(false);
+        };
+        let is_new = write.operation == Operation::Create;
+        let kept = if is_new { hide(object) } else { Vec::new() };
+        let mut last: Vec<(String, Value)> = Vec::new();
+        for again in [false, true] {
+            let hooks = webhooks::matching(&self.objects, &asked(author, write, object), true);
+            for hook in hooks {
+                // One that was asked is asked again only where others have changed the object since.
+                let before = last.iter().find(|(name, _)| *name == hook.name);
+                let is_due = match before {
+                    Some((_, left)) => again && hook.again && left != object,
+                    None => !again,
+                };
+                let asked = asked(author, write, object);
+                let is_met = webhooks::matching(&self.objects, &asked, true).contains(&hook);
+                if !is_due || !is_met {
+                    continue;
+                }
+                let patch = put(dialogue, &hook, request(author, &asked, &hook))?;
+                if let Some(patch) = patch {
+                    self.change((write.key.kind, &hook), object, &patch)?;
+                }
+                last.retain(|(name, _)| *name != hook.name);
+                last.push((hook.name.clone(), object.clone()));
+            }
+        }
+        for (field, value) in kept {
+            object["metadata"][field] = value;
+        }
+        Ok(!last.is_empty())
+    }
+
+    /// Has webhooks look at an object that is complete. `object`: null where it is deleted.
+    ///
+    /// # Errors
+    /// As [`State::mutate`].
+    pub(super) fn approve(&self, write: Write<'_>, object: &Value) -> Result<(), ApiStatus> {
+        let Some((author, dialogue)) = self.asks(Plugin::ValidatingAdmissionWebhook) else {
+            return Ok(());
+        };
+        let asked = asked(author, write, object);
+        for hook in webhooks::matching(&self.objects, &asked, false) {
+            put(dialogue, &hook, request(author, &asked, &hook))?;
+        }
+        Ok(())
+    }
+
+    /// Who writes, and whom he asks: requests ask, for objects and their status; what works beside the server does not.
+    fn asks(&self, plugin: Plugin) -> Option<(&Author, &Arc<Dialogue>)> {
+        let author = self.author.as_ref().filter(|_| self.plane.admits(plugin))?;
+        let is_asked = ["", "status"].contains(&author.subresource());
+        Some((author, author.dialogue().filter(|_| is_asked)?))
+    }
+
+    /// Changes an object as a webhook wants it changed, in the version that it was shown, and completes it again.
+    fn change(
+        &self,
+        (kept, hook): (KindId, &Hook),
+        object: &mut Value,
+        patch: &Value,
+    ) -> Result<(), ApiStatus> {
+        if object.is_null() {
+            let name = &hook.name;
+            let why = format!(
+                "admission webhook {name:?} attempted to modify the object, which is not supported for this operation"
+            );
+            return Err(ApiStatus::internal(&why));
+        }
+        let mut changed = Value::clone(&hook.kind.converted(&Arc::new(object.clone())));
+        PatchType::Json
+            .apply(&mut changed, patch, "")
+            .map_err(|status| ApiStatus::internal(&status.message))?;
+        hook.kind.to_kept(&mut changed);
+        crate::types::check(kept.info(), &mut changed)?;
+        self.complete(kept, &mut changed)?;
+        *object = changed;
+        Ok(())
+    }
+}
+
+/// Takes out of a new object what it has from the server alone. Gives it.
+fn hide(object: &mut Value) -> Vec<(&'static str, Value)> {
+    let Some(meta) = object["metadata"].as_object_mut() else {
+        return Vec::new();
+    };
+    let text = |field: &str| meta.get(field).and_then(Value::as_str).unwrap_or_default();
+    let prefix = text("generateName");
+    let is_drawn = !prefix.is_empty() && text("name").starts_with(prefix);
+    let hidden = OF_SERVER.into_iter().chain(is_drawn.then_some("name"));
+    let hidden = hidden.filter_map(|field| Some((field, meta.shift_remove(field)?)));
+    hidden.collect()
+}
+
+fn asked<'a>(author: &'a Author, write: Write<'a>, object: &'a Value) -> Asked<'a> {
+    let shown = if object.is_null() { write.old } else { object };
+    Asked {
+        kind: author.kind().unwrap_or(write.key.kind),
+        subresource: author.subresource(),
+        operation: write.operation,
+        ns: &write.key.ns,
+        name: shown["metadata"]["name"].as_str().unwrap_or_default(),
+        object,
+        old: write.old,
+        dry_run: write.dry_run,
+    }
+}
+
+/// Asks one webhook. Gives the changes that it wants.
+fn put(dialogue: &Dialogue, hook: &Hook, request: Value) -> Result<Option<Value>, ApiStatus> {
+    let name = &hook.name;
+    if request["dryRun"] == true && !hook.takes_dry_run {
+        return Err(ApiStatus::bad_request(format!(
+            "admission webhook {name:?} does not support dry run"
+        )));
+    }
+    let question = Question {
+        hook: hook.clone(),
+        request,
+    };
+    match dialogue.ask(question)? {
+        Verdict::Allowed(patch, _) => Ok(patch),
+        Verdict::Denied(status, _) => Err(status),
+        Verdict::Failed(why) if hook.fails => {
+            let why = format!("failed calling webhook {name:?}: {why}");
+            Err(ApiStatus::internal(&why))
+        }
+        Verdict::Failed(error) => {
+            tracing::warn!(webhook = %name, %error, "a webhook gives no answer, and is passed over");
+            Ok(None)
+        }
+    }
+}
+
+/// The `AdmissionRequest`, but for its uid.
+fn request(author: &Author, asked: &Asked<'_>, hook: &Hook) -> Value {
+    let shown = |object: &Value| {
+        if object.is_null() {
+            return Value::Null;
+        }
+        let converted = hook.kind.converted(&Arc::new(object.clone()));
+        Value::clone(&apply::shown(converted))
+    };
+    let options = match asked.operation {
+        Operation::Create => "CreateOptions",
+        Operation::Update => "UpdateOptions",
+        Operation::Delete => "DeleteOptions",
+    };
+    let mut options = json!({"kind": options, "apiVersion": "meta.k8s.io/v1"});
+    if asked.operation != Operation::Delete {
+        options["fieldManager"] = author.manager().into();
+    }
+    if asked.dry_run {
+        options["dryRun"] = json!(["All"]);
+    }
+    let mut request = json!({
+        "kind": webhooks::kind(hook.kind), "resource": webhooks::resource(hook.kind),
+        "requestKind": webhooks::kind(asked.kind), "requestResource": webhooks::resource(asked.kind),
+        "name": asked.name, "operation": asked.operation.name(), "userInfo": author.user(),
+        "object": shown(asked.object), "oldObject": shown(asked.old), "dryRun": asked.dry_run, "options": options,
+    });
+    if asked.kind.info().namespaced {
+        request["namespace"] = asked.ns.into();
+    } else if asked.kind.kept() == crate::kinds::NAMESPACE {
+        request["namespace"] = asked.name.into();
+    }
+    if !asked.subresource.is_empty() {
+        request["subResource"] = asked.subresource.into();
+        request["requestSubResource"] = asked.subresource.into();
+    }
+    request
+}
