@@ -78,7 +78,8 @@ impl Lines {
     /// Adds a line, with its line feed, unless too much waits.
     pub(crate) fn push(&self, line: Vec<u8>) {
         let mut state = self.0.lock();
-        if state.octets + line.len() > MOST {
+        // A line that is longer than all that may wait has to wait for nothing.
+        if state.octets > 0 && state.octets + line.len() > MOST {
             state.lost += 1;
             return;
         }

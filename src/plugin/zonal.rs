@@ -26,6 +26,10 @@ pub(super) fn parse(file: &str, octets: &[u8], apex: &Name) -> Result<FileZone, 
     // What of a comment is no UTF-8 does not matter, and of a name it is no name.
     let text = String::from_utf8_lossy(octets);
     let included = |path: &Path| -> io::Result<String> {
+        // A pipe may have no end, nor a beginning.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let octets = std::fs::read(path)?;
         Ok(String::from_utf8_lossy(&octets).into_owned())
     };

@@ -18,6 +18,7 @@ mod tls;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
@@ -76,20 +77,27 @@ impl Pods {
             proxy: Proxy::default(),
         }
     }
-}
 
-impl Pods {
     /// Removes what was kept of a claim.
     fn discard(&self, kept: &Kept) {
-        let (node, folder) = (
-            Arc::clone(&self.shared.node),
-            self.shared.folders.kept(kept),
-        );
-        tokio::spawn(async move {
-            if folder.exists()
-                && let Err(error) = node.remove_folder(&folder).await
-            {
+        let folder = self.shared.folders.kept(kept);
+        let mut aside = folder.clone().into_os_string();
+        aside.push(format!(".{}", kept.volume));
+        let aside = PathBuf::from(aside);
+        // At once: a new claim of that name may be about to have its files there.
+        match std::fs::rename(&folder, &aside) {
+            // No Pod has ever used it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => {
                 warn!(%error, folder = %folder.display(), "what was kept of a claim was not removed");
+                return;
+            }
+            Ok(()) => {}
+        }
+        let node = Arc::clone(&self.shared.node);
+        tokio::spawn(async move {
+            if let Err(error) = node.remove_folder(&aside).await {
+                warn!(%error, folder = %aside.display(), "what was kept of a claim was not removed");
             }
         });
     }

@@ -1,6 +1,6 @@
 //! The names of a zone with their records, in the canonical order (RFC 4034 section 6.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::message::question::RecordType;
 use crate::message::record::{Record, covered, in_lower_case, numbers};
@@ -41,7 +41,7 @@ impl Node {
         sets.next().filter(|set| !set.records.is_empty())
     }
 
-    fn add(&mut self, record: Record) {
+    fn add(&mut self, record: Record, large: &mut Large) {
         let covered = covered(&record);
         let rtype = covered.unwrap_or_else(|| record.record_type());
         let at = self.sets.iter().position(|set| set.rtype == rtype);
@@ -62,9 +62,35 @@ impl Node {
             records.clear();
         }
         // Of records alike there is one (RFC 2181 section 5.2).
-        if !records.iter().any(|known| known.data == record.data) {
+        if !large.has(records, &record, (rtype, covered.is_some())) {
             records.push(record);
         }
+    }
+}
+
+/// Sets are looked through up to this size; larger ones are asked by what their data say.
+const LOOKED_THROUGH: usize = 32;
+
+/// What the data of large sets say, by owner and type, and whether they are signatures.
+#[derive(Default)]
+struct Large(HashMap<(Name, RecordType, bool), HashSet<String>>);
+
+impl Large {
+    /// Whether a set, of which these are the records, has one alike; else it will have.
+    fn has(
+        &mut self,
+        records: &[Record],
+        record: &Record,
+        (rtype, signs): (RecordType, bool),
+    ) -> bool {
+        if records.len() < LOOKED_THROUGH {
+            return records.iter().any(|known| known.data == record.data);
+        }
+        let said = |record: &Record| record.data.to_string();
+        let key = (record.name.clone(), rtype, signs);
+        let all = self.0.entry(key);
+        let all = all.or_insert_with(|| records.iter().map(said).collect());
+        !all.insert(said(record))
     }
 }
 
@@ -80,7 +106,7 @@ impl FileZone {
             names: BTreeMap::new(),
             numbers: [0; 5],
         };
-        let mut soa = None;
+        let (mut soa, mut large) = (None, Large::default());
         for mut record in records {
             let rtype = record.record_type();
             if matches!(rtype, RecordType::NSEC3 | RecordType::NSEC3PARAM) {
@@ -109,7 +135,7 @@ impl FileZone {
             for length in 0..key.len() {
                 zone.names.entry(key[..length].to_vec()).or_default();
             }
-            zone.names.entry(key).or_default().add(record);
+            zone.names.entry(key).or_default().add(record, &mut large);
         }
         zone.numbers = soa.ok_or_else(|| format!("there is no SOA record of {}", zone.apex))?;
         Ok(zone)

@@ -26,6 +26,9 @@ pub struct NotAZone {
 /// How many files may include each other: more than anybody has, and an end to one that includes itself.
 const MAX_DEPTH: usize = 8;
 
+/// How many records a zone may have: files that include each other, and ranges, make many of few lines.
+const MOST: usize = 10_000_000;
+
 /// Gives the text of a file that another includes.
 pub type Included<'s> = &'s dyn Fn(&Path) -> io::Result<String>;
 
@@ -161,6 +164,9 @@ impl Reader<'_> {
         let ttl = self.default.or(self.last);
         let record = record_of(owner, words, ttl, &self.origin)?;
         self.last = own.or(self.last);
+        if self.records.len() == MOST {
+            return Err(format!("a zone has {MOST} records at most"));
+        }
         self.records.push(record);
         Ok(())
     }

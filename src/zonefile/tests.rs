@@ -287,6 +287,18 @@ fn directives_change_what_is_behind_them() {
 }
 
 #[test]
+fn of_records_alike_there_is_one_in_a_set_of_any_size() {
+    let many = "$GENERATE 1-90 a 5 A 192.0.2.$\n";
+    let text = format!("@ 5 SOA ns h 9 2 3 4 5\n{many}{many}a 5 A 192.0.2.91\n");
+    let all = zone(&text).unwrap();
+    let records: Vec<_> = all.records().cloned().collect();
+    let wanted = (1..92).map(|at| format!("a 5 A 192.0.2.{at}"));
+    let soa = "z.test. 5 SOA ns h 9 2 3 4 5".to_owned();
+    let wanted: Vec<_> = std::iter::once(soa).chain(wanted).collect();
+    assert_eq!(shown(&records), wanted);
+}
+
+#[test]
 fn a_zone_has_a_soa_and_its_own_names_only() {
     let start = "@ 5 SOA ns h 9 2 3 4 5\n";
     let all = zone(&format!(

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -22,6 +23,9 @@ use super::{asking, discovery, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
+
+/// How long webhooks may be asked about one request: kube-apiserver's own limit for a request.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The embedded API server.
 #[derive(Clone)]
@@ -69,7 +73,14 @@ impl Api {
         };
         let path = request::parts(parts.uri.path());
         let what = format!("{} {}", call.method, parts.uri.path());
+        let begun = tokio::time::Instant::now();
         loop {
+            if begun.elapsed() > PATIENCE {
+                // Whoever changes the object each time in between would have them asked for ever.
+                let why =
+                    "webhooks have been asked again and again, as the object has changed each time";
+                return failure(&ApiStatus::timed_out(why));
+            }
             let answered = self.shared.guard(&what, || self.answer(&path, &call));
             let Some(question) = call.dialogue.question() else {
                 let answered = answered.unwrap_or_else(|status| failure(&status));

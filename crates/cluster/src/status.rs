@@ -175,6 +175,11 @@ impl ApiStatus {
         Self::of(429, "TooManyRequests", message.into(), details)
     }
 
+    /// 504 for what has taken too long.
+    pub(crate) fn timed_out(why: &str) -> Self {
+        Self::of(504, "Timeout", format!("Timeout: {why}"), Value::Null)
+    }
+
     /// 504 for a revision that is not there yet.
     #[must_use]
     pub fn too_new(asked: u64, current: u64) -> Self {

@@ -368,7 +368,9 @@ fn wrapped(text: &str, width: u16) -> Vec<String> {
             lines.push(rest);
             return lines;
         };
-        let blank = rest[..=end]
+        // The blank may be the one behind the line.
+        let behind = rest[end..].chars().next().map_or(0, char::len_utf8);
+        let blank = rest[..end + behind]
             .rfind(' ')
             .filter(|blank| *blank > indent.len());
         let at = blank.unwrap_or(end);

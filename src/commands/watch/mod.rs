@@ -126,7 +126,11 @@ struct Shown(DefaultTerminal);
 
 impl Shown {
     fn start() -> io::Result<Self> {
-        ratatui::try_init().map(Self)
+        let started = ratatui::try_init().map(Self);
+        started.inspect_err(|_| {
+            // It may have been changed half.
+            let _gone = ratatui::try_restore();
+        })
     }
 }
 

@@ -179,9 +179,14 @@ impl Screen {
         let answer = answer.unwrap_or_else(|why| json!({"error": why}));
         let problem = answer["error"].as_str().map(str::to_owned);
         match wish {
-            Wish::Names { find } if find == self.names.find => self.names.list(&answer),
+            Wish::Names { find } if find == self.names.find && problem.is_none() => {
+                self.names.list(&answer);
+            }
             Wish::Names { .. } => {}
             Wish::Service(service) => self.names.unfold(&service, answer),
+            // What was asked for since has its own answer.
+            Wish::Why { name, qtype }
+                if (&*name, qtype) != (self.ask.name.trim(), self.ask.qtype()) => {}
             Wish::Why { .. } => {
                 self.ask.said = problem.map_or_else(|| why::text_of(&answer), |why| vec![why]);
                 // What it comes to stands before the way there, which may be longer than the pane.
@@ -216,8 +221,8 @@ impl Screen {
             KeyCode::Char('c' | 'd') if control => self.is_over = true,
             KeyCode::Tab => self.focus(1),
             KeyCode::BackTab => self.focus(PANES.len() - 1),
-            _ if self.is_finding => return self.finding(key.code),
             KeyCode::Char(_) if control => {}
+            _ if self.is_finding => return self.finding(key.code),
             KeyCode::Char('q') if self.pane != Pane::Ask => self.is_over = true,
             code => {
                 return match self.pane {

@@ -39,7 +39,7 @@ pub(super) fn date(text: &str) -> Octets {
 /// Seconds since 1970, modulo 2^32.
 fn time(text: &str) -> Result<u32, String> {
     let wrong = || format!("'{text}' is no time");
-    if text.len() != 14 {
+    if text.len() != 14 || !text.bytes().all(|octet| octet.is_ascii_digit()) {
         return number(text, u32::MAX).map_err(|_| wrong());
     }
     let part = |from: usize, to: usize| text.get(from..to).and_then(|part| part.parse().ok());
@@ -54,14 +54,23 @@ fn time(text: &str) -> Result<u32, String> {
     let [
         Some(year),
         Some(month @ 1..=12),
-        Some(day),
-        Some(hour),
-        Some(minute),
-        Some(second),
+        Some(day @ 1..=31),
+        Some(hour @ 0..=23),
+        Some(minute @ 0..=59),
+        Some(second @ 0..=59),
     ] = parts
     else {
         return Err(wrong());
     };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let last = match month {
+        2 => 28 + i64::from(is_leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
+    if day > last {
+        return Err(wrong());
+    }
     // Days from 1970-01-01 of the proleptic Gregorian calendar; the year begins in March, so that its last day is the odd one.
     let (year, month) = if month < 3 {
         (year - 1, month + 9)
@@ -203,6 +212,14 @@ mod tests {
         assert_eq!(time("20000229235959"), Ok(951_868_799));
         assert_eq!(time("20380119031408"), Ok(2_147_483_648));
         assert_eq!(time("77"), Ok(77));
-        assert!(time("20001301000000").is_err());
+        for wrong in [
+            "20001301000000",
+            "20260231000000",
+            "20260131240000",
+            "20260131006000",
+            "-026+1+1+1+1+1",
+        ] {
+            assert_eq!(time(wrong), Err(format!("'{wrong}' is no time")));
+        }
     }
 }

@@ -82,6 +82,7 @@ fn size(word: &str) -> Result<u8, String> {
     let digits = word.strip_suffix(['m', 'M']).unwrap_or(word);
     let (metres, centimetres) = match digits.split_once('.') {
         None => (number(digits, MOST).map_err(wrong)?, 0),
+        Some((_, part)) if part.len() > 2 => return Err(wrong(String::new())),
         Some((metres, part)) => {
             let part = format!("{part}{}", if part.len() == 1 { "0" } else { "" });
             let metres = if metres.is_empty() { "0" } else { metres };

@@ -162,6 +162,10 @@ const WRONG: &[(&str, &str)] = &[
         "LOC 1 1 60 N 2 E 0",
         "'60' is no number of seconds below 60",
     ),
+    (
+        "LOC 1 N 2 E 0 1m 0.005m",
+        "'0.005m' is no size in metres, 90000000 at most",
+    ),
     ("LOC 1 N 2 E up", "'up' is no altitude in metres"),
     (
         "LOC 1 N 2 E 0 1.234",

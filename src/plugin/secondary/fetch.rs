@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::incoming::{Incoming, NoZone};
@@ -20,6 +20,12 @@ use crate::zonefile::FileZone;
 /// How long a connection and each message may take: a server that makes a large zone's first message may think for a while.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a whole zone may take to come, so that the next primary is asked in the end.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// How many octets a zone may have on its way: some five million records, and an end to one that has none.
+const MOST: usize = 256 << 20;
+
 /// Why there is no zone.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
@@ -29,6 +35,8 @@ pub(super) enum FetchError {
     Late(#[from] tokio::time::error::Elapsed),
     #[error("a reply that cannot be read, or is to something else")]
     Unreadable,
+    #[error("the zone does not come to an end: {MOST} octets and {} s are the most", LONGEST.as_secs())]
+    TooLong,
     #[error("the reply is {}", rcode_name(*.0))]
     Denied(ResponseCode),
     #[error("{0}")]
@@ -39,6 +47,8 @@ pub(super) enum FetchError {
 struct Exchange {
     stream: TcpStream,
     id: u16,
+    /// How many octets have come.
+    octets: usize,
 }
 
 impl Exchange {
@@ -63,13 +73,18 @@ impl Exchange {
         let mut stream = timeout(PATIENCE, TcpStream::connect(server)).await??;
         let framed = [&length.to_be_bytes(), &message[..]].concat();
         timeout(PATIENCE, stream.write_all(&framed)).await??;
-        Ok(Self { stream, id })
+        Ok(Self {
+            stream,
+            id,
+            octets: 0,
+        })
     }
 
     async fn next(&mut self) -> Result<Composed, FetchError> {
         let length = timeout(PATIENCE, self.stream.read_u16()).await??;
         let mut message = vec![0; length.into()];
         timeout(PATIENCE, self.stream.read_exact(&mut message)).await??;
+        self.octets += message.len();
         if !is_reply_to(&message, self.id) {
             return Err(FetchError::Unreadable);
         }
@@ -122,8 +137,12 @@ async fn transferred(
     let question = Question::new(apex, qtype);
     let mut exchange = Exchange::begin(question, serial, server).await?;
     let mut incoming = Incoming::new(apex, held);
+    let until = Instant::now() + LONGEST;
     loop {
         let reply = exchange.next().await?;
+        if Instant::now() > until || exchange.octets > MOST {
+            return Err(FetchError::TooLong);
+        }
         if reply.answer.is_empty() {
             return Err(FetchError::NoZone(NoZone::NoStart));
         }

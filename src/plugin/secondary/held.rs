@@ -305,7 +305,10 @@ impl Keeper {
                     continue;
                 }
             };
-            match FileZone::new(&self.apex, records) {
+            // A large zone takes its time, which other questions do not have.
+            let apex = self.apex.clone();
+            let zone = tokio::task::spawn_blocking(move || FileZone::new(&apex, records));
+            match zone.await.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(zone) => {
                     info!(zone = %self.apex, serial = zone.serial(), %primary, "a zone has come");
                     let zone = Arc::new(zone);

@@ -2,6 +2,7 @@
 
 mod trust;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ struct Place {
     host: String,
     /// What is connected to: a host and a port.
     address: String,
+    /// The Pod that is there, by its UID, and its port.
+    pod: Option<(String, u16)>,
     path: String,
 }
 
@@ -43,7 +46,7 @@ pub(crate) async fn answer(shared: &Shared, question: &Question) -> Verdict {
     };
     let sent = sent(hook, &question.request, &uid).to_string();
     let url = format!("{}?timeout={}s", place.url, hook.timeout.as_secs());
-    let called = tokio::time::timeout(hook.timeout, ask(&place, hook, sent)).await;
+    let called = tokio::time::timeout(hook.timeout, ask(shared, &place, hook, sent)).await;
     let called = called.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()));
     match called {
         Ok(review) => verdict(hook, &uid, &review),
@@ -65,6 +68,7 @@ fn place(shared: &Shared, client: &Value) -> Result<Place, String> {
             url: url.to_owned(),
             address: format!("{host}:{port}"),
             host: host.trim_matches(['[', ']']).to_owned(),
+            pod: None,
             path: clean(parsed.path()),
         });
     }
@@ -73,8 +77,10 @@ fn place(shared: &Shared, client: &Value) -> Result<Place, String> {
     let port = client["service"]["port"].as_i64().unwrap_or(443);
     let host = format!("{name}.{ns}.svc");
     let path = clean(text("path"));
+    let (address, pod) = endpoint(shared, (ns, name), port)?;
     Ok(Place {
-        address: endpoint(shared, (ns, name), port)?,
+        address: address.to_string(),
+        pod: pod.map(|uid| (uid, address.port())),
         url: format!("https://{host}:{port}{path}"),
         host,
         path,
@@ -87,8 +93,12 @@ fn clean(path: &str) -> String {
     format!("/{}", steps.collect::<Vec<_>>().join("/"))
 }
 
-/// The first ready endpoint of a Service's port.
-fn endpoint(shared: &Shared, (ns, name): (&str, &str), port: i64) -> Result<String, String> {
+/// The first ready endpoint of a Service's port, and the UID of the Pod that it is.
+fn endpoint(
+    shared: &Shared,
+    (ns, name): (&str, &str),
+    port: i64,
+) -> Result<(SocketAddr, Option<String>), String> {
     let state = shared.read();
     let service = state.objects.named(kinds::SERVICE, ns, name);
     let service = service.ok_or_else(|| format!("service {name:?} not found"))?;
@@ -106,19 +116,32 @@ fn endpoint(shared: &Shared, (ns, name): (&str, &str), port: i64) -> Result<Stri
         let port = ports.find(|of| of["name"].as_str().unwrap_or_default() == port_name)?;
         let mut all = slice["endpoints"].as_array()?.iter();
         let ready = all.find(|endpoint| endpoint["conditions"]["ready"] != false)?;
-        let ip: std::net::IpAddr = ready["addresses"][0].as_str()?.parse().ok()?;
+        let ip: IpAddr = ready["addresses"][0].as_str()?.parse().ok()?;
         let port = u16::try_from(port["port"].as_u64()?).ok()?;
-        Some(std::net::SocketAddr::new(ip, port).to_string())
+        let of = &ready["targetRef"];
+        let pod = of["uid"].as_str().filter(|_| of["kind"] == "Pod");
+        Some((SocketAddr::new(ip, port), pod.map(str::to_owned)))
     });
     found.ok_or_else(|| format!("no endpoints available for service {name:?}"))
 }
 
-async fn ask(place: &Place, hook: &Hook, review: String) -> Result<Value, String> {
+/// A connection to a webhook: where Pods run, to one of them from inside its network.
+async fn connect(shared: &Shared, place: &Place) -> Result<TcpStream, String> {
+    let stream = match (&place.pod, &shared.runtime) {
+        (None, _) => TcpStream::connect(&place.address)
+            .await
+            .map_err(|error| error.to_string()),
+        (Some((uid, port)), Some(runtime)) => runtime.connect(uid, *port).await,
+        (Some(_), None) => Err("the Pod there has no program that runs".to_owned()),
+    };
+    stream.map_err(|error| format!("dial tcp {}: {error}", place.address))
+}
+
+async fn ask(shared: &Shared, place: &Place, hook: &Hook, review: String) -> Result<Value, String> {
     let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
     let bundle = hook.client["caBundle"].as_str().unwrap_or_default();
     let tls = TlsConnector::from(Arc::new(trust::trusting(bundle)?));
-    let stream = TcpStream::connect(&place.address).await;
-    let stream = stream.map_err(|error| format!("dial tcp {}: {error}", place.address))?;
+    let stream = connect(shared, place).await?;
     let stream = tls.connect(name, stream).await;
     let stream = stream.map_err(|error| format!("tls: {error}"))?;
     let io = TokioIo::new(stream);

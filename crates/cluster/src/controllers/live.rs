@@ -12,6 +12,7 @@ use super::containers::{self, EPHEMERAL, LISTS};
 use super::mounts::Given;
 use super::policy::{is_restarted, is_sidecar};
 use super::probes::Probes;
+use super::volumes::PROVISIONED_BY;
 use super::{Action, references, start};
 use crate::faults::Faults;
 use crate::kinds;
@@ -462,13 +463,25 @@ pub(super) fn release(pod: &Value) -> Order {
     Order::Release(uid(pod).to_owned())
 }
 
-/// What was kept in a volume, of the claim that it was bound to.
+/// What was kept in a volume that was made here for a claim, and that nobody wants to keep.
 fn kept(volume: &Value) -> Option<Kept> {
-    let claim = &volume["spec"]["claimRef"];
+    let (spec, by) = (
+        &volume["spec"],
+        &volume["metadata"]["annotations"][PROVISIONED_BY],
+    );
+    if spec["persistentVolumeReclaimPolicy"] != "Delete" || !by.is_string() {
+        return None;
+    }
+    // Who writes a volume by hand may write anything there.
+    let name_at = |field: &str| {
+        let name = spec["claimRef"][field].as_str()?;
+        let is_name = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+        is_name.then(|| name.to_owned())
+    };
     Some(Kept {
         volume: name(volume).to_owned(),
-        ns: claim["namespace"].as_str()?.to_owned(),
-        claim: claim["name"].as_str()?.to_owned(),
+        ns: name_at("namespace")?,
+        claim: name_at("name")?,
     })
 }
 

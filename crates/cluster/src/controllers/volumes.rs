@@ -22,12 +22,16 @@ const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 const UNUSED: &str = "Unused";
 
 /// Says on a volume who made it.
-const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
+pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let mut claims = touched(step, "PersistentVolumeClaim");
     let mut actions = Vec::new();
-    for key in claims.iter().filter(|key| step.objects.get(key).is_none()) {
+    let gone = |key: &&Key| {
+        let claim = step.objects.get(key);
+        claim.is_none_or(|claim| claim["status"]["phase"] == "Pending")
+    };
+    for key in claims.iter().filter(gone) {
         actions.extend(release(step.objects, key));
     }
     actions.extend(drop_protection(step, &claims));
@@ -45,7 +49,10 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let mut taken = BTreeSet::new();
     for key in &claims {
         let claim = step.objects.get(key);
-        if let Some(claim) = claim.filter(|claim| claim["status"]["phase"] == "Pending") {
+        let is_waiting = claim.is_some_and(|claim| claim["status"]["phase"] == "Pending");
+        // Its namesake's volume goes first.
+        let is_free = || left(step.objects, key).next().is_none();
+        if let Some(claim) = claim.filter(|_| is_waiting && is_free()) {
             let bound = about(key, || match fitting(step.objects, key, claim, &taken) {
                 Some((volume, object)) => {
                     taken.insert(volume.clone());
@@ -289,23 +296,28 @@ fn is_used(objects: &Objects, claim: &Key) -> bool {
     pods.any(|(_, pod)| !has_ended(pod) && claims_of(pod).any(|name| name == claim.name))
 }
 
+/// Volumes of a claim that is gone, though one of its name may be there anew, which has to wait for their end.
+fn left<'a>(objects: &'a Objects, claim: &'a Key) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+    let now = objects.get(claim).map(|claim| &claim["metadata"]["uid"]);
+    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
+    let volumes = volumes.map(|(key, volume)| (key, &**volume));
+    volumes.filter(move |(_, volume)| {
+        let of = &volume["spec"]["claimRef"];
+        let named = of["namespace"] == claim.ns.as_str() && of["name"] == claim.name.as_str();
+        let others = now.is_none_or(|uid| of["uid"].is_string() && of["uid"] != *uid);
+        named && others && volume["status"]["phase"] != "Released"
+    })
+}
+
 /// A claim is gone: its volume goes too, or is released, as its policy says.
 fn release(objects: &Objects, claim: &Key) -> Vec<Action> {
-    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
-    let mine = volumes.filter(|(_, v)| {
-        v["spec"]["claimRef"]["namespace"] == claim.ns.as_str()
-            && v["spec"]["claimRef"]["name"] == claim.name.as_str()
-    });
-    mine.filter_map(|(key, volume)| {
-        match volume["spec"]["persistentVolumeReclaimPolicy"].as_str() {
-            Some("Delete") => Some(Action::Delete(key.clone(), None)),
-            _ if volume["status"]["phase"] == "Released" => None,
-            _ => {
-                let mut released = Value::clone(volume);
-                released["status"]["phase"] = "Released".into();
-                Some(Action::Update(key.clone(), Part::Status, released))
-            }
+    let end = |(key, volume): (&Key, &Value)| {
+        if volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete" {
+            return Action::Delete(key.clone(), None);
         }
-    })
-    .collect()
+        let mut released = volume.clone();
+        released["status"]["phase"] = "Released".into();
+        Action::Update(key.clone(), Part::Status, released)
+    };
+    left(objects, claim).map(end).collect()
 }

@@ -37,12 +37,12 @@ impl State {
         };
         let is_new = write.operation == Operation::Create;
         let kept = if is_new { hide(object) } else { Vec::new() };
-        let mut last: Vec<(String, Value)> = Vec::new();
+        let mut last: Vec<(Hook, Value)> = Vec::new();
         for again in [false, true] {
             let hooks = webhooks::matching(&self.objects, &asked(author, write, object), true);
             for hook in hooks {
                 // One that was asked is asked again only where others have changed the object since.
-                let before = last.iter().find(|(name, _)| *name == hook.name);
+                let before = last.iter().find(|(asked, _)| asked.of == hook.of);
                 let is_due = match before {
                     Some((_, left)) => again && hook.again && left != object,
                     None => !again,
@@ -56,8 +56,8 @@ impl State {
                 if let Some(patch) = patch {
                     self.change((write.key.kind, &hook), object, &patch)?;
                 }
-                last.retain(|(name, _)| *name != hook.name);
-                last.push((hook.name.clone(), object.clone()));
+                last.retain(|(asked, _)| asked.of != hook.of);
+                last.push((hook, object.clone()));
             }
         }
         for (field, value) in kept {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headless_objects::object::{array, name};
 use headless_objects::selector::Selector;
 use serde_json::Value;
 
@@ -16,6 +17,8 @@ const VALIDATING: KindId = KindId::named("ValidatingWebhookConfiguration");
 /// A webhook, as its configuration says it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Hook {
+    /// Its configuration, and its place there: names may be the same.
+    pub(crate) of: (String, usize),
     pub(crate) name: String,
     /// `clientConfig`.
     pub(crate) client: Value,
@@ -75,18 +78,19 @@ pub(crate) fn matching(objects: &Objects, asked: &Asked<'_>, mutating: bool) -> 
         return Vec::new();
     }
     let configurations: Vec<&Arc<Value>> = objects.list(of, None).map(|(_, one)| one).collect();
-    let hooks = configurations
-        .iter()
-        .flat_map(|one| one["webhooks"].as_array());
-    let met = hooks.flatten().filter(|hook| {
+    let hooks = configurations.iter().flat_map(|one| {
+        let hooks = array(&one["webhooks"]).enumerate();
+        hooks.map(|(at, hook)| ((name(one).to_owned(), at), hook))
+    });
+    let met = hooks.filter(|(_, hook)| {
         selects_namespace(objects, &hook["namespaceSelector"], asked)
             && selects_object(&hook["objectSelector"], asked)
     });
-    met.filter_map(|hook| Some(read(hook, matched_kind(hook, asked)?)))
+    met.filter_map(|(of, hook)| Some(read(of, hook, matched_kind(hook, asked)?)))
         .collect()
 }
 
-fn read(hook: &Value, kind: KindId) -> Hook {
+fn read(of: (String, usize), hook: &Value, kind: KindId) -> Hook {
     let text = |field: &str| hook[field].as_str().unwrap_or_default();
     let versions = hook["admissionReviewVersions"]
         .as_array()
@@ -95,6 +99,7 @@ fn read(hook: &Value, kind: KindId) -> Hook {
     let mut versions = versions.filter_map(Value::as_str);
     let version = versions.find(|version| ["v1", "v1beta1"].contains(version));
     Hook {
+        of,
         name: text("name").to_owned(),
         client: hook["clientConfig"].clone(),
         timeout: Duration::from_secs(hook["timeoutSeconds"].as_u64().unwrap_or(10)),

@@ -108,6 +108,7 @@ mod tests {
 
     fn hook() -> Hook {
         Hook {
+            of: ("c".to_owned(), 0),
             name: "a.b.c".into(),
             client: Value::Null,
             timeout: Duration::from_secs(1),

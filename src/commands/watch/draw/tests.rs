@@ -218,3 +218,10 @@ fn long_lines_are_broken_between_words_and_long_lists_are_scrolled() {
         first(&screen)
     );
 }
+
+#[test]
+fn a_text_is_broken_between_words_and_never_within_a_letter() {
+    assert_eq!(wrapped("ab cd ef", 5), ["ab cd", "  ef"]);
+    assert_eq!(wrapped(&"é".repeat(7), 5), ["ééééé", "  éé"]);
+    assert_eq!(wrapped("éééé é é", 5), ["éééé", "  é é"]);
+}

@@ -161,3 +161,19 @@ fn lists_go_round_and_q_ends_it_but_where_a_name_is_typed() {
         assert_eq!((screen.key(key), screen.is_over), (Vec::new(), true));
     }
 }
+
+#[test]
+fn an_error_leaves_the_names_and_a_late_answer_what_was_asked_since() {
+    let mut screen = Screen::default();
+    listed(&mut screen, "", &["redis.default"]);
+    let find = String::new();
+    let failed = Told::Answer(Wish::Names { find }, Err("it is gone".to_owned()));
+    screen.hear(failed);
+    assert_eq!(at(&screen).as_deref(), Some("redis.default"));
+    let first = press(&mut screen, "aone<enter>");
+    let second = press(&mut screen, "<back><back><back>two<enter>");
+    let said = |why: &str| Err(why.to_owned());
+    screen.hear(Told::Answer(second[0].clone(), said("second")));
+    screen.hear(Told::Answer(first[0].clone(), said("first")));
+    assert_eq!(screen.ask.said, ["second"]);
+}

@@ -194,18 +194,33 @@ fn an_ephemeral_container_runs_once_and_the_pod_is_ready_without_it() {
 #[test]
 fn what_was_kept_goes_with_its_volume() {
     let volume = json!({
-        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "pvc-1", "uid": "v"},
-        "spec": {"claimRef": {"namespace": "shop", "name": "data-redis-0"}},
+        "apiVersion": "v1", "kind": "PersistentVolume",
+        "metadata": {"name": "pvc-1", "uid": "v", "annotations": {"pv.kubernetes.io/provisioned-by": "p"}},
+        "spec": {"claimRef": {"namespace": "shop", "name": "data-redis-0"}, "persistentVolumeReclaimPolicy": "Delete"},
     });
-    let change = |deleted| Change {
+    let of = |volume: &Value, deleted| Change {
         revision: 1,
-        key: Key::of(&volume).unwrap(),
+        key: Key::of(volume).unwrap(),
         old: None,
         new: volume.clone().into(),
         deleted,
     };
+    let change = |deleted| of(&volume, deleted);
     let mut live = Live::new(Tokens::new([0; 32]));
     assert_eq!(live.gone(&[change(false)]), []);
+    // What is to be kept, was made by hand, or would lead elsewhere.
+    for (at, value) in [
+        ("/spec/persistentVolumeReclaimPolicy", json!("Retain")),
+        ("/metadata/annotations", json!({})),
+        ("/spec/claimRef/namespace", json!("..")),
+        ("/spec/claimRef/namespace", json!("/etc")),
+        ("/spec/claimRef/name", json!("a/../../b")),
+        ("/spec/claimRef/name", json!("")),
+    ] {
+        let mut other = volume.clone();
+        *other.pointer_mut(at).unwrap() = value;
+        assert_eq!(live.gone(&[of(&other, true)]), [], "{other}");
+    }
     let kept = Kept {
         volume: "pvc-1".into(),
         ns: "shop".into(),

@@ -297,6 +297,40 @@ fn a_claim_says_since_when_no_pod_refers_to_it() {
 }
 
 #[test]
+fn a_claim_that_is_made_anew_at_once_has_a_volume_of_its_own_and_the_old_one_goes() {
+    let mut world = World::new(Delays::default());
+    let class = json!({"metadata": {"name": "c"}, "provisioner": "example.com/p"});
+    world.create("StorageClass", class);
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "c", "resources": {"requests": {"storage": "1Gi"}}});
+    let claim = json!({"metadata": {"name": "data"}, "spec": spec});
+    let volume = |world: &World| {
+        let claim = world.get("PersistentVolumeClaim", "data").unwrap();
+        claim["spec"]["volumeName"].as_str().unwrap().to_owned()
+    };
+    world.create("PersistentVolumeClaim", claim.clone());
+    world.settle();
+    let first = volume(&world);
+    let now = DeleteOptions::default();
+    world.delete("PersistentVolumeClaim", "data", &now);
+    world.settle();
+    world.create("PersistentVolumeClaim", claim.clone());
+    world.settle();
+    let second = volume(&world);
+    assert_ne!(second, first);
+    // Between two steps.
+    world.delete("PersistentVolumeClaim", "data", &now);
+    world.create("PersistentVolumeClaim", claim);
+    world.settle();
+    let third = volume(&world);
+    assert_ne!(third, second);
+    let there = |name: &str| world.get("PersistentVolume", name).is_some();
+    assert_eq!(
+        [&first, &second, &third].map(|name| there(name)),
+        [false, false, true]
+    );
+}
+
+#[test]
 fn a_claim_gets_the_smallest_volume_of_its_class_that_fits() {
     let mut world = World::new(Delays::default());
     world.create(

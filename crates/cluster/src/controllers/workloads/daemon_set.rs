@@ -107,9 +107,11 @@ impl Look<'_> {
         let makes = actions
             .iter()
             .any(|action| matches!(action, Action::CreatePod(..)));
+        let mut pods = self.on_node.values().flatten();
+        let waits = pods.any(|(_, pod)| has_ended(pod) && !is_ending(pod));
         let (status, wake) = self.status();
         actions.extend(set_status(self.key, self.set, status));
-        let again = makes
+        let again = (makes || waits)
             .then(|| self.step.now.checked_add(AGAIN).ok())
             .flatten();
         Decided {
@@ -148,7 +150,8 @@ impl Look<'_> {
             let is_wanted = suited.contains(&node.as_str());
             let gone = pods
                 .iter()
-                .filter(|(_, pod)| !is_ending(pod) && (!is_wanted || has_ended(pod)));
+                .filter(|(_, pod)| !is_ending(pod))
+                .filter(|(_, pod)| !is_wanted || (has_ended(pod) && self.has_rested(pod)));
             actions.extend(gone.flat_map(|(at, pod)| self.delete(at, pod)));
         }
         let empty = suited.iter().filter(|node| self.pods(node).is_empty());
@@ -157,6 +160,13 @@ impl Look<'_> {
             actions.extend(self.roll(&suited));
         }
         actions
+    }
+
+    /// Whether a Pod was made so long ago that one that ended at once may be made again.
+    fn has_rested(&self, pod: &Value) -> bool {
+        let made = pod["metadata"]["creationTimestamp"].as_str();
+        let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+        made.is_none_or(|made| self.step.now >= made.saturating_add(AGAIN).unwrap_or(made))
     }
 
     /// Replaces old Pods, within what may be unavailable or there beside them.

@@ -1,7 +1,10 @@
 //! ReplicaSets and ReplicationControllers: as many Pods of a template as are asked for.
 
-use headless_objects::object::{array, has_ended, is_ending, is_ready, name};
+use std::time::Duration;
+
+use headless_objects::object::{array, condition, has_ended, is_ending, is_ready, name};
 use headless_objects::selector::Selector;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::claim::claim;
@@ -46,10 +49,22 @@ pub(super) fn decide(step: &Step<'_>, key: &Key, set: &Value) -> Decided {
     }
     actions.extend(set_status(key, set, status));
     if tries {
-        let at = step.now.saturating_add(AGAIN).unwrap_or(step.now);
+        let failing = failing_since(set).map(|since| step.now.duration_since(since));
+        let failing = failing.and_then(|failing| Duration::try_from(failing).ok());
+        let pause = failing.map_or(AGAIN, |failing| failing.clamp(AGAIN, LONGEST));
+        let at = step.now.saturating_add(pause).unwrap_or(step.now);
         wake = Some(wake.map_or(at, |wake| wake.min(at)));
     }
     Decided { actions, wake }
+}
+
+/// The longest pause between two tries: as long again as it has failed, up to this.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Since when the API server refuses Pods of the set.
+fn failing_since(set: &Value) -> Option<Timestamp> {
+    let since = condition(set, "ReplicaFailure")?["lastTransitionTime"].as_str()?;
+    since.parse().ok()
 }
 
 fn selector(key: &Key, set: &Value) -> Option<Selector> {
@@ -74,9 +89,15 @@ fn manage(
     active: &[(&Key, &Value)],
 ) -> (Vec<Action>, bool) {
     let wanted = usize::try_from(spec_number(set, "replicas", 1)).unwrap_or_default();
+    // Where the last was refused, one is enough to see whether the others would be.
+    let most = if failing_since(set).is_some() {
+        1
+    } else {
+        BURST
+    };
     if let Some(lacking) = wanted.checked_sub(active.len()).filter(|n| *n > 0) {
         let one = || Action::CreatePod(key.clone(), pod_of(set));
-        let actions = std::iter::repeat_with(one).take(lacking.min(BURST));
+        let actions = std::iter::repeat_with(one).take(lacking.min(most));
         return (actions.collect(), true);
     }
     let many = (active.len() - wanted).min(BURST);

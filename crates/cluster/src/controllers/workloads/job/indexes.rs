@@ -22,13 +22,17 @@ fn index_of(pod: &Value) -> Option<i64> {
     pod["metadata"]["annotations"][INDEX].as_str()?.parse().ok()
 }
 
-/// The numbers of `1,3-5`.
-fn parse(text: &str) -> BTreeSet<i64> {
+/// The most numbers that are told apart: a status may be written by anybody.
+const MOST: i64 = 1_000_000;
+
+/// The numbers of `1,3-5` below `most`.
+fn parse(text: &str, most: i64) -> BTreeSet<i64> {
+    let last = most.min(MOST) - 1;
     let mut all = BTreeSet::new();
     for part in text.split(',') {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
         if let (Ok(from), Ok(to)) = (from.parse::<i64>(), to.parse::<i64>()) {
-            all.extend(from..=to);
+            all.extend(from.max(0)..=to.min(last));
         }
     }
     all
@@ -53,8 +57,11 @@ fn text(numbers: &BTreeSet<i64>) -> String {
 
 /// Notes which numbers have succeeded; their count is what the Job counts.
 pub(super) fn note(look: &Look<'_>, status: &mut Value) {
-    let mut done = parse(status["completedIndexes"].as_str().unwrap_or_default());
     let most = spec_number(look.job, "completions", 0);
+    let mut done = parse(
+        status["completedIndexes"].as_str().unwrap_or_default(),
+        most,
+    );
     let succeeded = look
         .pods
         .iter()
@@ -69,14 +76,17 @@ pub(super) fn note(look: &Look<'_>, status: &mut Value) {
 
 /// Pods of the first numbers that are neither done nor under way.
 pub(super) fn pods(look: &Look<'_>, status: &Value, (pod, many): (&Value, usize)) -> Vec<Value> {
-    let mut taken = parse(status["completedIndexes"].as_str().unwrap_or_default());
+    let most = spec_number(look.job, "completions", 0);
+    let mut taken = parse(
+        status["completedIndexes"].as_str().unwrap_or_default(),
+        most,
+    );
     let active = look
         .pods
         .iter()
         .filter(|(_, pod)| !has_ended(pod) && !is_ending(pod));
     taken.extend(active.filter_map(|(_, pod)| index_of(pod)));
-    let all = 0..spec_number(look.job, "completions", 0);
-    let free = all.filter(|index| !taken.contains(index)).take(many);
+    let free = (0..most).filter(|index| !taken.contains(index)).take(many);
     free.map(|index| indexed(pod, name(look.job), index))
         .collect()
 }
@@ -111,7 +121,7 @@ mod tests {
     #[test]
     fn numbers_are_written_as_runs_and_read_again() {
         for written in ["", "0", "0,1", "0-2,4", "1,3-5,7,8"] {
-            assert_eq!(text(&parse(written)), written);
+            assert_eq!(text(&parse(written, 100)), written);
         }
     }
 }
