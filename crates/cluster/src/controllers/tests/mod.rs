@@ -318,7 +318,8 @@ fn a_claim_that_is_made_anew_at_once_has_a_volume_of_its_own_and_the_old_one_goe
     let second = volume(&world);
     assert_ne!(second, first);
     // Between two steps.
-    world.delete("PersistentVolumeClaim", "data", &now);
+    let key = World::key("PersistentVolumeClaim", "data");
+    world.state.remove(&key);
     world.create("PersistentVolumeClaim", claim);
     world.settle();
     let third = volume(&world);
