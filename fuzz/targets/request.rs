@@ -3,6 +3,7 @@
 
 use headless_cluster::{Cluster, Delays};
 use http::Request;
+use http_body_util::BodyExt;
 use kube::client::Body;
 use libfuzzer_sys::fuzz_target;
 
@@ -58,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
         // A watch goes on; anything else is answered, and by no broken part.
         if let Ok(answer) = answer.await {
             let (head, body) = answer.into_parts();
-            let body = body.collect_bytes().await.unwrap();
+            let body = body.collect().await.unwrap().to_bytes();
             // The API server says 500 of its own accord too, without a reason.
             let broke = head.status.as_u16() == 500
                 && serde_json::from_slice::<serde_json::Value>(&body)
