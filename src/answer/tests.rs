@@ -190,3 +190,51 @@ fn a_denial_of_what_is_about_to_be_there_is_kept_by_nobody() {
         assert_eq!(kept(&zone, name, qtype), wanted, "{name} {qtype}");
     }
 }
+
+/// An address may have thousands of names: those that no reply can hold are not looked for.
+#[test]
+fn of_the_names_of_an_address_no_more_are_found_than_fill_the_reply() {
+    let services = (0..300).flat_map(|i| {
+        [
+            format!("apply service default/s{i:03} headless"),
+            format!("apply slice default/s{i:03} of s{i:03} p=10.0.0.1"),
+        ]
+    });
+    let namespace = "apply namespace default".to_owned();
+    let lines: Vec<String> = std::iter::once(namespace).chain(services).collect();
+    let zone = build::zone(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let view = View {
+        origins: ["cluster.local", "in-addr.arpa"]
+            .map(|zone| absolute(zone).unwrap())
+            .to_vec()
+            .into(),
+        ..View::default()
+    };
+    let shown = Shown::from(view);
+    let name = absolute("1.0.0.10.in-addr.arpa").unwrap();
+    let query = Query::plain(
+        Question::new(name, RecordType::PTR),
+        "127.0.0.1:53".parse().unwrap(),
+    );
+    let asked = shown.place(&query.question.qname, RecordType::PTR).unwrap();
+    let written = |asked: &Asked<'_>| {
+        let answer = zone.lookup(asked);
+        let Answer::Found(Found::Pointers(names)) = &answer else {
+            panic!("no names: {answer:?}")
+        };
+        let (mut out, count) = (Vec::new(), names.len());
+        put(
+            &answer,
+            (&query, asked),
+            (0, None),
+            &mut Pens::default(),
+            &mut out,
+        );
+        (count, out)
+    };
+    let (all, whole) = written(&asked);
+    let (some, cut) = written(&asked.within(512));
+    assert_eq!((all, some), (300, 512 / 14 + 1));
+    assert_eq!(whole, cut);
+    assert!(Composed::read(&cut).unwrap().truncated);
+}

@@ -10,6 +10,7 @@ use super::{Chain, Plugin, Router};
 use crate::answer::{Pens, Turn};
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::reply::ResponseCode;
+use crate::message::wire::limit;
 use crate::name::Qname;
 
 /// Where the zones of a chain stand, if questions reach them at once: the place of the last of them; else that of the
@@ -131,6 +132,7 @@ fn answered(
     let qname: &Qname = &question.qname;
     for zone in zones(&block.chain[..=block.last]) {
         if let Some(asked) = zone.shown().place(qname, question.qtype) {
+            let asked = asked.within(limit(query.transport, query.edns));
             return zone.at_once((query, &asked), turn, pens, out);
         }
     }

@@ -9,9 +9,9 @@ use ahash::{AHashSet, RandomState};
 use super::change::{Change, ServiceChange, What};
 use super::unreadable::Unreadable;
 use super::{Epoch, Kept, Object, ObjectKey, Resource};
-use crate::endpoint::{Kind, Service, Slice};
+use crate::endpoint::{External, Kind, Service, Slice};
 use crate::name::ServiceKey;
-use crate::zone::{self, Scope, ServiceData, Zone};
+use crate::zone::{self, Holder, Scope, ServiceData, Zone};
 
 /// The parts of one Service: either may come first.
 #[derive(Debug, Default)]
@@ -231,10 +231,11 @@ impl Merge {
             return;
         };
         let (zone, owned) = (update.zone, self.scope == Scope::Cluster);
-        let [before, after] = replaced.addresses();
+        let (holder, [before, after]) = replaced.addresses();
         if owned {
             let alone = zone::alone(key);
-            after.iter().for_each(|ip| zone.publish_owner(*ip, &alone));
+            let enter = |ip: &IpAddr| zone.publish_owner(holder, *ip, &alone);
+            after.iter().for_each(enter);
         }
         let old = zone.service(self.scope, key.wire());
         let data = parts.data(old.as_deref(), &replaced).map(Arc::new);
@@ -242,9 +243,9 @@ impl Merge {
         let mut gone = before.iter().filter(|ip| !after.contains(ip)).peekable();
         // Only a part that lost an address needs to know who else has it.
         if owned && gone.peek().is_some() {
-            let has = parts.has(data.as_deref());
+            let has = parts.has(holder, data.as_deref());
             gone.filter(|ip| !has(ip))
-                .for_each(|ip| zone.withdraw_owner(*ip, key));
+                .for_each(|ip| zone.withdraw_owner(holder, *ip, key));
         }
         if parts.service.is_none() && parts.slices.is_empty() {
             self.parts.remove(key);
@@ -267,15 +268,19 @@ impl Merge {
 }
 
 impl Replaced<'_> {
-    /// Addresses before and after.
-    fn addresses(&self) -> [Vec<IpAddr>; 2] {
+    /// Addresses before and after, and who has them.
+    fn addresses(&self) -> (Holder, [Vec<IpAddr>; 2]) {
         match self {
             Self::Service(services) => {
-                services.map(|service| service.map(addresses_of).unwrap_or_default())
+                let of = |service: Option<&Service>| service.map(addresses_of).unwrap_or_default();
+                (Holder::Service, services.map(of))
             }
-            Self::Slice(slices) => slices
-                .each_ref()
-                .map(|slice| slice.as_deref().map(addresses_in).unwrap_or_default()),
+            Self::Slice(slices) => {
+                let of = |slice: &Option<Arc<Slice>>| {
+                    slice.as_deref().map(addresses_in).unwrap_or_default()
+                };
+                (Holder::Endpoint, slices.each_ref().map(of))
+            }
         }
     }
 
@@ -300,26 +305,32 @@ impl Parts {
         Some(ServiceData::new(Arc::clone(service), slices))
     }
 
-    /// Tells which addresses they have; `data`: what the zone has of them.
-    fn has(&self, data: Option<&ServiceData>) -> impl Fn(&IpAddr) -> bool {
-        let service = self.service.iter();
-        let of_service: Vec<_> = service.flat_map(|kept| addresses_of(&kept.value)).collect();
+    /// Tells which addresses such holders have of them; `data`: what the zone has of them.
+    fn has(&self, holder: Holder, data: Option<&ServiceData>) -> impl Fn(&IpAddr) -> bool {
         // Without a Service there is nothing to look them up in.
-        let slices = self.slices.iter().filter(|_| data.is_none());
+        let slices = self.slices.iter().filter(move |_| data.is_none());
         let of_slices: AHashSet<_> = slices
             .flat_map(|(_, kept)| addresses_in(&kept.value))
             .collect();
         move |ip| {
             let of_data = data.is_some_and(|data| data.at(*ip).next().is_some());
-            of_data || of_service.contains(ip) || of_slices.contains(ip)
+            // A Service's own addresses are those of one object, which has just been replaced.
+            holder == Holder::Endpoint && (of_data || of_slices.contains(ip))
         }
     }
 }
 
 fn addresses_of(service: &Service) -> Vec<IpAddr> {
+    let outside = service
+        .external
+        .iter()
+        .filter_map(|external| match external {
+            External::Address(ip) => Some(*ip),
+            External::Name(_) => None,
+        });
     match &service.kind {
-        Kind::ClusterIp(ips) => ips.to_vec(),
-        Kind::ExternalName(_) | Kind::Headless => Vec::new(),
+        Kind::ClusterIp(ips) => ips.iter().copied().chain(outside).collect(),
+        Kind::ExternalName(_) | Kind::Headless => outside.collect(),
     }
 }
 

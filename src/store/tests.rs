@@ -4,7 +4,7 @@ use crate::build;
 use crate::message::question::{Question, RecordType};
 use crate::message::rcode_name;
 use crate::name::absolute;
-use crate::zone::{Shown, View};
+use crate::zone::{ExternalView, Holder, Shown, View};
 
 struct Cluster {
     store: Store,
@@ -74,7 +74,7 @@ fn a_slice_that_moves_to_another_service_leaves_the_first() {
     assert_eq!(c.a("a"), "SERVFAIL not synced");
     assert_eq!(c.a("b"), "10.0.0.1");
     assert_eq!(
-        c.zone.owners([10, 0, 0, 1].into()),
+        c.zone.owners(Holder::Endpoint, [10, 0, 0, 1].into()),
         Some(crate::zone::alone(&ServiceKey::new(b"default", b"b")))
     );
 }
@@ -90,7 +90,11 @@ fn a_relist_removes_what_it_does_not_list_and_only_at_its_end() {
     assert_eq!(c.a("redis"), "10.0.0.1 10.0.0.3");
     c.says("synced slices");
     assert_eq!(c.a("redis"), "10.0.0.3");
-    assert!(c.zone.owners([10, 0, 0, 1].into()).is_none());
+    assert!(
+        c.zone
+            .owners(Holder::Endpoint, [10, 0, 0, 1].into())
+            .is_none()
+    );
 }
 
 #[test]
@@ -286,4 +290,36 @@ fn names_that_a_slice_may_hold_that_cannot_be_read_are_not_denied() {
     assert_eq!(c.a("web-2.web"), unreadable);
     c.says("apply slice default/web-b of web web-1=10.0.0.2");
     assert_eq!(c.a("web-2.web"), "NXDOMAIN no such endpoint of web.default");
+}
+
+#[test]
+fn an_address_from_outside_has_the_names_of_the_services_that_have_it_now() {
+    let mut c = Cluster::new();
+    c.synced();
+    let external = ExternalView {
+        origins: vec![
+            absolute("example.org").unwrap(),
+            absolute("in-addr.arpa").unwrap(),
+        ]
+        .into(),
+        apex: "dns".into(),
+        ttl: 5,
+        headless: false,
+        kubernetes: View::default().into(),
+    };
+    let external = Shown::from(external);
+    let names = |c: &Cluster| {
+        let question = Question::new(absolute("9.2.0.192.in-addr.arpa").unwrap(), RecordType::PTR);
+        let reply = compose(&c.zone, &external, &question).unwrap();
+        let names: Vec<_> = reply.answer.iter().map(|r| r.data.to_string()).collect();
+        let why = reply.error.map(|said| said.text.to_string());
+        why.unwrap_or_else(|| names.join(" "))
+    };
+    c.says("apply service default/b 10.96.0.2 +192.0.2.9");
+    c.says("apply service default/a 10.96.0.1 +192.0.2.9 +192.0.2.8");
+    assert_eq!(names(&c), "a.default.example.org. b.default.example.org.");
+    c.says("apply service default/a 10.96.0.1 +192.0.2.8");
+    assert_eq!(names(&c), "b.default.example.org.");
+    c.says("delete service default/b");
+    assert_eq!(names(&c), "nothing has address 192.0.2.9");
 }

@@ -11,7 +11,7 @@ use super::path::Below;
 use super::reason::Reason;
 use super::selection::{Selection, Value};
 use super::view::{Asked, ExternalView};
-use super::{Scope, ServiceData, Zone};
+use super::{Holder, Scope, ServiceData, Zone};
 use crate::endpoint::{External, Kind};
 use crate::message::question::RecordType;
 use crate::name::{absolute, join};
@@ -87,7 +87,7 @@ impl Zone {
         let mut ips = Vec::new();
         for ip in local {
             for data in self
-                .owners(*ip)
+                .owners(Holder::Endpoint, *ip)
                 .iter()
                 .flat_map(|keys| keys.iter())
                 .filter_map(|key| self.service(Scope::Cluster, key.wire()))
@@ -129,14 +129,17 @@ impl Zone {
         let Some(ip) = asked.name.reverse_address() else {
             return self.absent(Reason::NotAClusterName);
         };
-        let services = self.services(Scope::Cluster).into_iter();
-        let mut names: SmallVec<[Pointer; 1]> = services
-            .filter(|data| self.exposed(asked.view(), data.service().key.ns()))
-            .filter(|data| addresses(data).any(|address| address == ip))
-            .map(Pointer::to)
-            .collect();
-        names.sort_unstable_by(|a, b| a.service().cmp(b.service()));
-        self.pointers(asked, ip, names)
+        let names = self.settled(|| {
+            let owners = self.owners(Holder::Service, ip);
+            let names: SmallVec<[Pointer; 1]> = self
+                .among(asked.view(), owners.as_ref())
+                .filter(|data| addresses(data).any(|address| address == ip))
+                .take(asked.most)
+                .map(Pointer::to)
+                .collect();
+            (!names.is_empty()).then_some(names)
+        });
+        self.pointers(asked, ip, names.unwrap_or_default())
     }
 }
 

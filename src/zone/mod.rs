@@ -47,9 +47,11 @@ pub struct Zone {
     services: Map<ServiceKey, Arc<ServiceData>>,
     /// ServiceImports, for multicluster zones.
     imports: Map<ServiceKey, Arc<ServiceData>>,
-    /// Cluster addresses and endpoint addresses to the Services that have them.
+    /// Addresses of endpoints to the Services that have them.
     owners_v4: Map<Ipv4Addr, Owners>,
     owners_v6: Map<Ipv6Addr, Owners>,
+    /// Addresses of Services themselves, cluster addresses and those from outside, to the Services that have them.
+    assigned: Map<IpAddr, Owners>,
     /// Addresses to the Pods that have them, for `pods verified`.
     pods: Map<IpAddr, Pods>,
     /// Services of which an object is there that cannot be read: none of their names can be denied.
@@ -77,6 +79,15 @@ pub enum Scope {
     Cluster,
     /// ServiceImports of `multicluster.x-k8s.io`.
     ClusterSet,
+}
+
+/// Who of a Service has an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// An endpoint.
+    Endpoint,
+    /// The Service itself: a cluster address, or one from outside.
+    Service,
 }
 
 impl Zone {
@@ -111,12 +122,13 @@ impl Zone {
         all.map(|(_, data)| data).collect()
     }
 
-    /// The Services that have this address, for a cluster address or an endpoint.
+    /// The Services that have this address, for an endpoint or for themselves.
     #[must_use]
-    pub fn owners(&self, ip: IpAddr) -> Option<Owners> {
-        match ip {
-            IpAddr::V4(ip) => self.owners_v4.get(&ip),
-            IpAddr::V6(ip) => self.owners_v6.get(&ip),
+    pub fn owners(&self, holder: Holder, ip: IpAddr) -> Option<Owners> {
+        match (holder, ip) {
+            (Holder::Endpoint, IpAddr::V4(ip)) => self.owners_v4.get(&ip),
+            (Holder::Endpoint, IpAddr::V6(ip)) => self.owners_v6.get(&ip),
+            (Holder::Service, ip) => self.assigned.get(&ip),
         }
     }
 
@@ -171,18 +183,20 @@ impl Zone {
     }
 
     /// Enters an address for a Service; `alone`: a list of that Service only, which its addresses share.
-    pub(crate) fn publish_owner(&self, ip: IpAddr, alone: &Owners) {
-        match ip {
-            IpAddr::V4(ip) => add_owner(&self.owners_v4, ip, alone),
-            IpAddr::V6(ip) => add_owner(&self.owners_v6, ip, alone),
+    pub(crate) fn publish_owner(&self, holder: Holder, ip: IpAddr, alone: &Owners) {
+        match (holder, ip) {
+            (Holder::Endpoint, IpAddr::V4(ip)) => add_owner(&self.owners_v4, ip, alone),
+            (Holder::Endpoint, IpAddr::V6(ip)) => add_owner(&self.owners_v6, ip, alone),
+            (Holder::Service, ip) => add_owner(&self.assigned, ip, alone),
         }
     }
 
     /// Takes an address out that a Service no longer has.
-    pub(crate) fn withdraw_owner(&self, ip: IpAddr, key: &ServiceKey) {
-        match ip {
-            IpAddr::V4(ip) => remove_owner(&self.owners_v4, ip, key),
-            IpAddr::V6(ip) => remove_owner(&self.owners_v6, ip, key),
+    pub(crate) fn withdraw_owner(&self, holder: Holder, ip: IpAddr, key: &ServiceKey) {
+        match (holder, ip) {
+            (Holder::Endpoint, IpAddr::V4(ip)) => remove_owner(&self.owners_v4, ip, key),
+            (Holder::Endpoint, IpAddr::V6(ip)) => remove_owner(&self.owners_v6, ip, key),
+            (Holder::Service, ip) => remove_owner(&self.assigned, ip, key),
         }
     }
 
@@ -251,6 +265,9 @@ impl Zone {
         let (v4, v6) = (self.owners_v4.all(), self.owners_v6.all());
         lines.extend(v4.iter().map(|(ip, owners)| owner((*ip).into(), owners)));
         lines.extend(v6.iter().map(|(ip, owners)| owner((*ip).into(), owners)));
+        for (ip, owners) in self.assigned.all() {
+            lines.push(format!("assigned {ip} {owners:?}"));
+        }
         for (ip, pods) in self.pods.all() {
             lines.push(format!("pod {ip} {pods:?}"));
         }

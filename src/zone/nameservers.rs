@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::answer::{Answer, Found, family, no_data};
 use super::reason::Reason;
 use super::view::Asked;
-use super::{Scope, Zone};
+use super::{Holder, Scope, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
 use crate::name::{Name, join};
@@ -57,7 +57,11 @@ impl Zone {
         let (view, zone) = (asked.view(), &asked.typed_apex());
         let (mut servers, mut reached) = (Vec::new(), false);
         for local in &view.local_addresses {
-            for key in self.owners(*local).iter().flat_map(|keys| keys.iter()) {
+            for key in self
+                .owners(Holder::Endpoint, *local)
+                .iter()
+                .flat_map(|keys| keys.iter())
+            {
                 let Some(data) = self.service(Scope::Cluster, key.wire()) else {
                     reached = true; // by a slice whose Service is gone
                     continue;

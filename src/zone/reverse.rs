@@ -10,7 +10,7 @@ use super::answer::{Answer, Found, Pointer, no_data};
 use super::data::{Place, ServiceData};
 use super::reason::Reason;
 use super::view::{Asked, View};
-use super::{Scope, Zone};
+use super::{Holder, Owners, Scope, Zone};
 use crate::endpoint::Kind;
 use crate::message::question::RecordType;
 
@@ -23,11 +23,12 @@ impl Zone {
         if asked.primary().is_none() {
             return self.pointers(asked, ip, Pointers::new());
         }
-        // An address may have thousands of names: whether there is one is enough for any other type.
+        // An address may have thousands of names: whether there is one is enough for any other type, and as many as fit for
+        // this one.
         if asked.qtype != RecordType::PTR && self.has_name(view, ip) {
             return no_data(Reason::OtherType);
         }
-        self.pointers(asked, ip, self.names_of(view, ip))
+        self.pointers(asked, ip, self.names_of(view, ip, asked.most))
     }
 
     /// The names of an address, or why there are none.
@@ -41,47 +42,66 @@ impl Zone {
         Answer::Found(Found::Pointers(names))
     }
 
-    /// What `look` finds in the Services that have the address and that the stanza shows, in the order of their keys. Where
-    /// it finds nothing, and a Service was published meanwhile, it looks again: an address that moves from one to another
-    /// is never nowhere.
-    fn among<T>(
-        &self,
-        view: &View,
-        ip: IpAddr,
-        look: impl Fn(&mut dyn Iterator<Item = Arc<ServiceData>>) -> Option<T>,
-    ) -> Option<T> {
+    /// What `look` finds. Where it finds nothing, and a Service was published meanwhile, it looks again: an address that
+    /// moves from one to another is never nowhere.
+    pub(super) fn settled<T>(&self, look: impl Fn() -> Option<T>) -> Option<T> {
         loop {
             let published = self.published.load(Ordering::Acquire);
-            let owners = self.owners(ip);
-            // Thousands of Services may share an address, mostly in one namespace.
-            let mut before: Option<(&[u8], bool)> = None;
-            let shown = owners.iter().flat_map(|keys| keys.iter()).filter(|key| {
-                let ns = key.ns();
-                let known = before.filter(|(before, _)| *before == ns);
-                let (_, is) = *before.insert(known.unwrap_or_else(|| (ns, self.exposed(view, ns))));
-                is
-            });
-            let mut services = shown.filter_map(|key| self.service(Scope::Cluster, key.wire()));
-            let found = look(&mut services);
+            let found = look();
             if found.is_some() || self.published.load(Ordering::Acquire) == published {
                 return found;
             }
         }
     }
 
+    /// Of the Services that have an address those that the stanza shows, in the order of their keys.
+    pub(super) fn among<'a>(
+        &'a self,
+        view: &'a View,
+        owners: Option<&'a Owners>,
+    ) -> impl Iterator<Item = Arc<ServiceData>> {
+        // Thousands of Services may share an address, mostly in one namespace.
+        let mut before: Option<(&[u8], bool)> = None;
+        let keys = owners.into_iter().flat_map(|keys| keys.iter());
+        let shown = keys.filter(move |key| {
+            let ns = key.ns();
+            let known = before.filter(|(before, _)| *before == ns);
+            let (_, is) = *before.insert(known.unwrap_or_else(|| (ns, self.exposed(view, ns))));
+            is
+        });
+        shown.filter_map(|key| self.service(Scope::Cluster, key.wire()))
+    }
+
+    /// The Service that has the address for a cluster address.
+    fn with_cluster_address(&self, view: &View, ip: IpAddr) -> Option<Arc<ServiceData>> {
+        let owners = self.owners(Holder::Service, ip);
+        let found = self
+            .among(view, owners.as_ref())
+            .find(|data| answers(view, data, ip));
+        found
+    }
+
     /// Whether the address has a name.
     fn has_name(&self, view: &View, ip: IpAddr) -> bool {
-        let has = |data: &Arc<ServiceData>| {
-            answers(view, data, ip) || endpoint_names(data, ip).next().is_some()
-        };
-        let found = self.among(view, ip, |mut services| Iterator::find(&mut services, has));
+        let found = self.settled(|| {
+            let owners = self.owners(Holder::Endpoint, ip);
+            let has = |data: &Arc<ServiceData>| endpoint_names(data, ip).next().is_some();
+            let mut services = self.among(view, owners.as_ref());
+            self.with_cluster_address(view, ip)
+                .or_else(|| services.find(has))
+        });
         found.is_some()
     }
 
-    /// One Service's name for a cluster address, else the name of every endpoint at this address.
-    fn names_of(&self, view: &View, ip: IpAddr) -> Pointers {
-        let names = self.among(view, ip, |services| {
-            let names = names_among(services, view, ip);
+    /// One Service's name for a cluster address, else the name of every endpoint at this address: of no more Services
+    /// than it takes for `most`.
+    fn names_of(&self, view: &View, ip: IpAddr, most: usize) -> Pointers {
+        let names = self.settled(|| {
+            if let Some(data) = self.with_cluster_address(view, ip) {
+                return Some(Pointers::from_elem(Pointer::to(data), 1));
+            }
+            let owners = self.owners(Holder::Endpoint, ip);
+            let names = names_among(self.among(view, owners.as_ref()), ip, most);
             (!names.is_empty()).then_some(names)
         });
         names.unwrap_or_default()
@@ -89,15 +109,12 @@ impl Zone {
 }
 
 fn names_among(
-    services: &mut dyn Iterator<Item = Arc<ServiceData>>,
-    view: &View,
+    services: impl Iterator<Item = Arc<ServiceData>>,
     ip: IpAddr,
+    most: usize,
 ) -> Pointers {
     let mut names = Pointers::new();
     for data in services {
-        if answers(view, &data, ip) {
-            return Pointers::from_elem(Pointer::to(data), 1);
-        }
         let before = names.len();
         names.extend(endpoint_names(&data, ip).map(|place| Pointer::below(&data, place)));
         if names.len() > before + 1 {
@@ -106,6 +123,9 @@ fn names_among(
             own.dedup_by_key(|name| name.label());
             names.append(&mut own);
         }
+        if names.len() > most {
+            break;
+        }
     }
     names
 }
@@ -113,10 +133,7 @@ fn names_among(
 /// Whether the Service has the address for a cluster address that it answers to.
 fn answers(view: &View, data: &ServiceData, ip: IpAddr) -> bool {
     let is_its = |kind: &Kind| matches!(kind, Kind::ClusterIp(ips) if ips.contains(&ip));
-    // Asked of thousands: most tell without their Service being read.
-    !data.is_headless()
-        && is_its(&data.service().kind)
-        && (!view.ignore_empty_service || data.ready() > 0)
+    is_its(&data.service().kind) && (!view.ignore_empty_service || data.ready() > 0)
 }
 
 /// The ready endpoints of a Service at an address, as far as they have names.

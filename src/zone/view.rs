@@ -148,6 +148,7 @@ impl Shown {
             left,
             origin,
             shown: self,
+            most: usize::MAX,
         })
     }
 }
@@ -161,12 +162,23 @@ pub struct Asked<'q> {
     pub(super) left: usize,
     pub(super) origin: &'q Origin,
     pub(super) shown: &'q Shown,
+    /// So many records fill a reply: nothing is lost where some that come after are not found.
+    pub(super) most: usize,
 }
 
 /// Labels, mostly one or two.
 pub type FewLabels<'q> = SmallVec<[&'q [u8]; 4]>;
 
 impl<'q> Asked<'q> {
+    /// The same for a reply that may have so many octets.
+    #[must_use]
+    pub fn within(self, octets: u16) -> Self {
+        Self {
+            most: usize::from(octets) / SHORTEST_RECORD,
+            ..self
+        }
+    }
+
     /// The name asked for.
     #[must_use]
     pub fn name(&self) -> &'q Qname {
@@ -281,6 +293,9 @@ impl<'q> Asked<'q> {
         }
     }
 }
+
+/// Octets of the shortest record: a pointer as its owner, and a pointer as its data (RFC 1035 sections 4.1.3 and 4.1.4).
+const SHORTEST_RECORD: usize = 14;
 
 /// The longest TTL of a `kubernetes` stanza's SOA, in seconds, whatever `ttl` says: negatives must not outlive a Pod's
 /// start.

@@ -19,6 +19,7 @@ use crate::answer::{Pens, Turn, Words, ZoneReply, put, rcode, write};
 use crate::message::question::{Query, Question, RecordType};
 use crate::message::records::Records;
 use crate::message::reply::{Composed, Failure, ResponseCode};
+use crate::message::wire::limit;
 use crate::name::{Name, Origins};
 use crate::zone::{Answer, Asked, Found, Shown, Zone};
 
@@ -40,7 +41,10 @@ impl Plugin for Kubernetes {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let question = &query.question;
         match self.shown.place(&question.qname, question.qtype) {
-            Some(asked) => self.answer(query, &asked, next),
+            Some(asked) => {
+                let asked = asked.within(limit(query.transport, query.edns));
+                self.answer(query, &asked, next)
+            }
             None => next.handle(query),
         }
     }
