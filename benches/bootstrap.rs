@@ -1,6 +1,7 @@
 //! The bootstrap tax: a StatefulSet of three whose Pods ask for each other from their start on, behind client caches that
 //! keep a denial as long as its SOA says (RFC 2308), at most 30 s: when all see all. On a real control plane; CoreDNS with
-//! kubeadm's Corefile where a binary is given, ours with the same, and ours with `pending`.
+//! kubeadm's Corefile where a binary is given, ours with the same, and ours with `pending`. Beside the median of all rounds
+//! stand the moments of that round at which each of the Pods saw each of the others.
 //! `cargo bench --bench bootstrap -- [--coredns PATH] [--rounds N]`, after `just control-plane`.
 #![expect(
     clippy::unwrap_used,
@@ -102,8 +103,10 @@ async fn main() {
         &with_pending,
         &kubeconfig,
     ));
-    println!("| server | Pods are made | all see all, s: median (least..most) | questions |");
-    println!("|---|---|---|---|");
+    println!(
+        "| server | Pods are made | all see all, s: median (least..most) | questions | each sees each, s |"
+    );
+    println!("|---|---|---|---|---|");
     for server in &servers {
         server.ready().await;
         for (policy, made) in [
@@ -114,11 +117,15 @@ async fn main() {
             for round in 0..rounds {
                 runs.push(run(&plane.client, server, (policy, round)).await);
             }
-            runs.sort_by(|a, b| a.0.total_cmp(&b.0));
-            let (least, most) = (runs[0].0, runs[runs.len() - 1].0);
-            let (median, questions) = runs[runs.len() / 2];
-            let name = &server.name;
-            println!("| {name} | {made} | {median:.1} ({least:.1}..{most:.1}) | {questions} |");
+            runs.sort_by(|a, b| a.took().total_cmp(&b.took()));
+            let (least, most) = (runs[0].took(), runs[runs.len() - 1].took());
+            let run = &runs[runs.len() / 2];
+            let (name, median, questions) = (&server.name, run.took(), run.questions);
+            let seen: Vec<String> = run.seen.iter().map(|at| format!("{at:.1}")).collect();
+            let seen = seen.join(", ");
+            println!(
+                "| {name} | {made} | {median:.1} ({least:.1}..{most:.1}) | {questions} | {seen} |"
+            );
         }
     }
 }
@@ -190,9 +197,23 @@ impl Server {
     }
 }
 
-/// Makes the set, has its Pods ask, and takes it away; the seconds from its creation until all have seen all, and how many
-/// questions they have asked.
-async fn run(client: &Client, server: &Server, (policy, round): (&str, usize)) -> (f64, usize) {
+/// What came of a set.
+struct Run {
+    /// Seconds from its creation until a Pod saw another, for each two, ascending.
+    seen: Vec<f64>,
+    /// Questions that were asked.
+    questions: usize,
+}
+
+impl Run {
+    /// Seconds until all had seen all.
+    fn took(&self) -> f64 {
+        self.seen[self.seen.len() - 1]
+    }
+}
+
+/// Makes the set, has its Pods ask, and takes it away.
+async fn run(client: &Client, server: &Server, (policy, round): (&str, usize)) -> Run {
     let ns = format!(
         "{}-{round}-{}",
         policy.to_lowercase(),
@@ -204,17 +225,19 @@ async fn run(client: &Client, server: &Server, (policy, round): (&str, usize)) -
     while programs.len() < PODS {
         let made = list(client, &pods).await.unwrap().len();
         for pod in programs.len()..made {
-            programs.spawn(program(pod, ns.clone(), server.address));
+            programs.spawn(program(pod, ns.clone(), (server.address, began)));
         }
         sleep(LOOK).await;
     }
-    let questions = programs.join_all().await.into_iter().sum();
-    let took = began.elapsed().as_secs_f64();
+    let runs = programs.join_all().await;
+    let questions = runs.iter().map(|run| run.questions).sum();
+    let mut seen: Vec<f64> = runs.into_iter().flat_map(|run| run.seen).collect();
+    seen.sort_by(f64::total_cmp);
     let path = format!("/api/v1/namespaces/{ns}");
     call(client, Method::DELETE, &path, &json!({}))
         .await
         .unwrap();
-    (took, questions)
+    Run { seen, questions }
 }
 
 async fn make(client: &Client, ns: &str, policy: &str) {
@@ -245,13 +268,13 @@ async fn make(client: &Client, ns: &str, policy: &str) {
     }
 }
 
-/// What runs in a Pod: looks its peers up until it has all, through a cache of denials. How many questions it has asked.
-async fn program(pod: usize, ns: String, server: SocketAddr) -> usize {
-    let mut asked = 0;
+/// What runs in a Pod: looks its peers up until it has all, through a cache of denials; `began`: when the set was made.
+async fn program(pod: usize, ns: String, (server, began): (SocketAddr, Instant)) -> Run {
+    let (mut seen, mut questions) = (Vec::new(), 0);
     for peer in (0..PODS).filter(|peer| *peer != pod) {
         let name = format!("redis-{peer}.redis.{ns}.svc.cluster.local.");
         loop {
-            asked += 1;
+            questions += 1;
             let reply = ask(server, &name, RecordType::A).await;
             if !data(&reply).is_empty() {
                 break;
@@ -260,8 +283,9 @@ async fn program(pod: usize, ns: String, server: SocketAddr) -> usize {
             let looks = kept(&reply).as_secs_f64() / TRY.as_secs_f64();
             sleep(TRY.mul_f64(looks.ceil().max(1.0))).await;
         }
+        seen.push(began.elapsed().as_secs_f64());
     }
-    asked
+    Run { seen, questions }
 }
 
 /// How long a denial is kept (RFC 2308 section 5).

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Draws the pictures that are made from data: docs/pictures/{cost,pace,changes,architecture}.svg.
+"""Draws the pictures that are made from data: docs/pictures/{cost,pace,changes,bootstrap,architecture}.svg.
 
-The data of the plots are the tables of docs/performance.md, which `just bench` prints; that of the architecture is the
+The data of the plots are the tables of docs/performance.md, which `just bench` and `just bootstrap` print; that of the architecture is the
 drawing at the top of src/lib.rs. Nothing else is put in. `plot.py --check` says whether the pictures are those of the data."""
 import html, math, pathlib, re, sys
 
@@ -88,6 +88,25 @@ def changes(found):
     return bars("From a watch's frame to the answer on the wire", "by how many endpoints the Service has; less is better", values)
 
 
+def bootstrap(found):
+    """A line of dots for each row, from left to right as time goes on; the last one has the time beside it."""
+    _, rows = found["A set comes up"]
+    moments = [[float(at) for at in row[4].split(", ")] for row in rows]
+    most = max(max(all_of_it) for all_of_it in moments)
+    label = LABEL + 60
+    body = ['<text class="title" x="16" y="28">When each Pod of a set of three sees each of the others</text>',
+            '<text class="soft" x="16" y="48">seconds from the creation of the set; a dot for each two; farther left is better</text>']
+    y = 64
+    for row, seen in zip(rows, moments):
+        name, kind = plain(row[0]), "ours" if row[0].startswith("headless-dns") else "other"
+        body.append(f'<text x="16" y="{y + 19}">{html.escape(name)}, {html.escape(row[1])}</text>')
+        body.append(f'<line class="axis" x1="{label}" x2="{label + BAR}" y1="{y + 14}" y2="{y + 14}"/>')
+        body += [f'<circle class="{kind}" cx="{label + BAR * at / most:.1f}" cy="{y + 14}" r="5" fill-opacity="0.6"/>' for at in seen]
+        body.append(f'<text x="{label + BAR * seen[-1] / most + 10:.1f}" y="{y + 19}">{seen[-1]:.1f} s</text>')
+        y += ROW
+    return svg(label + BAR + 80, y + 12, "When each Pod of a set of three sees each of the others", body)
+
+
 def architecture():
     """The first drawing of src/lib.rs, and the layers below it."""
     source = (ROOT / "src/lib.rs").read_text()
@@ -100,7 +119,8 @@ def architecture():
 
 def main():
     found = tables((ROOT / "docs/performance.md").read_text())
-    pictures = {"cost": cost(found), "pace": pace(found), "changes": changes(found), "architecture": architecture()}
+    pictures = {"cost": cost(found), "pace": pace(found), "changes": changes(found),
+                "bootstrap": bootstrap(found), "architecture": architecture()}
     differ = []
     for name, picture in pictures.items():
         path = HERE / f"{name}.svg"
