@@ -29,7 +29,8 @@ const OF_EACH: usize = 8;
 const LEAST_UNTAKEN: u64 = 4 << 20;
 const MOST_UNTAKEN: u64 = 64 << 20;
 
-/// What one question that waits for an upstream takes, in octets: its task, its socket and what the kernel keeps for both.
+/// What one question that waits for an upstream takes, in octets: four kilobytes of ours, and as much of the kernel's for
+/// its socket, which the control group counts too.
 const OF_WAITING: u64 = 8 << 10;
 
 /// How many may wait: some always, and no more than could be answered before clients ask again.

@@ -5,9 +5,10 @@
 //! section 5): of one question only a few forms are.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
+use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::peer::Way;
@@ -33,8 +34,8 @@ struct Form {
 
 type Told = watch::Receiver<Option<Outcome>>;
 
-/// The forms of each question that are under way, the first one first.
-type UnderWay = HashMap<Question, Vec<(Form, Told)>, RandomState>;
+/// The forms of each question that are under way, the first one first; mostly one.
+type UnderWay = HashMap<Arc<Question>, SmallVec<[(Form, Told); 1]>, RandomState>;
 
 /// The questions under way.
 #[derive(Default)]
@@ -43,7 +44,7 @@ pub(super) struct Flights(Mutex<UnderWay>);
 /// Somebody's question under way; it ends where this is dropped.
 struct Flight<'a> {
     flights: &'a Flights,
-    question: Question,
+    question: Arc<Question>,
     form: Form,
     tell: watch::Sender<Option<Outcome>>,
 }
@@ -87,17 +88,21 @@ impl Flights {
     /// A flight of one's own, or the outcome of the one there is.
     fn begin(&self, question: &Question, form: &Form) -> Result<Flight<'_>, Told> {
         let mut flights = self.lock();
-        let forms = flights.entry(question.clone()).or_default();
-        let same = forms.iter().find(|(other, _)| other == form);
-        let first = || forms.first().filter(|_| forms.len() >= FORMS);
-        if let Some((_, told)) = same.or_else(first) {
-            return Err(told.clone());
+        let known = flights.get_key_value(question);
+        if let Some((_, forms)) = known {
+            let same = forms.iter().find(|(other, _)| other == form);
+            let first = || forms.first().filter(|_| forms.len() >= FORMS);
+            if let Some((_, told)) = same.or_else(first) {
+                return Err(told.clone());
+            }
         }
+        let question = known.map_or_else(|| Arc::new(question.clone()), |(key, _)| Arc::clone(key));
         let (tell, told) = watch::channel(None);
+        let forms = flights.entry(Arc::clone(&question)).or_default();
         forms.push((form.clone(), told));
         Ok(Flight {
             flights: self,
-            question: question.clone(),
+            question,
             form: form.clone(),
             tell,
         })

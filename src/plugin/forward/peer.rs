@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -108,11 +109,13 @@ impl Peer {
 
     /// Asks, with this id; the reply is whole, unless it says otherwise.
     pub(super) async fn ask(&self, query: &Query, id: u16, way: Way) -> io::Result<Vec<u8>> {
+        // What waits for a datagram takes no room for what a connection needs.
+        let connection = || self.over_connection(query, id).boxed();
         let exchange = async {
             match &self.secured {
-                Some(Secured::Https(https)) => return https.ask(query).await,
-                Some(Secured::Tls(_)) => return self.over_connection(query, id).await,
-                None if way == Way::Tcp => return self.over_connection(query, id).await,
+                Some(Secured::Https(https)) => return https.ask(query).boxed().await,
+                Some(Secured::Tls(_)) => return connection().await,
+                None if way == Way::Tcp => return connection().await,
                 None => {}
             }
             let reply = self.over_udp(query, id).await?;
@@ -120,7 +123,7 @@ impl Peer {
                 return Ok(reply);
             }
             // Where no connection comes about, the cut reply is better than none.
-            Ok(self.over_connection(query, id).await.unwrap_or(reply))
+            Ok(connection().await.unwrap_or(reply))
         };
         // A connection has as long again.
         in_time(2 * self.limits.read_timeout, exchange).await
@@ -213,10 +216,13 @@ impl Peer {
     }
 }
 
-/// What comes of it, or that it took too long.
-async fn in_time<T>(time: Duration, it: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let ended = tokio::time::timeout(time, it).await;
-    ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+/// What comes of it, or that it took too long. No `async fn`: that would hold what it waits for twice, and thousands wait.
+fn in_time<T>(
+    time: Duration,
+    it: impl Future<Output = io::Result<T>>,
+) -> impl Future<Output = io::Result<T>> {
+    tokio::time::timeout(time, it)
+        .map(|ended| ended.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
 }
 
 impl Connection {

@@ -493,3 +493,31 @@ async fn the_ids_of_questions_to_upstreams_cannot_be_foreseen() {
         .collect();
     assert!(steps.len() > 450, "{}", steps.len());
 }
+
+/// Thousands wait at a time: what they may take together counts on four kilobytes for each, those of the lane included.
+#[test]
+fn a_question_that_waits_for_an_upstream_takes_less_than_four_kilobytes() {
+    const WAITING: i64 = 256;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let silent = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+    let router = forward(&format!("forward . {}", silent.local_addr().unwrap()));
+    let ask = async || {
+        for i in 0..WAITING {
+            let (router, query) = (
+                Arc::clone(&router),
+                query(&format!("{i}.test"), RecordType::A),
+            );
+            tokio::spawn(async move { router.handle(&query).await });
+        }
+        let mut datagram = [0; 512];
+        for _ in 0..WAITING {
+            silent.recv(&mut datagram).await.unwrap();
+        }
+    };
+    let made = allocation_counter::measure(|| runtime.block_on(ask()));
+    let each = made.bytes_current / WAITING;
+    assert!((1024..=3584).contains(&each), "{each}");
+}
