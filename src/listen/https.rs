@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +63,7 @@ where
         slot: Mutex::new(slot),
         at_work,
         patience: idle,
+        refused: Mutex::default(),
     });
     let answering = Arc::clone(&exchange);
     let answering = service_fn(move |request| {
@@ -111,6 +113,8 @@ struct Exchange {
     at_work: watch::Sender<usize>,
     /// How long a request may take to come whole.
     patience: Duration,
+    /// What keeps requests that were refused before they came whole.
+    refused: Mutex<JoinSet<()>>,
 }
 
 /// A question that is being answered, until this is dropped.
@@ -205,13 +209,22 @@ impl Exchange {
         if !is_whole && head.version < Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         } else if !is_whole {
-            // A stream whose request is dropped is reset, and a client that is still sending may see nothing but that.
-            tokio::spawn(async move {
+            self.keep(body);
+        }
+        response
+    }
+
+    /// Keeps what is left of a refused request for a while: a stream whose request is dropped is reset, and a client that is
+    /// still sending may see nothing but that. They go with the connection, and no more are kept than it may have under way.
+    fn keep(&self, body: Incoming) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        while refused.try_join_next().is_some() {}
+        if refused.len() < STREAMS as usize {
+            refused.spawn(async move {
                 sleep(LONGEST).await;
                 drop(body);
             });
         }
-        response
     }
 
     async fn answer(

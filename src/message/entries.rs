@@ -20,8 +20,8 @@ pub type Wrong = (usize, String);
 pub struct Entries<'t> {
     rest: &'t str,
     line: usize,
-    /// How many brackets are open.
-    depth: usize,
+    /// The lines of the brackets that are open.
+    open: Vec<usize>,
 }
 
 impl<'t> Entries<'t> {
@@ -31,7 +31,7 @@ impl<'t> Entries<'t> {
         Self {
             rest: text,
             line: 1,
-            depth: 0,
+            open: Vec::new(),
         }
     }
 
@@ -55,7 +55,7 @@ impl<'t> Entries<'t> {
                 '\n' => {
                     self.take(1);
                     self.line += 1;
-                    if self.depth == 0 {
+                    if self.open.is_empty() {
                         if !entry.words.is_empty() {
                             return Ok(Some(entry));
                         }
@@ -68,12 +68,12 @@ impl<'t> Entries<'t> {
                 }
                 '(' => {
                     self.take(1);
-                    self.depth += 1;
+                    self.open.push(self.line);
                 }
                 ')' => {
                     self.take(1);
-                    let closed = self.depth.checked_sub(1);
-                    self.depth = closed.ok_or_else(|| self.wrong("a `)` closes nothing"))?;
+                    let opened = self.open.pop();
+                    opened.ok_or_else(|| self.wrong("a `)` closes nothing"))?;
                 }
                 c if c.is_whitespace() => {
                     self.take(c.len_utf8());
@@ -87,8 +87,8 @@ impl<'t> Entries<'t> {
             }
             is_glued = is_word;
         }
-        if self.depth > 0 {
-            return Err(self.wrong("a `(` is not closed"));
+        if let Some(line) = self.open.first() {
+            return Err((*line, "a `(` is not closed".into()));
         }
         Ok(Some(entry).filter(|entry| !entry.words.is_empty()))
     }
@@ -134,7 +134,7 @@ impl Iterator for Entries<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let entry = self.entry();
         if entry.is_err() {
-            (self.rest, self.depth) = ("", 0);
+            (self.rest, self.open) = ("", Vec::new());
         }
         entry.transpose()
     }
@@ -176,7 +176,8 @@ mod tests {
     #[test]
     fn what_is_not_closed_is_an_error_with_its_line() {
         for (text, line, problem) in [
-            ("a\nb (\nc\n", 4, "a `(` is not closed"),
+            ("a\nb (\nc\n", 2, "a `(` is not closed"),
+            ("a (\n)\nb\n (\n(\n) c\nd", 4, "a `(` is not closed"),
             ("a )", 1, "a `)` closes nothing"),
             ("a\n\"b\nc\"", 2, "a quotation mark is missing"),
             ("\"a\\\"", 1, "a quotation mark is missing"),

@@ -23,7 +23,8 @@ pub use skim::lowest_ttl;
 pub use types::{class_name, class_named, type_called, type_name, type_named};
 pub use write::{
     addressed, append, bad_version, encode, encode_ixfr, encode_notify, encode_query,
-    encode_transfer, is_accepted, is_reply_to, message, rcode_name, rcode_named, truncate,
+    encode_transfer, is_accepted, is_reply_to, message, rcode_name, rcode_named, rcode_of,
+    truncate,
 };
 
 /// Octets of a header.

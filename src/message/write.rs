@@ -147,6 +147,12 @@ pub fn is_accepted(wire: &[u8], id: u16) -> bool {
     is_reply_to(wire, id) && wire[3] & 0x0f == 0
 }
 
+/// The response code of a reply, without its upper bits; SERVFAIL where it has none.
+#[must_use]
+pub fn rcode_of(wire: &[u8]) -> ResponseCode {
+    ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f)
+}
+
 /// A whole message of an upstream as the reply to `query`: its id, and its name as this client typed it.
 #[must_use]
 pub fn addressed(query: &Query, mut wire: Vec<u8>) -> Vec<u8> {

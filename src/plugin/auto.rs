@@ -283,9 +283,9 @@ impl Plugin for Auto {
         answer(query, found, next).boxed()
     }
 
-    fn offers(&self) -> Vec<Arc<FileZone>> {
+    fn offers(&self) -> Option<Vec<Arc<FileZone>>> {
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
         let zones = zones.values();
-        zones.map(|loaded| Arc::clone(&loaded.zone)).collect()
+        Some(zones.map(|loaded| Arc::clone(&loaded.zone)).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! `file`: zones of files like BIND's.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::block::{Block, Link, Parts};
 use super::kit::{Directives, Registration, duration, fallthrough, flag};
 use super::watched::Watched;
-use super::zonal::{OfName, answer, parse};
+use super::zonal::{OfName, Unusable, answer, parse};
 use super::{Handled, Next, Plugin};
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::Query;
@@ -87,38 +87,46 @@ type Zones = Vec<Option<Arc<FileZone>>>;
 impl ZoneFile {
     /// The zones of the file, kept up to date. It may come later, but may not be wrong now.
     fn watch(&self) -> Result<Watched<Zones>, CorefileError> {
-        const EXPECTED: &str = "a zone file (RFC 1035 section 5)";
-        let wrong = |problem: String| self.file.error(problem, EXPECTED);
-        let path = self.file.text.as_str();
-        match std::fs::read(path) {
-            Ok(octets) => {
-                for zone in &self.zones {
-                    parse(path, &octets, zone).map_err(|error| wrong(error.to_string()))?;
-                }
-            }
-            Err(error) if self.reload.is_zero() => return Err(wrong(format!("{path}: {error}"))),
-            Err(error) => {
-                warn!(%path, %error, again = ?self.reload, "a zone file cannot be read");
-            }
-        }
-        let (entry, known) = (self.clone(), Mutex::new(vec![None; self.zones.len()]));
-        let read = move |octets: io::Result<Vec<u8>>| {
-            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = entry.read(&octets.ok()?, &known)?;
-            Some(known.clone())
+        let entry = self.clone();
+        let read = move |octets: io::Result<Vec<u8>>, known: &Zones| {
+            entry
+                .read(&octets.ok()?, known)
+                .inspect_err(|error| warn!(%error, "a zone file is wrong"))
+                .ok()
         };
-        let none = vec![None; self.zones.len()];
-        Ok(Watched::new(path, self.reload, none, read))
+        Watched::checked(
+            &self.file.text,
+            self.reload,
+            |octets| self.first(octets),
+            read,
+        )
     }
 
-    /// The zones of a file's octets: a zone without a new serial stays as it was. `None`: what is wrong has been said.
-    fn read(&self, octets: &[u8], known: &Zones) -> Option<Zones> {
+    /// The zones at start, of the file's octets, or of why there are none.
+    fn first(&self, octets: io::Result<Vec<u8>>) -> Result<Zones, CorefileError> {
+        const EXPECTED: &str = "a zone file (RFC 1035 section 5)";
+        let (path, none) = (&self.file.text, vec![None; self.zones.len()]);
+        match octets {
+            Ok(octets) => {
+                let zones = self.read(&octets, &none);
+                zones.map_err(|error| self.file.error(error.to_string(), EXPECTED))
+            }
+            Err(error) if self.reload.is_zero() => {
+                Err(self.file.error(format!("{path}: {error}"), EXPECTED))
+            }
+            Err(error) => {
+                warn!(%path, %error, again = ?self.reload, "a zone file cannot be read");
+                Ok(none)
+            }
+        }
+    }
+
+    /// The zones of a file's octets: a zone without a new serial stays as it was.
+    fn read(&self, octets: &[u8], known: &Zones) -> Result<Zones, Unusable> {
         let file = self.file.text.as_str();
         let mut zones = Zones::new();
         for (apex, known) in self.zones.iter().zip(known) {
-            let zone = parse(file, octets, apex)
-                .inspect_err(|error| warn!(zone = %apex, %error, "a zone file is wrong"))
-                .ok()?;
+            let zone = parse(file, octets, apex)?;
             let is_known =
                 |known: &&Arc<FileZone>| !self.by_mtime && known.serial() == zone.serial();
             zones.push(match known.as_ref().filter(is_known) {
@@ -129,7 +137,7 @@ impl ZoneFile {
                 }
             });
         }
-        Some(zones)
+        Ok(zones)
     }
 }
 
@@ -167,11 +175,10 @@ impl Plugin for File {
         answer(query, self.find(&query.question.qname), next).boxed()
     }
 
-    fn offers(&self) -> Vec<Arc<FileZone>> {
-        let files = self.0.iter();
-        files
-            .flat_map(|(_, _, zones)| zones.get().iter().flatten().cloned().collect::<Vec<_>>())
-            .collect()
+    fn offers(&self) -> Option<Vec<Arc<FileZone>>> {
+        let zones = self.0.iter().map(|(_, _, zones)| zones.get());
+        let zones = zones.flat_map(|zones| zones.iter().flatten().cloned().collect::<Vec<_>>());
+        Some(zones.collect())
     }
 }
 
@@ -234,7 +241,10 @@ mod tests {
         assert!(is_same(&first, &same));
         let second = entry.read(&text(2, 2), &same).unwrap();
         assert_eq!(serial(&second), Some(2));
-        assert!(entry.read(b"no zone (", &second).is_none());
+        assert_eq!(
+            entry.read(b"a 5 A x", &second).unwrap_err().to_string(),
+            "db.z:1: 'x' is no IPv4 address"
+        );
         let by_mtime = the_entry("file db.z z.test {\nreload_by_mtime\n}");
         let again = by_mtime.read(&text(1, 2), &first).unwrap();
         assert!(!is_same(&first, &again));

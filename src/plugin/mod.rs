@@ -83,9 +83,9 @@ pub trait Plugin: Send + Sync + 'static {
     /// Answers the query, or passes it on to `next`.
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled>;
 
-    /// The zones of files that it has, which may be transferred.
-    fn offers(&self) -> Vec<Arc<FileZone>> {
-        Vec::new()
+    /// The zones of files that it has now, which may be transferred; `None`: it never has any.
+    fn offers(&self) -> Option<Vec<Arc<FileZone>>> {
+        None
     }
 
     /// Is told of its chain, once that is whole.

@@ -329,7 +329,8 @@ impl<'a> Next<'a> {
     /// The zones of files that the plugins of the chain have.
     #[must_use]
     pub fn offers(&self) -> Vec<Arc<FileZone>> {
-        self.chain.iter().flat_map(|link| link.offers()).collect()
+        let offers = self.chain.iter().filter_map(|link| link.offers());
+        offers.flatten().collect()
     }
 
     /// Hands the query to the next plugin.

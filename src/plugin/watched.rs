@@ -22,8 +22,8 @@ struct File<T> {
 /// When a file was changed, and its size.
 type State = (SystemTime, u64);
 
-/// Makes a value of the file's octets, or of why there are none; `None`: the one there was stays.
-type Read<T> = Box<dyn Fn(io::Result<Vec<u8>>) -> Option<T> + Send + Sync>;
+/// Makes a value of the file's octets, or of why there are none, and of the value there was; `None`: that stays.
+type Read<T> = Box<dyn Fn(io::Result<Vec<u8>>, &T) -> Option<T> + Send + Sync>;
 
 impl<T: Send + Sync + 'static> Watched<T> {
     /// Reads the file, and again every so often where it has changed; zero: never again. `none`: what there is until it
@@ -32,15 +32,40 @@ impl<T: Send + Sync + 'static> Watched<T> {
         path: &str,
         every: Duration,
         none: T,
-        read: impl Fn(io::Result<Vec<u8>>) -> Option<T> + Send + Sync + 'static,
+        read: impl Fn(io::Result<Vec<u8>>, &T) -> Option<T> + Send + Sync + 'static,
+    ) -> Self {
+        let seen = state(path);
+        let first = read(std::fs::read(path), &none).unwrap_or(none);
+        Self::begin(path, every, (first, seen), Box::new(read))
+    }
+
+    /// The same for a file that may not be wrong now: `first` makes the first value.
+    ///
+    /// # Errors
+    /// Those of `first`.
+    pub(super) fn checked<E>(
+        path: &str,
+        every: Duration,
+        first: impl FnOnce(io::Result<Vec<u8>>) -> Result<T, E>,
+        read: impl Fn(io::Result<Vec<u8>>, &T) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Self, E> {
+        let seen = state(path);
+        let first = first(std::fs::read(path))?;
+        Ok(Self::begin(path, every, (first, seen), Box::new(read)))
+    }
+
+    fn begin(
+        path: &str,
+        every: Duration,
+        (first, seen): (T, Option<State>),
+        read: Read<T>,
     ) -> Self {
         let file = File {
             path: path.to_owned(),
-            read: Box::new(read),
-            value: RwLock::new(Arc::new(none)),
-            seen: Mutex::new(state(path)),
+            read,
+            value: RwLock::new(Arc::new(first)),
+            seen: Mutex::new(seen),
         };
-        file.read_again();
         let watched = Self {
             file: Arc::new(file),
         };
@@ -55,8 +80,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
 
     /// What the file says.
     pub(super) fn get(&self) -> Arc<T> {
-        let value = self.file.value.read();
-        Arc::clone(&value.unwrap_or_else(PoisonError::into_inner))
+        self.file.get()
     }
 
     /// Looks at the file again and again, on a thread where that may block, until this is dropped.
@@ -80,19 +104,20 @@ impl<T: Send + Sync + 'static> Watched<T> {
 }
 
 impl<T> File<T> {
+    fn get(&self) -> Arc<T> {
+        let value = self.value.read();
+        Arc::clone(&value.unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Reads the file anew where it has changed.
     fn look(&self) {
         let now = state(&self.path);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen != now {
             *seen = now;
-            self.read_again();
-        }
-    }
-
-    fn read_again(&self) {
-        if let Some(value) = (self.read)(std::fs::read(&self.path)) {
-            *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+            if let Some(value) = (self.read)(std::fs::read(&self.path), &self.get()) {
+                *self.value.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(value);
+            }
         }
     }
 }

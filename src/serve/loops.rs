@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::sockets::reachable;
-use crate::message::encode_query;
 use crate::message::question::{Query, Question, RecordType};
+use crate::message::reply::ResponseCode;
+use crate::message::{encode_query, rcode_of};
 use crate::plugin::LoopProbe;
 
-/// How often it is tried: an upstream may not be there yet when this server starts.
+/// How often it is tried at first, and how long one try takes, unless there is a reply: CoreDNS's.
 const TRIES: u32 = 30;
-
-/// How long one try takes, unless there is a reply.
 const TRY: Duration = Duration::from_secs(1);
+
+/// How long afterwards until it is tried again: an upstream that is not there yet says nothing of where it leads.
+const LATER: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether the question has come back.
 const LOOK: Duration = Duration::from_millis(100);
@@ -35,19 +38,22 @@ pub(super) async fn first(probes: Vec<(LoopProbe, SocketAddr)>) -> String {
     std::future::pending().await
 }
 
-/// Asks until there is a reply. Returns where there is a loop, and what to say of it.
+/// Asks until somebody knows a reply: nothing then, and where there is a loop what to say of it.
 async fn find(probe: LoopProbe, server: SocketAddr) -> Option<String> {
     let to = reachable(server);
-    for _ in 0..TRIES {
+    for tried in 1_u32.. {
+        let begun = Instant::now();
         probe.seen.store(0, Ordering::Relaxed);
         if let Ok(end) = once(&probe, to).await {
             return end;
         }
+        sleep_until(begun + if tried < TRIES { TRY } else { LATER }).await;
     }
     None
 }
 
-/// One question: what to say of the loop, nothing where there is a reply, an error where there is neither.
+/// One question: what to say of the loop, nothing where there is a reply, an error where there is neither, or where the
+/// reply is that nobody has one.
 async fn once(probe: &LoopProbe, to: SocketAddr) -> std::io::Result<Option<String>> {
     let any = SocketAddr::new(to.ip(), 0);
     let socket = UdpSocket::bind(any).await?;
@@ -61,7 +67,13 @@ async fn once(probe: &LoopProbe, to: SocketAddr) -> std::io::Result<Option<Strin
     tokio::pin!(end);
     loop {
         tokio::select! {
-            received = socket.recv(&mut reply) => return received.map(|_| None),
+            received = socket.recv(&mut reply) => {
+                let size = received?;
+                if rcode_of(&reply[..size]) == ResponseCode::ServFail {
+                    return Err(std::io::ErrorKind::NotFound.into());
+                }
+                return Ok(None);
+            }
             _ = looks.tick() => {
                 // Once it is this question, once more it is the same one come back.
                 if probe.seen.load(Ordering::Relaxed) > 1 {

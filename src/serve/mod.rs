@@ -460,8 +460,11 @@ fn loop_probes(
         let own = sockets::own_addresses(block, port, bound);
         match (&block.probe, own.first()) {
             // Started, it finds loops by itself, those through others too.
-            (Some(probe), Some(server)) => probes.push((probe.clone(), *server)),
-            (Some(_), None) => {}
+            (Some(probe), Some(server)) if block.upstreams().next().is_some() => {
+                probes.push((probe.clone(), *server));
+            }
+            // Nobody leads its questions anywhere.
+            (Some(_), _) => {}
             (None, _) => sockets::check_upstreams(block, &own, local)?,
         }
     }

@@ -41,6 +41,15 @@ impl Node {
         sets.next().filter(|set| !set.records.is_empty())
     }
 
+    /// Gives back the room that nothing came into.
+    fn shrink(&mut self) {
+        self.sets.shrink_to_fit();
+        for set in &mut self.sets {
+            set.records.shrink_to_fit();
+            set.signatures.shrink_to_fit();
+        }
+    }
+
     fn add(&mut self, record: Record, large: &mut Large) {
         let covered = covered(&record);
         let rtype = covered.unwrap_or_else(|| record.record_type());
@@ -48,7 +57,8 @@ impl Node {
         let at = at.unwrap_or_else(|| {
             self.sets.push(Set {
                 rtype,
-                records: Vec::new(),
+                // Most have one: room for four would be most of what a zone takes.
+                records: Vec::with_capacity(1),
                 signatures: Vec::new(),
             });
             self.sets.len() - 1
@@ -61,7 +71,7 @@ impl Node {
         if rtype == RecordType::SOA && covered.is_none() {
             records.clear();
         }
-        // Of records alike there is one (RFC 2181 section 5.2).
+        // Of records alike there is one (RFC 2181 section 5.2). As in CoreDNS a record may be of another class than its zone.
         if !large.has(records, &record, (rtype, covered.is_some())) {
             records.push(record);
         }
@@ -84,9 +94,11 @@ impl Large {
         (rtype, signs): (RecordType, bool),
     ) -> bool {
         if records.len() < LOOKED_THROUGH {
-            return records.iter().any(|known| known.data == record.data);
+            let is_alike =
+                |known: &Record| known.data == record.data && known.dns_class == record.dns_class;
+            return records.iter().any(is_alike);
         }
-        let said = |record: &Record| record.data.to_string();
+        let said = |record: &Record| format!("{} {}", record.dns_class, record.data);
         let key = (record.name.clone(), rtype, signs);
         let all = self.0.entry(key);
         let all = all.or_insert_with(|| records.iter().map(said).collect());
@@ -138,6 +150,7 @@ impl FileZone {
             zone.names.entry(key).or_default().add(record, &mut large);
         }
         zone.numbers = soa.ok_or_else(|| format!("there is no SOA record of {}", zone.apex))?;
+        zone.names.values_mut().for_each(Node::shrink);
         Ok(zone)
     }
 

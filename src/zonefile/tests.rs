@@ -262,7 +262,10 @@ fn directives_change_what_is_behind_them() {
             "zones/db:1: there is no name, nor one before",
         ),
         ("\n\na 5 A x", "zones/db:3: 'x' is no IPv4 address"),
-        ("this is ( not", "zones/db:1: a `(` is not closed"),
+        (
+            "$TTL 5\na A 192.0.2.1\nthis is ( not\nb A 192.0.2.2\n",
+            "zones/db:3: a `(` is not closed",
+        ),
         ("this is not", "zones/db:1: 'is' is no type"),
         ("$TTL x", "zones/db:1: 'x' is no TTL"),
         (
@@ -296,6 +299,19 @@ fn of_records_alike_there_is_one_in_a_set_of_any_size() {
     let soa = "z.test. 5 SOA ns h 9 2 3 4 5".to_owned();
     let wanted: Vec<_> = std::iter::once(soa).chain(wanted).collect();
     assert_eq!(shown(&records), wanted);
+}
+
+/// CoreDNS serves it as it stands.
+#[test]
+fn a_record_of_another_class_stays_what_it_is() {
+    let zone = zone("@ 5 SOA ns h 9 2 3 4 5\na 5 CH TXT x\na 5 IN TXT x\na 5 CH TXT x\n").unwrap();
+    let looked = look(&zone, "a TXT", false);
+    let classes: Vec<_> = looked
+        .answer
+        .iter()
+        .map(|record| record.to_string().replace(".z.test.", ""))
+        .collect();
+    assert_eq!(classes, ["a 5 CH TXT x", "a 5 IN TXT x"]);
 }
 
 #[test]

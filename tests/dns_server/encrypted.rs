@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -14,12 +15,14 @@ use headless_dns::name::Name;
 use headless_dns::plugin::{Handled, Next, Plugin, Router};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -408,6 +411,39 @@ async fn who_waits_to_be_told_to_go_on_is_told_what_is_wrong_instead() {
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
+}
+
+/// As many as a connection may have under way, and no longer than there is the connection.
+#[tokio::test]
+async fn requests_that_were_refused_before_they_came_whole_are_kept_with_their_connection_only() {
+    let pair = Pair::new();
+    let server = encrypted(&pair, "https", "kubernetes cluster.local").await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let stream = TokioIo::new(pair.connect(server.address, "h2").await);
+    let executor = TokioExecutor::new();
+    let (mut client, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .unwrap();
+    let connection = tokio::spawn(connection);
+    for _ in 0..100 {
+        let mut request = post("text/plain", vec![0; 12]);
+        let waits = HeaderValue::from_static("100-continue");
+        request.headers_mut().insert(header::EXPECT, waits);
+        let response = client.send_request(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    let most = before + 64;
+    // The connection has some of its own.
+    assert!(tasks() < most + 16, "{before} {}", tasks());
+    let gone = Instant::now();
+    drop(client);
+    connection.abort();
+    while tasks() > before + 16 {
+        tokio::task::yield_now().await;
+    }
+    // Each would be kept for two seconds.
+    assert!(gone.elapsed() < Duration::from_millis(1900));
 }
 
 /// Headers that never end are not kept (the kind of RUSTSEC-2024-0332).

@@ -11,8 +11,8 @@ mod support;
 mod zones;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use headless_cluster::{Cluster, Delays};
@@ -305,6 +305,32 @@ async fn an_alias_whose_upstream_is_dead_is_servfail() {
     .await;
     let answer = answer_of_alias(&server, "example.com").await;
     assert_eq!(answer, (ResponseCode::ServFail, vec![]));
+}
+
+/// As where two servers forward to each other, and this one starts first.
+#[tokio::test]
+async fn a_loop_through_an_upstream_that_comes_later_ends_the_server_too() {
+    let to = Arc::new(OnceLock::new());
+    let (asked, server_at) = (AtomicUsize::new(0), Arc::clone(&to));
+    let upstream = upstream(move |packet, _| {
+        if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+            let mut message = Message::from_vec(packet).unwrap();
+            message.metadata.message_type = MessageType::Response;
+            message.metadata.response_code = ResponseCode::ServFail;
+            return Some(message.to_vec().unwrap());
+        }
+        let relay = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        relay.send_to(packet, server_at.get().unwrap()).unwrap();
+        None
+    })
+    .await;
+    let corefile = format!(".:0 {{\n bind 127.0.0.1\n loop\n forward . {upstream}\n}}");
+    let program = bind(&corefile, Cluster::start(Delays::default()).client())
+        .await
+        .unwrap();
+    to.set(program.addresses()[0]).unwrap();
+    let error = program.run(CancellationToken::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "a question came back to this server");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::question::{Query, Transport};
 use crate::message::reply::{Failure, ResponseCode};
-use crate::message::{addressed, rcode_name, skim, truncate};
+use crate::message::{addressed, rcode_name, rcode_of, skim, truncate};
 use crate::metrics::Metrics;
 use flights::{Flights, Outcome};
 use peer::{Peer, Secured, Way};
@@ -156,12 +156,12 @@ impl Forward {
             let asked = upstream.peer.ask(query, id, way).await;
             if let Ok(wire) = &asked {
                 let to = upstream.peer.address.to_string();
-                let labels = ["forward", &to, &rcode_name(rcode(wire))];
+                let labels = ["forward", &to, &rcode_name(rcode_of(wire))];
                 let duration = self.metrics.upstreams.duration.with_label_values(&labels);
                 duration.observe(start.elapsed().as_secs_f64());
             }
             match asked {
-                Ok(wire) if self.spec.failover.contains(&rcode(&wire)) => {
+                Ok(wire) if self.spec.failover.contains(&rcode_of(&wire)) => {
                     kept = Some(wire);
                     // Each upstream has a say once.
                     if tried + 1 >= order.len() {
@@ -183,8 +183,9 @@ impl Forward {
 
     /// Whether the file has the next `forward` of the block asked instead.
     fn is_for_the_next(&self, wire: &[u8]) -> bool {
-        let is_nodata = || rcode(wire) == ResponseCode::NoError && wire.get(6..8) == Some(&[0, 0]);
-        self.spec.next.contains(&rcode(wire)) || self.spec.next_on_nodata && is_nodata()
+        let rcode = rcode_of(wire);
+        let is_nodata = || rcode == ResponseCode::NoError && wire.get(6..8) == Some(&[0, 0]);
+        self.spec.next.contains(&rcode) || self.spec.next_on_nodata && is_nodata()
     }
 }
 
@@ -202,11 +203,6 @@ fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
     }
 }
 
-/// A message's response code, without its upper bits.
-fn rcode(wire: &[u8]) -> ResponseCode {
-    ResponseCode::from(0, wire.get(3).copied().unwrap_or(2) & 0x0f)
-}
-
 impl Plugin for Forward {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let qname = &query.question.qname;
@@ -216,7 +212,7 @@ impl Plugin for Forward {
         async move {
             let wire = self.answer(query).await?;
             if self.spec.is_followed && self.is_for_the_next(&wire) {
-                tracing::debug!(rcode = %rcode_name(rcode(&wire)), "the next forward is asked");
+                tracing::debug!(rcode = %rcode_name(rcode_of(&wire)), "the next forward is asked");
                 return next.handle(query).await;
             }
             Ok(Reply::Raw(truncate(query, wire)))

@@ -127,17 +127,22 @@ impl Link for Spec {
             table
         };
         let none = table("");
-        let table = Watched::new(&self.file, self.reload, none, move |octets| match octets {
-            // What of it is no UTF-8 is no name.
-            Ok(octets) => {
-                changed.set(last_change(&file));
-                Some(table(&String::from_utf8_lossy(&octets)))
-            }
-            Err(error) => {
-                warn!(%file, %error, "a hosts file cannot be read");
-                (error.kind() == io::ErrorKind::NotFound).then(|| table(""))
-            }
-        });
+        let table = Watched::new(
+            &self.file,
+            self.reload,
+            none,
+            move |octets, _| match octets {
+                // What of it is no UTF-8 is no name.
+                Ok(octets) => {
+                    changed.set(last_change(&file));
+                    Some(table(&String::from_utf8_lossy(&octets)))
+                }
+                Err(error) => {
+                    warn!(%file, %error, "a hosts file cannot be read");
+                    (error.kind() == io::ErrorKind::NotFound).then(|| table(""))
+                }
+            },
+        );
         Ok(Arc::new(Hosts {
             spec: self.clone(),
             table,

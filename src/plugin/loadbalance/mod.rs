@@ -2,6 +2,7 @@
 
 mod weights;
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,34 +113,29 @@ impl Weighted {
         let expected = "names, and below each its addresses with their weights";
         let problem = |problem: String| self.file.error(problem, expected);
         let path = self.file.text.clone();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                Weights::read(&text).map_err(|error| problem(format!("{path}: {error}")))?;
+        let first = |octets: io::Result<Vec<u8>>| match octets {
+            Err(error) if !self.reload.is_zero() => {
+                error!(file = %path, %error, "the weights cannot be read, and may come later");
+                Ok(Weights::default())
             }
-            Err(error) if self.reload.is_zero() => return Err(problem(format!("{path}: {error}"))),
-            Err(_) => {}
-        }
+            octets => weights(&path, octets).map_err(|error| problem(format!("{path}: {error}"))),
+        };
         let named = path.clone();
-        Ok(Watched::new(
-            &path,
-            self.reload,
-            Weights::default(),
-            move |octets| {
-                let text = octets.map(|octets| String::from_utf8_lossy(&octets).into_owned());
-                let read = text.map_err(|error| error.to_string());
-                match read.and_then(|text| Weights::read(&text)) {
-                    Ok(weights) => {
-                        info!(file = %named, "the weights have been read");
-                        Some(weights)
-                    }
-                    Err(error) => {
-                        error!(file = %named, %error, "the weights cannot be read, and stay as they were");
-                        None
-                    }
-                }
-            },
-        ))
+        Watched::checked(&path, self.reload, first, move |octets, _| {
+            let said = "the weights cannot be read, and stay as they were";
+            weights(&named, octets)
+                .inspect_err(|error| error!(file = %named, %error, "{said}"))
+                .ok()
+        })
     }
+}
+
+/// The weights of a file's octets.
+fn weights(file: &str, octets: io::Result<Vec<u8>>) -> Result<Weights, String> {
+    let octets = octets.map_err(|error| error.to_string())?;
+    let weights = Weights::read(&String::from_utf8_lossy(&octets))?;
+    info!(%file, "the weights have been read");
+    Ok(weights)
 }
 
 /// The handler.

@@ -18,7 +18,7 @@ use crate::answer::Reply;
 use crate::corefile::{CorefileError, Directive, Token};
 use crate::message::question::{DNSClass, Query, RecordType, Transport};
 use crate::message::reply::ResponseCode;
-use crate::message::{PLAIN_UDP_SIZE, class_name, rcode_name, skim, type_name};
+use crate::message::{PLAIN_UDP_SIZE, class_name, rcode_name, rcode_of, skim, type_name};
 use crate::name::{Name, Origins, Qname};
 
 /// `log [NAMES...] [FORMAT] { class CLASS... }`.
@@ -244,13 +244,8 @@ impl Facts<'_> {
 
     /// Without its upper bits.
     fn rcode(&self) -> ResponseCode {
-        rcode(self.wire)
+        rcode_of(self.wire)
     }
-}
-
-/// The response code of a message, without its upper bits.
-fn rcode(wire: &[u8]) -> ResponseCode {
-    ResponseCode::from(0, wire.get(3).copied().unwrap_or_default() & 0x0f)
 }
 
 /// What kind of reply it is, in CoreDNS's words; that is metadata too.
@@ -265,7 +260,7 @@ fn kind(wire: &[u8]) -> (Class, &'static str) {
         fits.any(|place| rtype.is_none_or(|rtype| place.rtype == rtype))
     };
     let soa = u16::from(RecordType::SOA);
-    match rcode(wire) {
+    match rcode_of(wire) {
         ResponseCode::NoError if has(0, None) => (Class::Success, "NOERROR"),
         ResponseCode::NoError if has(1, Some(soa)) => (Class::Denial, "NODATA"),
         ResponseCode::NoError if has(1, None) => (Class::Success, "DELEGATION"),

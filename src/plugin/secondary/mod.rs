@@ -152,8 +152,8 @@ impl Plugin for Secondary {
         self.held.begin();
     }
 
-    fn offers(&self) -> Vec<Arc<FileZone>> {
-        self.held.zones()
+    fn offers(&self) -> Option<Vec<Arc<FileZone>>> {
+        Some(self.held.zones())
     }
 }
 

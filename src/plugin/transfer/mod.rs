@@ -136,7 +136,7 @@ impl Plugin for Transfer {
     }
 
     fn begin(&self, chain: &Chain) {
-        if self.zone.is_none() && chain.iter().all(|link| link.offers().is_empty()) {
+        if self.has_nobody(chain) {
             info!(
                 plugin = PLUGIN.name,
                 "accepted without effect: no plugin beside it has a zone to transfer"
@@ -147,6 +147,11 @@ impl Plugin for Transfer {
 }
 
 impl Transfer {
+    /// Whether no plugin beside it has zones, nor ever will.
+    fn has_nobody(&self, chain: &Chain) -> bool {
+        self.zone.is_none() && chain.iter().all(|link| link.offers().is_none())
+    }
+
     /// `None`: no transfer, or not of ours.
     fn transfer(&self, query: &Query, next: Next<'_>) -> Option<Handled> {
         let question = &query.question;
@@ -199,6 +204,28 @@ mod tests {
     use crate::plugin::tests::{block, query};
     use crate::plugin::{Parts, Router};
     use crate::zone::View;
+
+    #[test]
+    fn what_has_zones_now_or_later_is_somebody_to_transfer_from() {
+        for (beside, wanted) in [
+            ("whoami", true),
+            ("secondary z.test {\n transfer from 192.0.2.1\n}", false),
+            ("auto z.test {\n directory nowhere\n}", false),
+            ("file nowhere z.test", false),
+        ] {
+            let block = block(&format!("transfer {{\n to *\n}}\n{beside}"));
+            let built = block.links.iter().map(|(_, link)| {
+                let built = link.build(&Parts::default());
+                built.unwrap()
+            });
+            let chain: Chain = built.collect();
+            let transfer = Transfer {
+                rules: Vec::new(),
+                zone: None,
+            };
+            assert_eq!(transfer.has_nobody(&chain), wanted, "{beside}");
+        }
+    }
 
     /// The kind of CVE-2026-33489.
     #[test]

@@ -35,7 +35,8 @@ pub(super) fn watch(rules: Vec<Rule>, chain: &Chain) {
     runtime.spawn(async move {
         let mut told: BTreeMap<Name, u32> = BTreeMap::new();
         while let Some(chain) = chain.upgrade() {
-            let zones: Vec<_> = chain.iter().flat_map(|link| link.offers()).collect();
+            let zones = chain.iter().filter_map(|link| link.offers());
+            let zones: Vec<_> = zones.flatten().collect();
             drop(chain);
             for zone in zones {
                 let known = told.insert(zone.apex.clone(), zone.serial());
