@@ -7,19 +7,9 @@ use std::net::SocketAddr;
 
 use headless_dns::sandbox::{Options, Sandbox};
 use serde_json::{Value, json};
+use support::sandbox::sandbox;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-
-async fn sandbox() -> (Sandbox, SocketAddr) {
-    let options = Options {
-        admin: Some("127.0.0.1:0".parse().unwrap()),
-        ..Options::default()
-    };
-    let sandbox = Sandbox::start(options).await.unwrap();
-    sandbox.ready().await.unwrap();
-    let admin = sandbox.admin().unwrap();
-    (sandbox, admin)
-}
 
 async fn request(admin: SocketAddr, path: &str, host: &str) -> TcpStream {
     let mut stream = TcpStream::connect(admin).await.unwrap();

@@ -11,11 +11,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use headless_dns::sandbox::{Options, Sandbox};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{Termios, tcgetattr};
 use nix::unistd::Pid;
+use support::sandbox::sandbox;
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_headless-dns");
@@ -154,17 +154,6 @@ fn shown(written: &str, (columns, rows): (u16, u16)) -> String {
 fn cells_of(cells: &[Vec<char>]) -> String {
     let line = |row: &Vec<char>| format!("{}\n", row.iter().collect::<String>().trim_end());
     cells.iter().map(line).collect()
-}
-
-async fn sandbox() -> (Sandbox, SocketAddr) {
-    let options = Options {
-        admin: Some("127.0.0.1:0".parse().unwrap()),
-        ..Options::default()
-    };
-    let sandbox = Sandbox::start(options).await.unwrap();
-    sandbox.ready().await.unwrap();
-    let admin = sandbox.admin().unwrap();
-    (sandbox, admin)
 }
 
 const SMALL: (u16, u16) = (80, 24);

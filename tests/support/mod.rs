@@ -16,6 +16,7 @@ pub mod kubelet;
 pub mod logs;
 pub mod names;
 pub mod proxy;
+pub mod sandbox;
 pub mod statefulset;
 pub mod upstream;
 pub mod zone;
