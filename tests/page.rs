@@ -87,20 +87,47 @@ async fn services_are_found_by_a_part_of_their_name_and_their_names_are_told() {
     let names = [line("redis", &all), line("redis-0.redis", &all[..1])];
     let wanted =
         json!({"service": "redis.default", "kind": "headless", "total": 4, "names": names});
-    assert_eq!(service, wanted);
-    let none = told(admin, "/service?service=nobody.default").await;
-    assert_eq!(none, json!({"error": "there is no Service nobody.default"}));
+    assert_eq!(service, json!({"services": [wanted]}));
+    let both = told(
+        admin,
+        "/service?service=nobody.default&service=redis.default&limit=2",
+    )
+    .await;
+    let nobody =
+        json!({"service": "nobody.default", "error": "there is no Service nobody.default"});
+    assert_eq!(both, json!({"services": [nobody, wanted]}));
+    let expected = json!({"error": "service: a Service such as redis.default was expected"});
+    assert_eq!(told(admin, "/service?service=redis").await, expected);
+    let many = "service=redis.default&".repeat(65);
+    let expected = json!({"error": "service: 64 at most were expected"});
+    assert_eq!(told(admin, &format!("/service?{many}")).await, expected);
     let idle = "apiVersion: v1\nkind: Service\nmetadata: {name: idle}\nspec: {clusterIP: None}\n";
     sandbox.cluster().apply("idle", idle).unwrap();
     // The server has it a moment later.
     let idle = loop {
-        let told = told(admin, "/service?service=idle.default").await;
+        let told = told(admin, "/service?service=idle.default").await["services"][0].take();
         if told["error"].is_null() {
             break told;
         }
     };
     let line = json!({"name": "idle.default.svc.cluster.local", "addresses": [], "ready": false});
     assert_eq!(idle["names"], json!([line]));
+    sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_asked_for_its_names_and_explained() {
+    let (sandbox, admin) = sandbox().await;
+    let walk = told(admin, "/walk?name=10.244.0.3").await;
+    let name = "3.0.244.10.in-addr.arpa.";
+    assert_eq!(
+        (&walk["name"], &walk["type"]),
+        (&json!(name), &json!("PTR"))
+    );
+    let answer = "redis-1.redis.default.svc.cluster.local";
+    assert_eq!(walk["answer"], json!([format!("PTR {answer}")]), "{walk}");
+    let why = told(admin, "/why?name=10.244.0.3").await;
+    assert_eq!(why["answer"][0]["data"], format!("{answer}."), "{why}");
     sandbox.stop().await.unwrap();
 }
 

@@ -196,6 +196,15 @@ impl Reply {
         is_set
     }
 
+    /// Why a zone that it comes from has no records for it.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Zone(reply) => reply.answer.reason(),
+            Self::Composed(_) | Self::Raw(_) | Self::Transfer(_) | Self::Nothing => None,
+        }
+    }
+
     /// The Service of the name, where it is about to be there and is not yet; an alias's is not known.
     #[must_use]
     pub fn pending(&self, question: &Question) -> Option<ServiceKey> {

@@ -20,12 +20,7 @@ impl<'w, 'q> Words<'w, 'q> {
     /// Why the answer has no records; `None` where it has some.
     #[must_use]
     pub fn of(answer: &Answer, asked: &'w Asked<'q>) -> Option<Self> {
-        let reason = match answer {
-            Answer::Found(_) | Answer::Leads { .. } => return None,
-            Answer::Denied(denied) if !denied.seen => Reason::NotSynced,
-            Answer::Denied(denied) => denied.reason,
-            Answer::Unanswerable(reason) => *reason,
-        };
+        let reason = answer.reason()?;
         Some(Self { reason, asked })
     }
 

@@ -14,6 +14,8 @@ const REASONS: usize = 16;
 /// The watches that fail at present; `W` tells them apart.
 #[derive(Debug)]
 pub struct Connection<W> {
+    /// How many there are.
+    watches: usize,
     failing: Mutex<Failing<W>>,
     away: watch::Sender<Option<Away>>,
 }
@@ -23,6 +25,8 @@ pub struct Connection<W> {
 pub struct Away {
     /// Since when.
     pub since: Instant,
+    /// No watch delivers; else some of them do.
+    pub whole: bool,
     /// Why the watch fails that has failed last.
     pub why: String,
 }
@@ -33,9 +37,12 @@ struct Failing<W> {
     said: BTreeSet<String>,
 }
 
-impl<W> Default for Connection<W> {
-    fn default() -> Self {
+impl<W: Ord + Clone + Debug> Connection<W> {
+    /// Over so many watches.
+    #[must_use]
+    pub fn over(watches: usize) -> Self {
         Self {
+            watches,
             failing: Mutex::new(Failing {
                 watches: BTreeSet::new(),
                 said: BTreeSet::new(),
@@ -43,9 +50,7 @@ impl<W> Default for Connection<W> {
             away: watch::Sender::new(None),
         }
     }
-}
 
-impl<W: Ord + Clone + Debug> Connection<W> {
     fn lock(&self) -> MutexGuard<'_, Failing<W>> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -59,10 +64,11 @@ impl<W: Ord + Clone + Debug> Connection<W> {
     pub fn failed(&self, watched: &W, reason: String, meanwhile: &str) {
         let mut failing = self.lock();
         failing.watches.insert(watched.clone());
+        let whole = failing.watches.len() >= self.watches;
         self.away.send_if_modified(|away| {
             let since = away.as_ref().map_or_else(Instant::now, |away| away.since);
             let why = reason.clone();
-            let now = Some(Away { since, why });
+            let now = Some(Away { since, whole, why });
             std::mem::replace(away, now.clone()) != now
         });
         if failing.said.len() < REASONS && !failing.said.contains(&reason) {
@@ -74,10 +80,18 @@ impl<W: Ord + Clone + Debug> Connection<W> {
     /// A watch has delivered.
     pub fn works(&self, watched: &W) {
         let mut failing = self.lock();
-        if failing.watches.remove(watched) && failing.watches.is_empty() {
+        if !failing.watches.remove(watched) {
+            return;
+        }
+        if failing.watches.is_empty() {
             failing.said.clear();
             self.away.send_replace(None);
             info!("the API server is watched again");
+        } else {
+            self.away.send_if_modified(|away| {
+                let whole = away.as_mut().map(|away| &mut away.whole);
+                whole.is_some_and(std::mem::take)
+            });
         }
     }
 }
@@ -88,17 +102,22 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_server_is_away_from_the_first_failure_until_all_watches_work() {
-        let connection = Connection::default();
+        let connection = Connection::over(2);
         let mut away = connection.away();
         let since = Instant::now();
         connection.failed(&"pods", "refused".to_owned(), "");
+        let is = |whole, why: &str| {
+            let why = why.to_owned();
+            Some(Away { since, whole, why })
+        };
+        assert_eq!(*away.borrow_and_update(), is(false, "refused"));
         tokio::time::advance(std::time::Duration::from_secs(3)).await;
         connection.failed(&"services", "reset".to_owned(), "");
-        let why = "reset".to_owned();
-        assert_eq!(*away.borrow_and_update(), Some(Away { since, why }));
+        assert_eq!(*away.borrow_and_update(), is(true, "reset"));
         connection.failed(&"services", "reset".to_owned(), "");
-        connection.works(&"services");
         assert!(!away.has_changed().unwrap());
+        connection.works(&"services");
+        assert_eq!(*away.borrow_and_update(), is(false, "reset"));
         connection.works(&"pods");
         assert_eq!(*away.borrow_and_update(), None);
     }

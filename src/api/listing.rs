@@ -31,28 +31,6 @@ pub async fn list(client: &Client, path: &str) -> Result<Vec<Value>, kube::Error
     }
 }
 
-/// The first objects of a collection, and how many there are in all.
-///
-/// # Errors
-/// As [`list`].
-pub async fn first(
-    client: &Client,
-    path: &str,
-    most: usize,
-) -> Result<(Vec<Value>, usize), kube::Error> {
-    let request = http::Request::get(format!("{path}?limit={most}")).body(Vec::new());
-    let mut page: Value = client
-        .request(request.map_err(kube::Error::HttpError)?)
-        .await?;
-    let Value::Array(items) = page["items"].take() else {
-        return Ok((Vec::new(), 0));
-    };
-    let more = page["metadata"]["remainingItemCount"].as_u64();
-    let more = usize::try_from(more.unwrap_or(0)).unwrap_or(usize::MAX);
-    let total = items.len().saturating_add(more);
-    Ok((items, total))
-}
-
 /// What is answered for a path in plain text, such as a log.
 ///
 /// # Errors

@@ -32,7 +32,7 @@ use kube::config::{
     AuthInfo, Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError,
 };
 pub use kubeconfig::KubeconfigProblem;
-pub use listing::{first, list, text};
+pub use listing::{list, text};
 pub use readable::Unreadable;
 pub use rights::{Right, is_granted};
 use secrecy::ExposeSecret;

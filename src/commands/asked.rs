@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use headless_objects::object::array;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode};
@@ -73,7 +73,7 @@ impl Admin {
             let said: Value = serde_json::from_slice(&body).unwrap_or_default();
             bail!("{server}: {}", reason(head.status, &said));
         }
-        let mut rest = Vec::new();
+        let mut events = Events::default();
         loop {
             let frame = tokio::time::timeout(SILENCE, body.frame()).await;
             let frame = frame.with_context(|| format!("{server} has fallen silent"))?;
@@ -83,9 +83,8 @@ impl Admin {
             else {
                 return Ok(());
             };
-            rest.extend_from_slice(frame.data_ref().map_or(&[][..], |octets| octets));
-            while let Some(end) = rest.windows(2).position(|two| two == b"\n\n") {
-                let event: Vec<u8> = rest.drain(..end + 2).collect();
+            events.take(frame.data_ref().map_or(&[][..], |octets| octets));
+            while let Some(event) = events.next() {
                 let Some(json) = event.strip_prefix(b"data: ") else {
                     continue;
                 };
@@ -113,6 +112,35 @@ impl Admin {
     }
 }
 
+/// What has come of a stream of events, up to the event that is not whole yet.
+#[derive(Default)]
+struct Events {
+    octets: BytesMut,
+    /// So many of them are known to hold no end of an event.
+    looked: usize,
+}
+
+impl Events {
+    fn take(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The next whole event, without the blank line at its end.
+    fn next(&mut self) -> Option<Bytes> {
+        const END: &[u8] = b"\n\n";
+        let new = &self.octets[self.looked..];
+        let Some(at) = new.windows(END.len()).position(|two| two == END) else {
+            // Its last octet may be the first of an end.
+            self.looked = self.octets.len().saturating_sub(1);
+            return None;
+        };
+        let event = self.octets.split_to(self.looked + at);
+        self.octets.advance(END.len());
+        self.looked = 0;
+        Some(event.freeze())
+    }
+}
+
 /// Why a server refuses.
 fn reason(status: StatusCode, said: &Value) -> String {
     let error = said["error"].as_str();
@@ -129,4 +157,26 @@ async fn exchange(request: Request<Empty<Bytes>>) -> anyhow::Result<Response<Byt
 pub(super) fn texts(list: &Value, separator: &str) -> String {
     let texts: Vec<&str> = array(list).filter_map(Value::as_str).collect();
     texts.join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look at all of it with each piece would take minutes.
+    #[test]
+    fn events_come_whole_in_whatever_pieces_and_a_long_one_is_looked_through_once() {
+        let long = "x".repeat(2 << 20);
+        let text = format!("data: 1\n\ndata: {long}\n\n\n\ndata: 2\n\ndata: 3\n");
+        for size in [16, 4096, text.len()] {
+            let (mut events, mut all) = (Events::default(), Vec::new());
+            for piece in text.as_bytes().chunks(size) {
+                events.take(piece);
+                all.extend(std::iter::from_fn(|| events.next()));
+            }
+            let wanted = ["data: 1", &format!("data: {long}"), "", "data: 2"];
+            assert!(all == wanted, "{size}");
+            assert_eq!(events.octets, "data: 3\n");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use crate::message::question::RecordType;
 use crate::name::Name;
 use crate::output::Lines;
 use crate::process::whole;
-use crate::serve::walk::Walk;
+use crate::serve::walk::{Walk, meant};
 
 /// The API server does not say enough.
 const UNKNOWN: u8 = 3;
@@ -29,9 +29,9 @@ const UNKNOWN: u8 = 3;
 pub(crate) struct Why {
     /// The name, as a program in the Pod of --from would look it up.
     name: String,
-    /// The type of record.
-    #[arg(long = "type", value_name = "TYPE", default_value = "A", value_parser = qtype)]
-    qtype: RecordType,
+    /// The type of record; without it A, and PTR where the name is an address.
+    #[arg(long = "type", value_name = "TYPE", value_parser = qtype)]
+    qtype: Option<RecordType>,
     /// Who asks: a Pod as `NAME` (of the namespace `default`) or `NAMESPACE/NAME`, or the IP of one. Its search list and its
     /// dnsPolicy count. Without it: a Pod of `default` without settings of its own.
     #[arg(long, value_name = "POD|IP")]
@@ -80,23 +80,28 @@ impl Why {
         let Some(server) = self.server else {
             return self.walked().await;
         };
-        let (token, qtype) = (self.token.clone(), self.qtype.to_string());
-        let mut asked = vec![("name", self.name.as_str()), ("type", &qtype)];
+        let (token, qtype) = (
+            self.token.clone(),
+            self.qtype.map(|qtype| qtype.to_string()),
+        );
+        let mut asked = vec![("name", self.name.as_str())];
+        asked.extend(qtype.as_deref().map(|qtype| ("type", qtype)));
         asked.extend(self.from.as_deref().map(|from| ("from", from)));
         Admin { server, token }.ask("/walk", &asked).await
     }
 
     async fn walked(&self) -> anyhow::Result<Value> {
         let client = connect(&server(self.kubeconfig.clone()), None).await?;
+        let (name, qtype) = meant(&self.name, self.qtype);
         let walk = Walk {
-            name: &self.name,
-            qtype: self.qtype,
+            name: &name,
+            qtype,
             from: self.from.as_deref(),
             domain: &self.cluster_domain,
         };
         // The clock enters here, for the objects' ages.
         let report = walk.report(&client, Timestamp::now()).await?;
-        Ok(report.json(self.qtype))
+        Ok(report.json(qtype))
     }
 }
 

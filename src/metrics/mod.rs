@@ -61,6 +61,8 @@ pub struct Metrics {
     pub away: Gauge,
     /// Questions that `pending` has had wait, by what became of them.
     pub pending: IntCounterVec,
+    /// Look-ups that a zone of the cluster has denied, by reason.
+    pub denied: IntCounterVec,
     /// Who asks what; not among what is scraped.
     pub top: Arc<Top>,
 }
@@ -278,11 +280,8 @@ impl Metrics {
                 "headless_dns_api_away",
                 "How many `kubernetes` have an API server that does not deliver.",
             )?,
-            pending: make.counters(
-                "headless_dns_pending_total",
-                "Questions that have waited for a name that was about to be there, by outcome.",
-                &["outcome"],
-            )?,
+            pending: Dns::pending(&make)?,
+            denied: Dns::denied(&make)?,
             top: Arc::default(),
             registry: make.0,
         })
@@ -333,6 +332,22 @@ impl Dns {
 }
 
 impl Dns {
+    fn pending(make: &Maker) -> prometheus::Result<IntCounterVec> {
+        make.counters(
+            "headless_dns_pending_total",
+            "Questions that have waited for a name that was about to be there, by outcome.",
+            &["outcome"],
+        )
+    }
+
+    fn denied(make: &Maker) -> prometheus::Result<IntCounterVec> {
+        make.counters(
+            "headless_dns_denied_total",
+            "Look-ups for which the cluster has no records, by reason.",
+            &["reason"],
+        )
+    }
+
     fn translated(make: &Maker) -> prometheus::Result<IntCounterVec> {
         make.counters(
             "coredns_dns64_requests_translated_total",

@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::passage::{AtOnce, Tally, Way};
+use super::denials;
+use super::passage::{AtOnce, Tally, Way, Written};
 use super::{Chain, Plugin, Router};
 use crate::answer::{Pens, Turn};
 use crate::message::question::{DNSClass, Query, RecordType};
-use crate::message::reply::ResponseCode;
 use crate::message::wire::limit;
 use crate::name::Qname;
 
@@ -49,16 +49,19 @@ struct Block {
     last: usize,
     turns: bool,
     tallies: Vec<Box<dyn Tally>>,
+    denials: denials::OfLane,
 }
 
 impl Block {
     fn new(chain: &Chain, server: &Arc<str>) -> Option<Self> {
         let last = way_to_zone(chain)?.ok()?;
+        let denials = zones(&chain[..=last]).next()?.denials().of_lane();
         let mut block = Self {
             chain: Arc::clone(chain),
             last,
             turns: false,
             tallies: Vec::new(),
+            denials,
         };
         for link in &chain[..last] {
             match link.passage().0 {
@@ -103,9 +106,17 @@ impl Express {
             return false;
         };
         let turn = block.turns.then_some(random);
-        let Some((rcode, size)) = answered(block, query, turn, &mut self.pens, out) else {
+        let Some(written) = answered(block, query, turn, &mut self.pens, out) else {
             return false;
         };
+        let Written {
+            rcode,
+            size,
+            denied,
+        } = written;
+        if let Some(reason) = denied {
+            block.denials.count(reason);
+        }
         let tallies = block.tallies.iter_mut();
         tallies.for_each(|tally| tally.count(query, rcode, size));
         self.router.note(query, rcode);
@@ -117,6 +128,7 @@ impl Express {
         for block in self.blocks.iter_mut().flatten() {
             let tallies = block.tallies.iter_mut();
             tallies.for_each(|tally| tally.settle(took));
+            block.denials.settle();
         }
     }
 }
@@ -127,7 +139,7 @@ fn answered(
     turn: Turn,
     pens: &mut Pens,
     out: &mut Vec<u8>,
-) -> Option<(ResponseCode, usize)> {
+) -> Option<Written> {
     let question = &query.question;
     let qname: &Qname = &question.qname;
     for zone in zones(&block.chain[..=block.last]) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Plugin;
 use super::block::{Block, Cluster, Link, Parts};
+use super::denials::Denials;
 use super::kit::{Directives, Registration, fallthrough, flag, ttl};
 use super::kubernetes::Kubernetes;
 use crate::corefile::{CorefileError, Token};
@@ -56,6 +57,7 @@ impl Link for Spec {
             fallthrough: self.fallthrough.clone(),
             zone,
             holds: parts.holds,
+            denials: Denials::new(&parts.metrics.denied),
         }))
     }
 }

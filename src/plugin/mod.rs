@@ -14,6 +14,7 @@ mod bufsize;
 mod cache;
 mod chaos;
 mod cookies;
+mod denials;
 mod dns64;
 mod erratic;
 pub mod errors;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::denials::Denials;
 use crate::answer::{Pens, Turn};
 use crate::message::question::Query;
 use crate::message::reply::ResponseCode;
-use crate::zone::{Asked, Shown};
+use crate::zone::{Asked, Reason, Shown};
 
 /// How a plugin lets questions through that the zone behind it answers.
 pub struct Passage<'a>(pub(super) Way<'a>);
@@ -48,13 +49,24 @@ pub(super) trait AtOnce {
     /// What is shown of it.
     fn shown(&self) -> &Shown;
 
-    /// Writes the reply behind what stands in `out`, where nobody else has to be asked for it; its code, and its size as
-    /// CoreDNS counts it.
+    /// Where it counts why names have no records.
+    fn denials(&self) -> &Denials;
+
+    /// Writes the reply behind what stands in `out`, where nobody else has to be asked for it.
     fn at_once(
         &self,
         asked: (&Query, &Asked<'_>),
         turn: Turn,
         pens: &mut Pens,
         out: &mut Vec<u8>,
-    ) -> Option<(ResponseCode, usize)>;
+    ) -> Option<Written>;
+}
+
+/// A reply that was written.
+pub(super) struct Written {
+    pub(super) rcode: ResponseCode,
+    /// As CoreDNS counts it, in octets.
+    pub(super) size: usize,
+    /// Why it has no records.
+    pub(super) denied: Option<Reason>,
 }

@@ -29,7 +29,6 @@ pub(super) fn watch(client: &Client) -> Events {
 }
 
 /// The caches of all four kinds.
-#[derive(Default)]
 pub(super) struct Cache {
     objects: BTreeMap<Kind, BTreeMap<Name, Arc<Value>>>,
     /// What a list that is under way has confirmed.
@@ -40,6 +39,20 @@ pub(super) struct Cache {
     /// Lists that have begun.
     lists: u64,
     connection: Connection<Kind>,
+}
+
+/// With nothing heard yet.
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            listing: BTreeMap::new(),
+            synced: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            lists: 0,
+            connection: Connection::over(KINDS.len()),
+        }
+    }
 }
 
 impl Cache {

@@ -10,14 +10,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::admin::Refusal;
-use crate::api::{Client, explain, first, text};
+use crate::api::{self, Client, explain, text};
 use crate::serve::Beside;
 
-/// Objects of a kind at a time: more is not read.
+/// Objects of a kind that are told; what is counted and drawn is of all there are.
 const SHOWN: usize = 100;
-
-/// Events that the last ones are looked for among: a list has them in the order of their names.
-const EVENTS: usize = 2000;
 
 /// Lines of a log.
 const LINES: usize = 200;
@@ -40,35 +37,51 @@ pub(super) fn beside(client: Client, changed: watch::Receiver<u64>) -> Beside {
     }
 }
 
-/// Objects, and how many there are in all.
-type Listed = (Vec<Value>, usize);
-
-async fn list(client: &Client, path: &str, most: usize) -> Result<Listed, Refusal> {
-    let listed = first(client, path, most).await;
+async fn list(client: &Client, kind: &str) -> Result<Vec<Value>, Refusal> {
+    let listed = api::list(client, &format!("/api/v1/{kind}")).await;
     listed.map_err(|error| Refusal::Elsewhere(explain(&error)))
 }
 
 async fn cluster(client: &Client) -> Result<Value, Refusal> {
-    let nodes = list(client, "/api/v1/nodes", SHOWN).await?;
-    let pods = list(client, "/api/v1/pods", SHOWN).await?;
-    let claims = list(client, "/api/v1/persistentvolumeclaims", SHOWN).await?;
-    let services = list(client, "/api/v1/services", SHOWN).await?;
-    let (mut events, happened) = list(client, "/api/v1/events", EVENTS).await?;
-    // Times as objects have them are in the order of their text.
-    events.sort_by(|a, b| happened_at(b).cmp(happened_at(a)));
-    events.truncate(SHOWN);
-    Ok(json!({
-        "nodes": told(&nodes, |node| node_told(node, &pods.0)),
-        "pods": told(&pods, pod_told),
-        "claims": told(&claims, |claim| claim_told(claim, &pods.0)),
-        "graph": graph::graph(&services.0, &pods.0),
-        "events": told(&(events, happened), event_told),
-    }))
+    let objects = Objects {
+        nodes: list(client, "nodes").await?,
+        pods: list(client, "pods").await?,
+        claims: list(client, "persistentvolumeclaims").await?,
+        services: list(client, "services").await?,
+        events: list(client, "events").await?,
+    };
+    Ok(objects.told())
 }
 
-fn told((objects, total): &Listed, one: impl Fn(&Value) -> Value) -> Value {
-    let items: Vec<Value> = objects.iter().map(one).collect();
-    json!({"total": total, "items": items})
+/// All of a cluster.
+#[derive(Default)]
+struct Objects {
+    nodes: Vec<Value>,
+    pods: Vec<Value>,
+    claims: Vec<Value>,
+    services: Vec<Value>,
+    events: Vec<Value>,
+}
+
+impl Objects {
+    fn told(mut self) -> Value {
+        // Times as objects have them are in the order of their text.
+        self.events
+            .sort_by(|a, b| happened_at(b).cmp(happened_at(a)));
+        let pods = &self.pods;
+        json!({
+            "nodes": told(&self.nodes, |node| node_told(node, pods)),
+            "pods": told(pods, pod_told),
+            "claims": told(&self.claims, |claim| claim_told(claim, pods)),
+            "graph": graph::graph(&self.services, pods),
+            "events": told(&self.events, event_told),
+        })
+    }
+}
+
+fn told(objects: &[Value], one: impl Fn(&Value) -> Value) -> Value {
+    let items: Vec<Value> = objects.iter().take(SHOWN).map(one).collect();
+    json!({"total": objects.len(), "items": items})
 }
 
 /// An object's name with its namespace, as `NAMESPACE/NAME`.

@@ -50,6 +50,15 @@ impl Walk<'_> {
     }
 }
 
+/// The name and the type that a text means: an address means its names, where nobody says a type, and all else addresses.
+#[must_use]
+pub fn meant(text: &str, qtype: Option<RecordType>) -> (String, RecordType) {
+    match (qtype, text.parse::<IpAddr>()) {
+        (None, Ok(ip)) => (Name::from(ip).to_string(), RecordType::PTR),
+        (qtype, _) => (text.to_owned(), qtype.unwrap_or(RecordType::A)),
+    }
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
@@ -153,4 +162,38 @@ fn known_by(services: &[Value]) -> Vec<Value> {
     let names: BTreeSet<&str> = names.collect();
     let namespace = |name: &&str| json!({"metadata": {"name": name}});
     names.iter().map(namespace).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_means_its_names_unless_somebody_says_a_type() {
+        for (text, qtype, wanted) in [
+            (
+                "10.244.0.2",
+                None,
+                ("2.0.244.10.in-addr.arpa.", RecordType::PTR),
+            ),
+            (
+                "10.244.0.2",
+                Some(RecordType::A),
+                ("10.244.0.2", RecordType::A),
+            ),
+            ("redis", None, ("redis", RecordType::A)),
+            ("redis", Some(RecordType::SRV), ("redis", RecordType::SRV)),
+        ] {
+            assert_eq!(
+                meant(text, qtype),
+                (wanted.0.to_owned(), wanted.1),
+                "{text}"
+            );
+        }
+        let (name, _) = meant("fd00::1", None);
+        assert!(
+            name.starts_with("1.0.0.0.") && name.ends_with(".d.f.ip6.arpa."),
+            "{name}"
+        );
+    }
 }

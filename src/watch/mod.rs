@@ -127,7 +127,7 @@ impl Watches {
             queue,
             (synced, changes.clone()),
         ));
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::over(options.watches().len()));
         if let Some(metrics) = &options.metrics {
             tokio::spawn(show_away(connection.away(), Arc::clone(metrics)));
         }

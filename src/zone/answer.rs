@@ -32,6 +32,17 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Why there are no records; `None`: there are some.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Found(_) | Self::Leads { .. } => None,
+            Self::Denied(denied) if !denied.seen => Some(Reason::NotSynced),
+            Self::Denied(denied) => Some(denied.reason),
+            Self::Unanswerable(reason) => Some(*reason),
+        }
+    }
+
     /// Whether there are no records yet, and are about to be.
     #[must_use]
     pub fn is_pending(&self) -> bool {

@@ -44,6 +44,31 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Its name among metrics.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::AliasPending => "alias_pending",
+            Self::AliasWithoutData => "alias_without_data",
+            Self::EmptyNonTerminal => "empty_non_terminal",
+            Self::NoSuchNamespace => "no_such_namespace",
+            Self::NoSuchService => "no_such_service",
+            Self::NoSuchEndpoint => "no_such_endpoint",
+            Self::NoSuchPort => "no_such_port",
+            Self::NoSuchPod => "no_such_pod",
+            Self::NoSuchAddress(_) => "no_such_address",
+            Self::NotReady(_) => "not_ready",
+            Self::Expected => "expected",
+            Self::NoEndpoints => "no_endpoints",
+            Self::NoExternalAddress => "no_external_address",
+            Self::OtherType => "other_type",
+            Self::NotAClusterName => "not_a_cluster_name",
+            Self::Unreadable => "unreadable",
+            Self::BadExternalName => "bad_external_name",
+            Self::NotSynced => "not_synced",
+        }
+    }
+
     /// Whether what is not there is about to be: nobody is to keep that it is not.
     #[must_use]
     pub fn is_pending(self) -> bool {

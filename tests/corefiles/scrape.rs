@@ -32,8 +32,9 @@ endpoints: [{addresses: [10.1.2.3], conditions: {ready: true}}]
 ";
 
 /// Families that only this server has.
-const OURS: [&str; 3] = [
+const OURS: [&str; 4] = [
     "headless_dns_api_away",
+    "headless_dns_denied_total",
     "headless_dns_shed_total",
     "process_threads",
 ];

@@ -169,14 +169,14 @@ function showHeld(nodes, claims) {
   by("claims").replaceChildren(held.length ? table(count(claims, "claim"), ["claim", "state", "size", "Pods"], held) : none);
 }
 
-// Reads all once more.
+// Reads all once more; whether that went well: without a connection the page says so elsewhere.
 export async function cluster() {
   const said = await told("cluster").catch(() => null);
-  // Without a connection the page says so elsewhere.
-  if (!said) return;
+  if (!said) return false;
   for (const section of document.querySelectorAll(".cluster")) section.hidden = false;
   showPods(said.pods);
   showGraph(said.graph);
   showEvents(said.events);
   showHeld(said.nodes, said.claims);
+  return true;
 }

@@ -3,7 +3,10 @@
 import { cluster, logs } from "./cluster.js";
 import { ask, by, make, table, told, use } from "./kit.js";
 
+const TOGETHER = 64; // Services whose names are asked for at a time: the most that the server takes.
 const SHOWN = 100; // Services and changes at a time: more is not read.
+const PACE = 500; // Milliseconds between a change and the look at the lists, which is of all changes meanwhile.
+const SHARE = 4; // So many times as long as a look at the cluster takes the next one waits.
 const AGAIN = 1000; // Milliseconds until the server is asked again, where it does not answer.
 const POLL = 5000; // Milliseconds between two looks at the lists of who asks what.
 const LOGS = 1000; // Milliseconds between two looks at a log.
@@ -26,11 +29,17 @@ function names(service) {
   return table(`${service.kind}${more}`, ["name", "leads to", "state"], rows);
 }
 
-async function unfold(name, place) {
-  try {
-    place.replaceChildren(names(await told("service", { service: name, limit: SHOWN })));
-  } catch (error) {
-    place.replaceChildren(make("p", error.message, "bad"));
+// Shows the names of unfolded Services, which are asked for together.
+async function unfold(services) {
+  for (let at = 0; at < services.length; at += TOGETHER) {
+    const some = services.slice(at, at + TOGETHER);
+    const problem = (why) => make("p", why, "bad");
+    try {
+      const said = await told("service", [...some.map((own) => ["service", own]), ["limit", SHOWN]]);
+      for (const one of said.services) open.get(one.service)?.replaceChildren(one.error ? problem(one.error) : names(one));
+    } catch (error) {
+      for (const own of some) open.get(own)?.replaceChildren(problem(error.message));
+    }
   }
 }
 
@@ -43,12 +52,13 @@ function row({ service, endpoints, ready }) {
   const show = (is) => {
     button.setAttribute("aria-expanded", is);
     place.hidden = !is;
-    if (is) {
-      open.set(service, place);
-      unfold(service, place);
-    } else open.delete(service);
+    if (is) open.set(service, place);
+    else open.delete(service);
   };
-  button.addEventListener("click", () => show(place.hidden));
+  button.addEventListener("click", () => {
+    show(place.hidden);
+    if (!place.hidden) unfold([service]);
+  });
   const known = open.get(service);
   if (known) place.replaceChildren(...known.childNodes);
   show(Boolean(known));
@@ -67,6 +77,7 @@ async function list() {
     const again = rows.find((item) => item.querySelector(".name").textContent === focused);
     again?.querySelector("button").focus();
     const what = said.total === 1 ? "1 Service" : `${said.total} Services`;
+    unfold(said.names.map((one) => one.service).filter((own) => open.has(own)));
     by("found").textContent = said.total > rows.length ? `${what}; the first ${rows.length} are shown` : what;
   } catch (error) {
     by("found").textContent = error.message;
@@ -91,7 +102,8 @@ function change(event) {
   return item;
 }
 
-let due = null;
+let due = null; // The next look at the lists.
+let stale = false; // Names have changed since the last one.
 let latest = null; // The revision of the cluster that was told last.
 
 let seen = null; // The revision of the cluster that is shown, where it is a sandbox's.
@@ -100,7 +112,8 @@ function state(said) {
   const services = said.services === 1 ? "1 Service" : `${said.services} Services`;
   if (said.away) {
     const since = new Date(said.away.since).toLocaleTimeString();
-    return `the API server is away since ${since}: ${said.away.why}; what was known is shown (${services})`;
+    const what = said.away.whole ? "the API server is away" : "a watch of the API server fails";
+    return `${what} since ${since}: ${said.away.why}; what was known is shown (${services})`;
   }
   return said.synced ? `live: ${services}` : `live: ${services} so far; the API server has not delivered all yet`;
 }
@@ -116,15 +129,25 @@ function hear(said) {
     by("quiet").hidden = by("changes").childElementCount > 0;
   }
   latest = said.cluster;
-  // However much changes, the lists are read twice a second at most.
-  due ??= setTimeout(() => {
-    due = null;
+  // A server that has begun anew counts anew.
+  if (said.begins) seen = null;
+  stale = true;
+  due ??= setTimeout(read, PACE);
+}
+
+// Reads what has changed; a large cluster less often, one that could not be read once more.
+async function read() {
+  let wait = PACE;
+  if (stale) {
+    stale = false;
     list();
-    if (latest !== null && latest !== seen) {
-      seen = latest;
-      cluster();
-    }
-  }, 500);
+  }
+  if (latest !== null && latest !== seen) {
+    const [own, began] = [latest, performance.now()];
+    seen = (await cluster()) ? own : null;
+    wait = seen === null ? AGAIN : Math.max(PACE, SHARE * (performance.now() - began));
+  }
+  due = stale || latest !== seen ? setTimeout(read, wait) : null;
 }
 
 // A sentence that is the same is not read out again.
@@ -190,7 +213,8 @@ by("ask").addEventListener("submit", async (event) => {
   const [name, type, from] = ["name", "type", "from"].map((id) => by(id).value.trim());
   by("said").replaceChildren(make("p", "asking"));
   try {
-    const walk = await told("walk", from ? { name, type, from } : { name, type });
+    const asked = Object.entries({ name, type, from }).filter(([, value]) => value);
+    const walk = await told("walk", asked);
     by("said").replaceChildren(...explanation(walk));
   } catch (error) {
     by("said").replaceChildren(make("p", error.message, "bad"));

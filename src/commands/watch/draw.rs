@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Paragraph};
 
 use super::super::top::By;
 use super::names::Row;
-use super::screen::{Change, Link, PANES, Pane, Screen};
+use super::screen::{Away, Change, Link, PANES, Pane, Screen};
 
 /// From this size on all panes are shown at once: each then has a line for a name and what it leads to.
 const WIDE: (u16, u16) = (120, 30);
@@ -87,11 +87,14 @@ fn heading(screen: &Screen, looks: Looks, width: u16) -> Vec<Line<'static>> {
         Link::Connecting => (format!("connecting to {}", screen.server), SOFT),
         Link::Lost(why) => (format!("no connection ({why}); asking again"), looks.bad),
         Link::Live {
-            away: Some((since, _)),
+            away: Some(Away { since, whole, .. }),
             ..
         } => {
-            let known = "what was known is shown";
-            let text = format!("API server away since {since} UTC; {known}");
+            let what = match whole {
+                true => "API server away",
+                false => "a watch fails",
+            };
+            let text = format!("{what} since {since} UTC; what was known is shown");
             (text, looks.bad)
         }
         Link::Live {
@@ -115,7 +118,7 @@ fn heading(screen: &Screen, looks: Looks, width: u16) -> Vec<Line<'static>> {
         ]);
     }
     if let Link::Live {
-        away: Some((_, why)),
+        away: Some(Away { why, .. }),
         ..
     } = &screen.link
     {

@@ -18,7 +18,13 @@ use top::By;
 const SHOWN: usize = 200;
 
 /// Types of records that can be asked for.
-const TYPES: [&str; 5] = ["A", "AAAA", "SRV", "PTR", "CNAME"];
+const TYPES: [&str; 6] = [AUTO, "A", "AAAA", "SRV", "PTR", "CNAME"];
+
+/// The server chooses the type: by the name.
+const AUTO: &str = "auto";
+
+/// Services whose names are asked for at a time: the most that a server takes.
+const TOGETHER: usize = 64;
 
 /// Rows of a step by page keys.
 const PAGE: u16 = 10;
@@ -54,11 +60,20 @@ pub(super) enum Link {
     Live {
         services: u64,
         synced: bool,
-        /// Since when the API server does not deliver, and why.
-        away: Option<(String, String)>,
+        away: Option<Away>,
     },
     /// Why not.
     Lost(String),
+}
+
+/// The API server does not deliver.
+#[derive(Debug)]
+pub(super) struct Away {
+    /// The time of day.
+    pub(super) since: String,
+    pub(super) why: String,
+    /// Nothing; else some watches deliver.
+    pub(super) whole: bool,
 }
 
 /// A part of the screen.
@@ -102,9 +117,15 @@ impl Ask {
 /// A question to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    Names { find: String },
-    Service(String),
-    Why { name: String, qtype: &'static str },
+    Names {
+        find: String,
+    },
+    /// The names of these.
+    Services(Vec<String>),
+    Why {
+        name: String,
+        qtype: &'static str,
+    },
     Top(By),
 }
 
@@ -114,11 +135,16 @@ impl Wish {
         let limit = ("limit", SHOWN.to_string());
         match self {
             Self::Names { find } => ("/names", vec![("find", find.clone()), limit]),
-            Self::Service(service) => ("/service", vec![("service", service.clone()), limit]),
-            Self::Why { name, qtype } => (
-                "/walk",
-                vec![("name", name.clone()), ("type", (*qtype).to_owned())],
-            ),
+            Self::Services(services) => {
+                let services = services.iter().map(|own| ("service", own.clone()));
+                ("/service", services.chain([limit]).collect())
+            }
+            Self::Why { name, qtype } => {
+                let qtype = Some(*qtype).filter(|qtype| *qtype != AUTO);
+                let qtype = qtype.map(|qtype| ("type", qtype.to_owned()));
+                let name = ("name", name.clone());
+                ("/walk", [name].into_iter().chain(qtype).collect())
+            }
             Self::Top(by) => ("/top", vec![("by", by.key().to_owned()), limit]),
         }
     }
@@ -159,8 +185,11 @@ impl Screen {
         self.link = Link::Live {
             services: message["services"].as_u64().unwrap_or_default(),
             synced: message["synced"] == true,
-            away: (!away.is_null())
-                .then(|| (time_of_day(&text(&away["since"])), text(&away["why"]))),
+            away: (!away.is_null()).then(|| Away {
+                since: time_of_day(&text(&away["since"])),
+                why: text(&away["why"]),
+                whole: away["whole"] == true,
+            }),
         };
         self.is_stale = true;
         if self.is_paused {
@@ -183,7 +212,15 @@ impl Screen {
                 self.names.list(&answer);
             }
             Wish::Names { .. } => {}
-            Wish::Service(service) => self.names.unfold(&service, answer),
+            Wish::Services(services) => match problem {
+                Some(why) => services
+                    .iter()
+                    .for_each(|own| self.names.unfold(own, json!({"error": why}))),
+                None => array(&answer["services"]).for_each(|told| {
+                    let own = told["service"].as_str().unwrap_or_default();
+                    self.names.unfold(own, told.clone());
+                }),
+            },
             // What was asked for since has its own answer.
             Wish::Why { name, qtype }
                 if (&*name, qtype) != (self.ask.name.trim(), self.ask.qtype()) => {}
@@ -202,7 +239,10 @@ impl Screen {
     /// What is to be asked because something has changed.
     pub(super) fn refresh(&mut self) -> Vec<Wish> {
         if std::mem::take(&mut self.is_stale) {
-            let open = self.names.open.keys().cloned().map(Wish::Service);
+            let open: Vec<String> = self.names.open.keys().cloned().collect();
+            let open = open
+                .chunks(TOGETHER)
+                .map(|some| Wish::Services(some.to_vec()));
             [self.listed()].into_iter().chain(open).collect()
         } else {
             Vec::new()
@@ -281,7 +321,7 @@ impl Screen {
             }
             Some(Row::Service { name, .. }) => {
                 self.names.open.insert(name.clone(), Value::Null);
-                vec![Wish::Service(name)]
+                vec![Wish::Services(vec![name])]
             }
             Some(Row::Name { name, .. }) => {
                 self.show(Pane::Ask);

@@ -12,7 +12,8 @@ use futures::future::BoxFuture;
 pub(super) use metadata::publish;
 pub(super) use spec::PLUGIN;
 
-use super::passage::{AtOnce, Passage, Way};
+use super::denials::Denials;
+use super::passage::{AtOnce, Passage, Way, Written};
 use super::router::NO_NEXT;
 use super::{Handled, Next, Plugin};
 use crate::answer::{Pens, Turn, Words, ZoneReply, put, rcode, write};
@@ -33,8 +34,10 @@ pub struct Kubernetes {
     pub fallthrough: Origins,
     /// The names.
     pub zone: Arc<Zone>,
-    /// A plugin before this one has questions wait for names that are about to be there.
+    /// A plugin before this one has questions wait for names that are about to be there, and counts what is denied of them.
     pub holds: bool,
+    /// Where it counts why names have no records.
+    pub(in crate::plugin) denials: Denials,
 }
 
 impl Plugin for Kubernetes {
@@ -68,6 +71,11 @@ impl Kubernetes {
             }));
         }
         let answer = self.zone.lookup(asked);
+        let is_held = self.holds && answer.is_pending();
+        let is_passed_on = matches!(answer, Answer::Denied(_)) && !self.is_whole(&answer, asked);
+        if let Some(reason) = answer.reason().filter(|_| !is_held && !is_passed_on) {
+            self.denials.count(reason);
+        }
         if self.is_whole(&answer, asked) {
             return now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()));
         }
@@ -105,13 +113,17 @@ impl AtOnce for Kubernetes {
         &self.shown
     }
 
+    fn denials(&self) -> &Denials {
+        &self.denials
+    }
+
     fn at_once(
         &self,
         (query, asked): (&Query, &Asked<'_>),
         turn: Turn,
         pens: &mut Pens,
         out: &mut Vec<u8>,
-    ) -> Option<(ResponseCode, usize)> {
+    ) -> Option<Written> {
         let answer = self.zone.lookup(asked);
         // A cache may not let the TTL of `dns-version` through, and addresses behind aliases have an order of their own.
         let is_odd = matches!(answer, Answer::Found(Found::Version | Found::Pieces(_)));
@@ -121,7 +133,11 @@ impl AtOnce for Kubernetes {
         }
         let manner = (self.zone.serial(), turn);
         let size = put(&answer, (query, asked), manner, pens, out);
-        Some((rcode(&answer), size))
+        Some(Written {
+            rcode: rcode(&answer),
+            size,
+            denied: answer.reason(),
+        })
     }
 }
 

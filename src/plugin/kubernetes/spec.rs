@@ -8,6 +8,7 @@ use crate::corefile::{CorefileError, Directive, Token, go_duration, origins_of};
 use crate::name::{Name, Origins, is_reverse};
 use crate::plugin::Plugin;
 use crate::plugin::block::{Block, Cluster, Link, Parts, Stanza};
+use crate::plugin::denials::Denials;
 use crate::plugin::kit::{Directives, Registration, fallthrough, origins, ttl};
 use crate::plugin::kubernetes::Kubernetes;
 use crate::zone::{PodMode, Shown, View};
@@ -51,6 +52,7 @@ impl Link for Handler {
             fallthrough: self.fallthrough.clone(),
             zone,
             holds: parts.holds,
+            denials: Denials::new(&parts.metrics.denied),
         }))
     }
 }

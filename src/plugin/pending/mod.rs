@@ -13,6 +13,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, timeout_at};
 
 use super::block::{Block, Link, Parts};
+use super::denials::Denials;
 use super::kit::{Directives, Registration, duration, number};
 use super::passage::{Passage, Way};
 use super::{Handled, Next, Plugin};
@@ -87,6 +88,7 @@ impl Link for Spec {
             // Counters that are there from the start show their first increase.
             answered: outcomes.with_label_values(&["answered"]),
             denied: outcomes.with_label_values(&["denied"]),
+            denials: Denials::new(&parts.metrics.denied),
         }))
     }
 }
@@ -117,6 +119,8 @@ struct Pending {
     /// Questions that have waited, and were answered or denied in the end.
     answered: IntCounter,
     denied: IntCounter,
+    /// Where the zone counts why names have no records.
+    denials: Denials,
 }
 
 impl Plugin for Pending {
@@ -128,10 +132,19 @@ impl Plugin for Pending {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
         let qtype = query.question.qtype;
         let waits = matches!(qtype, RecordType::A | RecordType::AAAA | RecordType::SRV);
-        if !waits || self.hold.is_zero() {
-            return next.handle(query);
+        let is_held = waits && !self.hold.is_zero();
+        async move {
+            let reply = match is_held {
+                true => self.answer(query, next).await?,
+                false => next.handle(query).await?,
+            };
+            // The zone leaves it to this plugin, as it asks more than once.
+            if let Some(reason) = reply.reason().filter(|reason| reason.is_pending()) {
+                self.denials.count(reason);
+            }
+            Ok(reply)
         }
-        self.answer(query, next).boxed()
+        .boxed()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::build::event;
 use crate::message::question::{Question, RecordType};
 use crate::message::rcode_name;
 use crate::message::record::RData;
+use crate::metrics::Metrics;
 use crate::name::absolute;
 use crate::plugin::tests::{block, error};
 use crate::plugin::{Chain, Cluster, Router};
@@ -19,6 +20,7 @@ struct World {
     store: Store,
     changes: Sender<Change>,
     router: Arc<Router>,
+    metrics: Arc<Metrics>,
 }
 
 impl World {
@@ -42,6 +44,7 @@ impl World {
             store: Store::new(zone, [] as [List; 0]),
             changes,
             router: Router::new(vec![(absolute("cluster.local").unwrap(), chain)], false),
+            metrics: parts.metrics,
         };
         world.apply("apply namespace default");
         world.apply("apply service default/redis headless");
@@ -94,6 +97,23 @@ async fn a_question_waits_for_its_name_and_no_longer_than_the_file_says() {
         }
         assert_eq!(began.elapsed(), 2 * waited * SECOND, "{directive}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_counts_once_by_its_reason_however_often_it_was_looked_for() {
+    let mut world = World::new("pending");
+    let asked = |name, qtype| ask(Arc::clone(&world.router), name, qtype, CLIENT);
+    let waiting = tokio::spawn(asked("redis-0.redis", RecordType::A));
+    sleep(SECOND).await;
+    // It is looked for again, and not there.
+    world.apply("apply slice default/r of redis redis-0=10.0.0.2!notready");
+    assert_eq!(waiting.await.unwrap(), "NXDOMAIN 0 0");
+    let asked = |name, qtype| ask(Arc::clone(&world.router), name, qtype, CLIENT);
+    asked("redis-0.redis", RecordType::TXT).await;
+    asked("nobody", RecordType::A).await;
+    let denied = &world.metrics.denied;
+    let counted = |reason| denied.with_label_values(&[reason]).get();
+    assert_eq!((counted("not_ready"), counted("no_such_service")), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]

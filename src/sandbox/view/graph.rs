@@ -24,8 +24,15 @@ pub(super) fn graph(services: &[Value], pods: &[Value]) -> Value {
         }
     }
     for service in services {
+        let Some(selector) = selector(service) else {
+            continue;
+        };
+        let is_selected = |pod: &Value| {
+            let own = &pod["metadata"]["labels"];
+            ns(service) == ns(pod) && selector.matches(|key| own[key].as_str())
+        };
         let own: Vec<usize> = (0..shown.len())
-            .filter(|at| selects(service, &shown[*at]))
+            .filter(|at| is_selected(&shown[*at]))
             .collect();
         if !own.is_empty() {
             selected.extend(own.into_iter().map(|at| (at, selecting.len())));
@@ -50,17 +57,11 @@ fn maker(pod: &Value) -> Option<String> {
     Some(format!("{} {}/{}", text("kind"), ns(pod), text("name")))
 }
 
-/// Whether a Service selects a Pod: one without a selector selects none.
-fn selects(service: &Value, pod: &Value) -> bool {
-    let Some(labels) = service["spec"]["selector"].as_object() else {
-        return false;
-    };
-    let labels = labels
-        .iter()
-        .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
-    let selector = Selector::equal(labels);
-    let own = &pod["metadata"]["labels"];
-    ns(service) == ns(pod) && !selector.is_empty() && selector.matches(|key| own[key].as_str())
+/// Which Pods a Service selects: without a selector none.
+fn selector(service: &Value) -> Option<Selector> {
+    let labels = service["spec"]["selector"].as_object()?.iter();
+    let labels = labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+    Some(Selector::equal(labels)).filter(|selector| !selector.is_empty())
 }
 
 #[cfg(test)]

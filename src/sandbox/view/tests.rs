@@ -54,3 +54,45 @@ fn only_names_become_part_of_a_path() {
         assert_eq!(is_named(text), wanted, "{text}");
     }
 }
+
+#[test]
+fn what_is_counted_and_drawn_is_of_all_objects_though_a_hundred_are_told() {
+    let pod = |n: usize| {
+        json!({
+            "metadata": {"name": format!("p-{n:03}"), "namespace": "default", "labels": {"n": n.to_string()}},
+            "spec": {
+                "nodeName": "node",
+                "volumes": [{"persistentVolumeClaim": {"claimName": "data"}}],
+            },
+        })
+    };
+    let service = |n: usize| {
+        json!({
+            "metadata": {"name": format!("s-{n:03}"), "namespace": "default"},
+            "spec": {"selector": {"n": (149 - n).to_string()}},
+        })
+    };
+    let event = |n: usize| json!({"lastTimestamp": format!("2026-01-01T00:00:{n:03}Z")});
+    let objects = Objects {
+        nodes: vec![json!({"metadata": {"name": "node"}})],
+        pods: (0..150).map(pod).collect(),
+        claims: vec![json!({"metadata": {"name": "data", "namespace": "default"}})],
+        services: (0..150).map(service).collect(),
+        events: (0..150).map(event).collect(),
+    };
+    let told = objects.told();
+    assert_eq!(told["nodes"]["items"][0]["pods"], 150);
+    let claims = told["claims"]["items"][0]["pods"].as_array();
+    assert_eq!(claims.unwrap().len(), 150);
+    let pods = &told["pods"];
+    assert_eq!(
+        (&pods["total"], pods["items"].as_array().unwrap().len()),
+        (&json!(150), SHOWN)
+    );
+    // The Service of the first Pod is the last one.
+    let selecting = told["graph"]["columns"][2].as_array().unwrap();
+    assert_eq!(selecting.last().unwrap()["name"], "Service default/s-149");
+    assert_eq!(told["graph"]["more"], 120);
+    assert_eq!(told["events"]["total"], 150);
+    assert_eq!(told["events"]["items"][0]["at"], "2026-01-01T00:00:149Z");
+}

@@ -101,13 +101,13 @@ fn message(known: &Known, seen: Option<u64>) -> (String, u64) {
     (message.to_string(), recorded)
 }
 
-/// Since when the API server does not deliver, and why; nothing where it does.
+/// Since when the API server does not deliver, or not all, and why; nothing where it does.
 fn away(known: &Known) -> Value {
     let away = known.away.borrow();
-    let Some(Away { since, why }) = &*away else {
+    let Some(Away { since, whole, why }) = &*away else {
         return Value::Null;
     };
     let ago = i64::try_from(since.elapsed().as_micros()).unwrap_or(i64::MAX);
     let since = Timestamp::now().as_microsecond().saturating_sub(ago);
-    json!({"since": written(since), "why": why})
+    json!({"since": written(since), "why": why, "whole": whole})
 }

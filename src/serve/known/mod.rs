@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::walk::Walk;
+use super::walk::{Walk, meant};
 use super::{Beside, Watched};
 use crate::admin::{self, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
@@ -74,6 +74,10 @@ fn wrong(why: impl Into<String>) -> Refusal {
     Refusal::Wrong(why.into())
 }
 
+fn named(text: &str) -> Result<Name, Refusal> {
+    absolute(text).map_err(|error| wrong(format!("name: {error}")))
+}
+
 impl<'q> Asked<'q> {
     fn get(&self, key: &str) -> Option<&'q str> {
         let mut pairs = self.0.iter();
@@ -100,7 +104,7 @@ impl<'q> Asked<'q> {
     }
 
     fn name(&self) -> Result<Name, Refusal> {
-        absolute(self.text()?).map_err(|error| wrong(format!("name: {error}")))
+        named(self.text()?)
     }
 
     /// How many lines of a list, where that is said.
@@ -117,9 +121,13 @@ impl<'q> Asked<'q> {
         limit.transpose()
     }
 
-    fn qtype(&self) -> Result<RecordType, Refusal> {
-        let known = type_named(self.get("type").unwrap_or("A"));
-        known.ok_or_else(|| wrong("type: a type such as A was expected"))
+    /// The name and the type that are asked for.
+    fn question(&self) -> Result<(String, RecordType), Refusal> {
+        let qtype = self.get("type").map(|text| {
+            let known = type_named(text);
+            known.ok_or_else(|| wrong("type: a type such as A was expected"))
+        });
+        Ok(meant(self.text()?, qtype.transpose()?))
     }
 }
 
@@ -199,7 +207,8 @@ impl Known {
 
     /// What a name answers, and why not.
     fn why(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
-        self.replied(&asked.name()?, asked.qtype()?)
+        let (name, qtype) = asked.question()?;
+        self.replied(&named(&name)?, qtype)
     }
 
     /// What this server answers.
@@ -217,9 +226,9 @@ impl Known {
     /// The way of a name through the objects of the cluster, which are asked for now.
     async fn walk(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
         let domain = self.forward_zone()?;
-        let (name, qtype) = (asked.text()?, asked.qtype()?);
+        let (name, qtype) = asked.question()?;
         let walk = Walk {
-            name,
+            name: &name,
             qtype,
             from: asked.get("from"),
             domain,

@@ -10,6 +10,9 @@ use crate::endpoint::{Address, Kind};
 use crate::name::{Name, ServiceKey, dashed, text};
 use crate::zone::{Scope, ServiceData, Shown};
 
+/// Services whose names may be asked for at a time.
+const SERVICES: usize = 64;
+
 /// A name, what it leads to, and whether it is answered.
 type Line = (String, Vec<String>, bool);
 
@@ -52,17 +55,36 @@ impl Known {
             .count()
     }
 
-    /// The names of a Service, and what each leads to.
+    /// The names of the Services that are asked for, and what each leads to.
     pub(super) fn service(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
         let expected = || wrong("service: a Service such as redis.default was expected");
-        let own = asked.get("service").ok_or_else(expected)?;
-        let (svc, ns) = own.split_once('.').ok_or_else(expected)?;
-        let key = ServiceKey::new(ns.as_bytes(), svc.as_bytes());
+        let pairs = asked.0.iter().filter(|(key, _)| key == "service");
+        let all: Vec<_> = pairs
+            .map(|(_, own)| own.split_once('.').ok_or_else(expected))
+            .collect::<Result<_, _>>()?;
+        if all.is_empty() {
+            return Err(expected());
+        }
+        if all.len() > SERVICES {
+            return Err(wrong(format!("service: {SERVICES} at most were expected")));
+        }
+        let (domain, limit) = (self.domain()?, asked.limit()?);
+        let told = all.iter().map(|(svc, ns)| {
+            let key = ServiceKey::new(ns.as_bytes(), svc.as_bytes());
+            let told = self.one(&key, &domain, limit);
+            told.unwrap_or_else(|| {
+                json!({"service": key.to_string(), "error": format!("there is no Service {key}")})
+            })
+        });
+        Ok(json!({"services": told.collect::<Vec<_>>()}))
+    }
+
+    /// One of them; `None`: there is none.
+    fn one(&self, key: &ServiceKey, domain: &str, limit: Option<usize>) -> Option<Value> {
         let data = self.zone.service(Scope::Cluster, key.wire());
-        let data = data.filter(|_| self.shows(key.ns()));
-        let data = data.ok_or_else(|| wrong(format!("there is no Service {own}")))?;
-        let lines = lines(&data, &format!("{key}.svc.{}", self.domain()?));
-        let limit = asked.limit()?.unwrap_or(lines.len());
+        let data = data.filter(|_| self.shows(key.ns()))?;
+        let lines = lines(&data, &format!("{key}.svc.{domain}"));
+        let limit = limit.unwrap_or(lines.len());
         let names = lines.iter().take(limit).map(
             |(name, leads_to, ready)| json!({"name": name, "addresses": leads_to, "ready": ready}),
         );
@@ -72,7 +94,9 @@ impl Known {
             Kind::ExternalName(_) => "alias",
             Kind::Headless => "headless",
         };
-        Ok(json!({"service": key.to_string(), "kind": kind, "total": lines.len(), "names": names}))
+        Some(
+            json!({"service": key.to_string(), "kind": kind, "total": lines.len(), "names": names}),
+        )
     }
 
     /// The cluster's domain, as it is shown here, without its final dot.

@@ -32,6 +32,7 @@ fn screen() -> Screen {
         line("redis-2.redis", &all[1..], true),
     ];
     let told = json!({"service": "redis.default", "kind": "headless", "total": 4, "names": names});
+    let told = json!({"services": [told]});
     screen.hear(Told::Answer(wishes[0].clone(), Ok(told)));
     let name = |name: &str, count: u64| json!({"name": name, "count": count, "over": 0});
     let top = [
@@ -137,10 +138,22 @@ screens! {
 
 fn away() -> Screen {
     let mut screen = screen();
-    let away =
-        json!({"since": "2026-01-01T10:05:00Z", "why": "cannot connect: Connection refused"});
+    let away = json!({"since": "2026-01-01T10:05:00Z", "why": "cannot connect: Connection refused", "whole": true});
     screen.hear(Told::Changes(message(away)));
     screen
+}
+
+#[test]
+fn one_watch_that_fails_is_no_api_server_that_is_away() {
+    let mut screen = screen();
+    let away = json!({"since": "2026-01-01T10:05:00Z", "why": "endpointslices: forbidden", "whole": false});
+    screen.hear(Told::Changes(message(away)));
+    let text = drawn(&screen, (80, 24));
+    let first = text.lines().next().unwrap();
+    assert!(
+        first.starts_with("a watch fails since 10:05:00 UTC; what was known is shown"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -58,14 +58,19 @@ fn a_service_is_unfolded_and_its_names_are_asked_why() {
     let redis = "redis.default".to_owned();
     assert_eq!(
         press(&mut screen, "<down><enter>"),
-        [Wish::Service(redis.clone())]
+        [Wish::Services(vec![redis.clone()])]
     );
-    let told = json!({"total": 1, "names": [{"name": "redis-0.redis", "addresses": ["10.0.0.1"], "ready": true}]});
-    screen.hear(Told::Answer(Wish::Service(redis), Ok(told)));
+    let names = json!([{"name": "redis-0.redis", "addresses": ["10.0.0.1"], "ready": true}]);
+    let told = json!({"services": [{"service": redis, "total": 1, "names": names}]});
+    screen.hear(Told::Answer(Wish::Services(vec![redis]), Ok(told)));
     let why = Wish::Why {
         name: "redis-0.redis".to_owned(),
-        qtype: "A",
+        qtype: "auto",
     };
+    assert_eq!(
+        why.request(),
+        ("/walk", vec![("name", "redis-0.redis".to_owned())])
+    );
     assert_eq!(press(&mut screen, "<down><enter>"), [why]);
     assert_eq!(screen.pane, Pane::Ask);
     // Another type, of another name.
@@ -73,7 +78,7 @@ fn a_service_is_unfolded_and_its_names_are_asked_why() {
         name: "redis-1.redis".to_owned(),
         qtype: "AAAA",
     };
-    let keys = "<right><back><back><back><back><back><back><back>1.redis<enter>";
+    let keys = "<right><right><back><back><back><back><back><back><back>1.redis<enter>";
     assert_eq!(press(&mut screen, keys), [why]);
     press(&mut screen, "<esc><up><enter>");
     assert_eq!(screen.names.rows().len(), 2);
@@ -135,11 +140,13 @@ fn changes_come_to_the_top_and_are_kept_away_while_paused() {
     press(&mut screen, "p");
     screen.hear(message(json!("2026-01-01T11:00:00Z"), "d"));
     assert_eq!(shown(&screen), ["d"]);
-    let redis = "redis.default".to_owned();
-    screen.names.open.insert(redis.clone(), Value::Null);
+    let many: Vec<String> = (100..170).map(|n| format!("s{n}.default")).collect();
+    let open = many.iter().map(|own| (own.clone(), Value::Null));
+    screen.names.open.extend(open);
     let find = String::new();
-    let wanted = [Wish::Names { find }, Wish::Service(redis)];
-    assert_eq!(screen.refresh(), wanted);
+    // Together, as far as a server takes them.
+    let [first, rest] = [&many[..64], &many[64..]].map(|some| Wish::Services(some.to_vec()));
+    assert_eq!(screen.refresh(), [Wish::Names { find }, first, rest]);
     assert_eq!(screen.refresh(), []);
 }
 
