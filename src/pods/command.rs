@@ -31,6 +31,7 @@ pub(super) fn beside(
         env: environment(start, &entry.env, terminal),
         workdir,
         user: start.user.or(entry.user),
+        groups: start.groups.clone(),
         terminal,
     }
 }

@@ -102,7 +102,13 @@ async fn begin(shared: &Shared, start: Start) -> Result<Begun, (Refusal, String)
         read_only: true,
     }));
     let process = command::own(&start, &entry);
+    let target = start.target.as_deref().map(|target| {
+        let task = shared.task_of(&start.run.pod, target);
+        let why = || format!("container {target} does not run: its processes cannot be shown");
+        task.ok_or_else(|| (Refusal::Start, why()))
+    });
     let seen = Files {
+        processes: target.transpose()?,
         root: entry.root.clone(),
         mounts,
         texts: files::names(&start.pod),

@@ -1,9 +1,11 @@
 //! The files that a container gets beside its image's: names, and volumes.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use headless_cluster::runtime::{Content, Kept, PodPlace, Resolver, Start, Volume};
@@ -102,7 +104,8 @@ pub(super) fn mounts(
     let own = folders.own(&start.run.pod);
     let mut sources = Vec::new();
     for volume in &start.volumes {
-        sources.push((&volume.name, make(node, (folders, &own), volume)?));
+        let made = make(node, (folders, &own), volume, start.volume_group)?;
+        sources.push((&volume.name, made));
     }
     let mut mounts = Vec::new();
     for mount in &start.mounts {
@@ -111,13 +114,19 @@ pub(super) fn mounts(
             let what = "a volume of a kind that this node does not have";
             return Err(NodeError::Failed {
                 step: format!("mounting {} on {}", mount.volume, mount.path),
-                source: std::io::Error::new(std::io::ErrorKind::Unsupported, what),
+                source: std::io::Error::new(ErrorKind::Unsupported, what),
             });
         };
         let mut source = source.clone();
         if !mount.sub_path.is_empty() {
             source = source.join(&mount.sub_path);
             make_open(node, &source)?;
+        }
+        if *fixed && !mount.sub_path.is_empty() {
+            // What it leads to now: a part of a volume does not follow its object.
+            source = source
+                .canonicalize()
+                .map_err(|error| failed(&source, error))?;
         }
         mounts.push(Mount {
             source,
@@ -133,27 +142,23 @@ fn make(
     node: &Node,
     (folders, own): (&Folders, &Path),
     volume: &Volume,
+    group: Option<u32>,
 ) -> Result<(PathBuf, bool), NodeError> {
-    match &volume.content {
-        Content::Kept(kept) => {
-            let kept = folders.kept(kept);
-            make_open(node, &kept)?;
-            Ok((kept, false))
-        }
-        Content::Empty => {
-            let empty = own.join(&volume.name);
-            make_open(node, &empty)?;
-            Ok((empty, false))
-        }
-        Content::Files(files) => {
-            let place = own.join(&volume.name);
-            node.make_folder(&place)?;
-            for (path, octets, mode) in files {
-                node.write_file(&place.join(path), octets, *mode)?;
-            }
-            Ok((place, true))
-        }
-    }
+    let place = match &volume.content {
+        Content::Kept(kept) => folders.kept(kept),
+        Content::Empty | Content::Files(_) => own.join(&volume.name),
+    };
+    let fixed = if let Content::Files(files) = &volume.content {
+        node.make_folder(&place)?;
+        give(node, &place, group)?;
+        write(node, &place, files)?;
+        true
+    } else {
+        make_open(node, &place)?;
+        give(node, &place, group)?;
+        false
+    };
+    Ok((place, fixed))
 }
 
 /// Makes a folder, where it is not there yet, that every user of a container may write in, as the kubelet's are.
@@ -163,10 +168,127 @@ fn make_open(node: &Node, folder: &Path) -> Result<(), NodeError> {
     }
     node.make_folder(folder)?;
     let open = std::fs::set_permissions(folder, Permissions::from_mode(0o777));
-    open.map_err(|source| NodeError::Failed {
-        step: format!("opening {}", folder.display()),
+    open.map_err(|error| failed(folder, error))
+}
+
+/// What is made in such a folder has its group (inode(7)).
+const SET_GROUP: u32 = 0o2000;
+
+/// Makes a group of the containers that of a volume, and of what comes into it (`fsGroup`), where there is more than one.
+fn give(node: &Node, place: &Path, group: Option<u32>) -> Result<(), NodeError> {
+    let Some(group) = group.filter(|_| node.has_users()) else {
+        return Ok(());
+    };
+    let given = || {
+        let mode = std::fs::metadata(place)?.permissions().mode();
+        if mode & SET_GROUP != 0 {
+            return Ok(());
+        }
+        node.give_file(place, (0, group))?;
+        let mode = Permissions::from_mode(mode | SET_GROUP | 0o070);
+        std::fs::set_permissions(place, mode)
+    };
+    given().map_err(|error| failed(place, error))
+}
+
+/// Has the group of a volume own a file or a folder in it too, and read it.
+fn follow_group(place: &Path, at: &Path) -> std::io::Result<()> {
+    let above = std::fs::metadata(place)?;
+    if above.permissions().mode() & SET_GROUP == 0 {
+        return Ok(());
+    }
+    let own = std::fs::metadata(at)?;
+    let more = if own.is_dir() { 0o050 } else { 0o040 };
+    chown(at, None, Some(above.gid()))?;
+    let mode = own.permissions().mode() | more;
+    std::fs::set_permissions(at, Permissions::from_mode(mode))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> NodeError {
+    NodeError::Failed {
+        step: format!("making {}", path.display()),
         source,
-    })
+    }
+}
+
+/// Has a volume of a Pod show other files.
+///
+/// # Errors
+/// What cannot be written.
+pub(super) fn show(
+    node: &Node,
+    folders: &Folders,
+    uid: &str,
+    volume: &Volume,
+) -> Result<(), NodeError> {
+    make(node, (folders, &folders.own(uid)), volume, None).map(|_| ())
+}
+
+/// The link to the folder that holds what a volume shows, and what it is made as.
+const DATA: &str = "..data";
+const NEXT: &str = "..data_tmp";
+
+/// Writes the files of a volume as the kubelet's atomic writer does: into a folder of their own, to which [`DATA`] leads, and
+/// each name in the volume through that. So all of them change at once.
+fn write(node: &Node, place: &Path, files: &[File]) -> Result<(), NodeError> {
+    let data = place.join(DATA);
+    let before = std::fs::read_link(&data).ok();
+    let number = before.as_ref().and_then(|name| {
+        let name = name.to_str()?.trim_start_matches('.');
+        name.parse::<u64>().ok()
+    });
+    let name = format!("..{}", number.unwrap_or(0) + 1);
+    let folder = place.join(&name);
+    let follow = |at: &Path| follow_group(place, at).map_err(|error| failed(at, error));
+    node.make_folder(&folder)?;
+    follow(&folder)?;
+    for (path, octets, mode) in files {
+        let file = folder.join(path);
+        node.write_file(&file, octets, *mode)?;
+        let inside = file.ancestors().take_while(|at| *at != folder);
+        inside.into_iter().try_for_each(follow)?;
+    }
+    let next = place.join(NEXT);
+    link(Path::new(&name), &next)
+        .and_then(|()| std::fs::rename(&next, &data))
+        .and_then(|()| name_all(place, files))
+        .map_err(|error| failed(&data, error))?;
+    // A part of it that a container has mounted stays there.
+    match before.map(|before| std::fs::remove_dir_all(place.join(before))) {
+        Some(Err(error)) if error.kind() != ErrorKind::NotFound => Err(failed(place, error)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Path, octets, mode.
+type File = (String, Vec<u8>, u32);
+
+/// Has the names in a volume lead to its files, and no others.
+fn name_all(place: &Path, files: &[File]) -> std::io::Result<()> {
+    let firsts: BTreeSet<&str> = files
+        .iter()
+        .filter_map(|(path, ..)| path.split('/').find(|part| !part.is_empty()))
+        .collect();
+    for entry in std::fs::read_dir(place)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_own = name.to_str().is_some_and(|name| firsts.contains(name));
+        if entry.file_type()?.is_symlink() && name != DATA && !is_own {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    for first in firsts {
+        link(&Path::new(DATA).join(first), &place.join(first))?;
+    }
+    Ok(())
+}
+
+/// Makes a link, where there is none yet.
+fn link(to: &Path, at: &Path) -> std::io::Result<()> {
+    match symlink(to, at) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
 }
 
 #[cfg(test)]

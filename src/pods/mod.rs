@@ -113,7 +113,10 @@ impl Runtime for Pods {
                 return self.proxy.route(&self.shared.node, routes.clone());
             }
             Order::Discard(kept) => return self.discard(kept),
-            Order::Stop(uid, _) | Order::Release(uid) | Order::Forget(uid) => uid.clone(),
+            Order::Stop(uid, _)
+            | Order::Show(uid, _)
+            | Order::Release(uid)
+            | Order::Forget(uid) => uid.clone(),
         };
         let mut pods = locked(&self.pods);
         if matches!(order, Order::Start(_)) && !pods.contains_key(&uid) {
@@ -195,6 +198,13 @@ impl Shared {
     fn say(&self, fact: Fact) {
         // Nobody hears where the cluster has ended.
         let _ended = self.tell.send(fact);
+    }
+
+    /// The task of a container that runs.
+    fn task_of(&self, pod: &str, name: &str) -> Option<u64> {
+        let containers = self.containers();
+        let container = containers.get(&(pod.to_owned(), name.to_owned()))?;
+        container.code().is_none().then_some(container.task)
     }
 
     fn containers(&self) -> MutexGuard<'_, BTreeMap<(String, String), Container>> {

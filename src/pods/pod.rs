@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{KILL, Shared, check, container, probe};
+use super::{KILL, Shared, check, container, files, probe};
 
 const TERM: i32 = 15;
 
@@ -34,6 +34,13 @@ pub(super) async fn serve(shared: Arc<Shared>, uid: String, mut orders: Unbounde
             Order::Probe(asked) => {
                 let shared = Arc::clone(&shared);
                 tokio::spawn(async move { probe::make(&shared, *asked).await });
+            }
+            Order::Show(_, volume) => {
+                if made
+                    && let Err(error) = files::show(&shared.node, &shared.folders, &uid, &volume)
+                {
+                    warn!(%error, volume = volume.name, "a volume stays as it was");
+                }
             }
             Order::Release(_) => {
                 if made {

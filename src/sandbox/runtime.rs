@@ -1,7 +1,8 @@
 //! What runs a sandbox's Pods: a node, with DNS and the API at the addresses that Pods know.
 
+use std::fs::{File, TryLockError};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -46,7 +47,8 @@ pub struct Runtime {
     pub images: Images,
     /// Services that are reached at addresses of this machine.
     pub published: Vec<Published>,
-    /// A folder for what is kept of claims, each below its namespace by its name; without it they go with the sandbox.
+    /// A folder for what is kept of claims, each below its namespace by its name; without it they go with the sandbox. One
+    /// sandbox uses it at a time.
     pub data: Option<PathBuf>,
     /// Where SOCKS 5 is served, which leads to every name and address of the cluster; port 0 is any free one.
     pub socks: Option<SocketAddr>,
@@ -56,6 +58,8 @@ pub struct Runtime {
 pub(super) struct Running {
     pub(super) node: Arc<Node>,
     pub(super) pods: Arc<Pods>,
+    /// What is kept of claims is this sandbox's until this is closed.
+    data: Option<File>,
     /// Where SOCKS is to be served, and who serves it.
     wanted: Option<SocketAddr>,
     socks: Option<(SocketAddr, AbortOnDropHandle<()>)>,
@@ -68,6 +72,7 @@ impl Running {
             let bound = TcpListener::bind(address);
             bound.with_context(|| format!("cannot publish a Service at {address}"))?;
         }
+        let data = runtime.data.as_deref().map(taken).transpose()?;
         let name = format!("headless-dns-{:016x}", rand::random::<u64>());
         let folder = std::env::temp_dir().join(name);
         let options = NodeOptions {
@@ -93,6 +98,7 @@ impl Running {
         Ok(Self {
             node,
             pods: Arc::new(pods),
+            data,
             wanted: runtime.socks,
             socks: None,
         })
@@ -132,6 +138,8 @@ impl Running {
         drop(self.socks);
         // The end of this takes some milliseconds; it breaks only with this program.
         let _broken = tokio::task::spawn_blocking(move || self.node.end()).await;
+        // Nobody writes there any more.
+        drop(self.data);
     }
 
     /// Has DNS and the API answer where Pods look for them.
@@ -149,6 +157,19 @@ impl Running {
         cluster.listen_also(api.into())?;
         cluster.apply("kube-dns", KUBE_DNS)?;
         Ok(())
+    }
+}
+
+/// Takes a folder for this sandbox: the databases of two would break in it. The lock goes with the process, however it ends.
+fn taken(folder: &Path) -> anyhow::Result<File> {
+    let cannot = || format!("cannot use {} (--data)", folder.display());
+    let opened = File::open(folder).with_context(cannot)?;
+    match opened.try_lock() {
+        Ok(()) => Ok(opened),
+        Err(TryLockError::WouldBlock) => {
+            anyhow::bail!("{}: another sandbox keeps its claims there", cannot())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(cannot),
     }
 }
 
@@ -170,4 +191,26 @@ async fn addresses(asker: &Asker, name: &str) -> Vec<IpAddr> {
         }
     }
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_claims_is_one_sandbox_s_until_that_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = taken(folder.path()).unwrap();
+        let error = taken(folder.path()).unwrap_err();
+        let cannot = format!("cannot use {} (--data)", folder.path().display());
+        let wanted = format!("{cannot}: another sandbox keeps its claims there");
+        assert_eq!(error.to_string(), wanted);
+        drop(first);
+        taken(folder.path()).unwrap();
+        let missing = taken(&folder.path().join("missing")).unwrap_err();
+        assert!(
+            missing.to_string().contains("missing (--data)"),
+            "{missing}"
+        );
+    }
 }

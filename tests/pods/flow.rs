@@ -24,6 +24,11 @@ pub(crate) const TESTS: &[Test] = &[
         "variables_and_volumes_come_from_the_cluster_s_objects",
         objects,
     ),
+    ("volumes_have_the_group_that_a_pod_asks_for", group),
+    (
+        "volumes_follow_their_objects_but_for_parts_of_them",
+        followed,
+    ),
     (
         "init_containers_run_first_and_what_fails_is_started_again",
         init,
@@ -55,6 +60,11 @@ fn debug(sandbox: Sandbox) {
     ];
     let said = sandbox.kubectl_with(&[&debug[..], &["sh"]].concat(), "hostname; exit 3\n");
     assert!(said.stdout.starts_with(b"redis-0\n"), "{said:?}");
+    let target = [&debug[..], &["cat", "/proc/1/comm"]].concat().join("\n");
+    let target = target.replace("-c\nlook", "-c\nbeside\n--target=redis");
+    let target: Vec<&str> = target.lines().collect();
+    let said = sandbox.kubectl_with(&target, "");
+    assert_eq!(said.stdout, b"redis-server\n", "{said:?}");
     let status = "jsonpath={.status.phase} {.status.ephemeralContainerStatuses[0].state.terminated.exitCode}";
     sandbox.kubectl_until(&["get", "pod", "redis-0", "-o", status], |text| {
         text == "Running 3"
@@ -277,6 +287,85 @@ fn objects(sandbox: Sandbox) {
     let ip = sandbox.kubectl(&["get", "pod", "reader", "-o", "jsonpath={.status.podIP}"]);
     let wanted = format!("blue hello-reader hidden {ip} 10.96.0.1\ncolor = blue\nhiddenx\n0\n");
     assert_eq!(sandbox.kubectl(&["logs", "reader"]), wanted);
+}
+
+const FOLLOWED: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: blue, shape: round}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: reader, labels: {color: blue}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: reader
+      image: busybox
+      command: [sh, -c, "while sleep 1; do :; done"]
+      volumeMounts:
+        - {name: settings, mountPath: /all}
+        - {name: settings, mountPath: /part/color, subPath: color}
+        - {name: me, mountPath: /me}
+  volumes:
+    - {name: settings, configMap: {name: settings}}
+    - {name: me, downwardAPI: {items: [{path: color, fieldRef: {fieldPath: "metadata.labels['color']"}}]}}
+"#;
+
+fn followed(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], FOLLOWED);
+    assert!(applied.status.success(), "{applied:?}");
+    let look = "cd /all; echo $(ls) $(cat color ../part/color ../me/color)";
+    let look = ["exec", "reader", "--", "sh", "-c", look];
+    sandbox.kubectl_until(&look, |said| said == "color shape blue blue blue\n");
+    let data = r#"{"data": {"color": "red", "shape": null, "size": "small"}}"#;
+    sandbox.kubectl(&["patch", "configmap", "settings", "--type=merge", "-p", data]);
+    // What is mounted of a part stays.
+    sandbox.kubectl_until(&look, |said| said == "color size red blue blue\n");
+    sandbox.kubectl(&["label", "--overwrite", "pod", "reader", "color=green"]);
+    sandbox.kubectl_until(&look, |said| said == "color size red blue green\n");
+    let link = ["exec", "reader", "--", "readlink", "/all/color"];
+    assert_eq!(sandbox.kubectl(&link), "..data/color\n");
+}
+
+const GROUP: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: blue}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: grouped}
+spec:
+  restartPolicy: Never
+  securityContext: {runAsUser: 1000, runAsGroup: 1000, fsGroup: 2000, supplementalGroups: [3000]}
+  containers:
+    - name: grouped
+      image: busybox
+      command: [sh, -c]
+      args: ["id -G; touch /shared/x; stat -c %g /shared /shared/x; stat -L -c '%g %a' /etc/app/color; cat /etc/app/color"]
+      volumeMounts:
+        - {name: settings, mountPath: /etc/app}
+        - {name: shared, mountPath: /shared}
+  volumes:
+    - {name: settings, configMap: {name: settings, defaultMode: 0400}}
+    - {name: shared, emptyDir: {}}
+"#;
+
+fn group(sandbox: Sandbox) {
+    let applied = sandbox.kubectl_with(&["apply", "-f", "-"], GROUP);
+    assert!(applied.status.success(), "{applied:?}");
+    let phase = ["get", "pod", "grouped", "-o", "jsonpath={.status.phase}"];
+    sandbox.kubectl_until(&phase, |phase| phase == "Succeeded");
+    let wanted = if sandbox.has_ids() {
+        "1000 2000 3000\n2000\n2000\n2000 440\nblue"
+    } else {
+        // One id is all that there is.
+        "1000\n1000\n1000\n1000 400\nblue"
+    };
+    assert_eq!(sandbox.kubectl(&["logs", "grouped"]), wanted);
 }
 
 const INIT: &str = r#"

@@ -99,6 +99,11 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
+    /// Whether its containers have more than one user and group.
+    pub(crate) fn has_ids(&self) -> bool {
+        self.user == User::Own && nix::unistd::geteuid().is_root()
+    }
+
     /// One with config/redis.yaml, ready.
     pub(crate) fn start(programs: Programs, user: User) -> Self {
         Self::start_with(programs, user, &[])

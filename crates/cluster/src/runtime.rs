@@ -155,6 +155,8 @@ pub enum Order {
     End(Run, Duration),
     /// A probe of a container is made.
     Probe(Box<Probe>),
+    /// A volume of the Pod with this UID shows other files from now on.
+    Show(String, Volume),
     /// Nothing of the Pod is kept but its logs: its programs are killed, its network and its own volumes go.
     Release(String),
     /// Its logs go too.
@@ -281,10 +283,16 @@ pub struct Start {
     pub workdir: String,
     /// User and group; none: the image's.
     pub user: Option<(u32, u32)>,
+    /// Groups that its user is in besides.
+    pub groups: Vec<u32>,
+    /// The group of the Pod's volumes.
+    pub volume_group: Option<u32>,
     /// The volumes that it mounts.
     pub volumes: Vec<Volume>,
     /// Where it sees them.
     pub mounts: Vec<VolumeMount>,
+    /// The container whose processes it sees too.
+    pub target: Option<String>,
     /// Whether it reads what is sent to it.
     pub stdin: bool,
     /// Whether its input ends with the first who has sent some.

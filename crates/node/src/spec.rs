@@ -56,6 +56,8 @@ pub struct Process {
     pub workdir: PathBuf,
     /// Its user and group, as the container counts them.
     pub user: Option<(u32, u32)>,
+    /// Groups that it is in besides; where the node has one id it is in none.
+    pub groups: Vec<u32>,
     /// Whether it has a terminal.
     pub terminal: bool,
 }
@@ -71,6 +73,8 @@ pub struct Files {
     pub texts: Vec<(PathBuf, String)>,
     /// Where the node's own program is found under other names.
     pub applets: Vec<PathBuf>,
+    /// In `/proc`, the processes of this task's container too; without it its own only.
+    pub processes: Option<u64>,
 }
 
 /// A folder or file of the host in a container.

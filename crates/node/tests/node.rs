@@ -38,6 +38,8 @@ fn main() -> ExitCode {
             files,
         ),
         ("one_more_program_joins_a_container", join),
+        ("a_container_may_see_another_s_processes", processes),
+        ("a_folder_goes_and_what_cannot_go_is_said", removed),
         ("a_program_may_have_a_terminal", terminal),
         ("what_cannot_be_run_is_said", refused),
         (
@@ -234,6 +236,7 @@ fn files(world: World) {
         ],
         texts: vec![("/etc/hosts".into(), "127.0.0.1 localhost\n".into())],
         applets: vec!["/usr/local/bin/applet".into()],
+        processes: None,
     };
     let script = "cat /data/in /etc/hosts; echo new > /data/out; cat /usr/share/no-such/place/out; \
                   echo no 2>/dev/null > /usr/share/no-such/place/x || echo refused; \
@@ -321,6 +324,53 @@ fn refused(world: World) {
         error.to_string(),
         "starting a process: there is no such Pod"
     );
+}
+
+fn processes(world: World) {
+    world.pod("a");
+    let (running, mut output) = world.start("a", "echo up; exec sleep 1000", Files::default());
+    assert_eq!(line(&mut output), "up");
+    let look = "cat /proc/1/comm; echo $$";
+    let files = Files {
+        processes: Some(running.task),
+        ..Files::default()
+    };
+    let (seen, code) = world.run("a", look, files.clone());
+    assert_eq!((seen.lines().next(), code), (Some("sleep"), 0), "{seen}");
+    let (alone, _) = world.run("a", look, Files::default());
+    assert_eq!(alone, "sh\n1\n");
+    // Its files are its own.
+    let (seen, _) = world.run("a", "echo mine > /etc/own; ls /etc/own", files.clone());
+    assert_eq!(seen, "/etc/own\n");
+    world
+        .runtime
+        .block_on(world.node.signal(running.task, 9))
+        .unwrap();
+    assert_eq!(world.end(running), 137);
+    let late = world.node.run("a", shell(look), files, stdio().0);
+    let error = world.runtime.block_on(late).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "joining a container: there is no container that runs"
+    );
+}
+
+fn removed(world: World) {
+    let remove = |path: &Path| {
+        let removed = world.runtime.block_on(world.node.remove_folder(path));
+        removed.map_err(|error| error.to_string())
+    };
+    let folder = world.folder.join("kept");
+    world
+        .node
+        .write_file(&folder.join("a/b"), b"x", 0o600)
+        .unwrap();
+    assert_eq!(remove(&folder), Ok(()));
+    assert!(!folder.exists());
+    // It has gone already.
+    assert_eq!(remove(&folder), Ok(()));
+    let said = remove(Path::new("/proc/sys/kernel")).unwrap_err();
+    assert!(said.starts_with("removing /proc/sys/kernel: "), "{said}");
 }
 
 fn ends(world: World) {

@@ -12,6 +12,7 @@ use super::containers::{self, EPHEMERAL, LISTS};
 use super::mounts::Given;
 use super::policy::{is_restarted, is_sidecar};
 use super::probes::Probes;
+use super::shown::Shown;
 use super::volumes::PROVISIONED_BY;
 use super::{Action, references, start};
 use crate::faults::Faults;
@@ -39,6 +40,7 @@ struct Containers {
     all: BTreeMap<String, Container>,
     /// They have been asked to end.
     stopping: bool,
+    shown: Shown,
 }
 
 #[derive(Debug, Default)]
@@ -276,6 +278,14 @@ impl Live {
         if !statuses.is_empty() {
             seen.pod["status"][EPHEMERAL.1] = statuses.into();
         }
+        let given = Given {
+            objects: look.objects,
+            tokens: &self.tokens,
+            pod: look.pod,
+        };
+        let shown = containers.shown.follow(&given, &seen.orders).into_iter();
+        let shown = shown.map(|volume| Order::Show(uid.to_owned(), volume));
+        seen.orders.extend(shown);
         if containers.stopping {
             conditions::derive_last(&mut seen.pod, &timestamp(look.now));
         } else {

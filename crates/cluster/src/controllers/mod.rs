@@ -24,6 +24,7 @@ mod references;
 mod resolver;
 mod routes;
 mod scheduler;
+mod shown;
 mod start;
 mod volumes;
 mod workloads;

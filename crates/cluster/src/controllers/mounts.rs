@@ -54,7 +54,7 @@ pub(super) fn of(
 }
 
 /// What is in a volume; none where this cluster has nothing to put there.
-fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
+pub(super) fn content(given: &Given<'_>, volume: &Value) -> Option<Content> {
     let ns = object::ns(given.pod);
     if volume["emptyDir"].is_object() {
         return Some(Content::Empty);

@@ -20,12 +20,14 @@ pub(crate) fn missing_volume(objects: &Objects, pod: &Value) -> Option<(String, 
     let lookup = Lookup::new(objects, pod);
     let mut volumes = array(&pod["spec"]["volumes"]);
     volumes.find_map(|volume| {
-        let projected = array(&volume["projected"]["sources"]);
-        let why = std::iter::once(volume)
-            .chain(projected)
-            .find_map(|source| lookup.of_source(source))?;
+        let why = lookup.of_volume(volume)?;
         Some((volume["name"].as_str().unwrap_or_default().to_owned(), why))
     })
+}
+
+/// Whether a volume of the Pod shows what is not there.
+pub(super) fn is_missing(objects: &Objects, pod: &Value, volume: &Value) -> bool {
+    Lookup::new(objects, pod).of_volume(volume).is_some()
 }
 
 /// Why containers cannot be started, by their names: their environment refers to what is not there.
@@ -74,6 +76,13 @@ impl<'a> Lookup<'a> {
                 kind.info().kind.to_lowercase()
             )),
         }
+    }
+
+    /// What a volume refers to and has not.
+    fn of_volume(&self, volume: &Value) -> Option<String> {
+        let projected = array(&volume["projected"]["sources"]);
+        let mut sources = std::iter::once(volume).chain(projected);
+        sources.find_map(|source| self.of_source(source))
     }
 
     /// What a volume, or one source of a projected one, refers to and has not.

@@ -32,8 +32,11 @@ pub(super) fn of(given: &Given<'_>, container: &Value, run: Run) -> Start {
         args,
         workdir: text(&container["workingDir"]),
         user: user(pod, container),
+        groups: groups(pod),
+        volume_group: volume_group(pod),
         volumes,
         mounts,
+        target: container["targetContainerName"].as_str().map(str::to_owned),
         stdin: flag("stdin"),
         stdin_once: flag("stdinOnce"),
         tty: flag("tty"),
@@ -67,6 +70,21 @@ fn place(pod: &Value) -> PodPlace {
     }
 }
 
+fn id(value: &Value) -> Option<u32> {
+    value.as_u64().and_then(|id| u32::try_from(id).ok())
+}
+
+/// The group that the Pod's security context gives its volumes.
+fn volume_group(pod: &Value) -> Option<u32> {
+    id(&pod["spec"]["securityContext"]["fsGroup"])
+}
+
+/// The groups that its programs have besides: that of the volumes, and those that are named.
+fn groups(pod: &Value) -> Vec<u32> {
+    let named = array(&pod["spec"]["securityContext"]["supplementalGroups"]).filter_map(id);
+    volume_group(pod).into_iter().chain(named).collect()
+}
+
 /// The user that the container's security context, or the Pod's, asks for; a group follows the user.
 fn user(pod: &Value, container: &Value) -> Option<(u32, u32)> {
     let of = |field: &str| {
@@ -76,8 +94,27 @@ fn user(pod: &Value, container: &Value) -> Option<(u32, u32)> {
         } else {
             own
         };
-        value.as_u64().and_then(|id| u32::try_from(id).ok())
+        id(value)
     };
     let user = of("runAsUser")?;
     Some((user, of("runAsGroup").unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_s_groups_are_those_of_its_volumes_and_those_that_it_names() {
+        let pod = |context: Value| json!({"spec": {"securityContext": context}});
+        let both = pod(json!({"fsGroup": 2000, "supplementalGroups": [3000, 4000]}));
+        assert_eq!(
+            (groups(&both), volume_group(&both)),
+            (vec![2000, 3000, 4000], Some(2000))
+        );
+        let none = pod(json!({}));
+        assert_eq!((groups(&none), volume_group(&none)), (vec![], None));
+    }
 }

@@ -15,7 +15,9 @@ use rustix::termios::Winsize;
 use tokio::sync::oneshot;
 
 use super::ids::Ids;
-use super::messages::{Failure, Mapped, Prepared, Request, Said, Specification, Stage, Tried};
+use super::messages::{
+    Beside, Failure, Mapped, Prepared, Request, Said, Specification, Stage, Tried,
+};
 use super::wire::Packets;
 use super::{ENTRY, forbidden};
 use crate::{Files, NodeError, NodeOptions, Pod, Process, Running, Stdio, Transport};
@@ -151,8 +153,9 @@ impl Node {
         files: Files,
         stdio: Stdio,
     ) -> Result<Running, NodeError> {
+        let beside = files.processes.map_or(Beside::Nobody, Beside::Processes);
         let specification = self.specification(process, Some(files));
-        self.spawn(pod, None, specification, stdio).await
+        self.spawn(pod, beside, specification, stdio).await
     }
 
     /// Starts one more program in a container: beside the task that is its first.
@@ -166,7 +169,8 @@ impl Node {
         stdio: Stdio,
     ) -> Result<Running, NodeError> {
         let specification = self.specification(process, None);
-        self.spawn(pod, Some(beside), specification, stdio).await
+        let beside = Beside::Container(beside);
+        self.spawn(pod, beside, specification, stdio).await
     }
 
     fn specification(&self, process: Process, files: Option<Files>) -> Specification {
@@ -180,7 +184,7 @@ impl Node {
     async fn spawn(
         &self,
         pod: &str,
-        beside: Option<u64>,
+        beside: Beside,
         specification: Specification,
         stdio: Stdio,
     ) -> Result<Running, NodeError> {

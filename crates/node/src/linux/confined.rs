@@ -93,7 +93,11 @@ impl Users {
 }
 
 /// Takes a program's ids, and gives up what it may not do.
-pub(crate) fn confine(user: Option<(u32, u32)>, users: Users) -> Result<(), Failure> {
+pub(crate) fn confine(
+    user: Option<(u32, u32)>,
+    groups: &[u32],
+    users: Users,
+) -> Result<(), Failure> {
     let user = user.unwrap_or((0, 0));
     match users {
         Users::Joined => {}
@@ -113,10 +117,11 @@ pub(crate) fn confine(user: Option<(u32, u32)>, users: Users) -> Result<(), Fail
     }
     let step = "setting no_new_privs";
     rustix::thread::set_no_new_privs(true).tried(|| step.into())?;
-    if many && user != (0, 0) {
+    if many && (user != (0, 0) || !groups.is_empty()) {
         let step = || format!("becoming user {} and group {}", user.0, user.1);
         let (uid, gid) = (Uid::from_raw(user.0), Gid::from_raw(user.1));
-        set_thread_groups(&[]).tried(step)?;
+        let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+        set_thread_groups(&groups).tried(step)?;
         set_thread_res_gid(gid, gid, gid).tried(step)?;
         set_thread_res_uid(uid, uid, uid).tried(step)?;
     }

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 
-use super::messages::{Failure, Request, Said, Stage, Tried};
+use super::messages::{Beside, Failure, Request, Said, Stage, Tried};
 use super::network::{self, Network};
 use super::wire::Packets;
 use super::{CONTAINER, JOIN, PROGRAM, ROOT};
@@ -108,7 +108,8 @@ impl<'a> Init<'a> {
             let left = unmount(folder.join(mounted), UnmountFlags::DETACH);
             left.tried(|| format!("unmounting {mounted}"))?;
         }
-        remove(folder);
+        // The folder itself may be the program's to remove.
+        let _left = remove(folder);
         Ok(())
     }
 
@@ -162,7 +163,8 @@ impl<'a> Init<'a> {
                 self.socket(pod.as_deref(), (transport, v6)).map(Some)
             }
             Request::RemoveFolder(path) => {
-                remove(&path);
+                let removed = remove(&path);
+                removed.tried(|| format!("removing {}", path.display()))?;
                 Ok(None)
             }
         }
@@ -203,13 +205,16 @@ impl<'a> Init<'a> {
     }
 
     /// Starts a process in a Pod, in a new pid namespace or in that of another task.
-    fn spawn(&self, pod: &str, beside: Option<u64>, socket: OwnedFd) -> Result<Pid, Failure> {
+    fn spawn(&self, pod: &str, beside: Beside, socket: OwnedFd) -> Result<Pid, Failure> {
         let namespaces = self.namespaces(pod, "starting a process")?;
-        let neighbour = beside.map(|task| {
-            let task = self.tasks.get(&task).map(|task| task.pid.as_raw_pid());
-            task.ok_or_else(|| missing("no container that runs", "joining a container"))
-        });
-        let neighbour = neighbour.transpose()?;
+        let neighbour = match beside {
+            Beside::Nobody => None,
+            Beside::Processes(task) | Beside::Container(task) => {
+                let task = self.tasks.get(&task).map(|task| task.pid.as_raw_pid());
+                let none = || missing("no container that runs", "joining a container");
+                Some(task.ok_or_else(none)?)
+            }
+        };
         elsewhere(|| {
             namespaces.enter()?;
             let mut command = Command::new("/proc/self/exe");
@@ -218,12 +223,16 @@ impl<'a> Init<'a> {
                 let file = format!("/proc/{pid}/ns/pid");
                 let opened = std::fs::File::open(&file).tried(|| format!("opening {file}"))?;
                 enter(opened.as_fd(), CloneFlags::CLONE_NEWPID)?;
-                command.args([JOIN, &pid.to_string()]);
             } else {
                 let unshared = nix::sched::unshare(CloneFlags::CLONE_NEWPID);
                 unshared.tried(|| "making a pid namespace".into())?;
-                command.arg(CONTAINER);
             }
+            match (beside, neighbour) {
+                (Beside::Container(_), Some(pid)) => command.args([JOIN, &pid.to_string()]),
+                (Beside::Container(_) | Beside::Nobody | Beside::Processes(_), _) => {
+                    command.arg(CONTAINER)
+                }
+            };
             let spawned = command.stdin(socket).stdout(Stdio::null()).spawn();
             let child = spawned.tried(|| "starting a process".into())?;
             // It is reaped with all others, not by this handle.
@@ -320,7 +329,15 @@ fn end_all() {
     while wait(WaitOptions::empty()).is_ok() {}
 }
 
-/// Removes a folder or a file. What cannot be removed is told of nowhere: it is a mount that a container still has.
-fn remove(path: &Path) {
-    let _kept = std::fs::remove_dir_all(path).or_else(|_| std::fs::remove_file(path));
+/// Removes a folder with all that is in it, or a file, where there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }

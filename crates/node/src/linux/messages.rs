@@ -82,11 +82,11 @@ pub(crate) enum Request {
     AddPod(Pod),
     /// Ends its programs, and lets its network go.
     RemovePod(String),
-    /// A process of a Pod, with the socket that it is told the rest by: a container's first, or one more beside `task`.
+    /// A process of a Pod, with the socket that it is told the rest by.
     Spawn {
         pod: String,
         task: u64,
-        beside: Option<u64>,
+        beside: Beside,
     },
     Signal {
         task: u64,
@@ -102,6 +102,17 @@ pub(crate) enum Request {
     },
     /// Removes a folder, whoever owns what is in it.
     RemoveFolder(PathBuf),
+}
+
+/// What a process has with those that run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Beside {
+    /// Nothing: it is a container's first.
+    Nobody,
+    /// The same, but that it is among the processes of this task's container.
+    Processes(u64),
+    /// It is one more of this task's container.
+    Container(u64),
 }
 
 /// From `pod-init` to the program.

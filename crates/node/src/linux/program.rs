@@ -65,6 +65,7 @@ impl Handover {
             env,
             workdir,
             user,
+            groups,
             terminal,
         } = self.specification.process;
         let [program, arguments @ ..] = &argv[..] else {
@@ -90,7 +91,7 @@ impl Handover {
         std::fs::create_dir_all(&workdir)
             .and_then(|()| std::env::set_current_dir(&workdir))
             .tried(|| format!("entering {}", workdir.display()))?;
-        confined::confine(user, users)?;
+        confined::confine(user, &groups, users)?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(env);
         Err(Failure::new(format!("running {program}"), command.exec()))

@@ -42,6 +42,7 @@ impl World {
             Order::Stop(uid, grace) => format!("stop {uid} {}", grace.as_secs()),
             Order::End(run, _) => format!("end {} {}", run.container, run.restarts),
             Order::Probe(probe) => format!("probe {} {:?}", probe.run.container, probe.kind),
+            Order::Show(uid, volume) => format!("show {uid} {}", volume.name),
             Order::Release(uid) => format!("release {uid}"),
             Order::Forget(uid) => format!("forget {uid}"),
             Order::Discard(kept) => format!("discard {kept:?}"),
