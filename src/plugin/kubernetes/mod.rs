@@ -71,12 +71,13 @@ impl Kubernetes {
             }));
         }
         let answer = self.zone.lookup(asked);
+        let is_whole = self.is_whole(&answer, asked);
         let is_held = self.holds && answer.is_pending();
-        let is_passed_on = matches!(answer, Answer::Denied(_)) && !self.is_whole(&answer, asked);
+        let is_passed_on = matches!(answer, Answer::Denied(_)) && !is_whole;
         if let Some(reason) = answer.reason().filter(|_| !is_held && !is_passed_on) {
             self.denials.count(reason);
         }
-        if self.is_whole(&answer, asked) {
+        if is_whole {
             return now(Ok(ZoneReply::new(answer, &self.shown, &self.zone).into()));
         }
         match &answer {
