@@ -244,39 +244,29 @@ impl Live {
         };
         let blocked = references::blocked(look.objects, look.pod);
         let mut initializes = false;
-        for (list, field) in LISTS {
+        for (list, field) in LISTS.into_iter().chain([EPHEMERAL]) {
+            let is_helper = list == EPHEMERAL.0;
             let mut statuses = Vec::new();
             for spec in array(&look.pod["spec"][list]) {
                 let name = spec["name"].as_str().unwrap_or_default();
                 let known = containers.all.entry(name.to_owned()).or_default();
-                let why = blocked.get(name);
-                if !initializes && !containers.stopping {
+                let why = blocked.get(name).filter(|_| !is_helper);
+                let waits = initializes && !is_helper;
+                if !waits && !containers.stopping {
                     seen.serve(look, &self.tokens, known, (spec, why.is_some()));
                 }
-                let status = known.status(look.pod, spec, (initializes, why));
+                let mut status = known.status(look.pod, spec, (waits, why));
                 initializes |= list == "initContainers" && !is_past(spec, &status);
+                if is_helper {
+                    status["ready"] = false.into();
+                    let fields = status.as_object_mut();
+                    fields.map(|fields| fields.remove("started"));
+                }
                 statuses.push(status);
             }
             if !statuses.is_empty() {
                 seen.pod["status"][field] = statuses.into();
             }
-        }
-        let mut statuses = Vec::new();
-        for spec in array(&look.pod["spec"][EPHEMERAL.0]) {
-            let name = spec["name"].as_str().unwrap_or_default();
-            let known = containers.all.entry(name.to_owned()).or_default();
-            if !containers.stopping {
-                seen.serve(look, &self.tokens, known, (spec, false));
-            }
-            let mut status = known.status(look.pod, spec, (false, None));
-            status["ready"] = false.into();
-            status
-                .as_object_mut()
-                .map(|fields| fields.remove("started"));
-            statuses.push(status);
-        }
-        if !statuses.is_empty() {
-            seen.pod["status"][EPHEMERAL.1] = statuses.into();
         }
         let given = Given {
             objects: look.objects,

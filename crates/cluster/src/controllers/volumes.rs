@@ -1,7 +1,7 @@
 //! Claims get volumes: the smallest that fits of those that are there, else one that the claim's class makes.
 
 use headless_objects::object::{has_ended, is_ending};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -24,24 +24,79 @@ const UNUSED: &str = "Unused";
 /// Says on a volume who made it.
 pub(super) const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
+/// Volumes with their keys.
+type Listed<'a> = Vec<(&'a Key, &'a Value)>;
+
+/// The volumes, looked through once a step.
+#[derive(Default)]
+struct Volumes<'a> {
+    /// Those that are meant for no claim.
+    free: Listed<'a>,
+    /// The others, by their claim's namespace and by its name.
+    meant: BTreeMap<&'a str, BTreeMap<&'a str, Listed<'a>>>,
+}
+
+impl<'a> Volumes<'a> {
+    fn of(objects: &'a Objects) -> Self {
+        let mut volumes = Self::default();
+        for (key, volume) in objects.list(kinds::PERSISTENT_VOLUME, None) {
+            let of = &volume["spec"]["claimRef"];
+            let list = match (of["namespace"].as_str(), of["name"].as_str()) {
+                (Some(ns), Some(name)) => {
+                    let of_namespace = volumes.meant.entry(ns).or_default();
+                    of_namespace.entry(name).or_default()
+                }
+                _ => &mut volumes.free,
+            };
+            list.push((key, volume));
+        }
+        volumes
+    }
+
+    /// Those that are meant for a claim.
+    fn meant(&self, claim: &Key) -> &[(&'a Key, &'a Value)] {
+        let of_namespace = self.meant.get(&*claim.ns);
+        let meant = of_namespace.and_then(|claims| claims.get(&*claim.name));
+        meant.map_or(&[], Vec::as_slice)
+    }
+
+    /// Those of a claim that is gone, though one of its name may be there anew, which has to wait for their end.
+    fn left(&self, objects: &Objects, claim: &Key) -> impl Iterator<Item = (&'a Key, &'a Value)> {
+        let now = objects.get(claim);
+        let now = now.map(|claim| claim["metadata"]["uid"].clone());
+        let meant = self.meant(claim).iter().copied();
+        meant.filter(move |(_, volume)| {
+            let of = &volume["spec"]["claimRef"]["uid"];
+            let others = now.as_ref().is_none_or(|uid| of.is_string() && of != uid);
+            others && volume["status"]["phase"] != "Released"
+        })
+    }
+}
+
 pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
     let mut claims = touched(step, "PersistentVolumeClaim");
+    // A class or a volume that appears serves the claims that wait for it.
+    let supply = [
+        touched(step, "StorageClass"),
+        touched(step, "PersistentVolume"),
+    ];
+    let supply = supply.iter().any(|keys| !keys.is_empty());
+    let volumes = if supply || !claims.is_empty() {
+        Volumes::of(step.objects)
+    } else {
+        Volumes::default()
+    };
     let mut actions = Vec::new();
     let gone = |key: &&Key| {
         let claim = step.objects.get(key);
         claim.is_none_or(|claim| claim["status"]["phase"] == "Pending")
     };
     for key in claims.iter().filter(gone) {
-        actions.extend(release(step.objects, key));
+        actions.extend(volumes.left(step.objects, key).map(release));
     }
     actions.extend(drop_protection(step, &claims));
     actions.extend(say_whether_used(step, &claims));
-    // A class or a volume that appears serves the claims that wait for it.
-    let supply = [
-        touched(step, "StorageClass"),
-        touched(step, "PersistentVolume"),
-    ];
-    if supply.iter().any(|keys| !keys.is_empty()) {
+    if supply {
         let all = step.objects.list(kinds::PERSISTENT_VOLUME_CLAIM, None);
         let waiting = all.filter(|(_, claim)| claim["status"]["phase"] == "Pending");
         claims.extend(waiting.map(|(key, _)| key.clone()));
@@ -51,9 +106,9 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
         let claim = step.objects.get(key);
         let is_waiting = claim.is_some_and(|claim| claim["status"]["phase"] == "Pending");
         // Its namesake's volume goes first.
-        let is_free = || left(step.objects, key).next().is_none();
+        let is_free = || volumes.left(step.objects, key).next().is_none();
         if let Some(claim) = claim.filter(|_| is_waiting && is_free()) {
-            let bound = about(key, || match fitting(step.objects, key, claim, &taken) {
+            let bound = about(key, || match fitting(&volumes, key, claim, &taken) {
                 Some((volume, object)) => {
                     taken.insert(volume.clone());
                     bind(key, claim, (volume, object))
@@ -68,7 +123,7 @@ pub(super) fn step(step: &Step<'_>) -> Vec<Action> {
 
 /// The smallest volume that is free, or meant for this claim, and has what the claim asks for.
 fn fitting<'a>(
-    objects: &'a Objects,
+    volumes: &Volumes<'a>,
     key: &Key,
     claim: &Value,
     taken: &BTreeSet<Key>,
@@ -79,7 +134,8 @@ fn fitting<'a>(
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let fits = |name: &str, volume: &Value| {
         let of = &volume["spec"]["claimRef"];
-        let meant = of["namespace"] == key.ns.as_str() && of["name"] == key.name.as_str();
+        // Of this claim, then: others are not looked at.
+        let meant = of["namespace"].is_string() && of["name"].is_string();
         let mine = meant && (of["uid"].is_null() || of["uid"] == claim["metadata"]["uid"]);
         let free = of.is_null() && volume["status"]["phase"] == "Available";
         let named = spec["volumeName"]
@@ -99,10 +155,9 @@ fn fitting<'a>(
                 .is_none_or(|selector| selector.matches(|key| labels[key].as_str()))
             && storage(&volume["spec"]["capacity"]) >= wanted
     };
-    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
-    let volumes = volumes.map(|(key, volume)| (key, &**volume));
-    volumes
-        .filter(|(key, volume)| !taken.contains(key) && fits(&key.name, volume))
+    let candidates = volumes.meant(key).iter().chain(&volumes.free).copied();
+    candidates
+        .filter(|(key, volume)| !taken.contains(*key) && fits(&key.name, volume))
         .min_by(|(_, a), (_, b)| {
             let size = |volume: &Value| storage(&volume["spec"]["capacity"]);
             size(a).total_cmp(&size(b))
@@ -296,28 +351,12 @@ fn is_used(objects: &Objects, claim: &Key) -> bool {
     pods.any(|(_, pod)| !has_ended(pod) && claims_of(pod).any(|name| name == claim.name))
 }
 
-/// Volumes of a claim that is gone, though one of its name may be there anew, which has to wait for their end.
-fn left<'a>(objects: &'a Objects, claim: &'a Key) -> impl Iterator<Item = (&'a Key, &'a Value)> {
-    let now = objects.get(claim).map(|claim| &claim["metadata"]["uid"]);
-    let volumes = objects.list(kinds::PERSISTENT_VOLUME, None);
-    let volumes = volumes.map(|(key, volume)| (key, &**volume));
-    volumes.filter(move |(_, volume)| {
-        let of = &volume["spec"]["claimRef"];
-        let named = of["namespace"] == claim.ns.as_str() && of["name"] == claim.name.as_str();
-        let others = now.is_none_or(|uid| of["uid"].is_string() && of["uid"] != *uid);
-        named && others && volume["status"]["phase"] != "Released"
-    })
-}
-
-/// A claim is gone: its volume goes too, or is released, as its policy says.
-fn release(objects: &Objects, claim: &Key) -> Vec<Action> {
-    let end = |(key, volume): (&Key, &Value)| {
-        if volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete" {
-            return Action::Delete(key.clone(), None);
-        }
-        let mut released = volume.clone();
-        released["status"]["phase"] = "Released".into();
-        Action::Update(key.clone(), Part::Status, released)
-    };
-    left(objects, claim).map(end).collect()
+/// The claim of a volume is gone: the volume goes too, or is released, as its policy says.
+fn release((key, volume): (&Key, &Value)) -> Action {
+    if volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete" {
+        return Action::Delete(key.clone(), None);
+    }
+    let mut released = volume.clone();
+    released["status"]["phase"] = "Released".into();
+    Action::Update(key.clone(), Part::Status, released)
 }
