@@ -12,6 +12,7 @@ mod asking;
 pub mod authority;
 mod call;
 pub mod controllers;
+mod cron;
 mod custom;
 mod defaults;
 mod definitions;

@@ -25,9 +25,18 @@ const WARNINGS: &[&str] = &[
     "Evicted",
     "Failed",
     "FailedCreate",
+    "FailedIndexes",
     "FailedMount",
     "FailedScheduling",
+    "InvalidSchedule",
+    "MaxFailedIndexesExceeded",
+    "MissSchedule",
+    "PodFailurePolicy",
     "ProvisioningFailed",
+    "TooManyMissedTimes",
+    "UnexpectedJob",
+    "UnknownTimeZone",
+    "UnparseableSchedule",
 ];
 
 /// An Event about an object.

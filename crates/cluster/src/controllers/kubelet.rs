@@ -222,10 +222,7 @@ impl Look<'_> {
     }
 
     fn unscheduled(&mut self, placing: &mut Placing) -> Decision {
-        let affinity = &self.pod["spec"]["affinity"];
-        let alone = ["podAffinity", "podAntiAffinity"]
-            .iter()
-            .any(|kind| affinity[*kind].is_object());
+        let alone = scheduler::looks_at_others(&self.pod["spec"]);
         if placing.alone || (alone && placing.any) {
             return Decision::Wait(None);
         }
@@ -505,8 +502,16 @@ impl Look<'_> {
                 self.step.now,
             ))]);
         }
-        // Then it is for its finalizers.
         let meta = &self.pod["metadata"];
+        // One that has never run, and is held, has failed.
+        let never_ran = !self.pod["status"]["podIP"].is_string() && !has_ended(self.pod);
+        if never_ran && meta["finalizers"][0].is_string() {
+            let mut failed = self.pod.clone();
+            failed["status"]["phase"] = "Failed".into();
+            conditions::set_all(&mut failed, &timestamp(self.step.now));
+            return Decision::Act(vec![self.set_status(failed)]);
+        }
+        // Then it is for its finalizers.
         if meta["deletionGracePeriodSeconds"] == 0 && meta["finalizers"][0].is_string() {
             return Decision::Wait(None);
         }

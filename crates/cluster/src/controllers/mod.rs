@@ -59,6 +59,8 @@ pub enum Action {
     Create(KindId, String, Value),
     /// Create a Pod of an owner, and say of the owner that it was made or refused.
     CreatePod(Key, Value),
+    /// Create a Job of a CronJob for a time of its schedule, note it in the CronJob's status, and say what became of it.
+    StartJob(Key, Value, Timestamp),
     /// Replace a part of an object.
     Update(Key, Part, Value),
     /// Delete an object: with grace, or this incarnation (its UID) at once.
@@ -261,6 +263,7 @@ fn author(action: &Action, now: Timestamp) -> Option<Author> {
         }
         Action::Create(..)
         | Action::CreatePod(..)
+        | Action::StartJob(..)
         | Action::Update(..)
         | Action::Delete(..)
         | Action::Furnish(_)
@@ -282,6 +285,10 @@ fn act(state: &mut State, now: Timestamp, action: Action) {
         Action::Create(kind, ns, object) => state.create(now, kind, &ns, object, false).map(drop),
         Action::CreatePod(owner, pod) => {
             workloads::create(state, now, &owner, pod);
+            Ok(())
+        }
+        Action::StartJob(cron, job, at) => {
+            workloads::start(state, now, (&cron, job, at));
             Ok(())
         }
         Action::Update(key, part, object) => state.update(&key, part, object, false).map(drop),

@@ -3,6 +3,8 @@
 mod affinity;
 mod fit;
 mod misfit;
+mod spread;
+mod taints;
 
 use std::collections::BTreeMap;
 
@@ -18,8 +20,8 @@ use crate::kinds;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
 use fit::Fit;
-pub(super) use fit::suits;
-use headless_objects::object::{condition, name};
+pub(super) use fit::{Suits, suits};
+use headless_objects::object::{array, condition, name};
 use headless_objects::rfc3339::timestamp;
 use misfit::{Kind, Misfit};
 
@@ -56,7 +58,7 @@ pub(super) fn schedule(
     let place = match unbound(objects, key, pod) {
         Some(_) if !patient => return Vec::new(),
         Some(why) => Place::Nowhere(none_of(objects, &format!("{why}."), false)),
-        None => place(objects, held, key, pod),
+        None => place(now, (objects, held), key, pod),
     };
     match place {
         Place::On(node) => {
@@ -71,6 +73,14 @@ pub(super) fn schedule(
         Place::Another(name) => vec![Action::Create(kinds::NODE, String::new(), node(&name, now))],
         Place::Nowhere(why) => refuse(now, key, pod, why),
     }
+}
+
+/// Whether where a Pod may go depends on where others are.
+pub(super) fn looks_at_others(spec: &Value) -> bool {
+    let kinds = ["podAffinity", "podAntiAffinity"];
+    let mut spread = array(&spec["topologySpreadConstraints"]);
+    kinds.iter().any(|kind| spec["affinity"][*kind].is_object())
+        || spread.any(|one| one["whenUnsatisfiable"] == "DoNotSchedule")
 }
 
 /// Says once that a Pod gets no node.
@@ -127,7 +137,7 @@ fn unbound(objects: &Objects, key: &Key, pod: &Value) -> Option<String> {
 }
 
 /// Of the nodes that fit the one with the fewest Pods, of these the first.
-fn place(objects: &Objects, held: &Held, key: &Key, pod: &Value) -> Place {
+fn place(now: Timestamp, (objects, held): (&Objects, &Held), key: &Key, pod: &Value) -> Place {
     let nodes: Vec<_> = objects
         .list(kinds::NODE, None)
         .map(|(_, node)| node)
@@ -162,7 +172,11 @@ fn place(objects: &Objects, held: &Held, key: &Key, pod: &Value) -> Place {
     if crowded && nodes.len() < MOST {
         let numbers = (1..).map(|number| format!("node-{number}"));
         let mut free = numbers.filter(|n| nodes.iter().all(|node| name(node) != n));
-        return Place::Another(free.next().unwrap_or_default());
+        let another = free.next().unwrap_or_default();
+        // One that does not help is not made.
+        if fit.misfit(&node(&another, now)).is_none() {
+            return Place::Another(another);
+        }
     }
     let mut reasons: Vec<_> = reasons
         .into_iter()
@@ -191,7 +205,7 @@ pub(super) fn resources() -> Value {
     json!({"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "65000"})
 }
 
-/// A node of this name, with the address that belongs to its number.
+/// A node of this name, with the address that belongs to its number, in a zone of its own.
 pub(crate) fn node(name: &str, now: Timestamp) -> Value {
     let time = timestamp(now);
     let resources = resources();
@@ -203,9 +217,12 @@ pub(crate) fn node(name: &str, now: Timestamp) -> Value {
     // The first has the first address of the Pods' range, the others have a range of their own, 10.245.0.0/16.
     let range = [10, if number == 1 { 244 } else { 245 }, 0, 0];
     let address = std::net::Ipv4Addr::from(u32::from_be_bytes(range) + number);
+    let labels = json!({
+        "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+        "topology.kubernetes.io/zone": format!("zone-{number}"),
+    });
     json!({
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}},
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
         "spec": {},
         "status": {
             "capacity": resources, "allocatable": resources,

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::affinity::{self, Neighbours};
 use super::misfit::{Kind, Misfit};
+use super::spread::Spread;
+use super::taints::{CORDON, tolerates, tolerates_all, tolerates_those};
 use crate::controllers::held::{self, Amounts, Held, Port};
 use crate::objects::{Key, Objects};
 
@@ -14,6 +16,7 @@ pub(super) struct Fit<'a> {
     pod: &'a Value,
     requests: Amounts,
     ports: Vec<Port>,
+    spread: Spread,
     neighbours: Neighbours,
 }
 
@@ -24,6 +27,7 @@ impl<'a> Fit<'a> {
             pod,
             requests: held::requests(&pod["spec"]),
             ports: held::ports(&pod["spec"]),
+            spread: Spread::of(objects, key, pod),
             neighbours: Neighbours::of(objects, held, (key, pod)),
         }
     }
@@ -34,12 +38,10 @@ impl<'a> Fit<'a> {
             why: vec![why.to_owned()],
             kind,
         };
-        if node["spec"]["unschedulable"] == true && !self.tolerates(&CORDON) {
+        if node["spec"]["unschedulable"] == true && !tolerates(&self.pod["spec"], &CORDON) {
             return Some(one("node(s) were unschedulable", Kind::Unsuited));
         }
-        let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-        let mut hard = taints.filter(|taint| taint["effect"] != "PreferNoSchedule");
-        if hard.any(|taint| !self.tolerates(&Taint::of(taint))) {
+        if !tolerates_all(&self.pod["spec"], node) {
             return Some(one("node(s) had untolerated taint(s)", Kind::Unsuited));
         }
         if !affinity::wants(&self.pod["spec"], node) {
@@ -57,7 +59,8 @@ impl<'a> Fit<'a> {
                 kind: Kind::Full,
             });
         }
-        self.neighbours.clash(node)
+        let clash = self.spread.clash(node);
+        clash.or_else(|| self.neighbours.clash(node))
     }
 
     fn is_held(&self, node: &Value, (protocol, address, number): &Port) -> bool {
@@ -93,52 +96,24 @@ impl<'a> Fit<'a> {
         }
         lacks
     }
-
-    fn tolerates(&self, taint: &Taint<'_>) -> bool {
-        tolerates(&self.pod["spec"], taint)
-    }
 }
 
-/// Whether a node is one that Pods of this spec may be on, whatever is on it already.
-pub(in crate::controllers) fn suits(spec: &Value, node: &Value) -> bool {
-    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
-    let mut hard = taints.filter(|taint| taint["effect"] != "PreferNoSchedule");
-    hard.all(|taint| tolerates(spec, &Taint::of(taint))) && affinity::wants(spec, node)
+/// Whether Pods of a spec may be on a node, whatever is on it already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controllers) enum Suits {
+    Yes,
+    /// Those that are there may stay, and no other comes.
+    ToStay,
+    No,
 }
 
-fn tolerates(spec: &Value, taint: &Taint<'_>) -> bool {
-    let all = spec["tolerations"].as_array();
-    all.into_iter().flatten().any(|toleration| {
-        let field = |name: &str| toleration[name].as_str().unwrap_or_default();
-        let exists = field("operator") == "Exists";
-        let effect = field("effect");
-        (effect.is_empty() || effect == taint.effect)
-            && (field("key") == taint.key || (field("key").is_empty() && exists))
-            && (exists || field("value") == taint.value)
-    })
-}
-
-/// What keeps Pods away from a node.
-struct Taint<'a> {
-    key: &'a str,
-    value: &'a str,
-    effect: &'a str,
-}
-
-/// The taint that a cordoned node has.
-const CORDON: Taint<'static> = Taint {
-    key: "node.kubernetes.io/unschedulable",
-    value: "",
-    effect: "NoSchedule",
-};
-
-impl<'a> Taint<'a> {
-    fn of(taint: &'a Value) -> Self {
-        let field = |name: &str| taint[name].as_str().unwrap_or_default();
-        Self {
-            key: field("key"),
-            value: field("value"),
-            effect: field("effect"),
-        }
+pub(in crate::controllers) fn suits(spec: &Value, node: &Value) -> Suits {
+    if !affinity::wants(spec, node) || !tolerates_those(spec, node, |effect| effect == "NoExecute")
+    {
+        Suits::No
+    } else if tolerates_all(spec, node) {
+        Suits::Yes
+    } else {
+        Suits::ToStay
     }
 }

@@ -297,3 +297,124 @@ fn a_balancer_s_service_gets_an_address_and_gives_it_back() {
     });
     assert_eq!(addresses(&world), [json!({}), one("198.18.0.2")]);
 }
+
+/// A constraint to spread Pods over the values of a label.
+fn spread(label: &str, more: &Value) -> Value {
+    let mut constraint = json!({
+        "maxSkew": 1, "topologyKey": label, "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": {"matchLabels": {"app": "a"}},
+    });
+    json_patch::merge(&mut constraint, more);
+    json!({"topologySpreadConstraints": [constraint]})
+}
+
+#[test]
+fn pods_are_spread_over_nodes_and_their_zones() {
+    for label in ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] {
+        let mut world = World::new(Delays::default());
+        world.create("Node", node("node-2", world.now));
+        // Two are on the first node, whatever is there.
+        for name in ["p1", "p2"] {
+            world.add(name, json!({"nodeName": NODE}));
+        }
+        for (name, on) in [("p3", "node-2"), ("p4", "node-2"), ("p5", NODE)] {
+            world.add(name, spread(label, &json!({})));
+            world.settle();
+            assert_eq!(world.node_of(name).as_deref(), Some(on), "{label} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_node_is_made_for_as_many_domains_as_are_asked_for() {
+    let mut world = World::new(Delays::default());
+    for name in ["p1", "p2", "p3"] {
+        let zones = spread("topology.kubernetes.io/zone", &json!({"minDomains": 3}));
+        world.add(name, zones);
+    }
+    world.settle();
+    let on = ["p1", "p2", "p3"].map(|pod| world.node_of(pod).unwrap());
+    assert_eq!(on, ["node-1", "node-2", "node-3"]);
+    let zones: Vec<_> = world
+        .state
+        .objects
+        .list(kind("Node"), None)
+        .map(|(_, node)| node["metadata"]["labels"]["topology.kubernetes.io/zone"].clone())
+        .collect();
+    assert_eq!(zones, ["zone-1", "zone-2", "zone-3"]);
+}
+
+#[test]
+fn a_pod_that_cannot_be_spread_waits_and_no_node_is_made_that_would_not_help() {
+    let why = "node(s) didn't match pod topology spread constraints";
+    let cases = [
+        (
+            "rack",
+            json!({}),
+            format!("1 {why} (missing required label)"),
+            "Preemption is not helpful for scheduling",
+        ),
+        (
+            "kubernetes.io/os",
+            json!({"minDomains": 2}),
+            format!("1 {why}"),
+            "No preemption victims found for incoming pod",
+        ),
+    ];
+    for (label, more, why, preemption) in cases {
+        let mut world = World::new(Delays::default());
+        world.add("there", json!({}));
+        world.settle();
+        world.add("p", spread(label, &more));
+        world.settle();
+        let message = format!(
+            "0/1 nodes are available: {why}. preemption: 0/1 nodes are available: 1 {preemption}."
+        );
+        assert_eq!(
+            world.said("p"),
+            [format!("Warning FailedScheduling ×1: {message}")]
+        );
+    }
+}
+
+#[test]
+fn only_pods_of_the_same_revision_count_where_a_label_says_so_and_a_preference_keeps_nobody_away() {
+    let of = |revision: &str| json!({"app": "a", "revision": revision});
+    let mut world = World::new(Delays::default());
+    world.create("Node", node("node-2", world.now));
+    let mut old =
+        json!({"metadata": {"name": "old", "labels": of("1")}, "spec": {"nodeName": NODE}});
+    podspec(&mut old["spec"]);
+    world.create("Pod", old);
+    let mut place = |name: &str, more: &Value| {
+        let mut spec = spread("kubernetes.io/hostname", more);
+        podspec(&mut spec);
+        spec["nodeSelector"] = json!({"kubernetes.io/hostname": NODE});
+        let meta = json!({"name": name, "labels": of("2")});
+        world.create("Pod", json!({"metadata": meta, "spec": spec}));
+        world.settle();
+        world.node_of(name)
+    };
+    let all = json!({"nodeAffinityPolicy": "Ignore"});
+    assert_eq!(place("kept-away", &all), None);
+    let new = json!({"nodeAffinityPolicy": "Ignore", "matchLabelKeys": ["revision"]});
+    // The one kept away is on no node yet.
+    assert_eq!(place("by-revision", &new).as_deref(), Some(NODE));
+    let soft = json!({"nodeAffinityPolicy": "Ignore", "whenUnsatisfiable": "ScheduleAnyway"});
+    assert_eq!(place("soft", &soft).as_deref(), Some(NODE));
+}
+
+#[test]
+fn no_node_is_made_where_the_pod_would_not_fit_it() {
+    let mut world = World::new(Delays::default());
+    let labels = json!({"metadata": {"labels": {"disk": "ssd"}}});
+    world.change("Node", NODE, |node| json_patch::merge(node, &labels));
+    for name in ["p1", "p2"] {
+        let mut spec = apart();
+        spec["nodeSelector"] = json!({"disk": "ssd"});
+        world.add(name, spec);
+    }
+    world.settle();
+    assert_eq!(world.node_of("p2"), None);
+    assert_eq!(world.state.objects.list(kind("Node"), None).count(), 1);
+}

@@ -1,4 +1,7 @@
-//! Deployments, ReplicaSets, DaemonSets and Jobs, stepped until they rest.
+//! Deployments, ReplicaSets and DaemonSets, stepped until they rest; Jobs and CronJobs beside them.
+
+mod cron_jobs;
+mod jobs;
 
 use super::*;
 
@@ -14,18 +17,6 @@ fn deployment(replicas: i64, image: &str) -> Value {
         "metadata": {"name": "web"},
         "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": template(image)},
     })
-}
-
-fn job(spec: &Value, annotations: &Value) -> Value {
-    let mut job = json!({
-        "metadata": {"name": "init"},
-        "spec": {"template": {
-            "metadata": {"annotations": annotations},
-            "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a:1"}]},
-        }},
-    });
-    json_patch::merge(&mut job["spec"], spec);
-    job
 }
 
 impl World {
@@ -349,124 +340,6 @@ fn workloads_again() -> Duration {
 }
 
 #[test]
-fn a_job_ends_when_enough_of_its_pods_have_succeeded() {
-    let mut world = World::new(Delays::default());
-    world.create(
-        "Job",
-        job(&json!({"completions": 3, "parallelism": 2}), &json!({})),
-    );
-    world.rest();
-    let made = world.get("Job", "init").unwrap();
-    assert_eq!(
-        counts(&made),
-        json!({"succeeded": 3, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}})
-    );
-    assert_eq!(
-        told(&made),
-        [
-            "Complete=True CompletionsReached",
-            "SuccessCriteriaMet=True CompletionsReached"
-        ]
-    );
-    let phases: Vec<_> = world
-        .all("Pod")
-        .iter()
-        .map(|pod| pod["status"]["phase"].clone())
-        .collect();
-    assert_eq!(phases, ["Succeeded"; 3]);
-    assert!(
-        world
-            .all("Pod")
-            .iter()
-            .all(|pod| pod["metadata"]["finalizers"][0].is_null())
-    );
-    assert!(
-        world
-            .told("Job")
-            .contains(&"Completed: Job completed".to_owned()),
-        "{:?}",
-        world.told("Job")
-    );
-    world.delete("Job", "init", &DeleteOptions::default());
-    world.rest();
-    assert!(world.all("Pod").is_empty());
-}
-
-#[test]
-fn a_job_whose_pods_fail_waits_longer_each_time_and_gives_up_at_its_limit() {
-    let mut world = World::new(Delays::default());
-    let annotations = json!({"embedded.headless-dns/exit": "a=1"});
-    world.create("Job", job(&json!({"backoffLimit": 1}), &annotations));
-    assert_eq!(world.settle(), Some(Duration::from_secs(10)));
-    world.rest();
-    let made = world.get("Job", "init").unwrap();
-    assert_eq!(
-        counts(&made),
-        json!({"failed": 2, "ready": 0, "terminating": 0, "uncountedTerminatedPods": {}})
-    );
-    assert_eq!(
-        told(&made),
-        [
-            "Failed=True BackoffLimitExceeded",
-            "FailureTarget=True BackoffLimitExceeded"
-        ]
-    );
-}
-
-#[test]
-fn an_indexed_job_has_a_pod_for_each_number() {
-    let mut world = World::new(Delays::default());
-    let spec = json!({"completions": 3, "parallelism": 3, "completionMode": "Indexed"});
-    world.create("Job", job(&spec, &json!({})));
-    world.rest();
-    let pods = world.all("Pod");
-    let hostnames: Vec<_> = pods
-        .iter()
-        .map(|pod| pod["spec"]["hostname"].as_str().unwrap())
-        .collect();
-    assert_eq!(hostnames, ["init-0", "init-1", "init-2"]);
-    assert_eq!(
-        pods[2]["spec"]["containers"][0]["env"][0]["name"],
-        "JOB_COMPLETION_INDEX"
-    );
-    assert_eq!(
-        world.get("Job", "init").unwrap()["status"]["completedIndexes"],
-        "0-2"
-    );
-}
-
-#[test]
-fn a_job_that_has_ended_goes_when_its_time_is_over() {
-    let mut world = World::new(Delays::default());
-    world.create(
-        "Job",
-        job(&json!({"ttlSecondsAfterFinished": 100}), &json!({})),
-    );
-    assert_eq!(world.settle(), Some(Duration::from_secs(100)));
-    world.pass(Duration::from_secs(100));
-    world.rest();
-    assert_eq!(
-        (world.get("Job", "init"), world.all("Pod")),
-        (None, Vec::new())
-    );
-}
-
-#[test]
-fn a_suspended_job_has_no_pods_until_it_goes_on() {
-    let mut world = World::new(Delays::default());
-    world.create("Job", job(&json!({"suspend": true}), &json!({})));
-    world.rest();
-    let made = world.get("Job", "init").unwrap();
-    assert_eq!(
-        (told(&made), images(&world).len()),
-        (vec!["Suspended=True JobSuspended".to_owned()], 0)
-    );
-    world.merge("Job", "init", &json!({"spec": {"suspend": false}}));
-    world.rest();
-    assert_eq!(world.get("Job", "init").unwrap()["status"]["succeeded"], 1);
-}
-
-#[test]
 fn a_daemon_set_has_a_pod_on_each_node_that_suits_it_and_replaces_them_one_after_another() {
     let mut world = World::new(Delays::default());
     let mut tainted = node("node-2", world.now);
@@ -513,6 +386,31 @@ fn a_daemon_set_has_a_pod_on_each_node_that_suits_it_and_replaces_them_one_after
     world.delete("Node", "node-3", &DeleteOptions::default());
     world.rest();
     assert_eq!(nodes(&world), ["node-1"]);
+}
+
+#[test]
+fn a_taint_against_new_pods_lets_those_of_a_daemon_set_stay_and_one_against_all_does_not() {
+    let mut world = World::new(Delays::default());
+    let mut of = deployment(1, "web:1");
+    of["spec"].as_object_mut().unwrap().remove("replicas");
+    world.create("DaemonSet", of);
+    world.rest();
+    let pod = world.all("Pod")[0]["metadata"]["uid"].clone();
+    let taint = |effect: &str| json!({"spec": {"taints": [{"key": "gpu", "effect": effect}]}});
+    world.merge("Node", NODE, &taint("NoSchedule"));
+    world.rest();
+    let pods = world.all("Pod");
+    let uids: Vec<_> = pods.iter().map(|pod| &pod["metadata"]["uid"]).collect();
+    assert_eq!(uids, [&pod]);
+    let placed = |world: &World| {
+        let status = &world.get("DaemonSet", "web").unwrap()["status"];
+        ["desiredNumberScheduled", "numberMisscheduled"].map(|field| status[field].clone())
+    };
+    assert_eq!(placed(&world), [0, 1]);
+    world.merge("Node", NODE, &taint("NoExecute"));
+    world.rest();
+    assert_eq!(world.all("Pod"), Vec::<Value>::new());
+    assert_eq!(placed(&world), [0, 0]);
 }
 
 #[test]

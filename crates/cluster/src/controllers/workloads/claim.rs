@@ -1,13 +1,16 @@
 //! Whose an object is: what a selector fits and nobody controls is taken over, what it fits no longer is let go.
 
-use headless_objects::object::{array, controller, is_ending, uid};
+use headless_objects::object::{add_finalizer, array, controller, is_ending, uid};
 use headless_objects::selector::Selector;
 use serde_json::Value;
 
-use super::{Action, reference};
+use super::{Action, JOB, reference};
 use crate::kinds::KindId;
 use crate::objects::{Key, Objects};
 use crate::state::Part;
+
+/// Holds a Pod until its Job has counted it.
+pub(super) const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// What an owner controls of a kind.
 pub(super) struct Claimed<'a> {
@@ -35,14 +38,17 @@ pub(super) fn claim<'a>(
             Some(_) if is_ending(owner) || fits() => claimed.mine.push((at, object)),
             Some(_) => claimed.actions.push(let_go(at, object, uid(owner))),
             None if is_ending(owner) || is_ending(object) || !fits() => {}
-            None => claimed.actions.push(take_over(at, object, owner)),
+            None => claimed.actions.push(take_over(at, object, (key, owner))),
         }
     }
     claimed
 }
 
-fn take_over(at: &Key, object: &Value, owner: &Value) -> Action {
+fn take_over(at: &Key, object: &Value, (key, owner): (&Key, &Value)) -> Action {
     let mut taken = object.clone();
+    if key.kind == JOB {
+        add_finalizer(&mut taken, TRACKING);
+    }
     let mut owners: Vec<_> = array(&object["metadata"]["ownerReferences"])
         .cloned()
         .collect();

@@ -5,16 +5,16 @@ mod revisions;
 use std::collections::BTreeMap;
 
 use headless_objects::object::{array, fields, has_ended, is_ending, is_ready, name};
-use headless_objects::selector::Selector;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::claim::claim;
 use super::replicas::set_count;
-use super::{AGAIN, Action, Decided, available, count, pod_of, set_status, spec_number};
+use super::{AGAIN, Action, Decided, available, count, pod_of, selector, set_status, spec_number};
+use crate::controllers::Step;
 use crate::controllers::budgets::part;
 use crate::controllers::events::event;
-use crate::controllers::{Step, scheduler};
+use crate::controllers::scheduler::{Suits, suits};
 use crate::kinds;
 use crate::objects::Key;
 use revisions::HASH;
@@ -42,8 +42,7 @@ struct Look<'a> {
 }
 
 pub(super) fn decide(step: &Step<'_>, key: &Key, set: &Value) -> Decided {
-    let selector = Selector::of(&set["spec"]["selector"]);
-    let Some(selector) = selector.filter(|selector| !selector.is_empty()) else {
+    let Some(selector) = selector(key.kind, set) else {
         return Decided::default();
     };
     let claimed = claim(step.objects, kinds::POD, (key, set), &selector);
@@ -120,9 +119,9 @@ impl Look<'_> {
         }
     }
 
-    fn nodes(&self) -> impl Iterator<Item = (&str, bool)> {
+    fn nodes(&self) -> impl Iterator<Item = (&str, Suits)> {
         let nodes = self.step.objects.list(kinds::NODE, None);
-        nodes.map(|(key, node)| (key.name.as_str(), scheduler::suits(&self.spec, node)))
+        nodes.map(|(key, node)| (key.name.as_str(), suits(&self.spec, node)))
     }
 
     fn pods(&self, node: &str) -> &[(&Key, &Value)] {
@@ -141,13 +140,13 @@ impl Look<'_> {
     /// The Pods to make, and those to delete: on nodes that do not suit them or are gone, ended ones, and old ones.
     fn manage(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        let suited: Vec<_> = self
-            .nodes()
-            .filter(|(_, suits)| *suits)
-            .map(|(n, _)| n)
-            .collect();
+        let on = |suits: Suits| {
+            let nodes = self.nodes().filter(move |(_, of)| *of == suits);
+            nodes.map(|(node, _)| node).collect::<Vec<_>>()
+        };
+        let (suited, kept) = (on(Suits::Yes), on(Suits::ToStay));
         for (node, pods) in &self.on_node {
-            let is_wanted = suited.contains(&node.as_str());
+            let is_wanted = suited.contains(&node.as_str()) || kept.contains(&node.as_str());
             let gone = pods
                 .iter()
                 .filter(|(_, pod)| !is_ending(pod))
@@ -248,7 +247,7 @@ impl Look<'_> {
         let mut wake = None::<Timestamp>;
         for (node, suits) in self.nodes() {
             let pod = self.pods(node).first().map(|(_, pod)| *pod);
-            if !suits {
+            if suits != Suits::Yes {
                 misplaced += i64::from(pod.is_some());
                 continue;
             }

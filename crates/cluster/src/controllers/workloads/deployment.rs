@@ -4,12 +4,11 @@ mod revisions;
 mod standing;
 
 use headless_objects::object::{has_ended, is_ending, name, uid};
-use headless_objects::selector::Selector;
 use serde_json::Value;
 
 use super::claim::claim;
 use super::rollout::{self, DESIRED, MOST, Numbers, replicas};
-use super::{Action, Decided, REPLICA_SET, set_status};
+use super::{Action, Decided, REPLICA_SET, selector, set_status};
 use crate::controllers::Step;
 use crate::controllers::events::event;
 use crate::kinds;
@@ -28,8 +27,7 @@ struct Look<'a> {
 }
 
 pub(super) fn decide(step: &Step<'_>, key: &Key, deployment: &Value) -> Decided {
-    let selector = Selector::of(&deployment["spec"]["selector"]);
-    let Some(selector) = selector.filter(|selector| !selector.is_empty()) else {
+    let Some(selector) = selector(key.kind, deployment) else {
         return Decided::default();
     };
     let claimed = claim(step.objects, REPLICA_SET, (key, deployment), &selector);

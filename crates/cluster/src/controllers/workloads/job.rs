@@ -1,34 +1,35 @@
-//! Jobs: Pods until enough of them have succeeded, or too many have failed.
+//! Jobs: Pods until enough of them have succeeded, or too many have failed (kube-controller-manager's `job_controller.go`).
 //!
 //! A Pod is held by a finalizer until it is counted (KEP-2307): its UID is noted, then it is let go, then the number grows.
 
+mod counting;
+mod failures;
 mod indexes;
 mod outcome;
+mod pauses;
+mod pods;
+mod success;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use headless_objects::object::{array, controller, has_ended, is_ending, is_ready, name, uid};
+use headless_objects::object::{self, controller, has_ended, is_ending, is_ready, name, uid};
 use headless_objects::rfc3339::timestamp;
-use headless_objects::selector::Selector;
-use headless_objects::{backoff, object};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::claim::claim;
+use super::claim::{TRACKING, claim};
 use super::ranking::by_rank;
-use super::{AGAIN, Action, BURST, Decided, JOB, count, pod_of, set_status, spec_number};
+use super::{
+    AGAIN, Action, BURST, Decided, JOB, component, count, pod_of, selector, set_status, spec_number,
+};
 use crate::controllers::Step;
 use crate::controllers::events::event;
 use crate::kinds;
 use crate::objects::{Key, owners};
-use crate::state::Part;
-
-/// Holds a Pod until its Job has counted it.
-const TRACKING: &str = "batch.kubernetes.io/job-tracking";
-
-/// The pauses after a failure: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(10));
+use indexes::Indexes;
+pub(super) use outcome::finished;
+pub(super) use pauses::Pauses;
+use pods::{is_tracked, untracked};
 
 /// A Job with its Pods.
 struct Look<'a> {
@@ -36,21 +37,13 @@ struct Look<'a> {
     key: &'a Key,
     job: &'a Value,
     pods: Vec<(&'a Key, &'a Value)>,
+    /// The status as it becomes.
+    status: Value,
+    /// Of an Indexed Job.
+    indexes: Option<Indexes<'a>>,
 }
 
-/// Whether the object is held until its Job counts it.
-fn is_tracked(pod: &Value) -> bool {
-    array(&pod["metadata"]["finalizers"]).any(|finalizer| finalizer == TRACKING)
-}
-
-fn untracked(at: &Key, pod: &Value) -> Action {
-    let mut free = pod.clone();
-    let kept = array(&pod["metadata"]["finalizers"]).filter(|finalizer| *finalizer != TRACKING);
-    free["metadata"]["finalizers"] = kept.cloned().collect();
-    Action::Update(at.clone(), Part::Main, free)
-}
-
-/// Lets Pods go whose Job is gone.
+/// Lets Pods go whose Job is gone, or has ended.
 pub(super) fn orphans(step: &Step<'_>) -> Vec<Action> {
     let mut pods = BTreeSet::new();
     for change in step.changes {
@@ -67,10 +60,12 @@ pub(super) fn orphans(step: &Step<'_>) -> Vec<Action> {
     let is_orphan = |key: &Key, pod: &Value| {
         let job = controller(pod).filter(|of| of["kind"] == "Job");
         let there = job.and_then(|of| step.objects.named(JOB, &key.ns, of["name"].as_str()?));
-        let has_job = there
+        let mine = there
             .zip(job)
-            .is_some_and(|(there, of)| there["metadata"]["uid"] == of["uid"]);
-        is_tracked(pod) && !has_job
+            .filter(|(there, of)| there["metadata"]["uid"] == of["uid"]);
+        let is_held =
+            mine.is_some_and(|(job, _)| is_managed_by_another(job) || finished(job).is_none());
+        is_tracked(pod) && !is_held
     };
     let there = pods
         .iter()
@@ -81,58 +76,82 @@ pub(super) fn orphans(step: &Step<'_>) -> Vec<Action> {
         .collect()
 }
 
-pub(super) fn decide(step: &Step<'_>, key: &Key, job: &Value) -> Decided {
+fn is_managed_by_another(job: &Value) -> bool {
     let managed = job["spec"]["managedBy"].as_str();
-    if managed.is_some_and(|by| by != "kubernetes.io/job-controller") {
+    managed.is_some_and(|by| by != "kubernetes.io/job-controller")
+}
+
+pub(super) fn decide(step: &Step<'_>, key: &Key, job: &Value, pauses: &mut Pauses) -> Decided {
+    if is_managed_by_another(job) {
         return Decided::default();
     }
-    let Some(selector) = Selector::of(&job["spec"]["selector"]) else {
+    if finished(job).is_some() {
+        pauses.forget(job);
+        return outlived(step, key, job);
+    }
+    let Some(selector) = selector(JOB, job) else {
         return Decided::default();
     };
     let claimed = claim(step.objects, kinds::POD, (key, job), &selector);
     if !claimed.actions.is_empty() {
         return Decided::to(claimed.actions);
     }
-    let look = Look {
+    let mut look = Look {
         step,
         key,
         job,
         pods: claimed.mine,
+        status: object::fields(&job["status"]),
+        indexes: None,
     };
-    if outcome::is_finished(job) {
-        return look.outlived();
-    }
-    look.decide()
+    look.fold();
+    look.indexes = Indexes::of(job, &look.status, &look.pods);
+    look.decide(pauses)
 }
 
 impl Look<'_> {
-    fn decide(&self) -> Decided {
-        let mut status = object::fields(&self.job["status"]);
-        let counted = self.count_ended(&mut status);
-        if !counted.is_empty() {
-            return Decided::to(counted);
-        }
+    fn decide(mut self, pauses: &mut Pauses) -> Decided {
         let suspended = self.job["spec"]["suspend"] == true;
-        if status["startTime"].is_null() && !suspended {
-            status["startTime"] = timestamp(self.step.now).into();
+        if self.status["startTime"].is_null() && !suspended {
+            self.status["startTime"] = timestamp(self.step.now).into();
         }
-        let mut decided = match outcome::of(self, &status) {
-            Some(end) => self.end(&mut status, end),
-            None => self.go_on(&mut status, suspended),
+        let due = if indexes::have_limits(self.job) {
+            None
+        } else {
+            pauses.note(&self)
         };
-        let counts = self.counts();
-        for (field, number) in counts {
-            if number == 0 && field == "active" {
-                status.as_object_mut().map(|all| all.shift_remove(field));
-            } else {
-                status[field] = number.into();
+        let end = outcome::of(&self);
+        let mut after = match &end {
+            Some(_) => Decided::to(
+                self.active()
+                    .iter()
+                    .flat_map(|pod| self.delete(pod))
+                    .collect(),
+            ),
+            None if is_ending(self.job) => Decided::default(),
+            None => self.manage(due),
+        };
+        let end = end.or_else(|| outcome::completed(&self));
+        if end.is_none() && !is_ending(self.job) {
+            after.actions.extend(self.tell_suspension(suspended));
+        }
+        let free = self.count_ended(end.as_ref());
+        let mut actions = Vec::new();
+        if let Some(end) = end {
+            outcome::announce(&mut self.status, &end, self.step.now);
+            let is_last = free.len() < BURST && !self.is_counting();
+            if is_last && self.active().is_empty() && self.ending() == 0 {
+                outcome::declare(&mut self.status, &end, self.step.now);
+                let (reason, message) = end.event();
+                after.actions.push(self.say(reason, message));
             }
         }
-        decided
-            .actions
-            .extend(set_status(self.key, self.job, status));
-        decided.wake = decided.wake.into_iter().chain(self.deadline()).min();
-        decided
+        self.write_counts();
+        actions.extend(set_status(self.key, self.job, self.status.clone()));
+        actions.extend(free);
+        actions.append(&mut after.actions);
+        let wake = after.wake.into_iter().chain(self.deadline()).min();
+        Decided { actions, wake }
     }
 
     fn active(&self) -> Vec<(&Key, &Value)> {
@@ -146,204 +165,142 @@ impl Look<'_> {
         ending.filter(|(_, pod)| !has_ended(pod)).count()
     }
 
-    fn counts(&self) -> [(&'static str, i64); 3] {
+    fn write_counts(&mut self) {
         let active = self.active();
         let ready = active.iter().filter(|(_, pod)| is_ready(pod)).count();
-        [
+        let counts = [
             ("active", count(active.len())),
             ("ready", count(ready)),
             ("terminating", count(self.ending())),
-        ]
+        ];
+        for (field, number) in counts {
+            if number == 0 && field == "active" {
+                let fields = self.status.as_object_mut();
+                fields.map(|fields| fields.shift_remove(field));
+            } else {
+                self.status[field] = number.into();
+            }
+        }
+        if let Some(indexes) = &self.indexes {
+            indexes.write(&mut self.status);
+        }
     }
 
-    /// Counts the Pods that have ended, a step at a time; nothing once all are counted.
-    fn count_ended(&self, status: &mut Value) -> Vec<Action> {
-        let noted = |list: &str| -> Vec<Value> {
-            let all = &self.job["status"]["uncountedTerminatedPods"][list];
-            array(all).cloned().collect()
-        };
-        let (succeeded, failed) = (noted("succeeded"), noted("failed"));
-        let is_noted = |pod: &Value| {
-            let uid = &pod["metadata"]["uid"];
-            succeeded.contains(uid) || failed.contains(uid)
-        };
-        let tracked = self.pods.iter().filter(|(_, pod)| is_tracked(pod));
-        let tracked: Vec<_> = tracked.filter(|(_, pod)| has_ended(pod)).copied().collect();
-        let (noted, fresh): (Vec<_>, Vec<_>) =
-            tracked.into_iter().partition(|(_, pod)| is_noted(pod));
-        if !noted.is_empty() {
-            return noted.iter().map(|(key, pod)| untracked(key, pod)).collect();
-        }
-        let mut next = json!({});
-        if fresh.is_empty() {
-            for (field, list) in [("succeeded", &succeeded), ("failed", &failed)] {
-                let before = status[field].as_i64().unwrap_or_default();
-                let now = before + count(list.len());
-                if now > 0 {
-                    status[field] = now.into();
-                }
-            }
-            if indexes::is_indexed(self.job) {
-                indexes::note(self, status);
-            }
-        } else {
-            next = note(&fresh);
-        }
-        status["uncountedTerminatedPods"] = next;
-        if fresh.is_empty() && succeeded.is_empty() && failed.is_empty() {
-            return Vec::new();
-        }
-        set_status(self.key, self.job, status.clone())
-            .into_iter()
-            .collect()
-    }
-
-    /// Makes and deletes Pods.
-    fn go_on(&self, status: &mut Value, suspended: bool) -> Decided {
-        outcome::tell_suspension(self.step.now, status, suspended);
-        if is_ending(self.job) {
-            return Decided::default();
-        }
+    /// Makes and deletes Pods. `due`: when the pause after the last failure is over.
+    fn manage(&self, due: Option<Timestamp>) -> Decided {
         let active = self.active();
-        let wanted = if suspended { 0 } else { self.wanted(status) };
-        let many = active.len().saturating_sub(wanted).min(BURST);
-        if many > 0 {
-            let gone = by_rank(&active).into_iter().take(many);
-            return Decided::to(gone.flat_map(|(at, pod)| self.delete(at, pod)).collect());
+        let suspended = self.job["spec"]["suspend"] == true;
+        let wanted = if suspended { 0 } else { self.wanted() };
+        let gone = self.too_many(active.len().saturating_sub(wanted));
+        if !gone.is_empty() {
+            // They are let go first: none of them counts as one that has failed.
+            let gone = gone.into_iter().take(BURST);
+            let actions = gone.flat_map(|(at, pod)| {
+                let free = is_tracked(pod).then(|| untracked(at, pod));
+                free.into_iter().chain(self.delete(&(at, pod)))
+            });
+            return Decided::to(actions.collect());
         }
         let all_replaced = self.job["spec"]["podReplacementPolicy"] != "Failed";
         let ending = if all_replaced { 0 } else { self.ending() };
-        let lacking = wanted.saturating_sub(active.len() + ending);
+        let lacking = wanted.saturating_sub(active.len() + ending).min(BURST);
         if lacking == 0 {
             return Decided::default();
         }
-        if let Some(at) = self.pause().filter(|at| *at > self.step.now) {
+        let due = due.filter(|at| *at > self.step.now);
+        if due.is_some() {
             return Decided {
-                wake: Some(at),
+                wake: due,
                 ..Decided::default()
             };
         }
-        let pods = self.new_pods(status, lacking.min(BURST));
+        let (pods, later) = self.new_pods(lacking);
+        let again = self.step.now.checked_add(AGAIN).ok();
+        let again = again.filter(|_| !pods.is_empty());
         let make = |pod| Action::CreatePod(self.key.clone(), pod);
         Decided {
             actions: pods.into_iter().map(make).collect(),
-            wake: self.step.now.checked_add(AGAIN).ok(),
+            wake: later.into_iter().chain(again).min(),
         }
     }
 
+    /// The Pods to be deleted: at least as many, and those whose number another has, or that have none.
+    fn too_many(&self, least: usize) -> Vec<(&Key, &Value)> {
+        let ranked = by_rank(&self.active());
+        let (mut gone, left) = match &self.indexes {
+            Some(indexes) => indexes.superfluous(ranked),
+            None => (Vec::new(), ranked),
+        };
+        let more = least.saturating_sub(gone.len());
+        gone.extend(left.into_iter().take(more));
+        gone
+    }
+
     /// How many Pods are to run now.
-    fn wanted(&self, status: &Value) -> usize {
+    fn wanted(&self) -> usize {
         let parallel = spec_number(self.job, "parallelism", 1);
-        let succeeded = status["succeeded"].as_i64().unwrap_or_default();
         let wanted = match self.job["spec"]["completions"].as_i64() {
-            Some(completions) => (completions - succeeded).clamp(0, parallel),
-            None if succeeded > 0 => return self.active().len(),
+            Some(completions) => (completions - self.succeeded()).clamp(0, parallel),
+            None if self.succeeded() > 0 => return self.active().len(),
             None => parallel,
         };
         usize::try_from(wanted).unwrap_or_default()
     }
 
-    fn new_pods(&self, status: &Value, many: usize) -> Vec<Value> {
+    /// As many new Pods as may be made now, and when the next one may be.
+    fn new_pods(&self, many: usize) -> (Vec<Value>, Option<Timestamp>) {
         let mut pod = pod_of(self.job);
         object::add_finalizer(&mut pod, TRACKING);
-        if indexes::is_indexed(self.job) {
-            return indexes::pods(self, status, (&pod, many));
+        match &self.indexes {
+            Some(indexes) => indexes.pods(self, (&pod, many)),
+            None => (std::iter::repeat_n(pod, many).collect(), None),
         }
-        std::iter::repeat_n(pod, many).collect()
     }
 
-    fn delete(&self, at: &Key, pod: &Value) -> [Action; 2] {
+    fn delete(&self, (at, pod): &(&Key, &Value)) -> [Action; 2] {
         let message = format!("Deleted pod: {}", name(pod));
         [
-            Action::Delete(at.clone(), None),
+            Action::Delete((*at).clone(), None),
             self.say("SuccessfulDelete", message),
         ]
     }
 
     fn say(&self, reason: &str, message: String) -> Action {
-        event(self.step.now, self.job, "job-controller", (reason, message))
+        event(self.step.now, self.job, component(JOB), (reason, message))
     }
 
-    /// Ends a Job: its Pods first, then what its conditions say.
-    fn end(&self, status: &mut Value, end: outcome::End) -> Decided {
-        let active = self.active();
-        outcome::announce(status, &end, self.step.now);
-        if !active.is_empty() {
-            let gone = active.into_iter();
-            return Decided::to(gone.flat_map(|(at, pod)| self.delete(at, pod)).collect());
-        }
-        if self.ending() > 0 {
-            return Decided::default();
-        }
-        outcome::declare(status, &end, self.step.now);
-        let (reason, message) = end.event();
-        Decided::to(vec![self.say(reason, message)])
+    fn tell_suspension(&mut self, suspended: bool) -> Option<Action> {
+        let told = outcome::tell_suspension(self.step.now, &mut self.status, suspended)?;
+        let reason = if suspended { "Suspended" } else { "Resumed" };
+        Some(self.say(reason, told.to_owned()))
     }
 
-    /// Until when the Job waits after its last failure; each failure in a row doubles the pause.
-    fn pause(&self) -> Option<Timestamp> {
-        let ended = |phase: &str| {
-            let ended = self
-                .pods
-                .iter()
-                .filter(|(_, pod)| pod["status"]["phase"] == phase);
-            let mut times: Vec<_> = ended.filter_map(|(_, pod)| finished_at(pod)).collect();
-            times.sort_unstable();
-            times
-        };
-        let success = ended("Succeeded").pop();
-        let mut failures = ended("Failed");
-        failures.retain(|at| success.is_none_or(|success| *at > success));
-        let last = *failures.last()?;
-        let more = u32::try_from(failures.len() - 1).unwrap_or(u32::MAX);
-        last.checked_add(backoff(PAUSES.0, PAUSES.1, more)).ok()
-    }
-
-    /// When the Job's `activeDeadlineSeconds` are over.
+    /// When the Job's `activeDeadlineSeconds` are over, if that is yet to come.
     fn deadline(&self) -> Option<Timestamp> {
+        self.ends_at().filter(|at| *at > self.step.now)
+    }
+
+    fn ends_at(&self) -> Option<Timestamp> {
         let seconds = self.job["spec"]["activeDeadlineSeconds"].as_i64()?;
-        let since: Timestamp = self.job["status"]["startTime"].as_str()?.parse().ok()?;
+        let since: Timestamp = self.status["startTime"].as_str()?.parse().ok()?;
+        let suspended = self.job["spec"]["suspend"] == true;
         let at = since.checked_add(SignedDuration::from_secs(seconds)).ok();
-        at.filter(|at| *at > self.step.now)
-    }
-
-    /// Deletes a Job that has ended and has outlived its `ttlSecondsAfterFinished` (KEP-592).
-    fn outlived(&self) -> Decided {
-        let seconds = self.job["spec"]["ttlSecondsAfterFinished"].as_i64();
-        let Some((seconds, at)) = seconds.zip(outcome::finished_at(self.job)) else {
-            return Decided::default();
-        };
-        match at.checked_add(SignedDuration::from_secs(seconds)) {
-            Ok(end) if end > self.step.now => Decided {
-                wake: Some(end),
-                ..Decided::default()
-            },
-            _ if is_ending(self.job) => Decided::default(),
-            _ => Decided::to(vec![Action::Delete(self.key.clone(), None)]),
-        }
+        at.filter(|_| !suspended)
     }
 }
 
-/// When the last container of a Pod ended.
-fn finished_at(pod: &Value) -> Option<Timestamp> {
-    let all = array(&pod["status"]["containerStatuses"]);
-    let times = all.filter_map(|status| status["state"]["terminated"]["finishedAt"].as_str());
-    times.filter_map(|time| time.parse().ok()).max()
-}
-
-/// The Pods that have ended and are not counted yet.
-fn note(fresh: &[(&Key, &Value)]) -> Value {
-    let mut noted = json!({});
-    for (list, phase) in [("succeeded", "Succeeded"), ("failed", "Failed")] {
-        let ended = fresh
-            .iter()
-            .filter(|(_, pod)| pod["status"]["phase"] == phase);
-        let uids: Vec<_> = ended
-            .map(|(_, pod)| pod["metadata"]["uid"].clone())
-            .collect();
-        if !uids.is_empty() {
-            noted[list] = uids.into();
-        }
+/// Deletes a Job that has ended and has outlived its `ttlSecondsAfterFinished` (KEP-592).
+fn outlived(step: &Step<'_>, key: &Key, job: &Value) -> Decided {
+    let seconds = job["spec"]["ttlSecondsAfterFinished"].as_i64();
+    let Some((seconds, at)) = seconds.zip(outcome::finished_at(job)) else {
+        return Decided::default();
+    };
+    match at.checked_add(SignedDuration::from_secs(seconds)) {
+        Ok(end) if end > step.now => Decided {
+            wake: Some(end),
+            ..Decided::default()
+        },
+        _ if is_ending(job) => Decided::default(),
+        _ => Decided::to(vec![Action::Delete(key.clone(), None)]),
     }
-    noted
 }

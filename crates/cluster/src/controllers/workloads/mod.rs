@@ -1,6 +1,7 @@
-//! What makes Pods beside StatefulSets: ReplicaSets, ReplicationControllers, Deployments, DaemonSets and Jobs.
+//! What makes Pods beside StatefulSets: ReplicaSets, ReplicationControllers, Deployments, DaemonSets, Jobs and CronJobs.
 
 mod claim;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod job;
@@ -9,18 +10,21 @@ mod replicas;
 mod rollout;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use headless_objects::object::{array, condition, controller, is_ready, name, ns, uid};
 use headless_objects::rfc3339::timestamp;
+use headless_objects::selector::Selector;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::events::{self, event};
 use super::{Action, Step, about, touched};
 use crate::kinds::{self, KindId};
-use crate::objects::Key;
+use crate::objects::{Key, Objects};
 use crate::state::{Part, State};
+pub(super) use cron_job::start;
 
 /// ReplicaSet.
 const REPLICA_SET: KindId = KindId::named("ReplicaSet");
@@ -34,18 +38,21 @@ const DAEMON_SET: KindId = KindId::named("DaemonSet");
 const REVISION: KindId = KindId::named("ControllerRevision");
 /// Job.
 const JOB: KindId = KindId::named("Job");
+/// CronJob.
+const CRON_JOB: KindId = KindId::named("CronJob");
 
 /// The kinds that are looked at here.
-const KINDS: [KindId; 5] = [
+const KINDS: [KindId; 6] = [
     REPLICA_SET,
     REPLICATION_CONTROLLER,
     DEPLOYMENT,
     DAEMON_SET,
     JOB,
+    CRON_JOB,
 ];
 
 /// The kinds of what they control.
-const DEPENDENTS: [KindId; 3] = [kinds::POD, REPLICA_SET, REVISION];
+const DEPENDENTS: [KindId; 4] = [kinds::POD, REPLICA_SET, REVISION, JOB];
 
 /// How many Pods one look makes or deletes (Kubernetes' `BurstReplicas`).
 const BURST: usize = 500;
@@ -53,10 +60,15 @@ const BURST: usize = 500;
 /// When Pods are tried again that the API server has refused.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// The longest pause between two tries: as long again as it has failed, up to this.
+const LONGEST: Duration = Duration::from_mins(5);
+
 /// What these controllers remember: whom to look at again, and when.
 #[derive(Debug, Default)]
 pub(super) struct Workloads {
     again: BTreeMap<Key, Timestamp>,
+    /// Of Jobs whose Pods have failed.
+    pauses: job::Pauses,
 }
 
 /// What is to be done about one object now, and when to look at it again if nothing changes.
@@ -85,12 +97,16 @@ impl Workloads {
                 .map(|(key, _)| key.clone()),
         );
         let mut actions = job::orphans(step);
+        let gone = step.changes.iter().filter(|change| change.deleted);
+        for change in gone.filter(|change| change.key.kind == JOB) {
+            self.pauses.forget(&change.new);
+        }
         for key in keys {
             self.again.remove(&key);
             let Some(object) = step.objects.get(&key) else {
                 continue;
             };
-            let decided = about(&key, || decide(step, &key, object)).unwrap_or_default();
+            let decided = about(&key, || self.decide(step, &key, object)).unwrap_or_default();
             actions.extend(decided.actions);
             if let Some(at) = decided.wake {
                 self.again.insert(key, at);
@@ -98,14 +114,15 @@ impl Workloads {
         }
         (actions, self.again.values().min().copied())
     }
-}
 
-fn decide(step: &Step<'_>, key: &Key, object: &Value) -> Decided {
-    match key.kind {
-        DEPLOYMENT => deployment::decide(step, key, object),
-        DAEMON_SET => daemon_set::decide(step, key, object),
-        JOB => job::decide(step, key, object),
-        _ => replicas::decide(step, key, object),
+    fn decide(&mut self, step: &Step<'_>, key: &Key, object: &Value) -> Decided {
+        match key.kind {
+            DEPLOYMENT => deployment::decide(step, key, object),
+            DAEMON_SET => daemon_set::decide(step, key, object),
+            JOB => job::decide(step, key, object, &mut self.pauses),
+            CRON_JOB => cron_job::decide(step, key, object),
+            _ => replicas::decide(step, key, object),
+        }
     }
 }
 
@@ -131,14 +148,45 @@ fn concerned(step: &Step<'_>) -> BTreeSet<Key> {
         {
             keys.extend(owner_of(object));
         }
-        if controller(&change.new).is_none() {
-            for kind in KINDS {
-                let all = step.objects.list(kind, Some(&change.key.ns));
-                keys.extend(all.map(|(key, _)| key.clone()));
-            }
+        if controller(&change.new).is_none() && !change.deleted {
+            keys.extend(takers(step.objects, &change.key, &change.new));
         }
     }
     keys
+}
+
+/// Those whose selector an object fits that nobody controls.
+fn takers<'a>(
+    objects: &'a Objects,
+    key: &'a Key,
+    orphan: &'a Value,
+) -> impl Iterator<Item = Key> + 'a {
+    let kinds: &[KindId] = match key.kind {
+        kinds::POD => &[REPLICA_SET, REPLICATION_CONTROLLER, DAEMON_SET, JOB],
+        REPLICA_SET => &[DEPLOYMENT],
+        REVISION => &[DAEMON_SET],
+        _ => &[],
+    };
+    let labels = &orphan["metadata"]["labels"];
+    let all = kinds
+        .iter()
+        .flat_map(|kind| objects.list(*kind, Some(&key.ns)));
+    let fits = |(key, set): &(&Key, &Arc<Value>)| {
+        selector(key.kind, set).is_some_and(|selector| selector.matches(|key| labels[key].as_str()))
+    };
+    all.filter(fits).map(|(key, _)| key.clone())
+}
+
+/// What an object of a kind selects; `None`: nothing. Of these kinds a Job alone may select everything.
+fn selector(kind: KindId, object: &Value) -> Option<Selector> {
+    let selector = &object["spec"]["selector"];
+    let found = if kind == REPLICATION_CONTROLLER {
+        let labels = selector.as_object()?.iter();
+        Selector::equal(labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))))
+    } else {
+        Selector::of(selector)?
+    };
+    Some(found).filter(|found| kind == JOB || !found.is_empty())
 }
 
 /// Where the controller of an object is, where it is of a kind of [`KINDS`].
@@ -262,6 +310,7 @@ fn component(kind: KindId) -> &'static str {
         DEPLOYMENT => "deployment-controller",
         DAEMON_SET => "daemonset-controller",
         JOB => "job-controller",
+        CRON_JOB => "cronjob-controller",
         _ => "replication-controller",
     }
 }

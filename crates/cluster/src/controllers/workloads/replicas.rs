@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use headless_objects::object::{array, condition, has_ended, is_ending, is_ready, name};
-use headless_objects::selector::Selector;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::claim::claim;
 use super::ranking::by_rank;
 use super::{
-    AGAIN, Action, BURST, Decided, REPLICA_SET, component, count, count_available, pod_of,
-    set_status, spec_number,
+    AGAIN, Action, BURST, Decided, LONGEST, REPLICA_SET, component, count, count_available, pod_of,
+    selector, set_status, spec_number,
 };
 use crate::controllers::Step;
 use crate::controllers::events::event;
@@ -19,7 +18,7 @@ use crate::kinds;
 use crate::objects::Key;
 
 pub(super) fn decide(step: &Step<'_>, key: &Key, set: &Value) -> Decided {
-    let Some(selector) = selector(key, set) else {
+    let Some(selector) = selector(key.kind, set) else {
         return Decided::default();
     };
     let claimed = claim(step.objects, kinds::POD, (key, set), &selector);
@@ -58,27 +57,10 @@ pub(super) fn decide(step: &Step<'_>, key: &Key, set: &Value) -> Decided {
     Decided { actions, wake }
 }
 
-/// The longest pause between two tries: as long again as it has failed, up to this.
-const LONGEST: Duration = Duration::from_mins(5);
-
 /// Since when the API server refuses Pods of the set.
 fn failing_since(set: &Value) -> Option<Timestamp> {
     let since = condition(set, "ReplicaFailure")?["lastTransitionTime"].as_str()?;
     since.parse().ok()
-}
-
-fn selector(key: &Key, set: &Value) -> Option<Selector> {
-    let selector = &set["spec"]["selector"];
-    let found = if key.kind == REPLICA_SET {
-        Selector::of(selector)
-    } else {
-        let labels = selector.as_object()?;
-        let pairs = labels.iter();
-        Some(Selector::equal(pairs.filter_map(|(key, value)| {
-            Some((key.as_str(), value.as_str()?))
-        })))
-    };
-    found.filter(|selector| !selector.is_empty())
 }
 
 /// The Pods to make or to delete, and whether some are to be made.

@@ -5,21 +5,36 @@ use headless_objects::rfc3339::timestamp;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::spec_number;
-use super::Look;
+use super::super::{count, spec_number};
+use super::failures::{Fate, fate};
+use super::indexes::Indexes;
+use super::pods::has_failed;
+use super::{Look, success};
 
 /// How a Job ends.
 pub(super) struct End {
     failed: bool,
-    reason: &'static str,
+    reason: String,
     message: String,
 }
 
 impl End {
+    fn new(failed: bool, reason: &str, message: &str) -> Self {
+        Self {
+            failed,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.failed
+    }
+
     /// The Event that says so: reason and message.
-    pub(super) fn event(&self) -> (&'static str, String) {
+    pub(super) fn event(&self) -> (&str, String) {
         if self.failed {
-            (self.reason, self.message.clone())
+            (&self.reason, self.message.clone())
         } else {
             ("Completed", "Job completed".to_owned())
         }
@@ -36,56 +51,80 @@ impl End {
 }
 
 /// The condition that says how a Job has ended.
-fn finished(job: &Value) -> Option<&Value> {
+pub(in super::super) fn finished(job: &Value) -> Option<&Value> {
     let ends = ["Complete", "Failed"].into_iter();
     let mut told = ends.filter_map(|kind| condition(job, kind));
     told.find(|told| told["status"] == "True")
-}
-
-pub(super) fn is_finished(job: &Value) -> bool {
-    finished(job).is_some()
 }
 
 pub(super) fn finished_at(job: &Value) -> Option<Timestamp> {
     finished(job)?["lastTransitionTime"].as_str()?.parse().ok()
 }
 
-/// The end that has come for a Job, if one has.
-pub(super) fn of(look: &Look<'_>, status: &Value) -> Option<End> {
-    let number = |field: &str| status[field].as_i64().unwrap_or_default();
-    let failed = |reason, message: &str| {
-        Some(End {
-            failed: true,
-            reason,
-            message: message.to_owned(),
-        })
-    };
-    let told = condition(look.job, "FailureTarget");
+/// The end that has come for a Job before its work is done, if one has.
+pub(super) fn of(look: &Look<'_>) -> Option<End> {
+    let failed = |reason, message: &str| Some(End::new(true, reason, message));
+    if let Some(told) = told(&look.status) {
+        return Some(told);
+    }
+    let mut pods = look.pods.iter().map(|(_, pod)| *pod);
+    let fatal = pods.find_map(|pod| match fate(look.job, pod) {
+        Fate::FailsJob(why) if has_failed(look.job, pod) => Some(why),
+        Fate::FailsJob(_) | Fate::Counts | Fate::Ignored | Fate::FailsIndex => None,
+    });
+    if let Some(why) = fatal {
+        return failed("PodFailurePolicy", &why);
+    }
     let limit = spec_number(look.job, "backoffLimit", 6);
-    if number("failed") > limit
-        || restarted_too_often(look, limit)
-        || told.is_some_and(|told| told["reason"] == "BackoffLimitExceeded")
-    {
+    if look.failed() > limit || restarted_too_often(look, limit) {
         let why = "Job has reached the specified backoff limit";
         return failed("BackoffLimitExceeded", why);
     }
-    let suspended = look.job["spec"]["suspend"] == true;
-    let has_deadline = look.job["spec"]["activeDeadlineSeconds"].is_i64();
-    let started = look.job["status"]["startTime"].is_string();
-    if has_deadline && started && !suspended && look.deadline().is_none() {
+    if look.ends_at().is_some_and(|at| at <= look.step.now) {
         let why = "Job was active longer than specified deadline";
         return failed("DeadlineExceeded", why);
     }
+    by_indexes(look.job, look.indexes.as_ref()?)
+}
+
+/// How the numbers of an Indexed Job end it.
+fn by_indexes(job: &Value, indexes: &Indexes<'_>) -> Option<End> {
+    if let Some(failed) = &indexes.failed {
+        let most = job["spec"]["maxFailedIndexes"].as_i64();
+        if most.is_some_and(|most| count(failed.len()) > most) {
+            let why = "Job has exceeded the specified maximal number of failed indexes";
+            return Some(End::new(true, "MaxFailedIndexesExceeded", why));
+        }
+        let done = count(failed.len() + indexes.succeeded.len());
+        if !failed.is_empty() && done >= indexes.completions {
+            return Some(End::new(true, "FailedIndexes", "Job has failed indexes"));
+        }
+    }
+    let met = success::met(job, &indexes.succeeded, indexes.completions)?;
+    Some(End::new(false, "SuccessPolicy", &met))
+}
+
+/// The end that was announced before.
+fn told(status: &Value) -> Option<End> {
+    let ends = [("SuccessCriteriaMet", false), ("FailureTarget", true)];
+    let mut told = ends.into_iter().filter_map(|(kind, failed)| {
+        let mut all = array(&status["conditions"]);
+        let told = all.find(|told| told["type"] == kind && told["status"] == "True")?;
+        let text = |field: &str| told[field].as_str().unwrap_or_default();
+        Some(End::new(failed, text("reason"), text("message")))
+    });
+    told.next()
+}
+
+/// The end of a Job whose work is done.
+pub(super) fn completed(look: &Look<'_>) -> Option<End> {
     let done = match look.job["spec"]["completions"].as_i64() {
-        Some(completions) => number("succeeded") >= completions,
-        None => number("succeeded") > 0,
+        Some(completions) => look.succeeded() >= completions,
+        None => look.succeeded() > 0,
     };
+    let why = "Reached expected number of succeeded pods";
     let is_over = done && look.active().is_empty();
-    is_over.then(|| End {
-        failed: false,
-        reason: "CompletionsReached",
-        message: "Reached expected number of succeeded pods".to_owned(),
-    })
+    is_over.then(|| End::new(false, "CompletionsReached", why))
 }
 
 /// Whether the containers of Pods that restart on failure have been restarted beyond the limit.
@@ -125,14 +164,18 @@ fn add(status: &mut Value, kind: &str, end: &End, now: Timestamp) {
     status["conditions"] = all.into();
 }
 
-/// Says that a Job rests, or that it goes on.
-pub(super) fn tell_suspension(now: Timestamp, status: &mut Value, suspended: bool) {
+/// Says that a Job rests, or that it goes on. Gives the words, where that is new.
+pub(super) fn tell_suspension(
+    now: Timestamp,
+    status: &mut Value,
+    suspended: bool,
+) -> Option<&'static str> {
     let mut all: Vec<_> = array(&status["conditions"]).cloned().collect();
     let told = all.iter().position(|told| told["type"] == "Suspended");
     let holds = if suspended { "True" } else { "False" };
     match told {
-        None if !suspended => return,
-        Some(at) if all[at]["status"] == holds => return,
+        None if !suspended => return None,
+        Some(at) if all[at]["status"] == holds => return None,
         Some(at) => drop(all.remove(at)),
         None => {}
     }
@@ -148,10 +191,10 @@ pub(super) fn tell_suspension(now: Timestamp, status: &mut Value, suspended: boo
     }));
     status["conditions"] = all.into();
     if suspended {
-        status
-            .as_object_mut()
-            .map(|fields| fields.shift_remove("startTime"));
+        let fields = status.as_object_mut();
+        fields.map(|fields| fields.shift_remove("startTime"));
     } else {
         status["startTime"] = time.into();
     }
+    Some(message)
 }
