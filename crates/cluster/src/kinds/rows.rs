@@ -281,6 +281,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "Job",
         generation: true,
         validate: Some(validate::job),
+        status: validate::job_status,
         fields: &["status.successful"],
         defaults: defaults::job,
         columns: table::JOB,

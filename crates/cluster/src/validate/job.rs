@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::cron;
+use super::indexes as numbers;
 use super::pod::template;
 use super::values::{selector, shown};
 use super::words::{label, qualified, subdomain};
@@ -15,6 +16,12 @@ use headless_objects::selector::Selector;
 
 /// Pods of an indexed Job at a time.
 const MOST_AT_A_TIME: i64 = 100_000;
+
+/// Rules of a policy.
+const MOST_RULES: usize = 20;
+
+/// Octets of the numbers that a rule for success lists.
+const LONGEST_INDEXES: usize = 64 * 1024;
 
 /// batch/v1 Job.
 pub fn job(object: &Value, old: Option<&Value>, errors: &mut Errors) {
@@ -191,8 +198,8 @@ fn indexed(spec: &Place<'_>, errors: &mut Errors) {
 }
 
 fn failure_policy(spec: &Place<'_>, rules: &Place<'_>, errors: &mut Errors) {
-    if rules.count() > 20 {
-        errors.add(rules, Problem::TooMany(rules.count(), 20));
+    if rules.count() > MOST_RULES {
+        errors.add(rules, Problem::TooMany(rules.count(), MOST_RULES));
     }
     let pod = spec.of("template").of("spec");
     let containers = ["containers", "initContainers"].map(|list| pod.of(list));
@@ -284,6 +291,9 @@ fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
         let kept = json!({"Rules": (!kept.is_empty()).then_some(kept)});
         return errors.invalid(policy, &kept, "requires indexed completion mode");
     }
+    if rules.count() > MOST_RULES {
+        errors.add(&rules, Problem::TooMany(rules.count(), MOST_RULES));
+    }
     if rules.is_empty() {
         let what = "at least one rules must be specified when the successPolicy is specified";
         errors.required(&rules, what);
@@ -294,12 +304,28 @@ fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
             let what = "at least one of succeededCount or succeededIndexes must be specified";
             errors.required(&rule, what);
         }
+        if indexes.text().len() > LONGEST_INDEXES {
+            errors.add(&indexes, Problem::TooLong(LONGEST_INDEXES));
+        }
+        let listed = numbers::total(indexes.text(), all);
+        if let Err(what) = &listed {
+            let what = format!("error parsing succeededIndexes: {what}");
+            errors.bad(&indexes, &what);
+        }
         errors.at_least(&count, 0);
-        if count.number() > all {
-            let what = format!(
-                "must be less than or equal to {all} (the number of specified completions)"
-            );
-            errors.bad(&count, &what);
+        let listed = (
+            listed.unwrap_or_default(),
+            "indexes in the specified succeededIndexes field",
+        );
+        let most = [
+            Some((all, "specified completions")),
+            indexes.is_given().then_some(listed),
+        ];
+        for (most, what) in most.into_iter().flatten() {
+            if count.number() > most {
+                let what = format!("must be less than or equal to {most} (the number of {what})");
+                errors.bad(&count, &what);
+            }
         }
     }
 }
