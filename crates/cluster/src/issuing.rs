@@ -1,13 +1,17 @@
 //! Tokens of service accounts, by request (`kubectl create token`).
 
+use std::sync::Arc;
+
+use headless_objects::object::{name, ns, uid};
 use headless_objects::rfc3339::timestamp;
 use http::{Response, StatusCode};
 use jiff::SignedDuration;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::bearers::{self, AUDIENCE, Grant};
 use super::call::{Body, Call, json as reply};
 use super::field::Errors;
-use super::objects::Key;
+use super::objects::{Key, Objects};
 use super::schema;
 use super::shared::Shared;
 use super::status::ApiStatus;
@@ -30,8 +34,38 @@ pub(super) fn issue(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
             mistyped.problem
         ))
     })?;
-    shared.read().get(key)?;
+    let account = Arc::clone(shared.read().get(key)?);
+    named(&account, &request["metadata"])?;
     let spec = &mut request["spec"];
+    let life = life(spec)?;
+    if spec["audiences"].as_array().is_none_or(Vec::is_empty) {
+        spec["audiences"] = json!([AUDIENCE]);
+    }
+    let ends = shared.now().saturating_add(SignedDuration::from_secs(life));
+    let ends = ends.unwrap_or(jiff::Timestamp::MAX);
+    let now = timestamp(shared.now());
+    let state = shared.read();
+    let bound = bound(&state.objects, &account, &spec["boundObjectRef"])?;
+    let grant = Grant {
+        account: &account,
+        bound: bound.map(|(kind, object)| (kind, &**object)),
+        audiences: &spec["audiences"],
+        ends: Some(ends),
+    };
+    let token = grant.token(&state.objects, &shared.tokens);
+    let made = json!({
+        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {
+            "name": key.name, "namespace": key.ns, "uid": account["metadata"]["uid"], "creationTimestamp": now,
+        },
+        "spec": {"audiences": spec["audiences"], "expirationSeconds": life, "boundObjectRef": spec["boundObjectRef"]},
+        "status": {"token": token, "expirationTimestamp": timestamp(ends)},
+    });
+    Ok(reply(StatusCode::CREATED, &made))
+}
+
+/// For how many seconds a token is asked for.
+fn life(spec: &Value) -> Result<i64, ApiStatus> {
     let life = spec["expirationSeconds"].as_i64().unwrap_or(HOUR);
     let mut errors = Errors::default();
     if life < *LIFE.start() {
@@ -43,19 +77,79 @@ pub(super) fn issue(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
         errors.invalid("spec.expirationSeconds", &life.into(), why);
     }
     if let Some(error) = errors.0.first() {
-        return Err(ApiStatus::invalid_token_request(error));
+        return Err(ApiStatus::invalid_token_request("", error));
     }
-    if spec["audiences"].as_array().is_none_or(Vec::is_empty) {
-        spec["audiences"] = json!(["https://kubernetes.default.svc.cluster.local"]);
+    Ok(life)
+}
+
+/// Refuses a request that names another ServiceAccount than its path.
+fn named(account: &Value, asked: &Value) -> Result<(), ApiStatus> {
+    for field in ["name", "namespace"] {
+        let given = asked[field].as_str().filter(|given| !given.is_empty());
+        if let Some(given) = given.filter(|given| account["metadata"][field] != **given) {
+            let mut errors = Errors::default();
+            let why = format!("must match the service account {field} if specified");
+            errors.invalid(format!("metadata.{field}"), &given.into(), &why);
+            return Err(ApiStatus::invalid_token_request(
+                name(account),
+                &errors.0[0],
+            ));
+        }
     }
-    let ends = shared.now().saturating_add(SignedDuration::from_secs(life));
-    let ends = ends.unwrap_or(jiff::Timestamp::MAX);
-    let user = format!("system:serviceaccount:{}:{}", key.ns, key.name);
-    let made = json!({
-        "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": key.name, "namespace": key.ns, "creationTimestamp": timestamp(shared.now())},
-        "spec": {"audiences": spec["audiences"], "expirationSeconds": life, "boundObjectRef": spec["boundObjectRef"]},
-        "status": {"token": shared.tokens.until(&user, ends), "expirationTimestamp": timestamp(ends)},
-    });
-    Ok(reply(StatusCode::CREATED, &made))
+    let given = asked["uid"].as_str().filter(|given| !given.is_empty());
+    match given.filter(|given| *given != uid(account)) {
+        Some(given) => {
+            let why = format!(
+                "the UID in the token request ({given}) does not match the UID of the service account ({})",
+                uid(account)
+            );
+            Err(ApiStatus::conflict_of(
+                ("TokenRequest", "authentication.k8s.io"),
+                name(account),
+                &why,
+            ))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The object that a token is to be bound to, with its kind.
+fn bound<'a>(
+    objects: &'a Objects,
+    account: &Value,
+    asked: &'a Value,
+) -> Result<Option<(&'a str, &'a Arc<Value>)>, ApiStatus> {
+    if !asked.is_object() {
+        return Ok(None);
+    }
+    let text = |field: &str| asked[field].as_str().unwrap_or_default();
+    let (version, called) = (text("apiVersion"), text("kind"));
+    let kind = bearers::bindable(called).filter(|_| !version.contains('/'));
+    let Some(kind) = kind else {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        return Err(ApiStatus::bad_request(format!(
+            "cannot bind token to object of type {group}/{version}, Kind={called}"
+        )));
+    };
+    let space = if kind.info().namespaced {
+        ns(account)
+    } else {
+        ""
+    };
+    let object = objects.named(kind, space, text("name"));
+    let object = object.ok_or_else(|| ApiStatus::not_found(kind.info(), text("name")))?;
+    if called == "Pod" && object["spec"]["serviceAccountName"] != name(account) {
+        return Err(ApiStatus::bad_request(format!(
+            "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+            name(account)
+        )));
+    }
+    let given = text("uid");
+    if !given.is_empty() && given != uid(object) {
+        let why = format!(
+            "the UID in the bound object reference ({given}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
+        return Err(ApiStatus::conflict_of((called, ""), text("name"), &why));
+    }
+    Ok(Some((called, object)))
 }

@@ -10,6 +10,7 @@ mod apply;
 mod applying;
 mod asking;
 pub mod authority;
+mod bearers;
 mod call;
 pub mod controllers;
 mod cron;

@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use super::addresses;
 use super::authority::{self, Authority, Identity};
+use super::bearers::{AUDIENCE, Shown};
 use super::call::failure;
 use super::server::Api;
 use super::status::ApiStatus;
@@ -205,8 +206,15 @@ fn of_token(api: &Api, request: &Request<Incoming>) -> Option<User> {
         .to_str()
         .ok()?;
     let token = shown.strip_prefix("Bearer ")?;
-    let user = api.shared.tokens.user(token, api.shared.now())?;
-    Some(User::of_account(&user))
+    let now = api.shared.now();
+    let state = api.shared.read();
+    let shown = Shown {
+        now,
+        objects: &state.objects,
+        tokens: &api.shared.tokens,
+        audiences: &[AUDIENCE],
+    };
+    shown.user(token).ok().map(|(user, _)| user)
 }
 
 /// What everybody may ask for (the role `system:public-info-viewer`): whether the server is well, and its version.

@@ -131,6 +131,19 @@ impl ApiStatus {
         Self::of(409, "Conflict", message, details(kind, name))
     }
 
+    /// The same of an object that is called by its kind, and by the kind's group where that has one.
+    #[must_use]
+    pub fn conflict_of((kind, group): (&str, &str), name: &str, why: &str) -> Self {
+        let mut details = json!({"name": name, "kind": kind});
+        let mut called = kind.to_owned();
+        if !group.is_empty() {
+            details["group"] = group.into();
+            called = format!("{kind}.{group}");
+        }
+        let message = format!("Operation cannot be fulfilled on {called} \"{name}\": {why}");
+        Self::of(409, "Conflict", message, details)
+    }
+
     /// 409 for an object of another UID than the delete is for.
     #[must_use]
     pub fn other_uid(kind: &Kind, name: &str, asked: &str, present: &Value) -> Self {
@@ -296,20 +309,23 @@ impl ApiStatus {
     /// 422 for an option of the request, such as a `CreateOptions`' `dryRun`.
     #[must_use]
     pub fn invalid_option(options: &str, error: &FieldError) -> Self {
-        Self::invalid_asked((options, "meta.k8s.io"), error)
+        Self::invalid_asked((options, "meta.k8s.io"), "", error)
     }
 
     /// 422 for a token that cannot be asked for.
     #[must_use]
-    pub fn invalid_token_request(error: &FieldError) -> Self {
-        Self::invalid_asked(("TokenRequest", "authentication.k8s.io"), error)
+    pub fn invalid_token_request(name: &str, error: &FieldError) -> Self {
+        Self::invalid_asked(("TokenRequest", "authentication.k8s.io"), name, error)
     }
 
-    fn invalid_asked((kind, group): (&str, &str), error: &FieldError) -> Self {
+    fn invalid_asked((kind, group): (&str, &str), name: &str, error: &FieldError) -> Self {
         let cause =
             json!({"reason": error.reason(), "message": error.message(), "field": error.field});
-        let details = json!({"group": group, "kind": kind, "causes": [cause]});
-        let message = format!("{kind}.{group} \"\" is invalid: {error}");
+        let mut details = json!({"group": group, "kind": kind, "causes": [cause]});
+        if !name.is_empty() {
+            details["name"] = name.into();
+        }
+        let message = format!("{kind}.{group} \"{name}\" is invalid: {error}");
         Self::of(422, "Invalid", message, details)
     }
 

@@ -12,6 +12,10 @@ const AUTHENTICATED: &str = "system:authenticated";
 pub(super) struct User {
     name: String,
     groups: Vec<String>,
+    /// Empty: the user has none.
+    uid: String,
+    /// What else is known, as lists of texts by their keys; null: nothing.
+    extra: Value,
 }
 
 impl Default for User {
@@ -26,6 +30,8 @@ impl User {
         Self {
             name: name.into(),
             groups,
+            uid: String::new(),
+            extra: Value::Null,
         }
     }
 
@@ -39,11 +45,18 @@ impl User {
         Some(Self::new(name, groups.collect()))
     }
 
-    /// The ServiceAccount that a token names: `system:serviceaccount:NS:NAME`.
-    pub(super) fn of_account(name: &str) -> Self {
-        let ns = name.split(':').nth(2).unwrap_or_default();
+    /// A ServiceAccount.
+    pub(super) fn of_account(ns: &str, name: &str) -> Self {
         let of_namespace = format!("system:serviceaccounts:{ns}");
-        Self::new(name, vec!["system:serviceaccounts".into(), of_namespace])
+        Self::new(
+            format!("system:serviceaccount:{ns}:{name}"),
+            vec!["system:serviceaccounts".into(), of_namespace],
+        )
+    }
+
+    /// The same, with its UID and with what else is known.
+    pub(super) fn known_as(self, uid: String, extra: Value) -> Self {
+        Self { uid, extra, ..self }
     }
 
     /// Who this one speaks for (`Impersonate-User`, `Impersonate-Group`).
@@ -58,7 +71,15 @@ impl User {
 
     /// As `UserInfo` of authentication.k8s.io shows one.
     pub(super) fn info(&self) -> Value {
-        json!({"username": self.name, "groups": self.groups})
+        let mut info = json!({"username": self.name});
+        if !self.uid.is_empty() {
+            info["uid"] = self.uid.as_str().into();
+        }
+        info["groups"] = json!(self.groups);
+        if self.extra.is_object() {
+            info["extra"] = self.extra.clone();
+        }
+        info
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn answer(
         }
         "create" if reviews::is_one(info) => {
             let Received { object, warnings } = received::object(info, call)?;
-            let answered = reviews::answer(info, &call.user, object)?;
+            let answered = reviews::answer(shared, info, &call.user, object)?;
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {

@@ -1,10 +1,11 @@
 //! The volumes that a container mounts, with what is in them.
 
 use headless_objects::object::{self, array};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::environment::{contents, expanded};
 use super::{fields, references};
+use crate::bearers::{AUDIENCE, Grant};
 use crate::kinds;
 use crate::objects::Objects;
 use crate::runtime::{Content, Kept, Volume, VolumeMount};
@@ -92,8 +93,8 @@ enum Source<'a> {
     Object(kinds::KindId, &'a str, &'a Value),
     /// What the Pod is told of itself.
     Downward(&'a Value),
-    /// What it shows to the API, in a file of this name.
-    Token(&'a str),
+    /// What it shows to the API, or to this audience, in a file of this name.
+    Token(&'a str, &'a Value),
 }
 
 /// The source, and the mode of its files.
@@ -106,8 +107,9 @@ fn source_of<'a>(source: &'a Value, projection: &Value) -> Option<(Source<'a>, u
     if let Some((kind, name, of)) = references::shown(source) {
         return Some((Source::Object(kind, name.as_str()?, &of["items"]), mode(of)));
     }
-    if let Some(path) = source["serviceAccountToken"]["path"].as_str() {
-        return Some((Source::Token(path), mode(&Value::Null)));
+    let token = &source["serviceAccountToken"];
+    if let Some(path) = token["path"].as_str() {
+        return Some((Source::Token(path, &token["audience"]), mode(&Value::Null)));
     }
     let of = &source["downwardAPI"];
     of.is_object()
@@ -138,13 +140,17 @@ impl Source<'_> {
                 };
                 items.iter().filter_map(file).collect()
             }
-            Self::Token(path) => {
-                let account = pod["spec"]["serviceAccountName"]
-                    .as_str()
-                    .unwrap_or("default");
-                let token = given
-                    .tokens
-                    .of(&format!("system:serviceaccount:{ns}:{account}"));
+            Self::Token(path, audience) => {
+                let account = pod["spec"]["serviceAccountName"].as_str();
+                let account = account.unwrap_or("default");
+                let account = objects.named(kinds::SERVICE_ACCOUNT, ns, account);
+                let grant = Grant {
+                    account: account.map_or(&Value::Null, |account| account),
+                    bound: Some(("Pod", pod)),
+                    audiences: &json!([audience.as_str().unwrap_or(AUDIENCE)]),
+                    ends: None,
+                };
+                let token = grant.token(objects, given.tokens);
                 vec![((*path).to_owned(), token.into_bytes(), None)]
             }
             Self::Downward(items) => {
@@ -165,14 +171,13 @@ impl Source<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::objects::Key;
 
     fn objects() -> Objects {
         let mut objects = Objects::default();
         for object in [
+            json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default", "uid": "a-1"}}),
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "default"}, "data": {"a": "1", "b": "2"}}),
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "default"}, "data": {"k": "c2VjcmV0"}}),
             json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "namespace": "default"}, "spec": {"volumeName": "pvc-1"}}),
@@ -214,6 +219,10 @@ mod tests {
             tokens: &tokens,
             pod: &pod,
         };
+        let token = tokens.sign(&json!({
+            "ns": "default", "account": {"name": "default", "uid": "a-1"}, "aud": [AUDIENCE],
+            "Pod": {"name": "p", "uid": pod["metadata"]["uid"].as_str().unwrap_or_default()},
+        }));
         let env = [("N".to_owned(), "n".to_owned())];
         let (volumes, mounts) = of(&given, &container, &env);
         let volume = |name: &str, content| Volume {
@@ -228,11 +237,7 @@ mod tests {
                 Content::Files(vec![
                     file("k", "secret", 0o440),
                     file("me", "p", 0o440),
-                    file(
-                        "token",
-                        &tokens.of("system:serviceaccount:default:default"),
-                        0o440,
-                    ),
+                    file("token", &token, 0o440),
                 ]),
             ),
             volume(
