@@ -212,6 +212,7 @@ async fn perform(client: &Client, action: Action) -> kube::Result<Option<Value>>
         Action::Advance(..) | Action::Order(_) => return Ok(None),
         Action::Update(_, Part::Debugging, _)
         | Action::CreatePod(..)
+        | Action::StartJob(..)
         | Action::Furnish(_)
         | Action::Remove(_)
         | Action::FinishForeground(_) => {
