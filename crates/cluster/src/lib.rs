@@ -35,6 +35,7 @@ mod paging;
 mod patch;
 mod place;
 pub mod plane;
+mod policy;
 mod protobuf;
 pub mod published;
 mod random;

@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 /// Whether it is an init container that runs on (KEP-753); a container that has its own policy is none.
-pub(super) fn is_sidecar(container: &Value) -> bool {
+pub(crate) fn is_sidecar(container: &Value) -> bool {
     container["restartPolicy"] == "Always"
 }
 
 /// Whether a container that has ended with this code is started again: its own rules and policy come before the Pod's
 /// (KEP-5307).
-pub(super) fn is_restarted(spec: &Value, container: &Value, code: i64) -> bool {
+pub(crate) fn is_restarted(spec: &Value, container: &Value, code: i64) -> bool {
     let rules = container["restartPolicyRules"].as_array();
     let matches = |rule: &Value| {
         let values = rule["exitCodes"]["values"].as_array();

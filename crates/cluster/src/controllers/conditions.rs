@@ -3,7 +3,7 @@
 use headless_objects::object::{array, has_ended};
 use serde_json::{Value, json};
 
-use super::policy::{is_restarted, is_sidecar};
+use crate::policy::{is_restarted, is_sidecar};
 
 /// A condition that is to be set.
 pub(super) struct Condition<'a> {

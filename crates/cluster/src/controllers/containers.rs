@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::conditions::{self, is_past};
-use super::policy::{is_restarted, is_sidecar};
 use crate::faults::Faults;
+use crate::policy::{is_restarted, is_sidecar};
 use headless_objects::backoff;
 use headless_objects::object::{array, container_statuses, controller, fields, uid};
 use headless_objects::rfc3339::timestamp;

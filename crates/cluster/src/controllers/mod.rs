@@ -18,7 +18,6 @@ mod held;
 mod kubelet;
 mod live;
 mod mounts;
-mod policy;
 mod probes;
 mod references;
 mod resolver;

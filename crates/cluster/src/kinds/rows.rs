@@ -95,6 +95,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "PersistentVolumeClaim",
         defaults: defaults::own_claim,
         validate: Some(validate::claim),
+        status: validate::claim_status,
         returned: true,
         columns: table::CLAIM,
         ..KEPT
@@ -114,6 +115,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         defaults: defaults::pod,
         validate: Some(validate::pod),
+        status: validate::pod_status,
         returned: true,
         columns: table::POD,
         ..KEPT

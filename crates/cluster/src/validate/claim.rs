@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::values::{positive, selector};
-use super::words::{label, subdomain};
+use super::words::{label, qualified, subdomain};
 use crate::field::Errors;
 use crate::place::Place;
-use headless_objects::quantity;
+use headless_objects::quantity::{self, NANO};
 
 /// How a volume may be used.
 const MODES: &[&str] = &[
@@ -22,6 +22,59 @@ pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     claim_spec(&spec, errors);
     if let Some(old) = old {
         update(&spec, old, errors);
+    }
+}
+
+/// v1 PersistentVolumeClaim: its status.
+pub fn claim_status(object: &Value, _: &Value, errors: &mut Errors) {
+    let status = Place::new(&object["status"], "status");
+    for (_, amount) in status.of("capacity").entries() {
+        has_amount(&amount, errors);
+    }
+    let resizes = status.of("allocatedResourceStatuses");
+    for (resource, state) in resizes.entries() {
+        is_storage(&resizes, resource, errors);
+        if !RESIZES.contains(&state.text()) {
+            errors.not_supported(&resizes, &resource.into(), RESIZES);
+        }
+    }
+    let allocated = status.of("allocatedResources");
+    for (resource, amount) in allocated.entries() {
+        if is_storage(&allocated, resource, errors) {
+            has_amount(&amount, errors);
+        }
+    }
+}
+
+/// How far a claim's growth may be.
+const RESIZES: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// Whether a claim may have an amount of this.
+fn is_storage(at: &Place<'_>, resource: &str, errors: &mut Errors) -> bool {
+    let wrong = qualified(resource);
+    let is_named = wrong.is_empty();
+    for what in wrong {
+        errors.invalid(at, &resource.into(), &what);
+    }
+    let is_native = !resource.contains('/') || resource.contains("kubernetes.io/");
+    let is_other = is_named && is_native && resource != "storage";
+    if is_other {
+        errors.not_supported(at, &resource.into(), &["storage"]);
+    }
+    is_named && !is_other
+}
+
+fn has_amount(amount: &Place<'_>, errors: &mut Errors) {
+    // What is begun of a unit counts as a whole one.
+    let units = amount.nanos().div_euclid(NANO);
+    if let (true, Ok(units)) = (units < 0, i64::try_from(units)) {
+        errors.invalid(amount, &units.into(), "must be a valid resource quantity");
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::super::Action;
 use super::super::claim::TRACKING;
-use crate::controllers::policy::is_sidecar;
 use crate::objects::Key;
+use crate::policy::is_sidecar;
 use crate::state::Part;
 
 /// Whether the Pod is held until its Job counts it.
