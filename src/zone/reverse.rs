@@ -75,10 +75,8 @@ impl Zone {
     /// The Service that has the address for a cluster address.
     fn with_cluster_address(&self, view: &View, ip: IpAddr) -> Option<Arc<ServiceData>> {
         let owners = self.owners(Holder::Service, ip);
-        let found = self
-            .among(view, owners.as_ref())
-            .find(|data| answers(view, data, ip));
-        found
+        self.among(view, owners.as_ref())
+            .find(|data| answers(view, data, ip))
     }
 
     /// Whether the address has a name.
