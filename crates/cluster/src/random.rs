@@ -5,8 +5,14 @@ use rand::rngs::StdRng;
 
 /// A random (version 4) UUID.
 pub(super) fn uid(random: &mut StdRng) -> String {
-    let uuid = uuid::Builder::from_random_bytes(random.random()).into_uuid();
-    uuid.to_string()
+    uid_of(random.random())
+}
+
+/// That of these octets.
+pub(super) fn uid_of(octets: [u8; 16]) -> String {
+    uuid::Builder::from_random_bytes(octets)
+        .into_uuid()
+        .to_string()
 }
 
 /// How many letters a generated name ends with.

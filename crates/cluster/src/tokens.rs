@@ -6,6 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
 use serde_json::Value;
 
+use crate::random::uid_of;
+
 /// Signs tokens, and knows them again.
 #[derive(Clone, Debug)]
 pub struct Tokens(hmac::Key);
@@ -35,8 +37,7 @@ impl Tokens {
         let (said, tag) = (decoded(said)?, decoded(tag)?);
         hmac::verify(&self.0, &said, &tag).ok()?;
         let octets = *tag.first_chunk::<16>()?;
-        let id = uuid::Builder::from_random_bytes(octets).into_uuid();
-        Some((serde_json::from_slice(&said).ok()?, id.to_string()))
+        Some((serde_json::from_slice(&said).ok()?, uid_of(octets)))
     }
 }
 

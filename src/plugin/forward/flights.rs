@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
-use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::peer::Way;
@@ -35,7 +34,7 @@ struct Form {
 type Told = watch::Receiver<Option<Outcome>>;
 
 /// The forms of each question that are under way, the first one first; mostly one.
-type UnderWay = HashMap<Arc<Question>, SmallVec<[(Form, Told); 1]>, RandomState>;
+type UnderWay = HashMap<Arc<Question>, Vec<(Form, Told)>, RandomState>;
 
 /// The questions under way.
 #[derive(Default)]
@@ -98,7 +97,8 @@ impl Flights {
         }
         let question = known.map_or_else(|| Arc::new(question.clone()), |(key, _)| Arc::clone(key));
         let (tell, told) = watch::channel(None);
-        let forms = flights.entry(Arc::clone(&question)).or_default();
+        let forms = flights.entry(Arc::clone(&question));
+        let forms = forms.or_insert_with(|| Vec::with_capacity(1));
         forms.push((form.clone(), told));
         Ok(Flight {
             flights: self,
