@@ -249,9 +249,9 @@ fn write(node: &Node, place: &Path, files: &[File]) -> Result<(), NodeError> {
         inside.into_iter().try_for_each(follow)?;
     }
     let next = place.join(NEXT);
-    link(Path::new(&name), &next)
+    link(node, Path::new(&name), &next)
         .and_then(|()| std::fs::rename(&next, &data))
-        .and_then(|()| name_all(place, files))
+        .and_then(|()| name_all(node, place, files))
         .map_err(|error| failed(&data, error))?;
     // A part of it that a container has mounted stays there.
     match before.map(|before| std::fs::remove_dir_all(place.join(before))) {
@@ -264,7 +264,7 @@ fn write(node: &Node, place: &Path, files: &[File]) -> Result<(), NodeError> {
 type File = (String, Vec<u8>, u32);
 
 /// Has the names in a volume lead to its files, and no others.
-fn name_all(place: &Path, files: &[File]) -> std::io::Result<()> {
+fn name_all(node: &Node, place: &Path, files: &[File]) -> std::io::Result<()> {
     let firsts: BTreeSet<&str> = files
         .iter()
         .filter_map(|(path, ..)| path.split('/').find(|part| !part.is_empty()))
@@ -278,16 +278,16 @@ fn name_all(place: &Path, files: &[File]) -> std::io::Result<()> {
         }
     }
     for first in firsts {
-        link(&Path::new(DATA).join(first), &place.join(first))?;
+        link(node, &Path::new(DATA).join(first), &place.join(first))?;
     }
     Ok(())
 }
 
 /// Makes a link, where there is none yet.
-fn link(to: &Path, at: &Path) -> std::io::Result<()> {
+fn link(node: &Node, to: &Path, at: &Path) -> std::io::Result<()> {
     match symlink(to, at) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made,
+        made => made.and_then(|()| node.give_file(at, (0, 0))),
     }
 }
 
