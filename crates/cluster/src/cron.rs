@@ -81,6 +81,12 @@ impl Schedule {
     }
 }
 
+/// The time zone of this name; the database's own letters count.
+pub(crate) fn zone(name: &str) -> Option<TimeZone> {
+    let zone = TimeZone::get(name).ok()?;
+    (zone.iana_name() == Some(name)).then_some(zone)
+}
+
 /// The first time from this one on that fits. What a clock skips when summer begins is not due, what it shows twice when
 /// summer ends is due twice.
 fn at(fields: &[u64; 5], from: Timestamp, zone: &TimeZone) -> Option<Timestamp> {

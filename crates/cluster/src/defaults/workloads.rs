@@ -67,6 +67,18 @@ pub(crate) fn replication_controller(controller: &mut Value) {
     }
 }
 
+/// The rules of a Job's spec for Pods that have failed.
+fn failure_rules(spec: &mut Value) {
+    let Some(policy) = spec.get_mut("podFailurePolicy") else {
+        return;
+    };
+    for rule in items(policy, "rules") {
+        for condition in items(rule, "onPodConditions") {
+            default(condition, "status", "True");
+        }
+    }
+}
+
 /// A Job selects its Pods by its uid, unless it says how.
 pub(crate) fn job(job: &mut Value) {
     let (uid, called) = (job["metadata"]["uid"].clone(), name(job).to_owned());
@@ -90,6 +102,7 @@ pub(crate) fn job(job: &mut Value) {
     };
     default(spec, "podReplacementPolicy", replaced);
     default(spec, "manualSelector", false);
+    failure_rules(spec);
     template(spec);
     if spec["manualSelector"] == true {
         return;
@@ -115,7 +128,9 @@ pub(crate) fn cron_job(job: &mut Value) {
     default(spec, "suspend", false);
     default(spec, "successfulJobsHistoryLimit", 3);
     default(spec, "failedJobsHistoryLimit", 1);
-    template(object(object(spec, "jobTemplate"), "spec"));
+    let made = object(object(spec, "jobTemplate"), "spec");
+    failure_rules(made);
+    template(made);
 }
 
 /// An autoscaler without a metric keeps the processors at 80 %.

@@ -1,8 +1,8 @@
 //! Times of CronJobs, as robfig/cron reads them, in its words.
 
-use jiff::tz::{self, TimeZone};
+use jiff::tz;
 
-use crate::cron::Schedule;
+use crate::cron::{self, Schedule};
 use crate::field::Errors;
 use crate::place::Place;
 
@@ -33,7 +33,7 @@ pub(super) fn zone(zone: &Place<'_>, errors: &mut Errors) {
             && !part.starts_with('-')
             && part.chars().all(good)
     };
-    let known = || tz::db().is_definitively_empty() || TimeZone::get(zone.text()).is_ok();
+    let known = || tz::db().is_definitively_empty() || cron::zone(zone.text()).is_some();
     if zone.is_empty() {
         errors.bad(zone, "timeZone must be nil or non-empty string");
     } else if zone.text().eq_ignore_ascii_case("local") {

@@ -166,6 +166,11 @@ pub(super) fn domain_path(path: &Place<'_>, errors: &mut Errors) {
             for what in subdomain(host) {
                 errors.invalid(path, &host.into(), &what);
             }
+            let good = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
+            if !rest.chars().all(good) {
+                let what = r"Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')";
+                errors.invalid(path, &rest.into(), what);
+            }
         }
         _ => errors.bad(
             path,
@@ -273,6 +278,41 @@ fn exit_codes(codes: &Place<'_>, names: &BTreeSet<&str>, errors: &mut Errors) {
     }
 }
 
+/// The rules of a policy as Go keeps them.
+fn kept_rules(policy: &Value, kept: fn(&Value) -> Value) -> Value {
+    if policy.is_null() {
+        return Value::Null;
+    }
+    let rules = policy["rules"].as_array().filter(|rules| !rules.is_empty());
+    json!({"Rules": rules.map(|rules| rules.iter().map(kept).collect::<Vec<_>>())})
+}
+
+fn kept_success(policy: &Value) -> Value {
+    kept_rules(policy, |rule| {
+        let names = [
+            ("SucceededIndexes", "succeededIndexes"),
+            ("SucceededCount", "succeededCount"),
+        ];
+        shown(rule, &names)
+    })
+}
+
+fn kept_failure(policy: &Value) -> Value {
+    kept_rules(policy, |rule| {
+        let codes = [
+            ("ContainerName", "containerName"),
+            ("Operator", "operator"),
+            ("Values", "values"),
+        ];
+        let condition = |one: &Value| shown(one, &[("Type", "type"), ("Status", "status")]);
+        let (given, conditions) = (&rule["onExitCodes"], rule["onPodConditions"].as_array());
+        json!({
+            "Action": rule["action"], "OnExitCodes": given.is_object().then(|| shown(given, &codes)),
+            "OnPodConditions": conditions.map(|all| all.iter().map(condition).collect::<Vec<_>>()),
+        })
+    })
+}
+
 fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
     let (policy, all) = (spec.of("successPolicy"), spec.of("completions").number());
     let rules = policy.of("rules");
@@ -280,15 +320,7 @@ fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
         return;
     }
     if spec.of("completionMode").text() != "Indexed" {
-        let names = [
-            ("SucceededIndexes", "succeededIndexes"),
-            ("SucceededCount", "succeededCount"),
-        ];
-        let kept: Vec<_> = rules
-            .items()
-            .map(|rule| shown(rule.value, &names))
-            .collect();
-        let kept = json!({"Rules": (!kept.is_empty()).then_some(kept)});
+        let kept = kept_success(policy.value);
         return errors.invalid(policy, &kept, "requires indexed completion mode");
     }
     if rules.count() > MOST_RULES {
@@ -350,6 +382,14 @@ fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
         "managedBy",
         "successPolicy",
     ] {
-        errors.unchanged(&spec.of(field), &old[field]);
+        let place = spec.of(field);
+        let kept = match field {
+            "podFailurePolicy" => kept_failure(place.value),
+            "successPolicy" => kept_success(place.value),
+            _ => place.shown(),
+        };
+        if *place.value != old[field] {
+            errors.invalid(&place, &kept, "field is immutable");
+        }
     }
 }

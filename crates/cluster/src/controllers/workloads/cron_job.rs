@@ -14,7 +14,7 @@ use super::job::finished;
 use super::{AGAIN, Action, CRON_JOB, Decided, JOB, LONGEST, component, reference, set_status};
 use crate::controllers::Step;
 use crate::controllers::events::{self, event};
-use crate::cron::Schedule;
+use crate::cron::{self, Schedule};
 use crate::objects::Key;
 use crate::state::{Author, MANAGER, Part, State};
 use due::Due;
@@ -269,8 +269,8 @@ impl Look<'_> {
 fn zone(spec: &Value) -> Result<TimeZone, String> {
     match spec["timeZone"].as_str() {
         None => Ok(TimeZone::UTC),
-        Some(named) => TimeZone::get(named)
-            .map_err(|_| format!("invalid timeZone: {named:?}: unknown time zone {named}")),
+        Some(named) => cron::zone(named)
+            .ok_or_else(|| format!("invalid timeZone: {named:?}: unknown time zone {named}")),
     }
 }
 
