@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::field::{Errors, Problem};
+use crate::place::Place;
+use crate::validate::{review_versions, webhook_client};
 
 pub(super) fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
@@ -28,8 +30,13 @@ pub(super) fn complete(definition: &mut Value) {
     let Some(spec) = definition.get_mut("spec").and_then(Value::as_object_mut) else {
         return;
     };
-    let conversion = json!({"strategy": "None"});
-    spec.entry("conversion").or_insert(conversion);
+    let conversion = spec
+        .entry("conversion")
+        .or_insert_with(|| json!({"strategy": "None"}));
+    let service = conversion.pointer_mut("/webhook/clientConfig/service");
+    if let Some(service) = service.and_then(Value::as_object_mut) {
+        service.entry("port").or_insert(443.into());
+    }
     if let Some(names) = spec.get_mut("names").and_then(Value::as_object_mut)
         && !kind.is_empty()
     {
@@ -79,10 +86,37 @@ pub(super) fn validate(definition: &Value, old: Option<&Value>, errors: &mut Err
         }
     }
     validate_versions(definition, errors);
-    let conversion = &spec["conversion"];
-    if text(conversion, "strategy") == "Webhook" {
-        let what = "conversion webhooks are not called by this cluster: None is taken";
-        errors.invalid("spec.conversion.strategy", &conversion["strategy"], what);
+    conversion(&spec["conversion"], errors);
+}
+
+/// The paths are those of Kubernetes' own structure, which has no field `webhook`.
+fn conversion(conversion: &Value, errors: &mut Errors) {
+    let strategy = Place::new(conversion, "spec.conversion").of("strategy");
+    if strategy.is_empty() {
+        errors.required(&strategy, "");
+    } else {
+        errors.must_be(&strategy, &["None", "Webhook"]);
+    }
+    let webhook = Place::new(&conversion["webhook"], "spec.conversion");
+    let client = webhook.of("clientConfig");
+    let client = client.called("spec.conversion.webhookClientConfig".into());
+    let versions = webhook.of("conversionReviewVersions");
+    if strategy.text() != "Webhook" {
+        let what = "should not be set when strategy is not set to Webhook";
+        for set in [client, versions].iter().filter(|place| !place.is_empty()) {
+            errors.forbidden(set, what);
+        }
+        return;
+    }
+    if client.is_given() {
+        webhook_client(&client, errors);
+    } else {
+        errors.required(&client, "required when strategy is set to Webhook");
+    }
+    if versions.is_empty() {
+        errors.required(&versions, "");
+    } else {
+        review_versions(&versions, errors);
     }
 }
 

@@ -288,7 +288,7 @@ fn custom_types(
         let kind = served.kind.info();
         let mut group: Vec<_> = kind.group.split('.').collect();
         group.reverse();
-        let mut of = served.schema.clone();
+        let mut of = Value::clone(&served.schema);
         if !of.is_object() {
             of = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
         }

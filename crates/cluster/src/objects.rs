@@ -40,7 +40,7 @@ impl Key {
         let meta = &object["metadata"];
         let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
         Some(Self {
-            kind: KindId::of_object(object)?,
+            kind: KindId::of_object(object)?.kept(),
             ns: text("namespace"),
             name: text("name"),
         })

@@ -86,8 +86,7 @@ impl Api {
                 let answered = answered.unwrap_or_else(|status| failure(&status));
                 return warn(answered, &call.dialogue.warnings());
             };
-            let verdict = asking::answer(&self.shared, &question).await;
-            call.dialogue.tell(question, verdict);
+            asking::answer(&self.shared, question, &call.dialogue).await;
         }
     }
 

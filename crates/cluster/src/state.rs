@@ -1,13 +1,13 @@
 //! The API server's core: writes checked, completed and kept. No clock and no socket: `now` is given.
 
-use headless_objects::object::{add_finalizer, has_ended, is_ending};
+use headless_objects::object::is_ending;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::admission::{self, Admission};
-use super::custom::{self, Customs};
+use super::custom::Customs;
 use super::kinds::{self, Kind, KindId};
 use super::objects::{Key, Objects};
 use super::plane::{Plane, Plugin};
@@ -17,13 +17,18 @@ use super::webhooks::Operation;
 use super::{accounts, addresses, schema, types};
 mod admitting;
 mod check;
+mod converting;
 mod definitions;
 mod dependents;
+mod ending;
 mod owners;
 mod part;
 
 use admitting::Write;
 use check::check;
+pub(crate) use converting::merged;
+use ending::ends_now;
+pub use ending::{DeleteOptions, Propagation};
 use headless_objects::rfc3339::timestamp;
 pub(crate) use owners::{Author, Config, MANAGER};
 pub use part::Part;
@@ -69,38 +74,8 @@ impl State {
     }
 }
 
-/// What a delete request asks for.
-#[derive(Clone, Debug, Default)]
-pub struct DeleteOptions {
-    /// `gracePeriodSeconds`.
-    pub grace: Option<i64>,
-    /// `preconditions.uid`.
-    pub uid: Option<String>,
-    /// `preconditions.resourceVersion`.
-    pub revision: Option<String>,
-    /// `propagationPolicy`.
-    pub propagation: Propagation,
-    /// Nothing is kept.
-    pub dry_run: bool,
-}
-
-/// What becomes of dependents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Propagation {
-    /// They go after their owner.
-    #[default]
-    Background,
-    /// They go before their owner.
-    Foreground,
-    /// They stay, without owner.
-    Orphan,
-}
-
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
-
-/// How long a Pod may take to end where it does not say, in seconds.
-const GRACE: i64 = 30;
 
 impl State {
     /// An object, or 404.
@@ -131,7 +106,7 @@ impl State {
         let revision = object["metadata"]["resourceVersion"].as_str();
         let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
         identify(info, &mut object, ns, (now, &mut self.random))?;
-        object["apiVersion"] = info.api_version().into();
+        object["apiVersion"] = self.written(kind).info().api_version().into();
         object["kind"] = info.kind.into();
         if self.has_status(kind) && !info.is(kinds::NODE) {
             // The status is written by its own subresource only.
@@ -173,10 +148,10 @@ impl State {
         addresses::allocate(services, info, (&mut object, None), dry_run)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
+        let made = self.keep(&key, object, dry_run)?;
         if dry_run {
-            return Ok(Arc::new(object));
+            return Ok(made);
         }
-        let made = self.objects.put(key, object);
         if info.is(kinds::NAMESPACE) {
             self.furnish(now, &name);
         }
@@ -218,7 +193,8 @@ impl State {
         dry_run: bool,
     ) -> Result<Arc<Value>, ApiStatus> {
         let info = key.kind.info();
-        let old = Arc::clone(self.get(key)?);
+        let kept = Arc::clone(self.get(key)?);
+        let old = self.as_written(key, &kept)?;
         types::check(info, &mut object)?;
         preconditions(key, metadata(&mut object)?, &old)?;
         let given = metadata(&mut object)?
@@ -249,99 +225,19 @@ impl State {
         }
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
-        if owners::same_but_for_times(&object, &old) {
+        if owners::same_but_for_times(&object, &old) && !self.is_stale(key, &kept) {
             return Ok(old);
         }
         if info.does.generation && asks_for_more(&object, &old) {
             object["metadata"]["generation"] =
                 (old["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();
         }
-        if dry_run {
-            return Ok(Arc::new(object));
-        }
         // What ends by its update is not written before.
-        if ends_now(info, &object) {
+        if ends_now(info, &object) && !dry_run {
             self.objects.remove(key);
             return Ok(Arc::new(object));
         }
-        Ok(self.objects.put(key.clone(), object))
-    }
-
-    /// Deletes an object, or begins to. `None`: it is gone.
-    ///
-    /// # Errors
-    /// 404, or a precondition that does not hold.
-    pub fn delete(
-        &mut self,
-        now: Timestamp,
-        key: &Key,
-        options: &DeleteOptions,
-    ) -> Result<Option<Arc<Value>>, ApiStatus> {
-        let info = key.kind.info();
-        let old = Arc::clone(self.get(key)?);
-        let meta = &old["metadata"];
-        if let Some(uid) = options
-            .uid
-            .as_ref()
-            .filter(|uid| meta["uid"] != uid.as_str())
-        {
-            return Err(ApiStatus::other_uid(info, &key.name, uid, &meta["uid"]));
-        }
-        if let Some(revision) = options
-            .revision
-            .as_ref()
-            .filter(|r| meta["resourceVersion"] != r.as_str())
-        {
-            let present = &meta["resourceVersion"];
-            return Err(ApiStatus::other_revision(
-                info, &key.name, revision, present,
-            ));
-        }
-        let write = Write {
-            key,
-            operation: Operation::Delete,
-            old: &old,
-            dry_run: options.dry_run,
-        };
-        self.mutate(write, &mut Value::Null)?;
-        self.approve(write, &Value::Null)?;
-        if options.dry_run {
-            let stays = grace(info, &old, options.grace) > 0 || has_finalizers(&old);
-            return Ok(stays.then_some(old));
-        }
-        let grace = grace(info, &old, options.grace);
-        let mut object = Value::clone(&old);
-        self.hold_for_dependents(&mut object, options.propagation);
-        if key.kind == custom::DEFINITION {
-            add_finalizer(&mut object, custom::CLEANUP);
-        }
-        let stays = grace > 0 || has_finalizers(&object) || info.is(kinds::NAMESPACE);
-        if !stays {
-            self.objects.remove(key);
-            return Ok(None);
-        }
-        let sooner = meta["deletionGracePeriodSeconds"]
-            .as_i64()
-            .is_none_or(|present| grace < present);
-        if sooner {
-            let end = now
-                .saturating_add(jiff::SignedDuration::from_secs(grace))
-                .unwrap_or(now);
-            object["metadata"]["deletionTimestamp"] = timestamp(end).into();
-            object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
-        }
-        if info.is(kinds::NAMESPACE) {
-            object["status"]["phase"] = "Terminating".into();
-        }
-        if object == *old {
-            return Ok(Some(old));
-        }
-        Ok(Some(self.objects.put(key.clone(), object)))
-    }
-
-    /// Removes an object whose end has come, whatever holds it.
-    pub fn remove(&mut self, key: &Key) {
-        self.objects.remove(key);
+        self.keep(key, object, dry_run)
     }
 
     fn check_namespace(&self, info: &Kind, ns: &str) -> Result<(), ApiStatus> {
@@ -475,36 +371,6 @@ fn asks_for_more(new: &Value, old: &Value) -> bool {
         asked
     };
     asked(new) != asked(old)
-}
-
-/// Whether nothing holds an object any more that is on its way out.
-fn ends_now(info: &Kind, object: &Value) -> bool {
-    let grace = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
-    is_ending(object)
-        && !has_finalizers(object)
-        && grace.unwrap_or_default() <= 0
-        && !info.is(kinds::NAMESPACE)
-}
-
-fn has_finalizers(object: &Value) -> bool {
-    object["metadata"]["finalizers"]
-        .as_array()
-        .is_some_and(|f| !f.is_empty())
-}
-
-/// How long the object may take to end: only a Pod on a node takes time.
-fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
-    let unscheduled = object["spec"]["nodeName"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty();
-    if !info.is(kinds::POD) || unscheduled || has_ended(object) {
-        return 0;
-    }
-    asked
-        .or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64())
-        .unwrap_or(GRACE)
-        .max(0)
 }
 
 #[cfg(test)]

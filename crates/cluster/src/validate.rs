@@ -66,6 +66,7 @@ pub use statuses::{
 pub use storage_class::{csi_driver, csi_node, storage_class};
 pub use volume::volume;
 pub use webhooks::webhooks;
+pub(super) use webhooks::{client as webhook_client, recognized as review_versions};
 pub use whole_pod::{debugging, pod};
 pub use workload::{daemon_set, deployment, replica_set, replication_controller};
 

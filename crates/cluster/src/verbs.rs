@@ -89,7 +89,13 @@ pub(super) fn answer(
 fn get(shared: &Shared, target: &Target, call: &Call) -> Result<Arc<Value>, ApiStatus> {
     let state = shared.read();
     call.parameters.check_revision(state.objects.revision())?;
-    state.get(&target.key()).cloned()
+    present(&state, target, call)
+}
+
+/// An object that is there, in the version that is asked for.
+fn present(state: &State, target: &Target, call: &Call) -> Result<Arc<Value>, ApiStatus> {
+    let kept = state.get(&target.key())?;
+    state.one_in_version(target.kind, kept, Some(&call.dialogue))
 }
 
 /// What discovery calls what a request asks for; empty: it asks for nothing that there is.
@@ -148,10 +154,10 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     call.parameters.check_revision(state.objects.revision())?;
     let (kind, ns) = (target.kind.kept(), target.ns.as_deref());
     let (revision, all) = from.page(&state.objects, kind, ns)?;
+    let (keys, objects): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    let objects = state.in_version(target.kind, objects, Some(&call.dialogue))?;
     drop(state);
-    let converted = all
-        .into_iter()
-        .map(|(key, object)| (key, target.kind.converted(&object)));
+    let converted = keys.into_iter().zip(objects);
     let mut matching = converted.filter(|(_, object)| filter.matches(object));
     let page: Vec<(Key, Arc<Value>)> = matching.by_ref().take(limit).collect();
     let remaining = matching.count();
@@ -232,7 +238,7 @@ fn patch(
     let dry_run = call.parameters.dry_run("PatchOptions")?;
     let author = applying::author(target, call, "PatchOptions")?;
     shared.write_by(Some(author), |state| {
-        let old = target.kind.to_served(state.get(&key)?);
+        let old = apply::shown(present(state, target, call)?);
         let mut object = Value::clone(&old);
         kind.apply(&mut object, &patch, info.of)?;
         let shown = |patched: &Value| kind.shown(&patch, patched);
@@ -296,11 +302,29 @@ fn delete_collection(
         let all = state
             .objects
             .list(target.kind.kept(), target.ns.as_deref())
-            .map(|(key, object)| (key.clone(), target.kind.to_served(object)))
-            .filter(|(_, object)| filter.matches(object));
+            .map(|(key, object)| (key.clone(), Arc::clone(object)));
+        let (keys, objects): (Vec<_>, Vec<_>) = all.unzip();
+        let objects = state.in_version(target.kind, objects, Some(&call.dialogue))?;
+        let all = keys.into_iter().zip(objects.into_iter().map(apply::shown));
+        let all = all.filter(|(_, object)| filter.matches(object));
         let all: Vec<(Key, Arc<Value>)> = all.collect();
+        // Webhooks are asked about all before the first goes, so that none is asked twice. Those before a refused one go.
+        let (mut endings, mut refused) = (Vec::new(), None);
         for (key, _) in &all {
-            state.delete(call.now, key, &options)?;
+            match state.ending(call.now, key, &options) {
+                Ok(ending) => endings.push(ending),
+                Err(status) if call.dialogue.waits() => return Err(status),
+                Err(status) => {
+                    refused = Some(status);
+                    break;
+                }
+            }
+        }
+        for ending in endings {
+            state.end(ending);
+        }
+        if let Some(status) = refused {
+            return Err(status);
         }
         Ok::<_, ApiStatus>(
             all.into_iter()
@@ -321,7 +345,8 @@ fn sub(
     let key = target.key();
     match (subresource, &call.method) {
         ("status" | "ephemeralcontainers", &Method::GET) => {
-            let object = target.kind.to_served(shared.read().get(&key)?);
+            let object = present(&shared.read(), target, call)?;
+            let object = target.kind.to_served(&object);
             Ok(reply(StatusCode::OK, &object))
         }
         ("status" | "ephemeralcontainers", &Method::PUT) => {

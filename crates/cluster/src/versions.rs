@@ -124,8 +124,11 @@ impl KindId {
         kept.unwrap_or(self)
     }
 
-    /// The object as it is kept.
+    /// The object as it is kept; one of a defined kind stays in its version until it is written.
     pub(super) fn to_kept(self, object: &mut Value) {
+        if self.is_defined() {
+            return;
+        }
         if let Some(version) = self.version() {
             (version.to_kept)(object);
         }
@@ -141,7 +144,12 @@ impl KindId {
 
     /// The object in this version; its owners are as they are kept.
     pub(super) fn converted(self, object: &Arc<Value>) -> Arc<Value> {
-        if self.kept() == self {
+        let is_in_it = if self.is_defined() {
+            object["apiVersion"] == *self.info().api_version()
+        } else {
+            self.kept() == self
+        };
+        if is_in_it {
             return Arc::clone(object);
         }
         let mut served = Value::clone(object);

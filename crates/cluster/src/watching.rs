@@ -16,11 +16,13 @@ use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 
 use super::apply;
+use super::asking;
 use super::call::{Body, Call, metadata, stream as reply};
 use super::kinds::KindId;
 use super::objects::Change;
 use super::request::{Filter, Target};
 use super::shared::Shared;
+use super::state::merged;
 use super::status::ApiStatus;
 use super::validate;
 
@@ -41,6 +43,8 @@ struct Watch {
     filter: Filter,
     /// What has been sent.
     revision: u64,
+    /// What is there at the beginning, and whether its end is marked.
+    initial: Option<(Vec<Arc<Value>>, bool)>,
     waiting: VecDeque<Value>,
     bookmarks: bool,
     next_bookmark: Instant,
@@ -68,6 +72,7 @@ pub(super) fn watch(
         ns: target.ns.clone(),
         filter: parameters.filter(target.kind)?,
         revision: 0,
+        initial: None,
         waiting: VecDeque::new(),
         bookmarks: parameters.flag("allowWatchBookmarks"),
         next_bookmark: now + BOOKMARK,
@@ -112,19 +117,47 @@ impl Watch {
     fn begin(&mut self, mark_end: bool) {
         let state = self.shared.read();
         self.revision = state.objects.revision();
-        let present: Vec<_> = state
-            .objects
-            .list(self.kind.kept(), self.ns.as_deref())
-            .map(|(_, object)| self.kind.converted(object))
-            .filter(|object| self.filter.matches(object))
-            .collect();
+        let present = state.objects.list(self.kind.kept(), self.ns.as_deref());
+        let present = present.map(|(_, object)| Arc::clone(object)).collect();
         drop(state);
+        self.initial = Some((present, mark_end));
+    }
+
+    /// Sends what was there at the beginning.
+    async fn send_initial(&mut self, (present, mark_end): (Vec<Arc<Value>>, bool)) {
+        let Some(present) = self.in_version(present).await else {
+            return;
+        };
         for object in present {
-            self.push("ADDED", object);
+            if self.filter.matches(&object) {
+                self.push("ADDED", object);
+            }
         }
         if mark_end {
             self.push_bookmark(true);
         }
+    }
+
+    /// Objects in the version that is watched; `None`: there are none, which is said, and ends the watch.
+    async fn in_version(&mut self, objects: Vec<Arc<Value>>) -> Option<Vec<Arc<Value>>> {
+        let conversion = self.shared.read().conversion(self.kind, &objects);
+        let Some(conversion) = conversion else {
+            let converted = objects.iter().map(|one| self.kind.converted(one));
+            return Some(converted.collect());
+        };
+        match asking::convert(&self.shared, &conversion).await {
+            Ok(converted) => Some(merged(self.kind, objects, converted)),
+            Err(why) => {
+                self.fail(&ApiStatus::unknown(why));
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, status: &ApiStatus) {
+        self.waiting
+            .push_back(json!({"type": "ERROR", "object": status.object()}));
+        self.ended = true;
     }
 
     async fn next(&mut self) -> Option<Value> {
@@ -135,8 +168,17 @@ impl Watch {
             if self.ended {
                 return None;
             }
+            if let Some(initial) = self.initial.take() {
+                self.send_initial(initial).await;
+                continue;
+            }
             self.changed.borrow_and_update();
-            if self.collect() {
+            let changes = self.collect();
+            if !changes.is_empty() {
+                self.send(changes).await;
+                continue;
+            }
+            if self.ended {
                 continue;
             }
             tokio::select! {
@@ -152,48 +194,60 @@ impl Watch {
         }
     }
 
-    /// Takes in the changes since the last time; returns whether there is anything to send.
-    fn collect(&mut self) -> bool {
+    /// The changes since the last time; where they are forgotten the watch ends.
+    fn collect(&mut self) -> Vec<Change> {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
+        let revision = state.objects.revision();
         let Some(changes) = state.objects.since(self.revision) else {
-            let status = ApiStatus::expired(format!(
-                "too old resource version: {} ({})",
-                self.revision,
-                state.objects.revision()
-            ));
-            self.waiting
-                .push_back(json!({"type": "ERROR", "object": status.object()}));
-            self.ended = true;
-            return true;
+            let old = self.revision;
+            self.fail(&ApiStatus::expired(format!(
+                "too old resource version: {old} ({revision})"
+            )));
+            return Vec::new();
         };
         let kept = self.kind.kept();
         let mine =
             |c: &&Change| c.key.kind == kept && self.ns.as_ref().is_none_or(|ns| *ns == c.key.ns);
-        let events: Vec<_> = changes
-            .filter(mine)
-            .filter_map(|change| self.event(change))
-            .collect();
-        self.revision = state.objects.revision();
-        drop(state);
-        let is_any = !events.is_empty();
-        for (kind, object) in events {
-            self.push(kind, object);
+        let mine = changes.filter(mine).cloned().collect();
+        self.revision = revision;
+        mine
+    }
+
+    /// Sends what changes are to this watch.
+    async fn send(&mut self, changes: Vec<Change>) {
+        let both = changes.iter().flat_map(|change| {
+            let old = change.old.iter();
+            old.chain([&change.new]).map(Arc::clone)
+        });
+        let Some(converted) = self.in_version(both.collect()).await else {
+            return;
+        };
+        let mut converted = converted.into_iter();
+        for change in changes {
+            let old = change.old.and_then(|_| converted.next());
+            let Some(new) = converted.next() else {
+                continue;
+            };
+            if let Some(kind) = self.event((old.as_deref(), &new), change.deleted) {
+                self.push(kind, new);
+            }
         }
-        is_any
     }
 
     /// What a change is to this watch: an object that no longer fits the selectors is gone.
-    fn event(&self, change: &Change) -> Option<(&'static str, Arc<Value>)> {
-        let old = change.old.as_ref().map(|old| self.kind.converted(old));
-        let new = self.kind.converted(&change.new);
-        let before = old.is_some_and(|old| self.filter.matches(&old));
-        let after = !change.deleted && self.filter.matches(&new);
+    fn event(
+        &self,
+        (old, new): (Option<&Value>, &Value),
+        is_deleted: bool,
+    ) -> Option<&'static str> {
+        let before = old.is_some_and(|old| self.filter.matches(old));
+        let after = !is_deleted && self.filter.matches(new);
         match (before, after) {
             (false, false) => None,
-            (false, true) => Some(("ADDED", new)),
-            (true, true) => Some(("MODIFIED", new)),
-            (true, false) => Some(("DELETED", new)),
+            (false, true) => Some("ADDED"),
+            (true, true) => Some("MODIFIED"),
+            (true, false) => Some("DELETED"),
         }
     }
 

@@ -3,106 +3,18 @@
 
 #[path = "support/ask.rs"]
 mod ask;
-
-use std::sync::{Arc, Mutex};
+#[path = "support/hook.rs"]
+mod hook;
 
 use ask::ask;
-use base64::Engine as _;
 use headless_cluster::Cluster;
 use headless_cluster::authority::Authority;
+use hook::{Hook, base64};
 use http::{Method, Request};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 const MAPS: &str = "/api/v1/namespaces/a/configmaps";
-
-fn base64(text: &str) -> String {
-    base64::engine::general_purpose::STANDARD.encode(text)
-}
-
-/// What a webhook makes of an `AdmissionRequest`.
-type Answers = Box<dyn Fn(&Value) -> Value + Send + Sync>;
-
-/// A webhook that answers, and keeps the requests that it was sent.
-struct Hook {
-    /// `clientConfig`.
-    client: Value,
-    /// Its own, PEM.
-    certificate: String,
-    heard: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Hook {
-    async fn start(answers: Answers) -> Self {
-        let authority = Authority::new().unwrap();
-        let identity = authority.server(&[[127, 0, 0, 1].into()]).unwrap();
-        let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ServerConfig::builder_with_provider(provider);
-        let config = config.with_safe_default_protocol_versions().unwrap();
-        let config = config
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let heard: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let kept = Arc::clone(&heard);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let Ok(mut stream) = acceptor.accept(stream).await else {
-                    continue;
-                };
-                let review = body(&mut stream).await;
-                let mut response = answers(&review["request"]);
-                response["uid"] = review["request"]["uid"].clone();
-                kept.lock().unwrap().push(review["request"].clone());
-                let review = json!({"apiVersion": review["apiVersion"], "kind": "AdmissionReview", "response": response});
-                let text = review.to_string();
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
-                stream.write_all((head + &text).as_bytes()).await.unwrap();
-                stream.flush().await.unwrap();
-            }
-        });
-        let client = json!({
-            "url": format!("https://127.0.0.1:{port}/admit"), "caBundle": base64(&authority.certificate()),
-        });
-        Self {
-            client,
-            certificate: identity.certificate,
-            heard,
-        }
-    }
-
-    fn heard(&self) -> Vec<Value> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-/// The JSON of one HTTP request.
-async fn body(stream: &mut (impl AsyncReadExt + Unpin)) -> Value {
-    let mut text = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let read = stream.read(&mut piece).await.unwrap();
-        text.extend_from_slice(&piece[..read]);
-        let all = String::from_utf8_lossy(&text).into_owned();
-        let parsed = all
-            .split_once("\r\n\r\n")
-            .map(|(_, body)| serde_json::from_str(body));
-        if let Some(Ok(value)) = parsed {
-            return value;
-        }
-        assert!(read > 0, "the request ended early");
-    }
-}
 
 async fn send(
     cluster: &Cluster,
@@ -282,4 +194,108 @@ async fn selectors_side_effects_and_authorities_are_obeyed() {
     let cluster = world("validating", &own, &Value::Null).await;
     assert_eq!(send(&cluster, Method::POST, MAPS, &map("one")).await.0, 400);
     assert_eq!(hook.heard().len(), 3);
+}
+
+/// A configuration's webhooks, each by its name, URL and what more is said of it, in their order.
+fn configuration(name: &str, hooks: &[(&str, &Value, Value)]) -> Value {
+    let rule = json!({"operations": ["*"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]});
+    let hooks = hooks.iter().map(|(name, client, more)| {
+        let mut hook = json!({
+            "name": name, "clientConfig": client, "rules": [rule], "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            hook[field] = value.clone();
+        }
+        hook
+    });
+    json!({"metadata": {"name": name}, "webhooks": hooks.collect::<Vec<_>>()})
+}
+
+/// A webhook that sets a label, but where it is set already.
+async fn labelling(label: &'static str) -> Hook {
+    Hook::start(Box::new(move |request| {
+        let is_set = request["object"]["metadata"]["labels"][label].is_string();
+        let path = format!("/metadata/labels/{label}");
+        let patch = json!([{"op": "add", "path": path, "value": "yes"}]);
+        match is_set {
+            true => json!({"allowed": true}),
+            false => json!({"allowed": true, "patchType": "JSONPatch", "patch": base64(&patch.to_string())}),
+        }
+    }))
+    .await
+}
+
+#[tokio::test]
+async fn a_later_webhook_sees_the_labels_of_an_earlier_one_and_who_asks_for_it_is_called_again() {
+    let (first, second, third) = (
+        labelling("first").await,
+        labelling("second").await,
+        labelling("third").await,
+    );
+    let cluster = Cluster::holding(&[]);
+    let namespace = json!({"metadata": {"name": "a"}});
+    send(&cluster, Method::POST, "/api/v1/namespaces", &namespace).await;
+    let only = |label: &str| json!({"objectSelector": {"matchLabels": {label: "yes"}}});
+    let path = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+    let hooks = [
+        ("third.example.com", &third.client, only("second")),
+        ("early.example.com", &third.client, only("never")),
+    ];
+    for (name, hooks) in [
+        ("b", &hooks[..]),
+        (
+            "a",
+            &[
+                (
+                    "first.example.com",
+                    &first.client,
+                    json!({"reinvocationPolicy": "IfNeeded"}),
+                ),
+                ("second.example.com", &second.client, only("first")),
+            ],
+        ),
+    ] {
+        let (code, answer, _) =
+            send(&cluster, Method::POST, path, &configuration(name, hooks)).await;
+        assert_eq!(code, 201, "{answer}");
+    }
+    let mut object = map("one");
+    object["metadata"]["labels"] = json!({"app": "a"});
+    let (code, made, _) = send(&cluster, Method::POST, MAPS, &object).await;
+    let labels = json!({"app": "a", "first": "yes", "second": "yes", "third": "yes"});
+    assert_eq!((code, &made["metadata"]["labels"]), (201, &labels));
+    let counts = [&first, &second, &third].map(|hook| hook.heard().len());
+    // The first asks to be called again where others change the object; the others do not.
+    assert_eq!(counts, [2, 1, 1]);
+    let last = first.heard().pop().unwrap();
+    assert_eq!(last["object"]["metadata"]["labels"], labels);
+}
+
+#[tokio::test]
+async fn a_webhook_is_asked_about_each_object_of_a_collection_once() {
+    let hook = Hook::start(Box::new(
+        |request| json!({"allowed": request["name"] != "three", "warnings": [request["name"]]}),
+    ))
+    .await;
+    let rules = json!([{"operations": ["DELETE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"]}]);
+    let cluster = world("validating", &hook.client, &json!({"rules": rules})).await;
+    for name in ["one", "two", "three", "zero"] {
+        let mut object = map(name);
+        object["metadata"]["finalizers"] = json!(["example.com/stays"]);
+        assert_eq!(send(&cluster, Method::POST, MAPS, &object).await.0, 201);
+    }
+    let selected = format!("{MAPS}?fieldSelector=metadata.name%21%3Dkube-root-ca.crt");
+    let (code, answer, warnings) = send(&cluster, Method::DELETE, &selected, &Value::Null).await;
+    assert_eq!(code, 400, "{answer}");
+    let asked = hook
+        .heard()
+        .into_iter()
+        .map(|mut request| request["name"].take());
+    assert_eq!(asked.collect::<Vec<_>>(), ["one", "three"]);
+    assert_eq!(warnings, ["299 - \"one\"", "299 - \"three\""]);
+    let (_, kept, _) = send(&cluster, Method::GET, MAPS, &Value::Null).await;
+    let ending = kept["items"].as_array().unwrap().iter();
+    let ending = ending.filter(|one| one["metadata"]["deletionTimestamp"].is_string());
+    let ending: Vec<_> = ending.map(|one| &one["metadata"]["name"]).collect();
+    assert_eq!(ending, ["one"]);
 }

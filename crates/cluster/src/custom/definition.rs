@@ -1,8 +1,10 @@
 //! What a CustomResourceDefinition serves.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
-use super::Served;
+use super::{Converter, Kept, Served};
 use crate::definitions::{text, versions};
 use crate::kind::KindId;
 use crate::kinds::Defined;
@@ -35,12 +37,27 @@ pub(super) fn served(definition: &Value) -> Vec<Served> {
         return Vec::new();
     }
     let names = &definition["spec"]["names"];
-    let versions = versions(definition).iter().zip(kinds(definition));
-    let served = versions.filter(|(version, _)| version["served"] == true);
+    let versions: Vec<_> = versions(definition).iter().zip(kinds(definition)).collect();
+    let schema = |version: &Value| Arc::new(version["schema"]["openAPIV3Schema"].clone());
+    let mut kept = versions
+        .iter()
+        .filter(|(version, _)| version["storage"] == true);
+    let Some((version, kind)) = kept.next() else {
+        return Vec::new();
+    };
+    let kept = Arc::new(Kept {
+        kind: *kind,
+        schema: schema(version),
+        converter: Converter::of(definition),
+    });
+    let served = versions
+        .into_iter()
+        .filter(|(version, _)| version["served"] == true);
     served
         .map(|(version, kind)| Served {
             kind,
-            schema: version["schema"]["openAPIV3Schema"].clone(),
+            schema: schema(version),
+            kept: Arc::clone(&kept),
             status: version["subresources"]["status"].is_object(),
             singular: text(names, "singular").to_owned(),
             short: words(&names["shortNames"]),

@@ -1,6 +1,7 @@
 //! Kinds that CustomResourceDefinitions make: their names, versions and schemas, read from the definitions that are kept.
 
 mod columns;
+mod converter;
 mod definition;
 mod structural;
 mod values;
@@ -14,6 +15,7 @@ use super::kind::KindId;
 use super::objects::{Key, Objects};
 
 pub(crate) use columns::table;
+pub(crate) use converter::Converter;
 pub(crate) use definition::accepted;
 pub(crate) use structural::{fill, prune};
 pub(crate) use values::check;
@@ -29,7 +31,9 @@ pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 pub(crate) struct Served {
     pub(crate) kind: KindId,
     /// Its structural schema (OpenAPI v3).
-    pub(crate) schema: Value,
+    pub(crate) schema: Arc<Value>,
+    /// The version that new objects are kept in.
+    pub(crate) kept: Arc<Kept>,
     /// Whether the status is written by a subresource of its own.
     pub(crate) status: bool,
     pub(crate) singular: String,
@@ -37,6 +41,15 @@ pub(crate) struct Served {
     pub(crate) categories: Vec<String>,
     /// `additionalPrinterColumns`.
     pub(crate) columns: Value,
+}
+
+/// The version of a definition that its objects are kept in (`storage: true`), whether it is served or not.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) kind: KindId,
+    pub(crate) schema: Arc<Value>,
+    /// What converts objects of one version to another; `None`: they are the same but for the version's name.
+    pub(crate) converter: Option<Converter>,
 }
 
 /// The kinds of a cluster that definitions make.
@@ -60,10 +73,26 @@ impl Customs {
         self.0.get(&kind)
     }
 
-    /// A version of a kind, by the version that its objects are kept in.
+    /// A version of a kind, by the kind that its objects are kept as: the one that they are kept in, where it is served.
     pub(crate) fn any_version(&self, kept: KindId) -> Option<&Arc<Served>> {
-        let mut all = self.0.values();
-        all.find(|served| served.kind.kept() == kept)
+        let of = self.0.values().filter(|served| served.kind.kept() == kept);
+        let mut of: Vec<_> = of.collect();
+        of.sort_by_key(|served| served.kind != served.kept.kind);
+        of.into_iter().next()
+    }
+
+    /// What converts objects to this version of a kind, and the version's schema; `None`: its name is all that differs.
+    pub(crate) fn converter(&self, kind: KindId) -> Option<(&Converter, &Arc<Value>)> {
+        let of = self
+            .0
+            .get(&kind)
+            .or_else(|| self.any_version(kind.kept()))?;
+        let schema = if of.kind == kind {
+            &of.schema
+        } else {
+            &of.kept.schema
+        };
+        Some((of.kept.converter.as_ref()?, schema))
     }
 
     /// Whether the cluster has this kind.

@@ -23,6 +23,26 @@ pub(super) struct Write<'a> {
     pub(super) dry_run: bool,
 }
 
+/// Webhooks that were called and may be again (`reinvocationPolicy: IfNeeded`).
+#[derive(Default)]
+struct Called {
+    /// Nobody has changed the object since.
+    settled: Vec<(String, usize)>,
+    /// Another has: they are to be called again.
+    due: Vec<(String, usize)>,
+}
+
+impl Called {
+    fn note(&mut self, hook: &Hook, has_changed: bool) {
+        if has_changed {
+            self.due.append(&mut self.settled);
+        }
+        if hook.again {
+            self.settled.push(hook.of.clone());
+        }
+    }
+}
+
 /// What a new object has from the server alone; webhooks that change objects see it before.
 const OF_SERVER: [&str; 2] = ["uid", "creationTimestamp"];
 
@@ -37,33 +57,28 @@ impl State {
         };
         let is_new = write.operation == Operation::Create;
         let kept = if is_new { hide(object) } else { Vec::new() };
-        let mut last: Vec<(Hook, Value)> = Vec::new();
+        let mut called = Called::default();
+        let mut is_asked = false;
         for again in [false, true] {
-            let hooks = webhooks::matching(&self.objects, &asked(author, write, object), true);
-            for hook in hooks {
-                // One that was asked is asked again only where others have changed the object since.
-                let before = last.iter().find(|(asked, _)| asked.of == hook.of);
-                let is_due = match before {
-                    Some((_, left)) => again && hook.again && left != object,
-                    None => !again,
-                };
+            for listed in webhooks::listed(&self.objects, true) {
                 let asked = asked(author, write, object);
-                let is_met = webhooks::matching(&self.objects, &asked, true).contains(&hook);
-                if !is_due || !is_met {
+                let hook = listed.met(&self.objects, &asked);
+                let Some(hook) = hook.filter(|hook| !again || called.due.contains(&hook.of)) else {
                     continue;
+                };
+                let request = self.request(author, &asked, &hook)?;
+                let before = object.clone();
+                if let Some(patch) = put(dialogue, &hook, request)? {
+                    self.change((author, write.key.kind), &hook, (object, &patch))?;
                 }
-                let patch = put(dialogue, &hook, request(author, &asked, &hook))?;
-                if let Some(patch) = patch {
-                    self.change((write.key.kind, &hook), object, &patch)?;
-                }
-                last.retain(|(asked, _)| asked.of != hook.of);
-                last.push((hook, object.clone()));
+                called.note(&hook, before != *object);
+                is_asked = true;
             }
         }
         for (field, value) in kept {
             object["metadata"][field] = value;
         }
-        Ok(!last.is_empty())
+        Ok(is_asked)
     }
 
     /// Has webhooks look at an object that is complete. `object`: null where it is deleted.
@@ -75,8 +90,10 @@ impl State {
             return Ok(());
         };
         let asked = asked(author, write, object);
-        for hook in webhooks::matching(&self.objects, &asked, false) {
-            put(dialogue, &hook, request(author, &asked, &hook))?;
+        for listed in webhooks::listed(&self.objects, false) {
+            if let Some(hook) = listed.met(&self.objects, &asked) {
+                put(dialogue, &hook, self.request(author, &asked, &hook)?)?;
+            }
         }
         Ok(())
     }
@@ -88,12 +105,34 @@ impl State {
         Some((author, author.dialogue().filter(|_| is_asked)?))
     }
 
+    /// The `AdmissionRequest`, but for its uid.
+    fn request(&self, author: &Author, asked: &Asked<'_>, hook: &Hook) -> Result<Value, ApiStatus> {
+        let mut request = request(author, asked, hook);
+        for (field, object) in [("object", asked.object), ("oldObject", asked.old)] {
+            if !object.is_null() {
+                let shown = self.converted((author, hook.kind), object.clone())?;
+                request[field] = Arc::unwrap_or_clone(apply::shown(shown));
+            }
+        }
+        Ok(request)
+    }
+
+    /// An object of the author's write in a version of its kind.
+    fn converted(
+        &self,
+        (author, kind): (&Author, KindId),
+        object: Value,
+    ) -> Result<Arc<Value>, ApiStatus> {
+        let dialogue = author.dialogue().map(|dialogue| &**dialogue);
+        self.one_in_version(kind, &Arc::new(object), dialogue)
+    }
+
     /// Changes an object as a webhook wants it changed, in the version that it was shown, and completes it again.
     fn change(
         &self,
-        (kept, hook): (KindId, &Hook),
-        object: &mut Value,
-        patch: &Value,
+        (author, kept): (&Author, KindId),
+        hook: &Hook,
+        (object, patch): (&mut Value, &Value),
     ) -> Result<(), ApiStatus> {
         if object.is_null() {
             let name = &hook.name;
@@ -102,11 +141,17 @@ impl State {
             );
             return Err(ApiStatus::internal(&why));
         }
-        let mut changed = Value::clone(&hook.kind.converted(&Arc::new(object.clone())));
+        let shown = self.converted((author, hook.kind), object.clone())?;
+        let mut changed = Arc::unwrap_or_clone(shown);
         PatchType::Json
             .apply(&mut changed, patch, "")
             .map_err(|status| ApiStatus::internal(&status.message))?;
         hook.kind.to_kept(&mut changed);
+        let back = self.written(kept);
+        if back.is_defined() {
+            let converted = self.converted((author, back), changed)?;
+            changed = Arc::unwrap_or_clone(converted);
+        }
         crate::types::check(kept.info(), &mut changed)?;
         self.complete(kept, &mut changed)?;
         *object = changed;
@@ -167,15 +212,8 @@ fn put(dialogue: &Dialogue, hook: &Hook, request: Value) -> Result<Option<Value>
     }
 }
 
-/// The `AdmissionRequest`, but for its uid.
+/// The `AdmissionRequest`, but for its uid and its objects.
 fn request(author: &Author, asked: &Asked<'_>, hook: &Hook) -> Value {
-    let shown = |object: &Value| {
-        if object.is_null() {
-            return Value::Null;
-        }
-        let converted = hook.kind.converted(&Arc::new(object.clone()));
-        Value::clone(&apply::shown(converted))
-    };
     let options = match asked.operation {
         Operation::Create => "CreateOptions",
         Operation::Update => "UpdateOptions",
@@ -192,7 +230,7 @@ fn request(author: &Author, asked: &Asked<'_>, hook: &Hook) -> Value {
         "kind": webhooks::kind(hook.kind), "resource": webhooks::resource(hook.kind),
         "requestKind": webhooks::kind(asked.kind), "requestResource": webhooks::resource(asked.kind),
         "name": asked.name, "operation": asked.operation.name(), "userInfo": author.user(),
-        "object": shown(asked.object), "oldObject": shown(asked.old), "dryRun": asked.dry_run, "options": options,
+        "object": null, "oldObject": null, "dryRun": asked.dry_run, "options": options,
     });
     if asked.kind.info().namespaced {
         request["namespace"] = asked.ns.into();

@@ -7,7 +7,8 @@ use headless_objects::rfc3339::timestamp;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Author, DeleteOptions, Part, State, has_finalizers};
+use super::ending::has_finalizers;
+use super::{Author, DeleteOptions, Part, State};
 use crate::custom::{self, CLEANUP, Customs, DEFINITION, Served};
 use crate::kind::KindId;
 use crate::objects::Key;

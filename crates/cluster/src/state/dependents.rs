@@ -5,7 +5,8 @@ use std::sync::Arc;
 use headless_objects::object::{add_finalizer, is_ending};
 use serde_json::Value;
 
-use super::{Propagation, State, has_finalizers};
+use super::ending::has_finalizers;
+use super::{Propagation, State};
 use crate::objects::{Key, blocks};
 use crate::status::ApiStatus;
 
@@ -18,15 +19,14 @@ const ORPHAN: &str = "orphan";
 impl State {
     /// Has an object that is deleted wait for what is to become of its dependents. A garbage collector that is there is done
     /// at once with orphans, and with an object that nothing depends on.
-    pub(super) fn hold_for_dependents(&mut self, object: &mut Value, propagation: Propagation) {
+    pub(super) fn hold_for_dependents(&self, object: &mut Value, propagation: Propagation) {
         let collects = self.plane.controllers;
         match propagation {
             Propagation::Foreground if !collects || self.has_dependents(object) => {
                 add_finalizer(object, FOREGROUND);
             }
-            Propagation::Orphan if collects => self.orphan_dependents(object),
-            Propagation::Orphan => add_finalizer(object, ORPHAN),
-            Propagation::Foreground | Propagation::Background => {}
+            Propagation::Orphan if !collects => add_finalizer(object, ORPHAN),
+            Propagation::Foreground | Propagation::Orphan | Propagation::Background => {}
         }
     }
 
@@ -93,7 +93,7 @@ impl State {
             .is_some_and(|uid| self.objects.owned_by(&[uid]).next().is_some())
     }
 
-    fn orphan_dependents(&mut self, owner: &Value) {
+    pub(super) fn orphan_dependents(&mut self, owner: &Value) {
         let Some(uid) = owner["metadata"]["uid"].as_str() else {
             return;
         };

@@ -176,7 +176,9 @@ impl State {
         if old.is_none() && part == Part::Status {
             return Err(ApiStatus::not_found(key.kind.info(), &key.name));
         }
-        let old = old.map(|old| kind.converted(&old));
+        let dialogue = author.dialogue().map(|dialogue| &**dialogue);
+        let old = old.map(|old| self.one_in_version(kind, &old, dialogue));
+        let old = old.transpose()?;
         let live = old.as_deref().cloned();
         let mut live = live.unwrap_or_else(|| nothing(kind.info(), writing.site()));
         let owners = live["metadata"]

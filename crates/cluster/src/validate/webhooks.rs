@@ -64,6 +64,11 @@ fn versions(versions: &Place<'_>, errors: &mut Errors) {
     if versions.is_empty() {
         return errors.required(versions, "must specify one of v1, v1beta1");
     }
+    recognized(versions, errors);
+}
+
+/// Versions of reviews: each once, and one that there is.
+pub(crate) fn recognized(versions: &Place<'_>, errors: &mut Errors) {
     let mut seen = BTreeSet::new();
     for version in versions.items() {
         if seen.insert(version.text()) {
@@ -77,7 +82,8 @@ fn versions(versions: &Place<'_>, errors: &mut Errors) {
     }
 }
 
-fn client(client: &Place<'_>, errors: &mut Errors) {
+/// Where a webhook is.
+pub(crate) fn client(client: &Place<'_>, errors: &mut Errors) {
     let (url, service) = (client.of("url"), client.of("service"));
     if url.is_given() == service.is_given() {
         errors.required(client, "exactly one of url or service is required");

@@ -1,6 +1,5 @@
 //! Which webhooks a write meets: rules, selectors, and how equal versions count.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use headless_objects::object::{array, name};
@@ -70,24 +69,39 @@ pub(crate) struct Asked<'a> {
     pub(crate) dry_run: bool,
 }
 
-/// The webhooks that a write meets, in the order in which they are asked: by the names of their configurations.
-pub(crate) fn matching(objects: &Objects, asked: &Asked<'_>, mutating: bool) -> Vec<Hook> {
+/// A webhook of a configuration that is kept, not read yet.
+pub(crate) struct Listed {
+    of: (String, usize),
+    hook: Value,
+}
+
+/// All webhooks, in the order in which they are asked: by the names of their configurations.
+pub(crate) fn listed(objects: &Objects, mutating: bool) -> Vec<Listed> {
     let of = if mutating { MUTATING } else { VALIDATING };
-    // Nobody may be kept from mending a configuration.
-    if [MUTATING, VALIDATING].contains(&asked.kind.kept()) {
-        return Vec::new();
-    }
-    let configurations: Vec<&Arc<Value>> = objects.list(of, None).map(|(_, one)| one).collect();
-    let hooks = configurations.iter().flat_map(|one| {
+    let configurations = objects.list(of, None).map(|(_, one)| one);
+    let hooks = configurations.flat_map(|one| {
         let hooks = array(&one["webhooks"]).enumerate();
-        hooks.map(|(at, hook)| ((name(one).to_owned(), at), hook))
+        hooks.map(|(at, hook)| Listed {
+            of: (name(one).to_owned(), at),
+            hook: hook.clone(),
+        })
     });
-    let met = hooks.filter(|(_, hook)| {
-        selects_namespace(objects, &hook["namespaceSelector"], asked)
-            && selects_object(&hook["objectSelector"], asked)
-    });
-    met.filter_map(|(of, hook)| Some(read(of, hook, matched_kind(hook, asked)?)))
-        .collect()
+    hooks.collect()
+}
+
+impl Listed {
+    /// The webhook, where a write meets it: its object as it is now.
+    pub(crate) fn met(&self, objects: &Objects, asked: &Asked<'_>) -> Option<Hook> {
+        // Nobody may be kept from mending a configuration.
+        if [MUTATING, VALIDATING].contains(&asked.kind.kept()) {
+            return None;
+        }
+        let hook = &self.hook;
+        let is_met = selects_namespace(objects, &hook["namespaceSelector"], asked)
+            && selects_object(&hook["objectSelector"], asked);
+        let kind = matched_kind(hook, asked).filter(|_| is_met)?;
+        Some(read(self.of.clone(), hook, kind))
+    }
 }
 
 fn read(of: (String, usize), hook: &Value, kind: KindId) -> Hook {
@@ -209,9 +223,10 @@ mod tests {
             old: &Value::Null,
             dry_run: false,
         };
-        assert_eq!(matching(&objects, &asked, true), []);
-        let found = matching(&objects, &asked, false);
-        found.first().map(|hook| hook.kind.info().api_version())
+        assert!(listed(&objects, true).is_empty());
+        let found = listed(&objects, false);
+        let found = found.first().and_then(|hook| hook.met(&objects, &asked));
+        found.map(|hook| hook.kind.info().api_version())
     }
 
     fn rule(version: &str, resource: &str) -> Value {

@@ -1,12 +1,14 @@
-//! Admission webhooks (`AdmissionReview` v1): what a write asks of them, and what they have answered.
+//! Webhooks: those that admit writes (`AdmissionReview` v1), and those that convert objects (`ConversionReview` v1): what a request
+//! asks of them, and what they have answered.
 //!
-//! The core calls nobody. A write that meets a webhook leaves its question in the request's [`Dialogue`] and ends; who serves the
-//! request has the question answered, and does the write again, which finds the answer there.
+//! The core calls nobody. A request that meets a webhook leaves its question in its [`Dialogue`] and ends; who serves the
+//! request has the question answered, and does the request again, which finds the answer there.
 
+mod conversion;
 mod hooks;
 mod review;
 
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -14,7 +16,8 @@ use serde_json::Value;
 
 use super::status::ApiStatus;
 
-pub(super) use hooks::{Asked, Hook, Operation, matching};
+pub(super) use conversion::Conversion;
+pub(super) use hooks::{Asked, Hook, Operation, listed};
 pub(super) use review::{kind, resource, sent, verdict};
 
 /// What is asked of a webhook.
@@ -36,11 +39,22 @@ pub(super) enum Verdict {
     Failed(String),
 }
 
+/// Objects as a webhook has converted them, or why there are none.
+pub(super) type Converted = Result<Vec<Arc<Value>>, String>;
+
+/// What a request waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Open {
+    Admission(Question),
+    Conversion(Conversion),
+}
+
 /// What one request has asked webhooks, and what they have answered.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
-    answers: Mutex<Vec<(Question, Verdict)>>,
-    open: Mutex<Option<Question>>,
+    admissions: Mutex<Vec<(Question, Verdict)>>,
+    conversions: Mutex<Vec<(Conversion, Converted)>>,
+    open: Mutex<Option<Open>>,
     /// What a write draws is the same each time that it is done.
     seed: OnceLock<u64>,
 }
@@ -51,32 +65,55 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// The answer that is known to a question.
+fn known<Q: PartialEq, A: Clone>(answers: &Mutex<Vec<(Q, A)>>, question: &Q) -> Option<A> {
+    let answers = lock(answers);
+    let known = answers.iter().find(|(known, _)| known == question);
+    known.map(|(_, answer)| answer.clone())
+}
+
 impl Dialogue {
-    /// The answer to a question; the first time there is none, and the write has to end.
+    /// The verdict on a write; the first time there is none, and the request has to end.
     pub(super) fn ask(&self, question: Question) -> Result<Verdict, ApiStatus> {
-        let answers = lock(&self.answers);
-        let known = answers.iter().find(|(known, _)| *known == question);
-        if let Some((_, verdict)) = known {
-            return Ok(verdict.clone());
-        }
-        drop(answers);
-        *lock(&self.open) = Some(question);
-        Err(ApiStatus::unknown("a webhook is asked first"))
+        known(&self.admissions, &question).ok_or_else(|| self.wait(Open::Admission(question)))
     }
 
-    /// The question that has ended the write.
-    pub(super) fn question(&self) -> Option<Question> {
+    /// Objects in another version; the first time there are none, and the request has to end.
+    pub(super) fn convert(&self, conversion: Conversion) -> Result<Vec<Arc<Value>>, ApiStatus> {
+        match known(&self.conversions, &conversion) {
+            Some(converted) => converted.map_err(ApiStatus::unknown),
+            None => Err(self.wait(Open::Conversion(conversion))),
+        }
+    }
+
+    fn wait(&self, open: Open) -> ApiStatus {
+        *lock(&self.open) = Some(open);
+        ApiStatus::unknown("a webhook is asked first")
+    }
+
+    /// Whether the request has to end, and to be done again.
+    pub(super) fn waits(&self) -> bool {
+        lock(&self.open).is_some()
+    }
+
+    /// The question that has ended the request.
+    pub(super) fn question(&self) -> Option<Open> {
         lock(&self.open).take()
     }
 
-    /// Keeps an answer.
+    /// Keeps a verdict.
     pub(super) fn tell(&self, question: Question, verdict: Verdict) {
-        lock(&self.answers).push((question, verdict));
+        lock(&self.admissions).push((question, verdict));
+    }
+
+    /// Keeps what has been converted.
+    pub(super) fn tell_converted(&self, conversion: Conversion, converted: Converted) {
+        lock(&self.conversions).push((conversion, converted));
     }
 
     /// What webhooks have warned of.
     pub(super) fn warnings(&self) -> Vec<String> {
-        let answers = lock(&self.answers);
+        let answers = lock(&self.admissions);
         let warnings = answers.iter().flat_map(|(_, verdict)| match verdict {
             Verdict::Allowed(_, warnings) | Verdict::Denied(_, warnings) => &warnings[..],
             Verdict::Failed(_) => &[],
