@@ -11,6 +11,9 @@ use std::process::{Child, Command, Stdio};
 
 use headless_cluster::authority::{Authority, Identity};
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::json;
@@ -172,6 +175,13 @@ async fn an_api_server_alone_makes_nothing_by_itself_and_knows_its_clients() {
     let made = pods.create(&PostParams::default(), &pod()).await.unwrap();
     assert_eq!(made.status.unwrap().phase.as_deref(), Some("Pending"));
     assert_eq!(made.spec.unwrap().service_account_name, None);
+    // The port is one that was free, and the Service leads to it.
+    let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), "default");
+    let slice = slices.get("kubernetes").await.unwrap();
+    let port = slice.ports.unwrap()[0].port;
+    assert_eq!(port, Some(i32::from(address.port())));
+    let target = service.ports.unwrap()[0].target_port.clone();
+    assert_eq!(target, Some(IntOrString::Int(address.port().into())));
     // One whom another authority has signed does not come in.
     let stranger = world
         .server
@@ -180,6 +190,81 @@ async fn an_api_server_alone_makes_nothing_by_itself_and_knows_its_clients() {
     let stranger = world.client(address, &stranger).await;
     assert!(Api::<Namespace>::all(stranger).list(&all).await.is_err());
     server.stop();
+}
+
+#[tokio::test]
+async fn roles_say_what_users_may_do_who_are_no_administrators() {
+    let world = World::new();
+    let mut server = Running::start(world.folder.path(), "kube-apiserver", &world.arguments(&[]));
+    let address = server.address("api");
+    let admin = world
+        .clients
+        .client("admin", Some("system:masters"))
+        .unwrap();
+    let admin = world.client(address, &admin).await;
+    let jane = world.clients.client("jane", Some("devs")).unwrap();
+    let jane = world.client(address, &jane).await;
+    let all = ListParams::default();
+    let pods: Api<Pod> = Api::namespaced(jane.clone(), "default");
+    let kube::Error::Api(refused) = pods.list(&all).await.unwrap_err() else {
+        unreachable!("it is the server's answer")
+    };
+    assert_eq!(
+        (refused.code, refused.message.as_str()),
+        (
+            403,
+            "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
+        )
+    );
+    let binding = json!({
+        "metadata": {"name": "devs"}, "subjects": [{"kind": "Group", "name": "devs", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"},
+    });
+    let bindings: Api<RoleBinding> = Api::namespaced(admin, "default");
+    let binding = serde_json::from_value(binding).unwrap();
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .unwrap();
+    assert_eq!(pods.list(&all).await.unwrap().items, []);
+    pods.create(&PostParams::default(), &pod()).await.unwrap();
+    let nodes = Api::<Node>::all(jane).list(&all).await;
+    assert!(nodes.is_err());
+    server.stop();
+}
+
+#[test]
+fn flags_that_ask_for_what_there_is_not_are_refused() {
+    let world = World::new();
+    for (flag, why) in [
+        (
+            "--disable-admission-plugins=ServiceAccounts",
+            "disable-admission-plugins plugin \"ServiceAccounts\" is unknown",
+        ),
+        (
+            "--enable-admission-plugins=Priority,None",
+            "enable-admission-plugins plugin \"None\" is unknown",
+        ),
+        (
+            "--authorization-mode=Rbac",
+            "authorization-mode \"Rbac\" is not a valid mode",
+        ),
+        (
+            "--authorization-mode=RBAC,Webhook",
+            "authorization-mode \"Webhook\" is not here",
+        ),
+    ] {
+        let mut arguments = world.arguments(&[]);
+        arguments.retain(|one| !one.starts_with(flag.split_once('=').unwrap().0));
+        let ended = Command::new(PROGRAM)
+            .arg("apiserver")
+            .args(arguments)
+            .arg(flag)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(!ended.status.success() && said.contains(why), "{said}");
+    }
 }
 
 #[tokio::test]
@@ -278,4 +363,40 @@ fn the_assets_are_this_program_by_its_other_names() {
         .output()
         .unwrap();
     assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
+fn the_kubectl_of_the_assets_is_that_of_the_path_and_never_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = folder.path().join("assets");
+    std::fs::create_dir(&assets).unwrap();
+    // The folder may be a part of PATH itself; what stands there is no kubectl of its own.
+    let elsewhere = folder.path().join("bin");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let kubectl = elsewhere.join("kubectl");
+    std::fs::copy(PROGRAM, &kubectl).unwrap();
+    for path in [
+        format!("{}:{}", assets.display(), elsewhere.display()),
+        assets.display().to_string(),
+    ] {
+        let made = Command::new(PROGRAM)
+            .args(["apiserver", "--assets"])
+            .arg(&assets)
+            .env("PATH", path)
+            .output()
+            .unwrap();
+        assert!(made.status.success());
+        let link = std::fs::read_link(assets.join("kubectl")).unwrap();
+        assert_eq!(link, std::fs::canonicalize(&kubectl).unwrap());
+    }
+    std::fs::remove_file(&kubectl).unwrap();
+    let made = Command::new(PROGRAM)
+        .args(["apiserver", "--assets"])
+        .arg(&assets)
+        .env("PATH", &assets)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(made.stdout).unwrap();
+    assert!(said.contains("# there is no kubectl in PATH"), "{said}");
+    assert!(!assets.join("kubectl").is_symlink());
 }

@@ -8,6 +8,7 @@ pub(crate) mod etcd;
 mod file;
 mod flags;
 pub(crate) mod history;
+mod lifetime;
 mod names;
 pub(crate) mod reconcile;
 pub(crate) mod sandbox;

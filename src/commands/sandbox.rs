@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::file::TemporaryFile;
+use super::lifetime::end_with;
 use super::names::Names;
 use super::shell::{self, Shell};
 use super::{duration, print};
@@ -88,6 +89,10 @@ pub(crate) struct Sandbox {
     /// A descriptor, such as 3, to write one line of JSON to once everything is ready: `dns`, `api`, `kubeconfig`, `socks`, `names`.
     #[arg(long, value_name = "FD")]
     ready_fd: Option<i32>,
+    /// A descriptor, such as 0, of a pipe: the sandbox ends when its other end is closed, as it is when the program that holds it has ended,
+    /// however it has.
+    #[arg(long, value_name = "FD")]
+    end_fd: Option<i32>,
     /// Where those programs are looked for.
     #[arg(long, env = "PATH", hide = true, default_value = "")]
     path: String,
@@ -107,6 +112,9 @@ impl Sandbox {
             return shell.run();
         }
         let stop = stop_signal(Program::Sandbox)?;
+        if let Some(descriptor) = self.end_fd {
+            end_with(descriptor, stop.clone())?;
+        }
         let started = Instant::now();
         let outside = Outside {
             kubeconfig: self.kubeconfig.clone(),

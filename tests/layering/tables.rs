@@ -121,7 +121,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ),
     (
         "form_urlencoded",
-        "crates/cluster/src/request src/admin src/commands/asked src/listen/https crates/cluster/src/streaming",
+        "crates/cluster/src/request crates/cluster/src/user src/admin src/commands/asked src/listen/https crates/cluster/src/streaming",
     ),
     (
         "futures",
@@ -132,7 +132,7 @@ pub(crate) const ROOMS: &[(&str, &str)] = &[
     ("headless_cluster", "src/commands src/pods src/sandbox"),
     (
         "headless_node",
-        "src/args src/commands/sandbox src/commands/shell src/pods src/sandbox",
+        "src/args src/commands/lifetime src/commands/sandbox src/commands/shell src/pods src/sandbox",
     ),
     ("headless_objects", ""),
     ("hickory_proto", "src/name src/message src/listen/handler"),

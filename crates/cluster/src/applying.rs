@@ -103,7 +103,8 @@ pub(super) fn apply(
 ) -> Result<(Arc<Value>, StatusCode), ApiStatus> {
     let dry_run = call.parameters.dry_run("PatchOptions")?;
     let author = author(target, call, "PatchOptions")?;
-    let object = config(target, call)?;
+    let kind = target.kind.info();
+    let object = config((&kind.api_version(), kind.kind), target, call)?;
     let config = Config {
         object,
         force: call.parameters.flag("force"),
@@ -120,8 +121,15 @@ pub(super) fn apply(
     Ok((object, code))
 }
 
-/// The configuration that is applied.
-fn config(target: &Target, call: &Call) -> Result<Value, ApiStatus> {
+/// The configuration that is applied. `wanted`: its `apiVersion` and its `kind`.
+///
+/// # Errors
+/// What cannot be read, is of another kind, or of another object.
+pub(super) fn config(
+    wanted: (&str, &str),
+    target: &Target,
+    call: &Call,
+) -> Result<Value, ApiStatus> {
     let unreadable =
         |problem: String| ApiStatus::bad_request(format!("error decoding patch: {problem}"));
     let text = std::str::from_utf8(&call.body).map_err(|error| unreadable(error.to_string()))?;
@@ -141,10 +149,9 @@ fn config(target: &Target, call: &Call) -> Result<Value, ApiStatus> {
             "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {called} into Go value of type map[string]interface {{}}"
         )));
     }
-    let kind = target.kind.info();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (api_version, of) = (text(&config["apiVersion"]), text(&config["kind"]));
-    if api_version != kind.api_version() || of != kind.kind {
+    if (api_version.as_str(), of.as_str()) != wanted {
         let version = match api_version.split_once('/') {
             Some(_) => api_version,
             None => format!("/{api_version}"),

@@ -10,6 +10,7 @@ mod apply;
 mod applying;
 mod asking;
 pub mod authority;
+mod authorizing;
 mod bearers;
 mod call;
 pub mod controllers;
@@ -40,10 +41,12 @@ mod protobuf;
 pub mod published;
 mod random;
 mod ranges;
+mod rbac;
 mod received;
 mod request;
 mod reviews;
 pub mod runtime;
+mod scaling;
 mod schema;
 pub mod server;
 mod shared;
@@ -81,7 +84,7 @@ pub use story::Story;
 use kinds::KindId;
 use manifest::{Document, ManifestError};
 use objects::Key;
-use plane::Plane;
+use plane::{Authorization, Plane};
 use published::Published;
 use runtime::Runtime;
 use server::Api;
@@ -148,6 +151,7 @@ impl Cluster {
         let now = Timestamp::now();
         let author = Author::new("kube-apiserver", now);
         state.by(Some(author), |state| boot(state, &plane, now));
+        state.aggregate(now);
         let runs = runtime.is_some();
         let mut cluster = Self::with(state, runtime);
         let shared = Arc::clone(&cluster.api.shared);
@@ -251,8 +255,12 @@ impl Cluster {
     }
 
     fn open(&mut self, door: listen::Door) -> SocketAddr {
-        let publish = |state: &mut State| state.publish(door.certificate);
-        self.api.shared.write(publish);
+        let author = Author::new("kube-apiserver", self.api.shared.now());
+        let publish = |state: &mut State| {
+            state.publish(door.certificate);
+            state.advertise(door.address.port());
+        };
+        self.api.shared.write_by(Some(author), publish);
         self.acceptor = Some(door.acceptor.clone());
         let api = self.api.clone();
         self.spawn(
@@ -410,6 +418,16 @@ fn boot(state: &mut State, plane: &Plane, now: Timestamp) {
     };
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         create("Namespace", "", json!({"metadata": {"name": name}}));
+    }
+    if plane.authorization == Authorization::Roles {
+        for object in rbac::bootstrap() {
+            let (kind, ns) = (
+                object["kind"].clone(),
+                object["metadata"]["namespace"].clone(),
+            );
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            create(&text(&kind), &text(&ns), object);
+        }
     }
     if plane.controllers {
         create("Node", "", controllers::node(controllers::NODE, now));

@@ -23,8 +23,10 @@ use tracing::{debug, warn};
 
 use super::addresses;
 use super::authority::{self, Authority, Identity};
+use super::authorizing;
 use super::bearers::{AUDIENCE, Shown};
 use super::call::failure;
+use super::plane::Authorization;
 use super::server::Api;
 use super::status::ApiStatus;
 use super::streaming;
@@ -217,6 +219,13 @@ fn of_token(api: &Api, request: &Request<Incoming>) -> Option<User> {
     shown.user(token).ok().map(|(user, _)| user)
 }
 
+/// One who shows nothing, where roles say what they may do.
+fn stranger(api: &Api, request: &Request<Incoming>) -> Option<User> {
+    let shows = request.headers().contains_key(header::AUTHORIZATION);
+    let asks = api.shared.read().plane().authorization == Authorization::Roles;
+    (asks && !shows).then(User::anonymous)
+}
+
 /// What everybody may ask for (the role `system:public-info-viewer`): whether the server is well, and its version.
 fn is_public(path: &str) -> bool {
     let first = path.split('/').find(|part| !part.is_empty());
@@ -238,13 +247,18 @@ async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {
         let (api, shown) = (api.clone(), shown.clone());
         async move {
             let user = shown.or_else(|| of_token(&api, &request));
+            let user = user.or_else(|| stranger(&api, &request));
             if user.is_none() && !is_public(request.uri().path()) {
                 return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::unauthorized()));
             }
-            if let Some(user) = user {
-                request.extensions_mut().insert(user);
+            if let Some(user) = &user {
+                request.extensions_mut().insert(user.clone());
             }
             if let Some(asked) = streaming::asked(&api, &request) {
+                let user = user.unwrap_or_default();
+                if let Err(status) = authorizing::admitted(&api.shared, user, &request) {
+                    return Ok(failure(&status));
+                }
                 return Ok(streaming::answer(&api, &asked, request).await);
             }
             Ok(Api::call(&api, request).await)

@@ -12,6 +12,8 @@ pub struct Plane {
     pub controllers: bool,
     /// Admission plugins that do nothing (`--disable-admission-plugins`).
     pub disabled: Vec<Plugin>,
+    /// What a user may do (`--authorization-mode`).
+    pub authorization: Authorization,
     /// The addresses of Services (`--service-cluster-ip-range`).
     pub services: Ranges,
     /// Where the API is said to be reached, in the endpoints of the Service `kubernetes` (`--advertise-address`).
@@ -23,6 +25,7 @@ impl Default for Plane {
         Self {
             controllers: true,
             disabled: Vec::new(),
+            authorization: Authorization::Everybody,
             services: Ranges::default(),
             advertised: ([10, 244, 0, 1], 6443).into(),
         }
@@ -34,6 +37,15 @@ impl Plane {
     pub(super) fn admits(&self, plugin: Plugin) -> bool {
         !self.disabled.contains(&plugin)
     }
+}
+
+/// Who may do what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    /// Everybody who has come in may do everything.
+    Everybody,
+    /// What roles say that are bound to a user or a group; members of `system:masters` may do everything.
+    Roles,
 }
 
 /// An admission plugin that this cluster has.
@@ -82,6 +94,46 @@ impl Plugin {
         ),
     ];
 
+    /// Those that kube-apiserver 1.37 has and this cluster has not (`AllOrderedPlugins`).
+    const ELSEWHERE: [&'static str; 30] = [
+        "AlwaysAdmit",
+        "AlwaysDeny",
+        "AlwaysPullImages",
+        "CertificateApproval",
+        "CertificateSigning",
+        "CertificateSubjectRestriction",
+        "ClusterTrustBundleAttest",
+        "DefaultIngressClass",
+        "DefaultTolerationSeconds",
+        "DenyServiceExternalIPs",
+        "EventRateLimit",
+        "ExtendedResourceToleration",
+        "ImagePolicyWebhook",
+        "LimitPodHardAntiAffinityTopology",
+        "LimitRanger",
+        "MutatingAdmissionPolicy",
+        "NamespaceAutoProvision",
+        "NamespaceExists",
+        "NodeDeclaredFeatureValidator",
+        "NodeRestriction",
+        "OwnerReferencesPermissionEnforcement",
+        "PodGroupProtection",
+        "PodNodeSelector",
+        "PodResizeValidator",
+        "PodSecurity",
+        "PodTolerationRestriction",
+        "PodTopologyLabels",
+        "ResourceQuota",
+        "TaintNodesByCondition",
+        "ValidatingAdmissionPolicy",
+    ];
+
+    /// Whether kube-apiserver has a plugin of this name, whether this cluster has it or not.
+    #[must_use]
+    pub fn is_known(name: &str) -> bool {
+        Self::named(name).is_some() || Self::ELSEWHERE.contains(&name)
+    }
+
     /// By its name in kube-apiserver's flags; `None`: this cluster does not have it.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
@@ -102,6 +154,8 @@ mod tests {
             Some(Plugin::ServiceAccount)
         );
         assert_eq!(Plugin::named("AlwaysPullImages"), None);
+        assert!(Plugin::is_known("AlwaysPullImages") && Plugin::is_known("Priority"));
+        assert!(!Plugin::is_known("AlwaysPullImage"));
         assert_eq!(Plugin::named("serviceaccount"), None);
     }
 }

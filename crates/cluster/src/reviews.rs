@@ -1,10 +1,13 @@
-//! Kinds that are asked, not kept: who somebody is, and what they may do. Here everybody is an administrator.
+//! Kinds that are asked, not kept: who somebody is, and what they may do.
 
 use headless_objects::object::array;
 use serde_json::{Value, json};
 
+use super::authorizing;
 use super::bearers::{AUDIENCE, Shown};
+use super::field::Errors;
 use super::kind::Kind;
+use super::rbac::Subject;
 use super::shared::Shared;
 use super::status::ApiStatus;
 use super::user::User;
@@ -14,26 +17,40 @@ pub(super) fn is_one(kind: &Kind) -> bool {
     kind.verbs == ["create"]
 }
 
-/// The question with its answer.
+/// The question with its answer. `ns`: that of its path; empty for none.
 ///
 /// # Errors
-/// What this cluster cannot do.
+/// A question that asks for nothing, and what this cluster cannot do.
 pub(super) fn answer(
     shared: &Shared,
-    kind: &Kind,
+    (kind, ns): (&Kind, &str),
     user: &User,
     mut object: Value,
 ) -> Result<Value, ApiStatus> {
-    let everything = json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
+    let spec = &object["spec"];
     let status = match kind.kind {
-        "SelfSubjectAccessReview" | "SubjectAccessReview" | "LocalSubjectAccessReview" => {
-            json!({"allowed": true, "reason": "everybody may do everything in this cluster"})
+        "SelfSubjectAccessReview" => access(shared, kind, &user.subject(), spec)?,
+        "SubjectAccessReview" | "LocalSubjectAccessReview" => {
+            let subject = Subject::of(&spec["user"], &spec["groups"]);
+            if kind.namespaced && spec["resourceAttributes"]["namespace"] != ns {
+                let mut errors = Errors::default();
+                let given = &spec["resourceAttributes"]["namespace"];
+                let what = format!("must match metadata.namespace: {ns}");
+                errors.invalid("spec.resourceAttributes.namespace", given, &what);
+                return Err(ApiStatus::invalid(kind, "", &errors.0));
+            }
+            access(shared, kind, &subject, spec)?
         }
-        "SelfSubjectRulesReview" => json!({
-            "resourceRules": [everything], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}], "incomplete": false,
-        }),
+        "SelfSubjectRulesReview" => {
+            let ns = spec["namespace"].as_str().unwrap_or_default();
+            if ns.is_empty() {
+                let why = "no namespace on request";
+                return Err(ApiStatus::bad_request(why));
+            }
+            authorizing::rules(&shared.read(), &user.subject(), ns)
+        }
         "SelfSubjectReview" => json!({"userInfo": user.info()}),
-        "TokenReview" => review(shared, &object["spec"])?,
+        "TokenReview" => review(shared, spec)?,
         other => {
             return Err(ApiStatus::not_served(format!(
                 "{other} is not served: create the object that it is about"
@@ -71,4 +88,48 @@ fn review(shared: &Shared, spec: &Value) -> Result<Value, ApiStatus> {
         }
         Err(why) => json!({"user": {}, "error": why}),
     })
+}
+
+/// Whether somebody may do what a review asks for.
+fn access(
+    shared: &Shared,
+    kind: &Kind,
+    subject: &Subject,
+    spec: &Value,
+) -> Result<Value, ApiStatus> {
+    let mut errors = Errors::default();
+    let asked = authorizing::asked(spec);
+    if asked.is_none() {
+        let (what, value) = match spec["nonResourceAttributes"].is_object() {
+            true => (
+                "cannot be specified in combination with resourceAttributes",
+                spec["nonResourceAttributes"].clone(),
+            ),
+            false => (
+                "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+                Value::Null,
+            ),
+        };
+        let field = if value.is_null() {
+            "spec.resourceAttributes"
+        } else {
+            "spec.nonResourceAttributes"
+        };
+        errors.invalid(field, &value, what);
+    }
+    if subject.name.is_empty() && subject.groups.is_empty() {
+        let what = "at least one of user or group must be specified";
+        errors.invalid("spec.user", &"".into(), what);
+    }
+    match asked.filter(|_| errors.0.is_empty()) {
+        None => Err(ApiStatus::invalid(kind, "", &errors.0)),
+        Some(asked) => {
+            let decision = authorizing::decide(&shared.read(), subject, &asked);
+            let mut status = json!({"allowed": decision.allowed});
+            if !decision.reason.is_empty() {
+                status["reason"] = decision.reason.into();
+            }
+            Ok(status)
+        }
+    }
 }

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::status::ApiStatus;
 use super::user::User;
 use super::verbs;
-use super::{asking, discovery, metrics};
+use super::{asking, authorizing, discovery, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
@@ -40,9 +40,13 @@ impl Api {
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let (mut parts, body) = request.into_parts();
         // One who has come in over TLS is known; in this process everybody is the administrator.
-        let user = parts.extensions.remove::<User>().unwrap_or_default();
+        let user = request.extensions().get::<User>().cloned();
+        let user = match authorizing::admitted(&self.shared, user.unwrap_or_default(), &request) {
+            Ok(user) => user,
+            Err(status) => return failure(&status),
+        };
+        let (parts, body) = request.into_parts();
         let limited = http_body_util::Limited::new(body, MAX_BODY);
         let body = match limited.collect().await {
             Ok(body) => body.to_bytes(),
@@ -66,7 +70,7 @@ impl Api {
             accept: text(header::ACCEPT),
             content_type: text(header::CONTENT_TYPE),
             agent: text(header::USER_AGENT),
-            user: user.speaking(&parts.headers),
+            user,
             now: self.shared.now(),
             dialogue: Arc::default(),
             body,

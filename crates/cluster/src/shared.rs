@@ -119,6 +119,7 @@ impl Shared {
         let mut state = self.read();
         let outcome = state.by(author, change);
         state.redefine(self.now());
+        state.aggregate(self.now());
         let revision = state.objects.revision();
         drop(state);
         self.changed

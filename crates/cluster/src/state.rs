@@ -23,6 +23,8 @@ mod dependents;
 mod ending;
 mod owners;
 mod part;
+mod roles;
+mod scaled;
 
 use admitting::Write;
 use check::check;
@@ -50,6 +52,8 @@ pub struct State {
     /// The kinds that definitions make, and the revision up to which those were read.
     customs: Customs,
     defined: u64,
+    /// The revision up to which roles that are made of others are.
+    aggregated: u64,
 }
 
 impl State {
@@ -70,6 +74,7 @@ impl State {
             author: None,
             customs: Customs::default(),
             defined: 0,
+            aggregated: 0,
         }
     }
 }
@@ -136,6 +141,7 @@ impl State {
         addresses::normalize(info, &mut object, None);
         check(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
+        self.check_grant(&key, &object, None)?;
         self.approve(write, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
@@ -181,6 +187,27 @@ impl State {
         }
     }
 
+    /// Has the Service `kubernetes` lead to this port of the API, where any was asked for.
+    pub(super) fn advertise(&mut self, port: u16) {
+        if self.plane.advertised.port() != 0 {
+            return;
+        }
+        self.plane.advertised.set_port(port);
+        for (kind, field) in [
+            (kinds::SERVICE, "/spec/ports/0/targetPort"),
+            (kinds::ENDPOINT_SLICE, "/ports/0/port"),
+        ] {
+            let key = Key::new(kind, "default", "kubernetes");
+            if let Ok(mut object) = self.get(&key).map(|one| Value::clone(one)) {
+                if let Some(place) = object.pointer_mut(field) {
+                    *place = port.into();
+                }
+                // It has just been read.
+                drop(self.update(&key, Part::Main, object, false));
+            }
+        }
+    }
+
     /// Replaces a part of an object.
     ///
     /// # Errors
@@ -217,6 +244,7 @@ impl State {
         }
         check(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
+        self.check_grant(key, &object, Some(&old))?;
         self.approve(write, &object)?;
         let services = (&self.objects, &self.plane.services);
         addresses::allocate(services, info, (&mut object, Some(&old)), dry_run)?;

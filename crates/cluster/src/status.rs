@@ -110,6 +110,33 @@ impl ApiStatus {
         Self::of(403, "Forbidden", message.into(), Value::Null)
     }
 
+    /// 403 with these details.
+    pub(crate) fn forbidden_of(message: String, details: Value) -> Self {
+        Self::of(403, "Forbidden", message, details)
+    }
+
+    /// 403 for an object, or a collection where the name is empty. `of`: its group and its plural.
+    pub(crate) fn forbidden_object(of: (&str, &str), name: &str, why: &str) -> Self {
+        let (whole, details) = named(of, name);
+        let what = if name.is_empty() {
+            whole
+        } else {
+            format!("{whole} {name:?}")
+        };
+        Self::forbidden_of(format!("{what} is forbidden: {why}"), details)
+    }
+
+    /// 404 for an object of this group and plural.
+    pub(crate) fn not_found_of(of: (&str, &str), name: &str) -> Self {
+        let (whole, details) = named(of, name);
+        Self::of(
+            404,
+            "NotFound",
+            format!("{whole} {name:?} not found"),
+            details,
+        )
+    }
+
     /// 409 for a name that is taken.
     #[must_use]
     pub fn already_exists(kind: &Kind, name: &str) -> Self {
@@ -318,6 +345,22 @@ impl ApiStatus {
         Self::invalid_asked(("TokenRequest", "authentication.k8s.io"), name, error)
     }
 
+    /// Refuses a `Scale` of fewer replicas than none.
+    ///
+    /// # Errors
+    /// 422.
+    pub(crate) fn check_scale(name: &str, scale: &Value) -> Result<(), Self> {
+        let replicas = &scale["spec"]["replicas"];
+        if replicas.as_i64().is_none_or(|replicas| replicas >= 0) {
+            return Ok(());
+        }
+        let mut errors = Errors::default();
+        let what = "must be greater than or equal to 0";
+        errors.invalid("spec.replicas", replicas, what);
+        let of = ("Scale", "autoscaling");
+        Err(Self::invalid_asked(of, name, &errors.0[0]))
+    }
+
     fn invalid_asked((kind, group): (&str, &str), name: &str, error: &FieldError) -> Self {
         let cause =
             json!({"reason": error.reason(), "message": error.message(), "field": error.field});
@@ -364,6 +407,20 @@ impl ApiStatus {
         }
         status
     }
+}
+
+/// `plural.group`, and the details of an error about an object.
+fn named((group, plural): (&str, &str), name: &str) -> (String, Value) {
+    let whole = if group.is_empty() {
+        plural.to_owned()
+    } else {
+        format!("{plural}.{group}")
+    };
+    let mut details = json!({"name": name, "group": group, "kind": plural});
+    if let Some(details) = details.as_object_mut() {
+        details.retain(|_, value| value != "");
+    }
+    (whole, details)
 }
 
 fn suffix(kind: &Kind) -> String {

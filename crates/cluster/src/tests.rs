@@ -128,6 +128,16 @@ async fn a_list_comes_in_pages_and_by_selector() {
         ))
         .await;
     assert_eq!(names(&next), ["c", "kube-root-ca.crt"]);
+    let selected = format!("{CONFIG_MAPS}?limit=1&labelSelector=app");
+    let selected = caller.get(&selected).await;
+    assert_eq!(
+        (
+            names(&selected),
+            &selected["metadata"]["remainingItemCount"]
+        ),
+        (vec!["a".into()], &Value::Null)
+    );
+    assert!(selected["metadata"]["continue"].is_string());
     assert_eq!(
         names(
             &caller

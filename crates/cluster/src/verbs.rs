@@ -15,8 +15,7 @@ use super::request::{Filter, Target, delete_options};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, evicting, idle, issuing, logs, reviews, schema, watching};
-use headless_objects::selector::Selector;
+use super::{apply, applying, evicting, idle, issuing, logs, reviews, scaling, schema, watching};
 
 /// Objects of a list that is not limited by the client.
 const UNLIMITED: usize = usize::MAX;
@@ -45,7 +44,8 @@ pub(super) fn answer(
         }
         "create" if reviews::is_one(info) => {
             let Received { object, warnings } = received::object(info, call)?;
-            let answered = reviews::answer(shared, info, &call.user, object)?;
+            let ns = target.ns.as_deref().unwrap_or_default();
+            let answered = reviews::answer(shared, (info, ns), &call.user, object)?;
             Ok(warn(reply(StatusCode::CREATED, &answered), &warnings))
         }
         "create" => {
@@ -164,7 +164,11 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     let mut meta = json!({"resourceVersion": revision.to_string()});
     if let (true, Some((last, _))) = (remaining > 0, page.last()) {
         meta["continue"] = Continue::write(revision, last).into();
-        meta["remainingItemCount"] = remaining.into();
+        // With a selector the API server does not count what is left.
+        let selects = |name| !call.parameters.text(name).is_empty();
+        if !selects("labelSelector") && !selects("fieldSelector") {
+            meta["remainingItemCount"] = remaining.into();
+        }
     }
     let items: Vec<Value> = page
         .into_iter()
@@ -359,8 +363,14 @@ fn sub(
             let new = target.kind.to_served(&new);
             Ok(warn(reply(code, &new), &warnings))
         }
-        ("scale", &Method::GET) => Ok(reply(StatusCode::OK, &scale(shared.read().get(&key)?))),
-        ("scale", &Method::PUT | &Method::PATCH) => set_scale(shared, target, call),
+        ("scale", &Method::GET) => {
+            let scale = scaling::scale(shared.read().get(&key)?);
+            Ok(reply(StatusCode::OK, &scale))
+        }
+        ("scale", &Method::PUT | &Method::PATCH) => {
+            let scale = scaling::set(shared, target, call)?;
+            Ok(reply(StatusCode::OK, &scale))
+        }
         ("finalize", &Method::PUT) => {
             let Received { object, .. } = received(shared, target, call)?;
             let new = shared.write(|state| state.finalize(&key, &object))?;
@@ -396,66 +406,6 @@ fn part(subresource: &str) -> Part {
     }
 }
 
-/// The `Scale` of a StatefulSet.
-fn scale(set: &Value) -> Value {
-    let selector = Selector::of(&set["spec"]["selector"]).unwrap_or_default();
-    let meta = &set["metadata"];
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"],
-        },
-        "spec": {"replicas": set["spec"]["replicas"]},
-        "status": {"replicas": set["status"]["replicas"].as_i64().unwrap_or_default(), "selector": selector.to_string()},
-    })
-}
-
-fn set_scale(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
-    let key = &target.key();
-    let dry_run = call.parameters.dry_run("UpdateOptions")?;
-    let author = applying::author(target, call, "UpdateOptions")?;
-    let new = shared.write_by(Some(author), |state| {
-        let mut object = Value::clone(state.get(key)?);
-        let mut wanted = scale(&object);
-        if call.method == Method::PUT {
-            wanted = call.object()?;
-            if let Some(revision) = wanted["metadata"]["resourceVersion"]
-                .as_str()
-                .filter(|r| !r.is_empty())
-            {
-                object["metadata"]["resourceVersion"] = revision.into();
-            }
-        } else {
-            PatchType::of(&call.content_type)?.apply(&mut wanted, &call.patch()?.0, "")?;
-        }
-        read_scale(call, &mut wanted)?;
-        object["spec"]["replicas"] = wanted["spec"]["replicas"]
-            .as_i64()
-            .unwrap_or_default()
-            .into();
-        state.update(key, Part::Main, object, dry_run)
-    })?;
-    Ok(reply(StatusCode::OK, &scale(&new)))
-}
-
-/// Refuses a `Scale` that is none.
-fn read_scale(call: &Call, scale: &mut Value) -> Result<(), ApiStatus> {
-    const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
-    let shown = scale.to_string();
-    let Err(mistyped) = schema::check(SCALE, scale) else {
-        return Ok(());
-    };
-    Err(if call.method == Method::PATCH {
-        ApiStatus::invalid_patch(&shown, &mistyped.problem)
-    } else {
-        let problem = mistyped.problem;
-        ApiStatus::bad_request(format!(
-            "Scale in version \"v1\" cannot be handled as a Scale: {problem}"
-        ))
-    })
-}
-
 /// Gives a Pod its node.
 fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiStatus> {
     call.is_object("Binding")?;
@@ -489,7 +439,7 @@ fn bind(shared: &Shared, key: &Key, call: &Call) -> Result<Response<Body>, ApiSt
 
 impl Call {
     /// The patch, and the paths of fields that stand in it more than once.
-    fn patch(&self) -> Result<(Value, Vec<String>), ApiStatus> {
+    pub(super) fn patch(&self) -> Result<(Value, Vec<String>), ApiStatus> {
         schema::object(&self.body).map_err(|_| ApiStatus::bad_request("invalid JSON patch"))
     }
 }

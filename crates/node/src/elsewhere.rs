@@ -26,7 +26,8 @@ pub fn reexecuted() -> Option<ExitCode> {
 /// There is none of that number, or it is a socket.
 pub fn descriptor(number: i32) -> io::Result<std::fs::File> {
     let path = format!("/dev/fd/{number}");
-    std::fs::OpenOptions::new().write(true).open(path)
+    let written = std::fs::OpenOptions::new().write(true).open(&path);
+    written.or_else(|_| std::fs::File::open(path))
 }
 
 /// Has this process become a program in the network of a node.

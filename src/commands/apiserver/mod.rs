@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use headless_cluster::addresses::Ranges;
-use headless_cluster::plane::{Plane, Plugin};
+use headless_cluster::plane::{Authorization, Plane, Plugin};
 use headless_cluster::{Certificates, Cluster};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -45,7 +45,7 @@ pub(crate) struct Apiserver {
     /// Its key (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
     tls_private_key_file: Option<PathBuf>,
-    /// The authorities (PEM) whose clients may come in, and may do everything.
+    /// The authorities (PEM) whose clients may come in.
     #[arg(long, value_name = "FILE")]
     client_ca_file: Option<PathBuf>,
     /// The addresses of Services.
@@ -54,6 +54,14 @@ pub(crate) struct Apiserver {
     /// Where the Service `kubernetes` leads, where an endpoint may have that address; without it where the API is served.
     #[arg(long, value_name = "IP")]
     advertise_address: Option<IpAddr>,
+    /// What users may do: RBAC (what roles say, Node with it) or AlwaysAllow.
+    #[arg(
+        long,
+        value_name = "MODE",
+        value_delimiter = ',',
+        default_value = "AlwaysAllow"
+    )]
+    authorization_mode: Vec<String>,
     /// Admission plugins that shall do nothing, such as ServiceAccount.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     disable_admission_plugins: Vec<String>,
@@ -87,7 +95,7 @@ impl Apiserver {
         self.idle.say();
         let certificates = certificates::read(&self)?;
         let address = SocketAddr::new(self.bind_address, self.secure_port);
-        let plane = self.plane();
+        let plane = self.plane()?;
         if self.controllers {
             let api = Api::As(certificates);
             return run_all((address, api, plane), self.dns, &stop, out).await;
@@ -96,7 +104,17 @@ impl Apiserver {
     }
 
     /// What of a control plane is asked for.
-    fn plane(&self) -> Plane {
+    fn plane(&self) -> anyhow::Result<Plane> {
+        let flags = [
+            ("enable", &self.enable_admission_plugins),
+            ("disable", &self.disable_admission_plugins),
+        ];
+        let all = flags.iter().flat_map(|(flag, names)| {
+            let unknown = names.iter().filter(|name| !Plugin::is_known(name));
+            unknown.map(move |name| format!("{flag}-admission-plugins plugin {name:?} is unknown"))
+        });
+        let unknown: Vec<_> = all.collect();
+        anyhow::ensure!(unknown.is_empty(), unknown.join(", "));
         let named = |names: &[String]| -> Vec<Plugin> {
             let known = names.iter().filter_map(|name| Plugin::named(name));
             known.collect()
@@ -112,13 +130,35 @@ impl Apiserver {
         let asked = [self.advertise_address, Some(self.bind_address)];
         let ip = asked.into_iter().flatten().find(is_fit);
         let ip = ip.unwrap_or_else(|| Plane::default().advertised.ip());
-        Plane {
+        Ok(Plane {
             controllers: self.controllers,
             disabled,
             services: self.service_cluster_ip_range.clone(),
             advertised: SocketAddr::new(ip, self.secure_port),
+            authorization: authorization(&self.authorization_mode)?,
+        })
+    }
+}
+
+/// Who may do what, by kube-apiserver's modes.
+fn authorization(modes: &[String]) -> anyhow::Result<Authorization> {
+    for mode in modes {
+        match mode.as_str() {
+            "AlwaysAllow" | "RBAC" | "Node" => {}
+            "ABAC" | "AlwaysDeny" | "Webhook" => {
+                anyhow::bail!(
+                    "authorization-mode {mode:?} is not here: RBAC, Node or AlwaysAllow was expected"
+                )
+            }
+            _ => anyhow::bail!("authorization-mode {mode:?} is not a valid mode"),
         }
     }
+    let is_open = modes.iter().any(|mode| mode == "AlwaysAllow");
+    Ok(if is_open {
+        Authorization::Everybody
+    } else {
+        Authorization::Roles
+    })
 }
 
 /// Whether an endpoint may have this address.

@@ -188,7 +188,7 @@ impl State {
         let request = writing.request(&author);
         let applied = apply::applied(&request, (&live, managed), &config.object, config.force);
         let Applied { object, managed } =
-            applied.map_err(|failed| refused(kind.info(), &config.object, failed))?;
+            applied.map_err(|failed| refused(&gvk(kind.info()), &config.object, failed))?;
         let mut object = object.unwrap_or(live);
         if author.manager == apply::KUBECTL {
             apply::keep_last_applied(&mut object, &config.object);
@@ -323,7 +323,7 @@ fn unconverted(kind: &Kind, config: &Value, object: &mut Value) -> Result<(), Ap
     };
     Err(ApiStatus::unknown(format!(
         "failed to convert new object ({}) to proper version: unable to convert unstructured object to {}: {problem}",
-        named(kind, config),
+        named(&gvk(kind), config),
         gvk(kind)
     )))
 }
@@ -348,11 +348,11 @@ fn same_uid(key: &Key, old: Option<&Value>, given: &str) -> Result<(), ApiStatus
     }
 }
 
-/// An object as errors of the field manager name it.
-fn named(kind: &Kind, config: &Value) -> String {
+/// An object as errors of the field manager name it. `of`: its version and kind.
+fn named(of: &str, config: &Value) -> String {
     let meta = &config["metadata"];
     let text = |field: &str| meta[field].as_str().unwrap_or_default();
-    format!("{}/{}; {}", text("namespace"), text("name"), gvk(kind))
+    format!("{}/{}; {of}", text("namespace"), text("name"))
 }
 
 fn gvk(kind: &Kind) -> String {
@@ -361,11 +361,11 @@ fn gvk(kind: &Kind) -> String {
 }
 
 /// Why an apply is refused.
-fn refused(kind: &Kind, config: &Value, failed: Failed) -> ApiStatus {
+pub(super) fn refused(of: &str, config: &Value, failed: Failed) -> ApiStatus {
     match failed {
         Failed::Untyped(problem) => ApiStatus::unknown(format!(
             "failed to create typed patch object ({}): {problem}",
-            named(kind, config)
+            named(of, config)
         )),
         Failed::Unmerged(problem) => {
             ApiStatus::unknown(format!("failed to merge config: {problem}"))

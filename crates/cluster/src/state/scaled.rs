@@ -1,0 +1,73 @@
+//! Server-side apply of a `Scale`: of the replicas of the object that it is of.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::owners::refused;
+use super::{Config, Part, State};
+use crate::apply::{self, Managed, Request, Set, Site};
+use crate::objects::Key;
+use crate::schema::Shape;
+use crate::status::ApiStatus;
+
+/// The version of `Scale`.
+const API_VERSION: &str = "autoscaling/v1";
+
+impl State {
+    /// Applies a `Scale`. Gives the object that it is of. `scale`: the type, and what is there now.
+    ///
+    /// # Errors
+    /// As of [`State::apply`], in words about a `Scale`; 404.
+    pub(crate) fn apply_scale(
+        &mut self,
+        key: &Key,
+        (of, live): (&'static str, &Value),
+        config: &Config,
+    ) -> Result<Arc<Value>, ApiStatus> {
+        let old = apply::shown(Arc::clone(self.get(key)?));
+        let author = self.author.as_ref().expect("an apply has an author");
+        let owners = owners(&old["metadata"]["managedFields"]);
+        let shape = Shape::Struct(of);
+        let request = Request {
+            site: Site::root(&shape),
+            manager: author.manager(),
+            subresource: author.subresource(),
+            api_version: API_VERSION,
+            time: None,
+            reset: &Set::default(),
+        };
+        // What is wrong with it is said of the `Scale`; what is done is done to the object.
+        let managed = Managed::read(&owners).unwrap_or_default();
+        let tried = apply::applied(&request, (live, managed), &config.object, config.force);
+        let named = format!("{API_VERSION}, Kind=Scale");
+        tried.map_err(|failed| refused(&named, &config.object, failed))?;
+        ApiStatus::check_scale(&key.name, &config.object)?;
+        let mut object = json!({
+            "apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": config.object["metadata"],
+        });
+        if let Some(replicas) = config.object["spec"].get("replicas") {
+            object["spec"] = json!({"replicas": replicas});
+        }
+        let config = Config {
+            object,
+            force: true,
+            dry_run: config.dry_run,
+        };
+        let (new, _) = self.apply((key, Part::Main), &config)?;
+        Ok(new)
+    }
+}
+
+/// The managers that own an object's replicas, as owners of its `Scale`'s.
+fn owners(entries: &Value) -> Value {
+    let entries = entries.as_array().into_iter().flatten();
+    let owning = entries.filter(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].is_object());
+    let owners = owning.map(|entry| {
+        let mut entry = entry.clone();
+        entry["apiVersion"] = API_VERSION.into();
+        entry["fieldsV1"] = json!({"f:spec": {"f:replicas": {}}});
+        entry
+    });
+    owners.collect()
+}
