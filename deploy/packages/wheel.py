@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes a wheel (PyPA's binary distribution format 1.0) that puts a program on the PATH.
+"""Writes a wheel (PyPA's binary distribution format 1.0) that puts a program on the PATH, and beside it the module by which tests start it.
 
     wheel.py PROGRAM VERSION TAGS FOLDER
 
@@ -27,8 +27,11 @@ def main(program, version, tags, folder):
         f"{data}/scripts/headless-dns": (pathlib.Path(program).read_bytes(), 0o755),
         f"{info}/METADATA": (METADATA.format(version=version, readme=readme).encode(), 0o644),
         f"{info}/WHEEL": (f"Wheel-Version: 1.0\nGenerator: headless-dns\nRoot-Is-Purelib: false\n{each}".encode(), 0o644),
+        f"{info}/entry_points.txt": (b"[pytest11]\nheadless-dns = headless_dns.pytest_plugin\n", 0o644),
         f"{info}/licenses/LICENSE": (pathlib.Path("LICENSE").read_bytes(), 0o644),
     }
+    module = pathlib.Path(__file__).parent / "python" / "headless_dns"
+    files |= {f"headless_dns/{source.name}": (source.read_bytes(), 0o644) for source in sorted(module.glob("*.py"))}
     record = f"{info}/RECORD"
     lines = [f"{name},sha256={digest(octets)},{len(octets)}\n" for name, (octets, _) in files.items()]
     files[record] = ("".join([*lines, f"{record},,\n"]).encode(), 0o644)

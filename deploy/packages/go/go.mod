@@ -1,0 +1,3 @@
+module github.com/headless-dns/headless-dns/deploy/packages/go
+
+go 1.22
