@@ -4,6 +4,7 @@ use std::io;
 
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 /// Cancels `stop` when the other end of a descriptor is closed.
 ///
@@ -14,7 +15,9 @@ pub(super) fn end_with(descriptor: i32, stop: CancellationToken) -> anyhow::Resu
     let mut held = held.with_context(|| format!("cannot read descriptor {descriptor}"))?;
     std::thread::spawn(move || {
         // What is written there means nothing.
-        drop(io::copy(&mut held, &mut io::sink()));
+        if let Err(error) = io::copy(&mut held, &mut io::sink()) {
+            warn!(descriptor, %error, "the descriptor that says when to end cannot be read");
+        }
         stop.cancel();
     });
     Ok(())

@@ -4,6 +4,7 @@
 mod against;
 mod connections;
 mod encrypted;
+mod frames;
 mod packets;
 mod secured;
 #[path = "../support/mod.rs"]

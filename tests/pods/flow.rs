@@ -63,7 +63,7 @@ fn debug(sandbox: Sandbox) {
     let target = [&debug[..], &["sh"]].concat().join("\n");
     let target = target.replace("-c\nlook", "-c\nbeside\n--target=redis");
     let target: Vec<&str> = target.lines().collect();
-    let said = sandbox.kubectl_with(&target, "cat /proc/1/comm\n");
+    let said = sandbox.kubectl_with(&target, "cat /proc/1/comm; exit\n");
     assert!(said.stdout.ends_with(b"redis-server\n"), "{said:?}");
     let status = "jsonpath={.status.phase} {.status.ephemeralContainerStatuses[0].state.terminated.exitCode}";
     sandbox.kubectl_until(&["get", "pod", "redis-0", "-o", status], |text| {

@@ -207,7 +207,10 @@ fn of_token(api: &Api, request: &Request<Incoming>) -> Option<User> {
         .get(header::AUTHORIZATION)?
         .to_str()
         .ok()?;
-    let token = shown.strip_prefix("Bearer ")?;
+    let (scheme, token) = shown.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
     let now = api.shared.now();
     let state = api.shared.read();
     let shown = Shown {
@@ -251,11 +254,10 @@ async fn connection(stream: TcpStream, acceptor: Acceptor, api: Api) {
             if user.is_none() && !is_public(request.uri().path()) {
                 return Ok::<_, std::convert::Infallible>(failure(&ApiStatus::unauthorized()));
             }
-            if let Some(user) = &user {
-                request.extensions_mut().insert(user.clone());
-            }
+            // Who is nobody is no administrator either, whatever is public one day.
+            let user = user.unwrap_or_else(User::anonymous);
+            request.extensions_mut().insert(user.clone());
             if let Some(asked) = streaming::asked(&api, &request) {
-                let user = user.unwrap_or_default();
                 if let Err(status) = authorizing::admitted(&api.shared, user, &request) {
                     return Ok(failure(&status));
                 }

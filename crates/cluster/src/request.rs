@@ -42,7 +42,8 @@ impl Target {
         let (ns, rest) = match rest {
             ["namespaces", ns, plural, more @ ..]
                 if !(group.is_empty() && *plural == "status")
-                    && KindId::of_plural(group, version, plural).is_some() =>
+                    && KindId::of_plural(group, version, plural)
+                        .is_some_and(|kind| kind.info().namespaced) =>
             {
                 (Some((*ns).to_owned()), [&[*plural], more].concat())
             }

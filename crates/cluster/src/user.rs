@@ -146,7 +146,7 @@ const AUTHENTICATION: &str = "authentication.k8s.io";
 
 impl Spoken {
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let one = |name: &str| headers.get(name).map(text).unwrap_or_default();
         let groups = headers.get_all("impersonate-group").iter().map(text);
         let mut spoken = Self {

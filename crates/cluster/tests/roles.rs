@@ -372,3 +372,74 @@ async fn who_speaks_for_others_has_to_be_allowed_to_and_names_a_user() {
     let (reply, _) = ask(&world.0, head(&masters), String::new()).await;
     assert_eq!(reply.status.as_u16(), 200);
 }
+
+#[tokio::test]
+async fn roles_that_are_made_of_each_other_hinder_nobody() {
+    let world = World::new();
+    for (name, of, verb) in [("a", "b", "get"), ("b", "a", "list")] {
+        let rules = json!([{"verbs": [verb], "apiGroups": [""], "resources": ["pods"]}]);
+        let role = json!({
+            "metadata": {"name": name, "labels": {"x": name}}, "rules": rules,
+            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"x": of}}]},
+        });
+        world.make(CLUSTER_ROLES, &role).await;
+    }
+    assert_eq!(world.get("", PODS).await.0, 200);
+}
+
+/// With everything but a right of one's own, a role gets it through its labels, or through what it is made of.
+#[tokio::test]
+async fn nobody_gives_by_labels_or_by_other_roles_what_they_may_not_do() {
+    let world = World::new();
+    let rules = json!([{
+        "verbs": ["create", "update", "patch"], "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"],
+    }]);
+    world
+        .make(
+            CLUSTER_ROLES,
+            &json!({"metadata": {"name": "maker"}, "rules": rules}),
+        )
+        .await;
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "metadata": {"name": "maker"}, "subjects": [{"kind": "User", "name": "jane", "apiGroup": group}],
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "maker"},
+    });
+    world.make(CLUSTER_BINDINGS, &binding).await;
+    let empty = json!({"metadata": {"name": "x"}, "rules": []});
+    assert_eq!(world.post("jane", CLUSTER_ROLES, &empty).await.0, 201);
+    let made = json!({
+        "metadata": {"name": "y"}, "rules": [],
+        "aggregationRule": {"clusterRoleSelectors": [{"matchExpressions": [{"key": "foo", "operator": "DoesNotExist"}]}]},
+    });
+    let (code, said) = world.post("jane", CLUSTER_ROLES, &made).await;
+    let end = "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}\n{NonResourceURLs:[\"*\"], Verbs:[\"*\"]}";
+    assert!(
+        code == 403 && said.as_str().unwrap().ends_with(end),
+        "{said}"
+    );
+    let (_, mut admin) = world
+        .get("", &format!("{CLUSTER_ROLES}/cluster-admin"))
+        .await;
+    admin["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] = "true".into();
+    let path = format!("{CLUSTER_ROLES}/cluster-admin");
+    let labelled = world.send("jane", (Method::PUT, &path), &admin).await;
+    assert_eq!(labelled.0, 403, "{}", labelled.1);
+}
+
+/// One who may do everything in a namespace makes nothing of the cluster there.
+#[tokio::test]
+async fn what_belongs_to_the_cluster_is_not_below_a_namespace() {
+    let world = World::new();
+    world.bind("joe", ("ClusterRole", "cluster-admin")).await;
+    for (path, kind) in [
+        ("/api/v1/namespaces/default/nodes", "Node"),
+        (
+            "/apis/admissionregistration.k8s.io/v1/namespaces/default/mutatingwebhookconfigurations",
+            "MutatingWebhookConfiguration",
+        ),
+    ] {
+        let object = json!({"kind": kind, "metadata": {"name": "a"}});
+        assert_eq!(world.post("joe", path, &object).await.0, 404, "{path}");
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::kind::KindId;
 use crate::objects::{Key, Objects};
 
-const CLUSTER_ROLE: KindId = KindId::named("ClusterRole");
+pub(crate) const CLUSTER_ROLE: KindId = KindId::named("ClusterRole");
 
 /// The roles whose rules are no longer those of the roles that they are made of, each with its rules as they should be.
 pub(crate) fn aggregated(objects: &Objects) -> Vec<(Key, Value)> {

@@ -14,7 +14,7 @@ mod grants;
 mod held;
 mod rules;
 
-pub(crate) use aggregated::aggregated;
+pub(crate) use aggregated::{CLUSTER_ROLE, aggregated};
 pub(crate) use attributes::{Attributes, What};
 pub(crate) use grants::granted;
 pub(crate) use held::{Decision, Subject, decide, held};

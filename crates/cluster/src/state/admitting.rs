@@ -146,6 +146,13 @@ impl State {
         PatchType::Json
             .apply(&mut changed, patch, "")
             .map_err(|status| ApiStatus::internal(&status.message))?;
+        if !changed.is_object() {
+            let why = format!(
+                "admission webhook {:?} made no object of the object",
+                hook.name
+            );
+            return Err(ApiStatus::internal(&why));
+        }
         hook.kind.to_kept(&mut changed);
         let back = self.written(kept);
         if back.is_defined() {

@@ -190,7 +190,7 @@ impl State {
         let Applied { object, managed } =
             applied.map_err(|failed| refused(&gvk(kind.info()), &config.object, failed))?;
         let mut object = object.unwrap_or(live);
-        if author.manager == apply::KUBECTL {
+        if author.manager == apply::KUBECTL && author.subresource != "scale" {
             apply::keep_last_applied(&mut object, &config.object);
         }
         unconverted(kind.info(), &config.object, &mut object)?;

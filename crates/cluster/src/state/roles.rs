@@ -32,23 +32,25 @@ impl State {
         else {
             return Ok(());
         };
-        let same = |field: &str| old.is_some_and(|old| old[field] == object[field]);
-        // The garbage collector's changes give nothing.
-        if ["rules", "subjects", "roleRef", "aggregationRule"]
-            .iter()
-            .all(|field| same(field))
-        {
+        // The garbage collector's changes give nothing; a label may have a role become a part of another.
+        if old.is_some_and(|old| but_for_owners(old) == but_for_owners(object)) {
             return Ok(());
         }
         let user = author.user();
         let subject = Subject::of(&user["username"], &user["groups"]);
-        rbac::granted(&self.objects, &subject, key, object)
+        rbac::granted(&self.objects, &subject, key, (object, old))
     }
 
     /// Makes the rules of roles that are made of others those of the others, where roles are asked.
     pub(crate) fn aggregate(&mut self, now: Timestamp) {
-        let asks = self.plane.authorization == Authorization::Roles;
-        while asks && self.aggregated != self.objects.revision() {
+        if self.plane.authorization != Authorization::Roles {
+            return;
+        }
+        // As many rounds as there may be roles in a chain. Those that are made of each other never settle: the next change
+        // goes on with them.
+        let mut rounds = self.objects.list(rbac::CLUSTER_ROLE, None).count();
+        while rounds > 0 && self.aggregated != self.objects.revision() {
+            rounds -= 1;
             let since = self.objects.since(self.aggregated);
             let is_role = |key: &Key| key.kind.info().kind == "ClusterRole";
             let changed = since.is_none_or(|mut all| all.any(|change| is_role(&change.key)));
@@ -64,4 +66,20 @@ impl State {
             }
         }
     }
+}
+
+/// An object without what the garbage collector and the server change of it.
+fn but_for_owners(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(meta) = object["metadata"].as_object_mut() {
+        for field in [
+            "ownerReferences",
+            "finalizers",
+            "managedFields",
+            "resourceVersion",
+        ] {
+            meta.shift_remove(field);
+        }
+    }
+    object
 }

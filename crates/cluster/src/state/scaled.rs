@@ -43,9 +43,14 @@ impl State {
         let named = format!("{API_VERSION}, Kind=Scale");
         tried.map_err(|failed| refused(&named, &config.object, failed))?;
         ApiStatus::check_scale(&key.name, &config.object)?;
-        let mut object = json!({
-            "apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": config.object["metadata"],
-        });
+        let mut object =
+            json!({"apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": {}});
+        // Of the metadata a `Scale` has what says which object is meant, and which state of it.
+        for field in ["name", "namespace", "uid", "resourceVersion"] {
+            if let Some(value) = config.object["metadata"].get(field) {
+                object["metadata"][field] = value.clone();
+            }
+        }
         if let Some(replicas) = config.object["spec"].get("replicas") {
             object["spec"] = json!({"replicas": replicas});
         }

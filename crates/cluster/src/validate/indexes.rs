@@ -56,14 +56,24 @@ pub(super) fn overlap(completed: &str, failed: &str, completions: i64) -> Option
             .filter_map(|part| run(part, completions).ok())
             .collect()
     };
-    let (completed, failed) = (runs(completed), runs(failed));
-    let both = completed.iter().flat_map(|(from, to)| {
-        let failed = failed.iter().map(|(first, last)| (*first, *last));
-        failed
-            .filter(move |(first, last)| from <= last && first <= to)
-            .map(move |(first, _)| first.max(*from))
-    });
-    both.min()
+    let (mut completed, mut failed) = (runs(completed), runs(failed));
+    completed.sort_unstable();
+    failed.sort_unstable();
+    let (mut completed, mut failed) = (
+        completed.into_iter().peekable(),
+        failed.into_iter().peekable(),
+    );
+    while let (Some((from, to)), Some((first, last))) = (completed.peek(), failed.peek()) {
+        if from <= last && first <= to {
+            return Some(*from.max(first));
+        }
+        if to < first {
+            completed.next();
+        } else {
+            failed.next();
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -177,8 +177,9 @@ impl Change<'_> {
             let what = "cannot set non-null failedIndexes when backoffLimitPerIndex is null";
             errors.bad(&failed, what);
         }
+        let all = all.filter(|_| new_completed || new_failed);
         let both = all.and_then(|all| indexes::overlap(completed.text(), failed.text(), all));
-        if let Some(at) = both.filter(|_| new_completed || new_failed) {
+        if let Some(at) = both {
             let what = format!("failedIndexes and completedIndexes overlap at index: {at}");
             errors.bad(&failed, &what);
         }

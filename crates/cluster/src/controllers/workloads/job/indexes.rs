@@ -63,7 +63,8 @@ fn failures(pod: &Value) -> [u32; 2] {
     [FAILURES, IGNORED].map(|key| {
         let number = annotations[key].as_str();
         number
-            .and_then(|text| text.parse::<u32>().ok())
+            .and_then(|text| text.parse::<i32>().ok())
+            .and_then(|number| u32::try_from(number).ok())
             .unwrap_or_default()
     })
 }
