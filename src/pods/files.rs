@@ -1,12 +1,12 @@
 //! The files that a container gets beside its image's: names, and volumes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use headless_cluster::runtime::{Content, Kept, PodPlace, Resolver, Start, Volume};
 use headless_node::{Mount, Node, NodeError};
@@ -119,14 +119,14 @@ pub(super) fn mounts(
         };
         let mut source = source.clone();
         if !mount.sub_path.is_empty() {
-            source = source.join(&mount.sub_path);
-            make_open(node, &source)?;
-        }
-        if *fixed && !mount.sub_path.is_empty() {
+            let inside = |part: &Path| within(&source, part).map_err(|error| failed(part, error));
+            let part = source.join(&mount.sub_path);
+            inside(&part)?;
+            make_open(node, &part)?;
+            give(node, &part, start.volume_group)?;
+            inside(&part)?;
             // What it leads to now: a part of a volume does not follow its object.
-            source = source
-                .canonicalize()
-                .map_err(|error| failed(&source, error))?;
+            source = part.canonicalize().unwrap_or(part);
         }
         mounts.push(Mount {
             source,
@@ -135,6 +135,27 @@ pub(super) fn mounts(
         });
     }
     Ok(mounts)
+}
+
+/// Looks whether a part of a volume, or what is there of the way to it, is below the volume.
+///
+/// # Errors
+/// It is not: by its own words, or by a link that a container has made.
+fn within(volume: &Path, part: &Path) -> std::io::Result<()> {
+    let outside = || std::io::Error::new(ErrorKind::InvalidInput, "it is not below its volume");
+    let below = part.strip_prefix(volume).map_err(|_| outside())?;
+    let is_plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !below.components().all(is_plain) {
+        return Err(outside());
+    }
+    let mut way = part.ancestors();
+    let there = way.find(|at| at.symlink_metadata().is_ok());
+    let there = there.unwrap_or(volume).canonicalize()?;
+    if there.starts_with(volume.canonicalize()?) {
+        Ok(())
+    } else {
+        Err(outside())
+    }
 }
 
 /// Makes a volume; says where it is, and whether nobody may write there.
@@ -232,6 +253,10 @@ const NEXT: &str = "..data_tmp";
 /// each name in the volume through that. So all of them change at once.
 fn write(node: &Node, place: &Path, files: &[File]) -> Result<(), NodeError> {
     let data = place.join(DATA);
+    // Each container that starts comes by here.
+    if shows(&data, files).unwrap_or(false) {
+        return Ok(());
+    }
     let before = std::fs::read_link(&data).ok();
     let number = before.as_ref().and_then(|name| {
         let name = name.to_str()?.trim_start_matches('.');
@@ -263,11 +288,43 @@ fn write(node: &Node, place: &Path, files: &[File]) -> Result<(), NodeError> {
 /// Path, octets, mode.
 type File = (String, Vec<u8>, u32);
 
+/// Whether a folder holds these files, and no others.
+fn shows(folder: &Path, files: &[File]) -> std::io::Result<bool> {
+    let mut wanted = BTreeMap::new();
+    for (path, octets, mode) in files {
+        let path: PathBuf = Path::new(path).components().collect();
+        wanted.insert(folder.join(path), (octets, *mode));
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            let (path, about) = (entry.path(), entry.metadata()?);
+            if about.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let Some((octets, mode)) = wanted.remove(&path) else {
+                return Ok(false);
+            };
+            let has = about.permissions().mode() & 0o7777;
+            // A group may read it too ([`follow_group`]).
+            if ![mode, mode | 0o040].contains(&has) || std::fs::read(&path)? != **octets {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(wanted.is_empty())
+}
+
 /// Has the names in a volume lead to its files, and no others.
 fn name_all(node: &Node, place: &Path, files: &[File]) -> std::io::Result<()> {
     let firsts: BTreeSet<&str> = files
         .iter()
-        .filter_map(|(path, ..)| path.split('/').find(|part| !part.is_empty()))
+        .filter_map(|(path, ..)| {
+            path.split('/')
+                .find(|part| !part.is_empty() && *part != ".")
+        })
         .collect();
     for entry in std::fs::read_dir(place)? {
         let entry = entry?;
@@ -294,6 +351,50 @@ fn link(node: &Node, to: &Path, at: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_volume_is_below_it_whatever_a_container_has_put_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path().join("volume");
+        std::fs::create_dir_all(volume.join("real/deep")).unwrap();
+        std::fs::create_dir(folder.path().join("outside")).unwrap();
+        symlink("../outside", volume.join("out")).unwrap();
+        symlink("real", volume.join("in")).unwrap();
+        symlink("nowhere", volume.join("dangling")).unwrap();
+        for part in ["real", "in/deep", "in/deep/new/er", "./new"] {
+            within(&volume, &volume.join(part)).unwrap();
+        }
+        for part in [
+            "out",
+            "out/new",
+            "real/../../outside",
+            "/tmp",
+            "dangling",
+            "dangling/x",
+        ] {
+            assert!(within(&volume, &volume.join(part)).is_err(), "{part}");
+        }
+    }
+
+    #[test]
+    fn a_volume_is_written_again_where_its_files_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let file = |path: &str, octets: &[u8], mode| (path.to_owned(), octets.to_vec(), mode);
+        std::fs::create_dir(at.join("sub")).unwrap();
+        std::fs::write(at.join("sub/a"), "one").unwrap();
+        std::fs::set_permissions(at.join("sub/a"), Permissions::from_mode(0o644)).unwrap();
+        assert!(shows(at, &[file("./sub/a", b"one", 0o644)]).unwrap());
+        for others in [
+            vec![],
+            vec![file("sub/a", b"two", 0o644)],
+            vec![file("sub/a", b"one", 0o600)],
+            vec![file("sub/b", b"one", 0o644)],
+            vec![file("sub/a", b"one", 0o644), file("b", b"", 0o644)],
+        ] {
+            assert!(!shows(at, &others).unwrap(), "{others:?}");
+        }
+    }
 
     #[test]
     fn a_pod_finds_itself_and_the_names_of_its_namespace() {

@@ -244,7 +244,16 @@ impl Facts<'_> {
 
     /// Without its upper bits.
     fn rcode(&self) -> ResponseCode {
-        rcode_of(self.wire)
+        rcode(self.wire)
+    }
+}
+
+/// The response code of what was sent; that of nothing is NOERROR, as in CoreDNS.
+fn rcode(wire: &[u8]) -> ResponseCode {
+    if wire.is_empty() {
+        ResponseCode::NoError
+    } else {
+        rcode_of(wire)
     }
 }
 
@@ -260,7 +269,7 @@ fn kind(wire: &[u8]) -> (Class, &'static str) {
         fits.any(|place| rtype.is_none_or(|rtype| place.rtype == rtype))
     };
     let soa = u16::from(RecordType::SOA);
-    match rcode_of(wire) {
+    match rcode(wire) {
         ResponseCode::NoError if has(0, None) => (Class::Success, "NOERROR"),
         ResponseCode::NoError if has(1, Some(soa)) => (Class::Denial, "NODATA"),
         ResponseCode::NoError if has(1, None) => (Class::Success, "DELEGATION"),

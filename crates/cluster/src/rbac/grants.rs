@@ -60,13 +60,11 @@ pub(crate) fn granted(
         _ => return Ok(()),
     };
     let held = held(objects, subject, &key.ns);
-    let everything = json!({"rules": [
-        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, {"verbs": ["*"], "nonResourceURLs": ["*"]},
-    ]});
+    let everything = everything();
     let mut either = std::iter::once(object).chain(old);
     let is_made = either.any(|role| role["aggregationRule"].is_object());
-    let everything = Rule::all(&everything).filter(|_| is_made);
-    let wanted: Vec<_> = Rule::all(wanted).chain(everything).collect();
+    let all = Rule::all(&everything).filter(|_| is_made);
+    let wanted: Vec<_> = Rule::all(wanted).chain(all).collect();
     let missing = uncovered(&held.rules(), &wanted);
     if missing.is_empty() {
         return Ok(());
@@ -84,4 +82,11 @@ pub(crate) fn granted(
     }
     let kind = (info.group, info.plural);
     Err(ApiStatus::forbidden_object(kind, &key.name, &why))
+}
+
+/// A role of everything: who says what others a role is made of may give anything by it.
+fn everything() -> Value {
+    json!({"rules": [
+        {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}, {"verbs": ["*"], "nonResourceURLs": ["*"]},
+    ]})
 }

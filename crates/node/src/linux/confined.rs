@@ -120,7 +120,11 @@ pub(crate) fn confine(
     if many && (user != (0, 0) || !groups.is_empty()) {
         let step = || format!("becoming user {} and group {}", user.0, user.1);
         let (uid, gid) = (Uid::from_raw(user.0), Gid::from_raw(user.1));
-        let groups: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+        // What is beyond the ids of here is root's, as files are that are given to it.
+        let known = groups
+            .iter()
+            .map(|group| if *group < ids::count() { *group } else { 0 });
+        let groups: Vec<Gid> = known.map(Gid::from_raw).collect();
         set_thread_groups(&groups).tried(step)?;
         set_thread_res_gid(gid, gid, gid).tried(step)?;
         set_thread_res_uid(uid, uid, uid).tried(step)?;

@@ -50,9 +50,10 @@ class Cluster:
     """
 
     def __init__(self, *manifests, arguments=(), output=subprocess.DEVNULL):
+        command = [program(), "sandbox", "--dns=127.0.0.1:0", "--api=127.0.0.1:0", "--end-fd=0", *arguments]
+        files = [*map(os.fspath, manifests or [os.devnull])]
         read, write = os.pipe()
-        command = [program(), "sandbox", "--dns=127.0.0.1:0", "--api=127.0.0.1:0", f"--ready-fd={write}", "--end-fd=0"]
-        command += [*arguments, *map(os.fspath, manifests or [os.devnull])]
+        command += [f"--ready-fd={write}", *files]
         try:
             # The cluster ends when the other end of its standard input is closed: by stop, or by the end of this process.
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, pass_fds=[write])
@@ -76,6 +77,8 @@ class Cluster:
         """Ends the cluster, and waits until it has. It may be called again."""
         if self._process.stdin:
             self._process.stdin.close()
+        # A process that was forked from this one may hold the other end too.
+        self._process.terminate()
         try:
             self._process.wait(ENDED)
         except subprocess.TimeoutExpired:
