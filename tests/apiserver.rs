@@ -228,8 +228,35 @@ async fn roles_say_what_users_may_do_who_are_no_administrators() {
         .unwrap();
     assert_eq!(pods.list(&all).await.unwrap().items, []);
     pods.create(&PostParams::default(), &pod()).await.unwrap();
-    let nodes = Api::<Node>::all(jane).list(&all).await;
+    let nodes = Api::<Node>::all(jane.clone()).list(&all).await;
     assert!(nodes.is_err());
+    // Nobody speaks for others who may not.
+    for (headers, refused) in [
+        (
+            &[("impersonate-user", "joe")][..],
+            "users \"joe\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
+        ),
+        (
+            &[
+                ("impersonate-user", "jane"),
+                ("impersonate-group", "system:masters"),
+            ],
+            "users \"jane\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
+        ),
+    ] {
+        let request = http::Request::get("/api/v1/namespaces/default/pods");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let answer = jane
+            .request::<serde_json::Value>(request.body(Vec::new()).unwrap())
+            .await;
+        let kube::Error::Api(said) = answer.unwrap_err() else {
+            unreachable!("it is the server's answer")
+        };
+        let words = format!("{refused} in API group \"\" at the cluster scope");
+        assert_eq!((said.code, said.message), (403, words));
+    }
     server.stop();
 }
 

@@ -83,8 +83,11 @@ impl Mirror {
     /// Takes an object in, unless what is there is newer.
     fn put(&mut self, object: Value) {
         let Some(key) = Key::of(&object) else { return };
-        let revision = object["metadata"]["resourceVersion"].as_str();
-        let revision: u64 = revision.unwrap().parse().unwrap();
+        // An object that has gone with the write that this answers may have none.
+        let Some(revision) = object["metadata"]["resourceVersion"].as_str() else {
+            return;
+        };
+        let revision: u64 = revision.parse().unwrap();
         let known = self.revisions.get(&key).copied().unwrap_or_default();
         if known < revision {
             self.revisions.insert(key.clone(), revision);
