@@ -8,6 +8,7 @@ use crate::message::question::RecordType;
 use crate::message::rcode_name;
 use crate::message::record::RData;
 use crate::message::reply::{Composed, ResponseCode};
+use crate::name::Name;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,9 +105,17 @@ impl Goal {
         let said = said.join(" ");
         match self {
             Self::Gone if !data.is_empty() => Verdict::Missing(format!("still {said}")),
-            Self::Gone => gone(tried),
+            Self::Gone => match tried.iter().find_map(|replies| alias(replies)) {
+                Some(target) => Verdict::Missing(format!("still an alias of {target}")),
+                None => gone(tried),
+            },
             Self::Address | Self::Count(_) | Self::Is(_) | Self::Srv if data.is_empty() => {
-                absence(replies)
+                match alias(replies) {
+                    Some(target) => {
+                        Verdict::Missing(format!("an alias of {target}, of which nothing is said"))
+                    }
+                    None => absence(replies),
+                }
             }
             Self::Address | Self::Srv => Verdict::Met(said),
             Self::Is(ip) if ips.contains(ip) => Verdict::Met(said),
@@ -169,6 +178,19 @@ fn addresses(replies: &[Heard]) -> BTreeSet<IpAddr> {
     records.filter_map(|record| record.data.ip_addr()).collect()
 }
 
+/// What the name is an alias of, where it is one.
+fn alias(replies: &[Heard]) -> Option<&Name> {
+    let records = replies.iter().flatten().flat_map(|reply| &reply.answer);
+    let mut aliases = records.filter_map(|record| {
+        if let RData::CNAME(target) = &record.data {
+            Some(&target.0)
+        } else {
+            None
+        }
+    });
+    aliases.next()
+}
+
 /// Addresses and SRV targets in words, each once.
 fn data(replies: &[Heard]) -> BTreeSet<String> {
     let records = replies.iter().flatten().flat_map(|reply| &reply.answer);
@@ -184,9 +206,9 @@ fn data(replies: &[Heard]) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::record::{address, service};
+    use crate::message::record::{address, cname, service};
     use crate::message::reply::Said;
-    use crate::name::{Name, absolute};
+    use crate::name::absolute;
 
     fn name() -> Name {
         absolute("redis.default.svc.cluster.local").unwrap()
@@ -268,6 +290,22 @@ mod tests {
         ] {
             assert_eq!(goal.judge(&[replies]), wanted, "{goal:?}");
         }
+    }
+
+    #[test]
+    fn an_alias_is_not_gone_and_has_no_address_of_its_own() {
+        let mut reply = Composed::empty(ResponseCode::NoError);
+        let target = absolute("www.example.com").unwrap();
+        reply.answer = vec![cname(name(), 30, target)];
+        let tried = [vec![Ok(reply), Ok(Composed::empty(ResponseCode::NoError))]];
+        let missing = |words: &str| Verdict::Missing(words.to_owned());
+        let gone = Goal::Gone.judge(&tried);
+        assert_eq!(gone, missing("still an alias of www.example.com."));
+        let address = Goal::Address.judge(&tried);
+        assert_eq!(
+            address,
+            missing("an alias of www.example.com., of which nothing is said")
+        );
     }
 
     #[test]

@@ -192,6 +192,36 @@ async fn an_api_server_alone_makes_nothing_by_itself_and_knows_its_clients() {
     server.stop();
 }
 
+/// Nobody speaks for others who may not.
+async fn speaks_for_nobody(jane: &kube::Client) {
+    for (headers, refused) in [
+        (
+            &[("impersonate-user", "joe")][..],
+            "users \"joe\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
+        ),
+        (
+            &[
+                ("impersonate-user", "jane"),
+                ("impersonate-group", "system:masters"),
+            ],
+            "users \"jane\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
+        ),
+    ] {
+        let request = http::Request::get("/api/v1/namespaces/default/pods");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(*name, *value)
+        });
+        let answer = jane
+            .request::<serde_json::Value>(request.body(Vec::new()).unwrap())
+            .await;
+        let kube::Error::Api(said) = answer.unwrap_err() else {
+            unreachable!("it is the server's answer")
+        };
+        let words = format!("{refused} in API group \"\" at the cluster scope");
+        assert_eq!((said.code, said.message), (403, words));
+    }
+}
+
 #[tokio::test]
 async fn roles_say_what_users_may_do_who_are_no_administrators() {
     let world = World::new();
@@ -230,33 +260,7 @@ async fn roles_say_what_users_may_do_who_are_no_administrators() {
     pods.create(&PostParams::default(), &pod()).await.unwrap();
     let nodes = Api::<Node>::all(jane.clone()).list(&all).await;
     assert!(nodes.is_err());
-    // Nobody speaks for others who may not.
-    for (headers, refused) in [
-        (
-            &[("impersonate-user", "joe")][..],
-            "users \"joe\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
-        ),
-        (
-            &[
-                ("impersonate-user", "jane"),
-                ("impersonate-group", "system:masters"),
-            ],
-            "users \"jane\" is forbidden: User \"jane\" cannot impersonate resource \"users\"",
-        ),
-    ] {
-        let request = http::Request::get("/api/v1/namespaces/default/pods");
-        let request = headers.iter().fold(request, |request, (name, value)| {
-            request.header(*name, *value)
-        });
-        let answer = jane
-            .request::<serde_json::Value>(request.body(Vec::new()).unwrap())
-            .await;
-        let kube::Error::Api(said) = answer.unwrap_err() else {
-            unreachable!("it is the server's answer")
-        };
-        let words = format!("{refused} in API group \"\" at the cluster scope");
-        assert_eq!((said.code, said.message), (403, words));
-    }
+    speaks_for_nobody(&jane).await;
     server.stop();
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod wait;
 pub(crate) mod watch;
 pub(crate) mod why;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,8 +59,25 @@ fn lower(names: &[String]) -> Vec<Box<str>> {
 /// Lines for a person, on standard output.
 fn print<L: AsRef<str>>(out: &Lines, lines: impl IntoIterator<Item = L>) {
     for line in lines {
-        out.push(format!("{}\n", line.as_ref()).into_bytes());
+        out.push(format!("{}\n", shown(line.as_ref())).into_bytes());
     }
+}
+
+/// A line that a terminal shows as it is: what names and servers' words may have in them that would command the terminal, or
+/// turn the line around, is written as an escape of JSON, whose strings have the same.
+fn shown(line: &str) -> Cow<'_, str> {
+    let commands = |c: char| {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || c.is_control() && c != '\n' && c != '\t'
+    };
+    if !line.contains(commands) {
+        return Cow::Borrowed(line);
+    }
+    let letters = line.chars().map(|c| match commands(c) {
+        true => format!("\\u{:04x}", u32::from(c)),
+        false => c.to_string(),
+    });
+    Cow::Owned(letters.collect())
 }
 
 /// A DNS server's address; its port is 53 where none is said.
@@ -84,4 +102,16 @@ fn qtype(text: &str) -> Result<RecordType, String> {
 fn domain_name(text: &str) -> Result<Name, String> {
     let name = absolute(text).map_err(|error| error.to_string())?;
     Ok(name.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn what_would_command_a_terminal_is_shown_as_an_escape() {
+        let said = "x\u{1b}]0;y\u{7} \u{9b}2J \u{202e}z\u{7f}";
+        assert_eq!(shown(said), r"x\u001b]0;y\u0007 \u009b2J \u202ez\u007f");
+        assert_eq!(shown("a → ü\n\tb"), "a → ü\n\tb");
+    }
 }

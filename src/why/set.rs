@@ -29,7 +29,11 @@ impl Walk<'_> {
     pub(super) fn no_pod_of_set(&mut self, service: &Value, host: &str) -> Option<Cause> {
         let (space, svc) = (ns(service), name(service));
         let (called, ordinal) = host.rsplit_once('-')?;
-        let ordinal: i64 = ordinal.parse().ok()?;
+        // A number is written in one way only.
+        let ordinal = ordinal
+            .parse::<i64>()
+            .ok()
+            .filter(|number| number.to_string() == ordinal)?;
         let set = one(&self.objects.sets, space, called)?;
         self.see_set(set);
         let governing = text(&set["spec"]["serviceName"]);
