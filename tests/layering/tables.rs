@@ -31,7 +31,7 @@ pub(crate) const MODULES: &[Module] = &[
     row(0, "endpoint", "message name"),
     row(0, "message", "name"),
     row(1, "corefile", "name"),
-    row(1, "goal", "message"),
+    row(1, "goal", "message name"),
     row(1, "history", "store"),
     row(1, "statefulset", ""),
     row(1, "why", "message name"),
