@@ -1,6 +1,7 @@
 //! The command line: ours, and CoreDNS's own flags in both of their forms.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -77,6 +78,27 @@ enum Command {
     Completion(Completion),
     /// Print a manual page: `headless-dns man | man -l -`.
     Man(Manual),
+}
+
+impl Command {
+    /// Whether all that it does is to say something and to end; no signal is handled meanwhile.
+    fn is_said_at_once(&self) -> bool {
+        match self {
+            Self::Check(_)
+            | Self::Why(_)
+            | Self::History(_)
+            | Self::Top(_)
+            | Self::Completion(_)
+            | Self::Man(_) => true,
+            Self::Serve(_)
+            | Self::Reconcile(_)
+            | Self::Sandbox(_)
+            | Self::Apiserver(_)
+            | Self::Etcd(_)
+            | Self::Wait(_)
+            | Self::Watch(_) => false,
+        }
+    }
 }
 
 /// CoreDNS's flags: Go takes them with one dash or two.
@@ -158,7 +180,8 @@ pub fn main() -> ExitCode {
                 output::stdout()
             };
             lines.push(told.render().to_string().into_bytes());
-            lines.finish();
+            // Nobody is left to be told.
+            let _gone = lines.finish();
             return ExitCode::from(u8::try_from(told.exit_code()).unwrap_or(2));
         }
     };
@@ -169,9 +192,13 @@ impl Args {
     /// Does what they say; what goes wrong is the last word on standard error.
     fn run(self) -> ExitCode {
         let form = self.form();
-        let (out, err) = (output::stdout(), output::stderr(form != Form::Text));
+        let out = match self.command.is_said_at_once() {
+            true => output::whole_stdout(),
+            false => output::stdout(),
+        };
+        let err = output::stderr(form != Form::Text);
         let outcome = self.begin(&out, &err, form);
-        let code = match outcome {
+        let mut code = match outcome {
             Ok(code) => code,
             Err(error) => {
                 let words = process::whole(error.as_ref());
@@ -179,8 +206,15 @@ impl Args {
                 ExitCode::FAILURE
             }
         };
-        out.finish();
-        err.finish();
+        // A reader that has gone has read enough.
+        if let Err(error) = out.finish()
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            err.push(format!("cannot write to standard output: {error}\n").into_bytes());
+            code = ExitCode::FAILURE;
+        }
+        // Nobody is left to be told.
+        let _gone = err.finish();
         code
     }
 

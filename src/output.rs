@@ -8,10 +8,11 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Octets that may wait to be written; lines beyond that are lost, and counted. Some thousand lines.
+/// Octets that may wait to be written where the program has more to do than to be read; lines beyond that are lost, and
+/// counted. Some thousand lines.
 const MOST: usize = 1 << 20;
 
-/// How long the program waits at its end for what is not written yet.
+/// How long such a program waits at its end for what is not written yet.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where lines go.
@@ -19,6 +20,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 pub(crate) struct Lines(Arc<Shared>);
 
 struct Shared {
+    /// What is said is all that the program is for: nothing is lost, and its end waits for the reader.
+    is_whole: bool,
     state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
@@ -32,6 +35,8 @@ struct State {
     octets: usize,
     /// Lines that were not written, and not told of yet.
     lost: u64,
+    /// Why the last of these were not.
+    failure: Option<io::Error>,
     writing: bool,
 }
 
@@ -41,11 +46,18 @@ impl Shared {
     }
 }
 
-/// Lines for a person.
+/// Lines for a person, of a program that goes on.
 pub(crate) fn stdout() -> Lines {
-    Lines::to(io::stdout(), |lost| {
-        format!("({lost} lines were lost here)\n")
-    })
+    Lines::to(io::stdout(), false, told)
+}
+
+/// Those of a program that says something and ends.
+pub(crate) fn whole_stdout() -> Lines {
+    Lines::to(io::stdout(), true, told)
+}
+
+fn told(lost: u64) -> String {
+    format!("({lost} lines were lost here)\n")
 }
 
 /// The log; `json`: its lines are JSON.
@@ -59,13 +71,19 @@ pub(crate) fn stderr(json: bool) -> Lines {
     } else {
         |lost| format!("WARN {lost} log lines were lost here\n")
     };
-    Lines::to(io::stderr(), notice)
+    Lines::to(io::stderr(), false, notice)
 }
 
 impl Lines {
-    /// Starts to write to `out`; `notice`: the line that tells how many were lost, once there is room again.
-    pub(crate) fn to(out: impl Write + Send + 'static, notice: fn(u64) -> String) -> Self {
+    /// Starts to write to `out`; `is_whole`: all of it, however long the reader takes; `notice`: the line that tells how many
+    /// were lost, once there is room again.
+    pub(crate) fn to(
+        out: impl Write + Send + 'static,
+        is_whole: bool,
+        notice: fn(u64) -> String,
+    ) -> Self {
         let shared = Arc::new(Shared {
+            is_whole,
             state: Mutex::default(),
             filled: Condvar::new(),
             idle: Condvar::new(),
@@ -79,7 +97,7 @@ impl Lines {
     pub(crate) fn push(&self, line: Vec<u8>) {
         let mut state = self.0.lock();
         // A line that is longer than all that may wait has to wait for nothing.
-        if state.octets > 0 && state.octets + line.len() > MOST {
+        if !self.0.is_whole && state.octets > 0 && state.octets + line.len() > MOST {
             state.lost += 1;
             return;
         }
@@ -89,12 +107,21 @@ impl Lines {
         self.0.filled.notify_one();
     }
 
-    /// Waits until all is written, but not for ever.
-    pub(crate) fn finish(&self) {
+    /// Waits until all is written; not for ever, where the program has done more than to say it.
+    ///
+    /// # Errors
+    /// Why a line was not written that shall not be lost.
+    pub(crate) fn finish(&self) -> io::Result<()> {
         let busy = |state: &mut State| state.writing || !state.waiting.is_empty();
         let state = self.0.lock();
-        let waited = self.0.idle.wait_timeout_while(state, LAST_WORDS, busy);
-        drop(waited);
+        if !self.0.is_whole {
+            let waited = self.0.idle.wait_timeout_while(state, LAST_WORDS, busy);
+            drop(waited);
+            return Ok(());
+        }
+        let state = self.0.idle.wait_while(state, busy);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.failure.take().map_or(Ok(()), Err)
     }
 }
 
@@ -126,14 +153,21 @@ fn write(shared: &Shared, mut out: impl Write, notice: fn(u64) -> String) {
         let lines = std::mem::take(&mut state.waiting);
         let mut lost = std::mem::take(&mut state.lost);
         drop(state);
+        let mut failure = None;
         for line in lines {
             if lost > 0 && out.write_all(notice(lost).as_bytes()).is_ok() {
                 lost = 0;
             }
-            lost += u64::from(out.write_all(&line).is_err());
+            if let Err(error) = out.write_all(&line) {
+                (lost, failure) = (lost + 1, Some(error));
+            }
         }
-        lost += u64::from(out.flush().is_err());
-        shared.lock().lost += lost;
+        if let Err(error) = out.flush() {
+            (lost, failure) = (lost + 1, Some(error));
+        }
+        let mut state = shared.lock();
+        state.lost += lost;
+        state.failure = failure.or_else(|| state.failure.take());
     }
 }
 
@@ -172,10 +206,11 @@ mod tests {
     }
 
     impl Test {
-        fn new() -> Self {
+        fn new(is_whole: bool) -> Self {
             let (show, shown) = channel();
             let (take, takes) = channel();
-            let lines = Lines::to(Reader { shown: show, takes }, |lost| format!("{lost} lost"));
+            let reader = Reader { shown: show, takes };
+            let lines = Lines::to(reader, is_whole, |lost| format!("{lost} lost"));
             Self { lines, shown, take }
         }
 
@@ -193,7 +228,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_a_reader_and_what_is_lost_meanwhile_is_told() {
-        let test = Test::new();
+        let test = Test::new(false);
         test.push("a");
         assert_eq!(test.shown.recv().unwrap(), "a");
         // While nobody takes it, `MOST` octets may wait, no more.
@@ -204,19 +239,35 @@ mod tests {
         assert_eq!([test.next(true), test.next(true)], ["2 lost", "bbbbbbbb"]);
         test.push("e");
         assert_eq!(test.next(true), "e");
-        test.lines.finish();
+        test.lines.finish().unwrap();
     }
 
     #[test]
     fn a_line_that_cannot_be_written_is_told_of_and_the_next_is_tried() {
-        let test = Test::new();
+        let test = Test::new(false);
         test.push("a");
         assert_eq!(test.next(false), "a");
-        test.lines.finish();
+        test.lines.finish().unwrap();
         test.push("b");
         assert_eq!([test.next(false), test.next(false)], ["1 lost", "b"]);
-        test.lines.finish();
+        test.lines.finish().unwrap();
         test.push("c");
         assert_eq!([test.next(true), test.next(true)], ["2 lost", "c"]);
+    }
+
+    #[test]
+    fn where_nothing_may_be_lost_all_waits_for_the_reader_and_what_is_not_written_is_an_error() {
+        let test = Test::new(true);
+        test.push("a");
+        assert_eq!(test.shown.recv().unwrap(), "a");
+        test.push(&"b".repeat(MOST));
+        test.push("c");
+        test.take.send(true).unwrap();
+        assert_eq!([test.next(true), test.next(true)], ["bbbbbbbb", "c"]);
+        test.lines.finish().unwrap();
+        test.push("d");
+        assert_eq!(test.next(false), "d");
+        let kind = test.lines.finish().unwrap_err().kind();
+        assert_eq!(kind, io::ErrorKind::StorageFull);
     }
 }

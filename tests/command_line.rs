@@ -429,6 +429,16 @@ fn help_that_nobody_reads_ends() {
 }
 
 #[test]
+fn what_cannot_be_printed_is_an_error() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let mut command = Command::new(PROGRAM);
+    let output = command.arg("man").stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let wanted = "cannot write to standard output: No space left on device (os error 28)\n";
+    assert_eq!((output.status.code(), &*said), (Some(1), wanted));
+}
+
+#[test]
 fn the_log_is_json_where_the_environment_says_so() {
     let folder = Folder::new("json");
     // One line is logged, and then there is no such address here.
