@@ -105,6 +105,16 @@ impl World {
         all
     }
 
+    /// Starts it with these arguments too; where it listens, and an administrator's client.
+    async fn start(&self, more: &[&str]) -> (Running, SocketAddr, kube::Client) {
+        let arguments = self.arguments(more);
+        let mut server = Running::start(self.folder.path(), "kube-apiserver", &arguments);
+        let address = server.address("api");
+        let admin = self.clients.client("admin", Some("system:masters"));
+        let client = self.client(address, &admin.unwrap()).await;
+        (server, address, client)
+    }
+
     async fn client(&self, address: SocketAddr, of: &Identity) -> kube::Client {
         use base64::Engine as _;
         let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
@@ -134,13 +144,7 @@ fn pod() -> Pod {
 #[tokio::test]
 async fn an_api_server_alone_makes_nothing_by_itself_and_knows_its_clients() {
     let world = World::new();
-    let mut server = Running::start(world.folder.path(), "kube-apiserver", &world.arguments(&[]));
-    let address = server.address("api");
-    let admin = world
-        .clients
-        .client("admin", Some("system:masters"))
-        .unwrap();
-    let client = world.client(address, &admin).await;
+    let (server, address, client) = world.start(&[]).await;
     let all = ListParams::default();
     let namespaces = Api::<Namespace>::all(client.clone())
         .list(&all)
@@ -225,13 +229,7 @@ async fn speaks_for_nobody(jane: &kube::Client) {
 #[tokio::test]
 async fn roles_say_what_users_may_do_who_are_no_administrators() {
     let world = World::new();
-    let mut server = Running::start(world.folder.path(), "kube-apiserver", &world.arguments(&[]));
-    let address = server.address("api");
-    let admin = world
-        .clients
-        .client("admin", Some("system:masters"))
-        .unwrap();
-    let admin = world.client(address, &admin).await;
+    let (server, address, admin) = world.start(&[]).await;
     let jane = world.clients.client("jane", Some("devs")).unwrap();
     let jane = world.client(address, &jane).await;
     let all = ListParams::default();
@@ -301,15 +299,9 @@ fn flags_that_ask_for_what_there_is_not_are_refused() {
 #[tokio::test]
 async fn with_controllers_pods_become_ready_and_names_answer() {
     let world = World::new();
-    let arguments =
-        world.arguments(&["--controllers", "--enable-admission-plugins=ServiceAccount"]);
-    let mut server = Running::start(world.folder.path(), "kube-apiserver", &arguments);
-    let (address, dns) = (server.address("api"), server.address("dns"));
-    let admin = world
-        .clients
-        .client("admin", Some("system:masters"))
-        .unwrap();
-    let client = world.client(address, &admin).await;
+    let more = ["--controllers", "--enable-admission-plugins=ServiceAccount"];
+    let (mut server, _, client) = world.start(&more).await;
+    let dns = server.address("dns");
     let pods: Api<Pod> = Api::namespaced(client.clone(), "default");
     let mut wanted = pod();
     wanted.metadata.labels = Some([("app".to_owned(), "a".to_owned())].into());

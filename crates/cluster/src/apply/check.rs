@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::element::{Element, shown};
 use super::site::{Form, Site};
 use crate::patch::printed;
-use crate::schema::Shape;
+use crate::schema::{Shape, untyped};
 
 /// What is wrong with an object that is applied.
 ///
@@ -132,7 +132,7 @@ impl Checker {
             | (Shape::String | Shape::Bytes, Value::String(_))
             | (Shape::Boolean, Value::Bool(_)) => {}
             (Shape::Int32 | Shape::Int64 | Shape::Double, _) => {
-                let called = called(value);
+                let called = untyped(value);
                 self.is_wrong(&format!("expected numeric (int or float), got {called}"));
             }
             (Shape::String | Shape::Bytes, _) => {
@@ -155,17 +155,4 @@ impl Checker {
 /// A value as Go prints the pointer to what holds it.
 fn boxed(value: &Value) -> String {
     format!("&{{{}}}", printed(value))
-}
-
-/// What Go calls a value's type.
-fn called(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }

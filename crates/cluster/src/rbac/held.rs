@@ -5,13 +5,12 @@ use std::sync::Arc;
 use headless_objects::object::name;
 use serde_json::Value;
 
-use super::Attributes;
 use super::rules::Rule;
+use super::{Attributes, CLUSTER_ROLE};
 use crate::definitions::text;
 use crate::kind::KindId;
 use crate::objects::Objects;
 
-const CLUSTER_ROLE: KindId = KindId::named("ClusterRole");
 const ROLE: KindId = KindId::named("Role");
 const CLUSTER_ROLE_BINDING: KindId = KindId::named("ClusterRoleBinding");
 const ROLE_BINDING: KindId = KindId::named("RoleBinding");

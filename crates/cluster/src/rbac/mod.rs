@@ -16,7 +16,7 @@ mod rules;
 
 pub(crate) use aggregated::{CLUSTER_ROLE, aggregated};
 pub(crate) use attributes::{Attributes, What};
-pub(crate) use grants::granted;
+pub(crate) use grants::{GROUP, granted};
 pub(crate) use held::{Decision, Subject, decide, held};
 
 use serde_json::Value;

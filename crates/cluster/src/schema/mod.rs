@@ -24,7 +24,7 @@ use std::sync::LazyLock;
 
 pub(crate) use decode::check;
 pub(crate) use duplicates::object;
-pub(crate) use scalar::{called, given, zero};
+pub(crate) use scalar::{called, given, untyped, zero};
 pub(crate) use show::show;
 
 /// A kind, as discovery tells of it.

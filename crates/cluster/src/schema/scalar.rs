@@ -118,6 +118,19 @@ pub(crate) fn called(value: &Value) -> &'static str {
     }
 }
 
+/// What Go calls the type of a value that it has read without a type to read it into.
+pub(crate) fn untyped(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// What Go calls the type of a shape.
 pub(super) fn go(shape: &Shape) -> String {
     match shape {

@@ -24,12 +24,10 @@ impl State {
         object: &Value,
         old: Option<&Value>,
     ) -> Result<(), ApiStatus> {
-        let author = self
-            .author
-            .as_ref()
-            .filter(|author| author.dialogue().is_some());
-        let Some(author) = author.filter(|_| self.plane.authorization == Authorization::Roles)
-        else {
+        let is_asked = key.kind.info().group == rbac::GROUP
+            && self.plane.authorization == Authorization::Roles;
+        let author = self.author.as_ref().filter(|_| is_asked);
+        let Some(author) = author.filter(|author| author.dialogue().is_some()) else {
             return Ok(());
         };
         // The garbage collector's changes give nothing; a label may have a role become a part of another.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::custom::{self, Converter};
 use crate::definitions::text;
+use crate::schema::untyped;
 
 const GROUP: &str = "apiextensions.k8s.io";
 
@@ -142,7 +143,7 @@ fn restored(sent: &Value, converted: &Value) -> Result<Value, String> {
         return Err(if converted.is_null() {
             "missing metadata in converted object".into()
         } else {
-            let of = go(converted);
+            let of = untyped(converted);
             format!("invalid metadata of type {of} in converted object")
         });
     };
@@ -157,7 +158,7 @@ fn restored(sent: &Value, converted: &Value) -> Result<Value, String> {
                 meta.insert(field.into(), words.clone().into());
             }
             Some(other) => {
-                let of = go(other);
+                let of = untyped(other);
                 return Err(format!(
                     "invalid metadata.{field} of type {of} in converted object"
                 ));
@@ -172,22 +173,9 @@ fn only_texts(field: &str, words: &Map<String, Value>) -> Result<(), String> {
     match odd.next() {
         Some((key, value)) => Err(format!(
             "metadata.{field}[{key}] must be a string, but is {} in converted object",
-            go(value)
+            untyped(value)
         )),
         None => Ok(()),
-    }
-}
-
-/// What Go calls the type of a value that it has read.
-fn go(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
     }
 }
 
