@@ -73,7 +73,7 @@ impl FromStr for Goal {
             },
             Some(("address", ip)) => ip
                 .parse()
-                .map(Self::Is)
+                .map(|ip: IpAddr| Self::Is(ip.to_canonical()))
                 .map_err(|_| "address=IP: an address such as 10.0.0.1 was expected".into()),
             Some(_) => expected(),
         }
@@ -245,6 +245,10 @@ mod tests {
             ("gone", Goal::Gone),
             ("count=3", Goal::Count(3)),
             ("address=::1", Goal::Is("::1".parse().unwrap())),
+            (
+                "address=::ffff:10.0.0.1",
+                Goal::Is("10.0.0.1".parse().unwrap()),
+            ),
             ("srv", Goal::Srv),
         ] {
             assert_eq!(text.parse(), Ok(goal));

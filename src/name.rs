@@ -99,6 +99,12 @@ pub fn join<L: AsRef<[u8]>>(labels: &[L], suffix: &Name) -> Option<Name> {
     Some(name)
 }
 
+/// A name as it is written in a zone file, with its final dot, so that [`absolute`] reads it again.
+#[must_use]
+pub fn written(name: &Name) -> String {
+    Qname::from(name).to_string()
+}
+
 /// A name as it is written in a message, without compression.
 #[must_use]
 pub fn wire(name: &Name) -> Octets {

@@ -7,6 +7,8 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use headless_dns::goal::Goal;
 use headless_dns::sandbox::{Options, REDIS, Sandbox};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SET: &str = "redis.default.svc.cluster.local";
 const REDIS_0: &str = "redis-0.redis.default.svc.cluster.local";
@@ -165,4 +167,18 @@ async fn a_program_s_tests_wait_for_names_as_a_pod_writes_them() {
     sandbox.wait(&["redis-3.redis"], Goal::Gone).await.unwrap();
     assert!(sandbox.wait(&["a..b"], Goal::Address).await.is_err());
     sandbox.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_answered_once_and_goes_is_not_one_that_nobody_has_heard() {
+    let sandbox = empty().await;
+    let (mut child, mut lines) = begun(sandbox.dns(), &[REDIS_0]);
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("NXDOMAIN"), "{first}");
+    sandbox.stop().await.unwrap();
+    let gone = lines.next().unwrap().unwrap();
+    assert!(gone.contains("no reply: "), "{gone}");
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

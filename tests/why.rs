@@ -42,7 +42,7 @@ fn cases(file: &str) -> Vec<Case> {
     let lines: Vec<&str> = lines.collect();
     let cases = lines.split(|line| line.is_empty());
     let is_said = |line: &&&str| {
-        ["says ", "mend ", "answer "]
+        ["denial ", "says ", "mend ", "answer "]
             .iter()
             .any(|word| line.starts_with(word))
     };
@@ -151,6 +151,7 @@ fn said(case: &Case) -> (String, Vec<String>) {
         Outcome::Denied(cause) => (
             cause.key.into(),
             vec![
+                format!("denial {}", cause.denial.code().unwrap_or("none")),
                 format!("says {}", cause.says),
                 format!("mend {}", cause.mend),
             ],
@@ -246,10 +247,12 @@ mend: kubectl -n default scale statefulset redis --replicas=8
 looked up as a Pod of `default` would. The right to list Namespaces, StatefulSets and Endpoints is not needed, and without it less is said.
 With `--server` a server of ours whose Corefile has [`admin`](admin.md) goes the way, by its own rights, and knows its domain.
 It does not read the Corefile: what `rewrite`, `hosts` or `pods` make of a name is not told.
+The last line but one begins with what the cluster's DNS says, `NXDOMAIN` or `NODATA`; with `no answer here` where it is not
+asked, or asks others.
 
 Exit codes: 0 the name has an answer; 1 it has none; 2 the command line is wrong; 3 the API server does not say enough,
 or the server that is to ask it does not answer. In JSON the cause has
-a `key`, which stays.
+a `key`, which stays, and a `denial`, which is null where the cluster's DNS is not asked.
 
 These are all causes, made from `tests/why/causes.txt`, which has the objects of each (`UPDATE_DOCS=1 cargo test --test why`):
 
@@ -272,7 +275,7 @@ fn the_documented_causes_are_those_of_the_cases() {
     let mut seen = BTreeSet::new();
     for case in cases(FILES[0]) {
         let key = case.told("cause").unwrap();
-        if let [says, mend] = &case.said[..]
+        if let [_, says, mend] = &case.said[..]
             && seen.insert(key.to_owned())
         {
             let cell = |line: &str| line[5..].replace('|', "\\|");
@@ -283,7 +286,8 @@ fn the_documented_causes_are_those_of_the_cases() {
     for case in cases(FILES[1]) {
         let url = case.told("asked").unwrap();
         let (_, thread) = url.split_once("github.com/").unwrap();
-        let (name, said) = (case.told("why").unwrap(), &case.said[0][5..]);
+        let said = case.said.iter().find_map(|line| line.strip_prefix("says "));
+        let (name, said) = (case.told("why").unwrap(), said.unwrap());
         writeln!(table, "| [{thread}]({url}) | `{name}` | {said} |").unwrap();
     }
     let path = PathBuf::from(ROOT).join("docs/why.md");

@@ -27,7 +27,8 @@ const LAST: Duration = Duration::from_secs(2);
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`, over `most` connections at a time: the oldest goes when there are more.
+/// Serves until `shutdown`, over `most` connections at a time: when there are more, the oldest goes of those that have not
+/// asked yet, or of all.
 pub(super) async fn serve(
     listener: TcpListener,
     (router, most): (Router, usize),
@@ -35,7 +36,7 @@ pub(super) async fn serve(
 ) {
     let (failed, start) = (Throttle::new(1), Instant::now());
     let mut connections = JoinSet::new();
-    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    let mut oldest: VecDeque<(AbortHandle, CancellationToken)> = VecDeque::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -52,14 +53,17 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        oldest.retain(|connection| !connection.is_finished());
-        if oldest.len() >= most
-            && let Some(connection) = oldest.pop_front()
-        {
-            connection.abort();
+        oldest.retain(|(connection, _)| !connection.is_finished());
+        if oldest.len() >= most {
+            let idle = oldest.iter().position(|(_, asked)| !asked.is_cancelled());
+            if let Some((connection, _)) = oldest.remove(idle.unwrap_or(0)) {
+                connection.abort();
+            }
         }
-        let task = connection(stream, router.clone(), shutdown.clone());
-        oldest.push_back(connections.spawn(task));
+        let asked = CancellationToken::new();
+        let notes = (asked.clone(), shutdown.clone());
+        let task = connection(stream, router.clone(), notes);
+        oldest.push_back((connections.spawn(task), asked));
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
@@ -68,8 +72,12 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, shutdown: CancellationToken) {
-    let asked = CancellationToken::new();
+/// Serves a connection until its end, or `shutdown`; `asked` is told of its first request.
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    (asked, shutdown): (CancellationToken, CancellationToken),
+) {
     let notes = asked.clone();
     let router = router.layer(MapRequestLayer::new(move |request: Request| {
         notes.cancel();
@@ -161,6 +169,33 @@ mod tests {
         let start = Instant::now();
         answer(send(address, &REQUEST[..20]).await).await;
         assert_eq!(start.elapsed().as_secs(), HEAD.as_secs());
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_for_nothing_end_nobody_s_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (begun, going_on) = (CancellationToken::new(), CancellationToken::new());
+        let notes = (begun.clone(), going_on.clone());
+        let waits = get(move || async move {
+            notes.0.cancel();
+            notes.1.cancelled().await;
+            "OK"
+        });
+        let router = Router::new().route("/health", waits);
+        let stop = CancellationToken::new();
+        tokio::spawn(serve(listener, (router, MAX_CONNECTIONS), stop));
+        let asked = send(address, REQUEST).await;
+        begun.cancelled().await;
+        let mut held = Vec::new();
+        for _ in 0..2 * MAX_CONNECTIONS {
+            held.push(send(address, &REQUEST[..20]).await);
+        }
+        // The first of these has gone, so that all before the last are accepted.
+        let mut first = held.swap_remove(0);
+        assert_eq!(first.read(&mut [0]).await.unwrap(), 0);
+        going_on.cancel();
+        assert!(answer(asked).await.ends_with("OK"));
     }
 
     #[tokio::test]

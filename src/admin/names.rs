@@ -148,10 +148,12 @@ async fn guarded(token: Option<Box<str>>, request: Request, next: Next) -> Respo
     if is_allowed(request.headers(), token.as_deref()) {
         return next.run(request).await;
     }
-    said(
+    let refusal = said(
         StatusCode::UNAUTHORIZED,
         problem("a token is missing, or another"),
-    )
+    );
+    // Who may not ask keeps no connection from those who may.
+    ([(header::CONNECTION, "close")], refusal).into_response()
 }
 
 async fn answered(answers: &Answers, path: &'static str, uri: &Uri) -> Response {
@@ -188,6 +190,8 @@ fn problem(why: &str) -> String {
     format!("{}\n", serde_json::json!({"error": why}))
 }
 
+const SCHEME: &[u8] = b"Bearer ";
+
 /// Whether a request brings the token along. How long that takes tells nothing of it.
 fn is_allowed(headers: &HeaderMap, token: Option<&str>) -> bool {
     let Some(token) = token else {
@@ -196,9 +200,12 @@ fn is_allowed(headers: &HeaderMap, token: Option<&str>) -> bool {
     let brought = headers
         .get(header::AUTHORIZATION)
         .map(|value| value.as_bytes());
-    let brought = brought
-        .and_then(|value| value.strip_prefix(b"Bearer "))
-        .unwrap_or_default();
+    // The scheme is written in any case (RFC 9110 section 11.1).
+    let scheme = |value: &&[u8]| {
+        value.len() > SCHEME.len() && value[..SCHEME.len()].eq_ignore_ascii_case(SCHEME)
+    };
+    let brought = brought.filter(scheme).unwrap_or(SCHEME);
+    let brought = &brought[SCHEME.len()..];
     let differs = |(a, b): (&u8, &u8)| u8::from(a != b);
     let differing: u8 = brought
         .iter()

@@ -15,17 +15,24 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 
+use super::admin_address;
+
 /// How long an answer may take: longer than a look for a name that is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a stream may be silent: longer than the pauses between its signs of life.
 const SILENCE: Duration = Duration::from_secs(40);
 
+/// What a server refuses for what is asked, or for who asks: it would again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Refused(String);
+
 /// Where a server is asked, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Admin {
     /// The `admin` of a server.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8054")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8054", value_parser = admin_address)]
     pub(super) server: SocketAddr,
     /// A file that holds the token, where the server wants one.
     #[arg(long, value_name = "FILE")]
@@ -45,8 +52,12 @@ impl Admin {
         let answer = answer.with_context(|| format!("cannot ask {server}"))?;
         let body: Value = serde_json::from_slice(answer.body())
             .with_context(|| format!("{server} is no `admin` of a headless-dns"))?;
-        if answer.status() != StatusCode::OK {
-            bail!("{server}: {}", reason(answer.status(), &body));
+        let status = answer.status();
+        if status.is_client_error() {
+            return Err(Refused(format!("{server}: {}", reason(status, &body))).into());
+        }
+        if status != StatusCode::OK {
+            bail!("{server}: {}", reason(status, &body));
         }
         Ok(body)
     }

@@ -87,6 +87,14 @@ fn server_address(text: &str) -> Result<SocketAddr, String> {
     address.map_err(|_| "an address was expected, such as 10.96.0.10 or [::1]:1053".to_owned())
 }
 
+/// The address of an `admin`; people have it from a browser's line mostly.
+fn admin_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.strip_prefix("http://").unwrap_or(text);
+    let address = address.strip_suffix('/').unwrap_or(address);
+    let expected = "an address and a port were expected, such as 127.0.0.1:8054";
+    address.parse().map_err(|_| expected.to_owned())
+}
+
 /// A duration as Go writes it.
 fn duration(text: &str) -> Result<Duration, String> {
     go_duration(text).ok_or_else(|| "a duration such as 5s or 300ms was expected".into())

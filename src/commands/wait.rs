@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::asked::Admin;
-use super::{duration, print, server_address};
+use super::asked::{Admin, Refused};
+use super::{admin_address, duration, print, server_address};
 use crate::goal::{Goal, Verdict};
 use crate::name::absolute;
 use crate::output::Lines;
@@ -16,13 +16,16 @@ use crate::serve::asking::{Asker, Look, Waiting, Wanted, search_list};
 use crate::serve::files::Files;
 use crate::signals::{Program, stop_signal};
 
-/// No server has answered when the time was up, or there is none to ask.
+/// No server has answered when the time was up, there is none to ask, or it refuses.
 const NOBODY: u8 = 3;
+
+/// How long one look may take: as a resolver waits for a reply (resolv.conf(5): `timeout`).
+const ONE_LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 every name has answered so; 1 the time was up, or it was told to end; 2 the command line \
-    is wrong; 3 no server has answered, or there is none to ask."
+    is wrong; 3 no server has answered, there is none to ask, or it refuses to say."
 )]
 pub(crate) struct Wait {
     /// Names as a program in this place would look them up: without a final dot the search list of /etc/resolv.conf counts.
@@ -32,14 +35,14 @@ pub(crate) struct Wait {
     /// `address=IP` (this one, among others or alone), `srv` (an SRV record).
     #[arg(long = "for", value_name = "WHAT", default_value = "address", value_parser = goal)]
     goal: String,
-    /// How long it waits; `0s` looks once.
+    /// How long it waits; `0s` looks once, for 5 s at most.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// The DNS server to ask; without it those of /etc/resolv.conf, in their order.
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = server_address)]
     server: Option<SocketAddr>,
     /// The `admin` of a server of ours, which says when a name answers so; names are complete then.
-    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "server")]
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "server", value_parser = admin_address)]
     admin: Option<SocketAddr>,
     /// A file that holds the token, where that server wants one.
     #[arg(long, value_name = "FILE", requires = "admin")]
@@ -80,7 +83,9 @@ impl Wait {
             print(out, [format!("{}  {}", wanted.text, verdict.words())]);
         };
         if self.timeout.is_zero() {
-            waiting.look(Duration::ZERO, tell).await;
+            // Whom nobody answers by then is missing.
+            let look = waiting.look(Duration::ZERO, tell);
+            let _late = tokio::time::timeout(ONE_LOOK, look).await;
         } else {
             tokio::select! {
                 () = waiting.finish(tell) => {}
@@ -108,24 +113,36 @@ impl Wait {
         };
         let token = self.token.clone();
         let (admin, goal) = (Admin { server, token }, self.goal.clone());
+        for name in &self.name {
+            if let Err(error) = polled(&admin, name, &goal, Duration::ZERO).await
+                && error.is::<Refused>()
+            {
+                return Err(error);
+            }
+        }
         Ok(Arc::new(move |wanted, patience| {
             let (admin, goal) = (admin.clone(), goal.clone());
-            Box::pin(async move { polled(&admin, &wanted.text, &goal, patience).await })
+            Box::pin(async move {
+                let verdict = polled(&admin, &wanted.text, &goal, patience).await;
+                verdict.unwrap_or_else(|error| Verdict::Silent(whole(error.as_ref())))
+            })
         }))
     }
 }
 
-/// What the server says when the name answers so, or when it is out of patience.
-async fn polled(admin: &Admin, name: &str, goal: &str, patience: Duration) -> Verdict {
+/// What a name comes to, as the server says when it answers so, or when it is out of patience.
+async fn polled(
+    admin: &Admin,
+    name: &str,
+    goal: &str,
+    patience: Duration,
+) -> anyhow::Result<Verdict> {
     let timeout = format!("{}ms", patience.as_millis());
     let asked = [("name", name), ("for", goal), ("timeout", &timeout)];
-    let said = match admin.ask("/wait", &asked).await {
-        Ok(said) => said,
-        Err(error) => return Verdict::Silent(whole(error.as_ref())),
-    };
+    let said = admin.ask("/wait", &asked).await?;
     let words = said["says"].as_str().unwrap_or_default().to_owned();
-    match said["met"].as_bool() {
+    Ok(match said["met"].as_bool() {
         Some(true) => Verdict::Met(words),
         Some(false) | None => Verdict::Missing(words),
-    }
+    })
 }

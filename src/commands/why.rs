@@ -10,13 +10,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::asked::{Admin, texts};
-use super::{Form, domain_name, print, qtype, server};
+use super::{Form, admin_address, domain_name, print, qtype, server};
 use crate::api::connect;
 use crate::message::question::RecordType;
 use crate::name::Name;
 use crate::output::Lines;
 use crate::process::whole;
 use crate::serve::walk::{Walk, meant};
+
+/// What stands before the reason where the cluster's DNS says nothing of the name.
+pub(super) const UNASKED: &str = "no answer here";
 
 /// The API server does not say enough.
 const UNKNOWN: u8 = 3;
@@ -40,7 +43,7 @@ pub(crate) struct Why {
     #[arg(long, value_name = "PATH", conflicts_with = "server")]
     kubeconfig: Option<PathBuf>,
     /// The `admin` of a server of ours, which asks its own API server: no rights are needed here.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = admin_address)]
     server: Option<SocketAddr>,
     /// A file that holds the token, where that server wants one.
     #[arg(long, value_name = "FILE", requires = "server")]
@@ -148,12 +151,8 @@ pub(super) fn text_of(report: &Value) -> Vec<String> {
     if cause.is_null() {
         lines.push(format!("answer: {}", texts(&report["answer"], ", ")));
     } else {
-        let rcode = if cause["exists"] == true {
-            "NODATA"
-        } else {
-            "NXDOMAIN"
-        };
-        lines.push(format!("{rcode}: {}", text(&cause["says"])));
+        let denial = cause["denial"].as_str().unwrap_or(UNASKED);
+        lines.push(format!("{denial}: {}", text(&cause["says"])));
         lines.push(format!("mend: {}", text(&cause["mend"])));
     }
     lines

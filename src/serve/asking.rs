@@ -111,11 +111,8 @@ impl Asker {
             transport: Transport::Tcp,
             ..Query::plain(Question::new(name.clone(), qtype), client)
         };
-        let reply = self
-            .0
-            .handle(&query)
-            .await
-            .map_err(|failure| failure.why.to_string())?;
+        let reply = self.0.handle(&query).await;
+        let reply = reply.map_err(|failure| without_own_port(&failure.why))?;
         let wire = reply.encode(&query).into_first().unwrap_or_default();
         let reply = Composed::read(&wire).ok_or("it cannot be read")?;
         Ok(Composed {
@@ -151,6 +148,15 @@ impl Asker {
     }
 }
 
+/// An upstream's failure without the address that it was asked from, which is another each time.
+fn without_own_port(why: &str) -> String {
+    let parts = why.split_once("->").and_then(|(before, server)| {
+        let (what, _own) = before.rsplit_once(' ')?;
+        Some(format!("{what} {server}"))
+    });
+    parts.unwrap_or_else(|| why.to_owned())
+}
+
 /// What a name comes to; who is told of changes may take as long as this until it comes to what is waited for.
 pub type Look = Arc<dyn Fn(Wanted, Duration) -> Looking + Send + Sync>;
 
@@ -164,6 +170,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub struct Waiting {
     look: Look,
     names: Vec<(Wanted, Verdict)>,
+    /// A server has answered for one of them.
+    is_heard: bool,
 }
 
 impl Waiting {
@@ -175,6 +183,7 @@ impl Waiting {
         Self {
             look,
             names: names.collect(),
+            is_heard: false,
         }
     }
 
@@ -189,6 +198,7 @@ impl Waiting {
         }
         while let Some(looked) = looking.join_next().await {
             let (at, verdict) = looked.expect("a look that is not aborted ends");
+            self.is_heard |= !matches!(verdict, Verdict::Silent(_));
             let (wanted, last) = &mut self.names[at];
             if *last != verdict {
                 tell(wanted, &verdict);
@@ -217,10 +227,30 @@ impl Waiting {
         names.filter(|(_, verdict)| !matches!(verdict, Verdict::Met(_)))
     }
 
-    /// Whether no server has answered for any of them.
+    /// Whether no server has answered for any of them yet.
     #[must_use]
     pub fn is_silent(&self) -> bool {
-        let mut names = self.names.iter();
-        names.all(|(_, verdict)| matches!(verdict, Verdict::Silent(_)))
+        !self.is_heard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_own_port;
+
+    #[test]
+    fn the_same_failure_is_told_by_the_same_words() {
+        for (why, wanted) in [
+            (
+                "read udp 127.0.0.1:40001->127.0.0.1:53: i/o timeout",
+                "read udp 127.0.0.1:53: i/o timeout",
+            ),
+            (
+                "dial tcp 127.0.0.1:53: connect: connection refused",
+                "dial tcp 127.0.0.1:53: connect: connection refused",
+            ),
+        ] {
+            assert_eq!(without_own_port(why), wanted);
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -11,6 +10,11 @@ use crate::api::{self, Client, list};
 use crate::message::question::RecordType;
 use crate::name::Name;
 use crate::why::{Objects, Question, Report, explain};
+
+/// Nobody has the name or the address of who is said to ask.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no Pod {0}")]
+pub(super) struct NoPod(String);
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
@@ -50,11 +54,12 @@ impl Walk<'_> {
     }
 }
 
-/// The name and the type that a text means: an address means its names, where nobody says a type, and all else addresses.
+/// The name and the type that a text means: an address means its names, where nobody says another type, and all else
+/// addresses.
 #[must_use]
 pub fn meant(text: &str, qtype: Option<RecordType>) -> (String, RecordType) {
     match (qtype, text.parse::<IpAddr>()) {
-        (None, Ok(ip)) => (Name::from(ip).to_string(), RecordType::PTR),
+        (None | Some(RecordType::PTR), Ok(ip)) => (Name::from(ip).to_string(), RecordType::PTR),
         (qtype, _) => (text.to_owned(), qtype.unwrap_or(RecordType::A)),
     }
 }
@@ -84,7 +89,7 @@ async fn asking(client: &Client, from: &str) -> anyhow::Result<Value> {
         None => pod["metadata"]["name"] == called,
     };
     let found = pods.into_iter().find(is_it);
-    found.with_context(|| format!("there is no Pod {from}"))
+    Ok(found.ok_or_else(|| NoPod(from.to_owned()))?)
 }
 
 /// Lists what a name may have to do with: all namespaces and Services, and the other kinds of the namespaces that the name
@@ -174,6 +179,11 @@ mod tests {
             (
                 "10.244.0.2",
                 None,
+                ("2.0.244.10.in-addr.arpa.", RecordType::PTR),
+            ),
+            (
+                "10.244.0.2",
+                Some(RecordType::PTR),
                 ("2.0.244.10.in-addr.arpa.", RecordType::PTR),
             ),
             (

@@ -1,5 +1,7 @@
 //! What the resolver of a Pod makes of a name (Kubernetes' DNS policies), and whether it asks the cluster's DNS at all.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -74,7 +76,16 @@ impl Resolver {
                 format!("'{written}' is no name: {error}"),
                 "a name is labels of 1 to 63 octets with dots between them, 253 in all; a StatefulSet whose Pods' names are longer needs a shorter one",
             )
+            .unasked()
         };
+        if let Ok(ip) = written.parse::<IpAddr>() {
+            return Err(Cause::new(
+                "is-an-address",
+                format!("{ip} is an address: programs take it as it is, and ask nobody for it"),
+                "ask for type PTR, or for no type, where its names are meant",
+            )
+            .unasked());
+        }
         let complete = absolute(written).map_err(no_name)?;
         if self.list.holds(&complete) || is_reverse(&complete) {
             return Ok(vec![complete]);
@@ -86,7 +97,8 @@ impl Resolver {
                     "'{written}' is not complete, and the Pod searches nowhere: its dnsPolicy is None, and its dnsConfig has no searches"
                 ),
                 "write the name whole, <service>.<namespace>.svc and the cluster's domain, or give dnsConfig.searches",
-            ));
+            )
+            .unasked());
         }
         self.list.names(written).map_err(no_name)
     }
@@ -116,12 +128,14 @@ impl Resolver {
                 "host-network",
                 "the name is there, and the Pod does not ask the cluster's DNS: it is of the node's network, where dnsPolicy ClusterFirst means the node's /etc/resolv.conf",
                 "set dnsPolicy: ClusterFirstWithHostNet",
-            )),
+            )
+            .unasked()),
             Policy::Node => Some(Cause::new(
                 "dns-policy-default",
                 "the name is there, and the Pod does not ask the cluster's DNS: its dnsPolicy is Default, which means the node's /etc/resolv.conf",
                 "set dnsPolicy: ClusterFirst, or leave it out",
-            )),
+            )
+            .unasked()),
         }
     }
 }

@@ -7,7 +7,11 @@ use crate::name::{Name, Qname, is_reverse, text};
 
 /// What a name stands for, if it exists; in lower case.
 pub(super) enum Form {
-    /// The apex, `svc`, `pod`, `dns-version`.
+    /// That of a zone.
+    Apex,
+    /// `dns-version`.
+    Version,
+    /// `svc`, `pod`, and `ns.dns`, which is the server's own.
     Node,
     Namespace {
         ns: String,
@@ -35,8 +39,15 @@ pub(super) enum Form {
     Address(IpAddr),
 }
 
+/// Labels of `in-addr.arpa` and `ip6.arpa`.
+const TREE: usize = 2;
+
 pub(super) fn form(name: &Name, domain: &Name) -> Result<Form, Cause> {
     if is_reverse(name) {
+        // The trees are zones of a server that has them whole, as CoreDNS by kubeadm's Corefile has.
+        if name.iter().count() == TREE {
+            return Ok(Form::Apex);
+        }
         let address = Qname::from(name).reverse_address();
         return address.map(Form::Address).ok_or_else(|| {
             Cause::new(
@@ -54,7 +65,7 @@ pub(super) fn form(name: &Name, domain: &Name) -> Result<Form, Cause> {
     let domain_text = domain.to_string();
     let domain_text = domain_text.trim_end_matches('.');
     if !domain.zone_of(name) {
-        return Err(elsewhere(name, &labels, domain_text));
+        return Err(elsewhere(name, &labels, domain_text).unasked());
     }
     let left = labels.len() - domain.iter().count();
     placed(&labels[..left], domain_text)
@@ -65,7 +76,9 @@ fn placed(labels: &[&str], domain: &str) -> Result<Form, Cause> {
     let own = |label: &str| label.to_owned();
     let bare = |label: &str| own(label.strip_prefix('_').unwrap_or(label));
     Ok(match *labels {
-        [] | ["svc" | "pod" | "dns-version"] => Form::Node,
+        [] => Form::Apex,
+        ["dns-version"] => Form::Version,
+        ["svc" | "pod"] | ["ns", "dns"] => Form::Node,
         [ns, "svc" | "pod"] => Form::Namespace { ns: own(ns) },
         [svc, ns, "svc"] => Form::Service {
             ns: own(ns),

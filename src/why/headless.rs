@@ -90,8 +90,11 @@ impl<'o> Walk<'o> {
         if let Some(first) = at.first() {
             let of_pod = super::objects::one(&self.objects.pods, ns(service), first.pod);
             return match of_pod {
-                Some(pod) => self.unready(pod, service),
-                None => slice_says_so(first.slice),
+                Some(pod) if selector(service).is_some() || !is_ready(pod) => {
+                    self.unready(pod, service)
+                }
+                // No controller writes the slices of a Service without a selector.
+                Some(_) | None => slice_says_so(first.slice),
             };
         }
         if selector(service).is_none() {

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::message::question::RecordType;
-use crate::name::Name;
+use crate::name::{Name, written};
 use form::{Form, form};
 pub use objects::{Objects, Seen, Step};
 
@@ -65,7 +65,7 @@ impl Report {
             Outcome::Denied(cause) => (None, Some(cause)),
         };
         let cause = cause.map(|cause| {
-            json!({"key": cause.key, "exists": cause.exists, "says": cause.says, "mend": cause.mend})
+            json!({"key": cause.key, "denial": cause.denial.code(), "says": cause.says, "mend": cause.mend})
         });
         json!({
             "name": self.name, "type": qtype.to_string(), "tried": self.tried, "steps": steps,
@@ -83,13 +83,36 @@ pub enum Outcome {
     Denied(Cause),
 }
 
+/// What the cluster's DNS says where it has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// There is no such name.
+    NxDomain,
+    /// The name is there, without records of this type.
+    NoData,
+    /// Nothing: it is not asked, or asks others.
+    Unasked,
+}
+
+impl Denial {
+    /// As `dig` users call it; `None`: it says nothing.
+    #[must_use]
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Self::NxDomain => Some("NXDOMAIN"),
+            Self::NoData => Some("NODATA"),
+            Self::Unasked => None,
+        }
+    }
+}
+
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// A word for programs.
     pub key: &'static str,
-    /// The name exists, without records of this type: NODATA. Else NXDOMAIN.
-    pub exists: bool,
+    /// What the cluster's DNS says.
+    pub denial: Denial,
     /// What is so.
     pub says: String,
     /// What mends it.
@@ -100,7 +123,7 @@ impl Cause {
     fn new(key: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {
             key,
-            exists: false,
+            denial: Denial::NxDomain,
             says: says.into(),
             mend: mend.into(),
         }
@@ -109,7 +132,15 @@ impl Cause {
     /// The same of a name that exists.
     fn no_data(self) -> Self {
         Self {
-            exists: true,
+            denial: Denial::NoData,
+            ..self
+        }
+    }
+
+    /// The same of a name that the cluster's DNS is not asked for, or asks others for.
+    fn unasked(self) -> Self {
+        Self {
+            denial: Denial::Unasked,
             ..self
         }
     }
@@ -145,7 +176,7 @@ pub fn explain(objects: &Objects, question: &Question<'_>, now: Timestamp) -> Re
         }
     }
     let at = nearest(&walks, &names);
-    let tried = names.iter().take(walks.len()).map(ToString::to_string);
+    let tried = names.iter().take(walks.len()).map(written);
     let mut tried: Vec<String> = tried.collect();
     let walk = walks.swap_remove(at);
     let asking = resolver.step(question.from, now).into_iter();
@@ -222,7 +253,12 @@ impl<'o> Walk<'o> {
 
     fn follow(&mut self, name: &Name) -> Found {
         match form(name, self.domain)? {
-            Form::Node => Err(Cause::new(
+            Form::Version if self.qtype == RecordType::TXT => Ok(vec!["TXT 1.1.0".to_owned()]),
+            Form::Apex if self.qtype == RecordType::SOA => {
+                Ok(vec!["the SOA of the cluster's zone".to_owned()])
+            }
+            Form::Version => Err(service::other_type(self.qtype)),
+            Form::Apex | Form::Node => Err(Cause::new(
                 "no-records-here",
                 format!("{name} is a node of the zone's own tree: names stand below it, and it has no records"),
                 format!("ask for {}", self.full("<service>.<namespace>")),

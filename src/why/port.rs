@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::headless::no_family;
 use super::objects::{array, listed, name, text};
-use super::service::{is_headless, other_type};
+use super::service::is_headless;
 use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
 
@@ -72,11 +73,14 @@ impl Walk<'_> {
         if self.qtype == RecordType::SRV {
             return Ok(vec![format!("SRV port {}", port.number)]);
         }
-        if !matches!(self.qtype, RecordType::A | RecordType::AAAA) {
-            return Err(other_type(self.qtype));
-        }
         // As in CoreDNS a port's name has the Service's addresses too.
-        Ok(vec![format!("the addresses of {}", name(service))])
+        match is_headless(service) {
+            true => {
+                let ips = self.ready(service).iter().map(|at| at.ip).collect();
+                self.of_family(ips, || no_family(service, self.qtype))
+            }
+            false => self.cluster_ips(service),
+        }
     }
 }
 

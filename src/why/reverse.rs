@@ -31,6 +31,9 @@ impl Walk<'_> {
         let pods = &self.objects.pods;
         if let Some(pod) = within(pods, space).find(|pod| has(pod, ip)) {
             self.see("Pod", pod, format!("has {ip}"));
+            if self.qtype == RecordType::SRV {
+                return Ok(vec!["SRV port 0".to_owned()]);
+            }
             return self.of_family(vec![ip], || other_type(self.qtype));
         }
         if let Some(pod) = pods.iter().find(|pod| has(pod, ip)) {

@@ -246,7 +246,7 @@ impl Walk<'_> {
         self.follow(&alias)
     }
 
-    fn cluster_ips(&mut self, service: &Value) -> Found {
+    pub(super) fn cluster_ips(&mut self, service: &Value) -> Found {
         let ips = addresses_of(service);
         if ips.is_empty() {
             return Err(Cause::new(

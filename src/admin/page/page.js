@@ -188,7 +188,7 @@ function explanation(walk) {
   const parts = [make("p", `${walk.name} ${walk.type}`, "name")];
   parts.push(
     walk.cause
-      ? make("p", `${walk.cause.exists ? "NODATA" : "NXDOMAIN"}: ${walk.cause.says}`, "bad")
+      ? make("p", `${walk.cause.denial ?? "no answer here"}: ${walk.cause.says}`, "bad")
       : make("p", `answer: ${walk.answer.join(", ")}`, "good"),
   );
   if (walk.cause) parts.push(make("p", `What mends it: ${walk.cause.mend}`));

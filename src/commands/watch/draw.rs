@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph};
 
 use super::super::top::By;
+use super::super::why::UNASKED;
 use super::names::Row;
 use super::screen::{Away, Change, Link, PANES, Pane, Screen};
 
@@ -153,6 +154,9 @@ fn title(pane: Pane) -> &'static str {
 fn keys(screen: &Screen) -> &'static str {
     match screen.pane {
         Pane::Names if screen.is_finding => "type a part of a name  Enter: done  Esc: all",
+        Pane::Names if !screen.names.find.is_empty() => {
+            "Tab: next  ↑↓: move  Enter: open, or why  /: find  Esc: all  q: quit"
+        }
         Pane::Names => "Tab: next  ↑↓: move  Enter: open, or why  /: find  a: ask  q: quit",
         Pane::Changes => "Tab: next  ↑↓: move  p: pause  q: quit",
         Pane::Ask => "type a name  Enter: ask  ←→: type  ↑↓: move  Tab: next  Ctrl-C: quit",
@@ -252,9 +256,12 @@ fn names(screen: &Screen, looks: Looks, (width, at): (u16, Option<usize>)) -> Ve
     let rows = screen.names.rows();
     if rows.is_empty() {
         let none = match (&screen.link, &screen.names.find[..]) {
+            (Link::Lost(_), _) if !screen.names.is_told => "Nothing is known: no server has told.",
             (Link::Connecting, _) => "asking",
             (Link::Live { .. } | Link::Lost(_), "") => "There is no Service yet.",
-            (Link::Live { .. } | Link::Lost(_), _) => "No Service has that in its name. Esc: all",
+            (Link::Live { .. } | Link::Lost(_), _) => {
+                "No Service or Pod has that in its name. Esc: all"
+            }
         };
         return vec![Line::styled(none, SOFT)];
     }
@@ -280,7 +287,9 @@ fn names(screen: &Screen, looks: Looks, (width, at): (u16, Option<usize>)) -> Ve
                 };
                 let state = format!("  {state:>9}");
                 let left = width.saturating_sub(11);
-                let (name, leads_to) = sides(&format!("    {name}"), &leads_to, left);
+                let name = format!("    {name}");
+                let leads_to = fitting(&leads_to, room_beside(&name, left.into()));
+                let (name, leads_to) = sides(&name, &leads_to, left);
                 Line::from(vec![
                     name.into(),
                     leads_to.into(),
@@ -342,7 +351,7 @@ fn asked(screen: &Screen, looks: Looks, width: u16) -> Vec<Line<'static>> {
     for said in &ask.said {
         let style = match said.split_once(':') {
             Some(("answer", _)) => looks.good,
-            Some(("NXDOMAIN" | "NODATA", _)) => looks.bad,
+            Some(("NXDOMAIN" | "NODATA" | UNASKED, _)) => looks.bad,
             Some(("mend", _)) => STRONG,
             Some(_) | None => Style::new(),
         };
@@ -386,13 +395,31 @@ fn wrapped(text: &str, width: u16) -> Vec<String> {
 fn sides(left: &str, right: &str, width: u16) -> (String, String) {
     let width = usize::from(width);
     let count = |text: &str| text.chars().count();
-    // A blank keeps them apart.
-    let room = width.saturating_sub(count(left) + 1).max(width / 3);
-    let right = shortened(right, room);
+    let right = shortened(right, room_beside(left, width));
     let room = width.saturating_sub(count(&right) + 1);
     let left = shortened(left, room);
     let gap = width.saturating_sub(count(&left) + count(&right));
     (left, format!("{}{right}", " ".repeat(gap)))
+}
+
+/// What is left for a text beside another, a blank apart; a third of the line in any case.
+fn room_beside(left: &str, width: usize) -> usize {
+    let taken = left.chars().count() + 1;
+    width.saturating_sub(taken).max(width / 3)
+}
+
+/// As many of these words as there is room for, one at least, and how many more there are.
+fn fitting(words: &str, room: usize) -> String {
+    let count = |text: &str| text.chars().count();
+    if count(words) <= room {
+        return words.to_owned();
+    }
+    let all: Vec<&str> = words.split(' ').collect();
+    let some = |kept: usize| format!("{} +{}", all[..kept].join(" "), all.len() - kept);
+    let fit = (1..all.len())
+        .map(some)
+        .take_while(|some| count(some) <= room);
+    fit.last().unwrap_or_else(|| words.to_owned())
 }
 
 fn shortened(text: &str, room: usize) -> String {

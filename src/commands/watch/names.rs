@@ -12,6 +12,8 @@ use super::super::asked::texts;
 pub(super) struct Names {
     /// A part of the names that are listed.
     pub(super) find: String,
+    /// Services were told of.
+    pub(super) is_told: bool,
     /// How many Services there are that have it.
     pub(super) total: u64,
     pub(super) services: Vec<Service>,
@@ -92,6 +94,7 @@ impl Names {
         };
         self.stay(|names| {
             names.services = array(&told["names"]).map(service).collect();
+            names.is_told = true;
             names.total = told["total"].as_u64().unwrap_or_default();
         });
     }

@@ -302,6 +302,10 @@ impl Screen {
         match code {
             KeyCode::Char('/') => self.is_finding = true,
             KeyCode::Char('a') => self.show(Pane::Ask),
+            KeyCode::Esc if !self.names.find.is_empty() => {
+                self.names.find.clear();
+                return vec![self.listed()];
+            }
             KeyCode::Enter | KeyCode::Char(' ') => return self.open(),
             code => {
                 if let Some(rows) = step(code) {

@@ -11,9 +11,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, broadcast, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::walk::{Walk, meant};
+use super::walk::{NoPod, Walk, meant};
 use super::{Beside, Watched};
 use crate::admin::{self, BindError, Binder, Bound, Refusal};
 use crate::answer::compose;
@@ -26,7 +26,7 @@ use crate::message::record::RData;
 use crate::message::reply::Composed;
 use crate::message::{rcode_name, type_named};
 use crate::metrics::Metrics;
-use crate::name::{Name, absolute, text};
+use crate::name::{Name, absolute, text, written as text_of};
 use crate::plugin::{AdminApi, Block};
 use crate::process::whole;
 use crate::store::{Change, Delta};
@@ -48,6 +48,9 @@ const MOST_LINES: usize = 1000;
 
 /// Walks at a time: each lists objects of the cluster.
 const WALKS: usize = 1;
+
+/// How long a walk may take, with the wait for its turn: less than who asks waits.
+const WALK: Duration = Duration::from_secs(8);
 
 /// Of one stanza.
 pub(super) struct Known {
@@ -138,6 +141,14 @@ fn written(time: Micros) -> String {
         .to_string()
 }
 
+/// Why there is no walk.
+fn not_walked(error: anyhow::Error) -> Refusal {
+    match error.downcast::<NoPod>() {
+        Ok(no_pod) => wrong(no_pod.to_string()),
+        Err(error) => Refusal::Elsewhere(whole(error.as_ref())),
+    }
+}
+
 /// When the counting of questions has begun: with the first server, which all others follow.
 pub(super) fn begin(metrics: &Metrics) -> Micros {
     metrics.top.begins(Timestamp::now().as_microsecond())
@@ -218,7 +229,7 @@ impl Known {
             json!({"type": record.record_type().to_string(), "ttl": record.ttl, "data": record.data.to_string()})
         });
         Ok(json!({
-            "name": name.to_string(), "type": qtype.to_string(), "rcode": rcode_name(reply.rcode),
+            "name": text_of(name), "type": qtype.to_string(), "rcode": rcode_name(reply.rcode),
             "answer": answer.collect::<Vec<_>>(), "why": reply.error.as_ref().map(|said| &*said.text),
         }))
     }
@@ -233,10 +244,14 @@ impl Known {
             from: asked.get("from"),
             domain,
         };
-        // Nobody closes it.
-        let _turn = self.walks.acquire().await;
-        let report = walk.report(&self.client, Timestamp::now()).await;
-        let report = report.map_err(|error| Refusal::Elsewhere(whole(error.as_ref())))?;
+        let walked = async {
+            // Nobody closes it.
+            let _turn = self.walks.acquire().await;
+            walk.report(&self.client, Timestamp::now()).await
+        };
+        let walked = timeout(WALK, walked).await;
+        let late = || Refusal::Elsewhere("the API server has not said all within 8s".to_owned());
+        let report = walked.map_err(|_| late())?.map_err(not_walked)?;
         let mut said = report.json(qtype);
         // A name that leads out of the cluster is asked for elsewhere.
         let name = absolute(said["name"].as_str().unwrap_or_default()).ok();
@@ -256,7 +271,10 @@ impl Known {
         let timeout = headless_objects::go_duration(timeout);
         let timeout =
             timeout.ok_or_else(|| wrong("timeout: a duration such as 60s was expected"))?;
-        let until = Instant::now() + timeout.min(LONGEST);
+        if timeout > LONGEST {
+            return Err(wrong("timeout: 300s at most were expected"));
+        }
+        let until = Instant::now() + timeout;
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
@@ -268,9 +286,7 @@ impl Known {
             let verdict = goal.judge(&[heard]);
             let is_met = matches!(verdict, Verdict::Met(_));
             if is_met || !matches!(timeout_at(until, changed.changed()).await, Ok(Ok(()))) {
-                return Ok(
-                    json!({"name": name.to_string(), "met": is_met, "says": verdict.words()}),
-                );
+                return Ok(json!({"name": text_of(&name), "met": is_met, "says": verdict.words()}));
             }
         }
     }
@@ -314,9 +330,12 @@ impl Known {
         let history = self.history();
         let begins = written(history.begins());
         if let Some(time) = asked.time("at")? {
+            if time > Timestamp::now().as_microsecond() {
+                return Err(wrong("at: a time that has been was expected"));
+            }
             let answer = history.at(&own, &now, time);
             return Ok(json!({
-                "name": name.to_string(), "begins": begins, "at": written(time), "answer": answer,
+                "name": text_of(&name), "begins": begins, "at": written(time), "answer": answer,
             }));
         }
         let since = asked.time("since")?.unwrap_or(Micros::MIN);
@@ -328,7 +347,7 @@ impl Known {
             change
         });
         let changes: Vec<_> = changes.collect();
-        Ok(json!({"name": name.to_string(), "begins": begins, "now": now, "changes": changes}))
+        Ok(json!({"name": text_of(&name), "begins": begins, "now": now, "changes": changes}))
     }
 
     /// The last changes of all names.

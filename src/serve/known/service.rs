@@ -28,13 +28,17 @@ impl Known {
     /// The Services, and how many endpoints each has.
     pub(super) fn names(&self, asked: &Asked<'_>) -> Result<Value, Refusal> {
         let (find, limit) = (asked.get("find").unwrap_or_default(), asked.limit()?);
-        let find = find.to_ascii_lowercase();
+        let find = find.trim_end_matches('.').to_ascii_lowercase();
+        let domain = self.domain().unwrap_or_default();
+        let find = find
+            .strip_suffix(&format!(".svc.{domain}"))
+            .unwrap_or(&find);
         let mut names = Vec::new();
         for data in self.zone.services(Scope::Cluster) {
             let key = &data.service().key;
             let (ns, service) = (text(key.ns()).into_owned(), key.to_string());
             let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
-            if is_asked && service.contains(&find) && self.shows(key.ns()) {
+            if is_asked && self.shows(key.ns()) && has(&data, &service, find) {
                 names.push((service, data.len(), data.ready()));
             }
         }
@@ -112,6 +116,20 @@ impl Known {
         let forward = forward.ok_or_else(|| wrong("this server has reverse zones only"))?;
         Ok(&forward.name)
     }
+}
+
+/// Whether a Service or one of its endpoints has this in its name, as far as that is not of every Service, or is at this
+/// address.
+fn has(data: &ServiceData, service: &str, find: &str) -> bool {
+    if service.contains(find) {
+        return true;
+    }
+    let ip: Option<IpAddr> = find.parse().ok();
+    data.endpoints().any(|(_, endpoint)| {
+        let name = endpoint.name();
+        endpoint.ip().is_some() && endpoint.ip() == ip
+            || format!("{}.{service}", text(&name)).contains(find)
+    })
 }
 
 /// The Service's own name, then those of its endpoints, sorted.

@@ -89,7 +89,7 @@ fn explained(mut screen: Screen) -> Screen {
             says("Service", "default/redis", "is headless: it has no address of its own, and selects app=redis"),
         ],
         "answer": null,
-        "cause": {"key": "ordinal-too-high", "exists": false, "says": "the StatefulSet has 3 replicas", "mend": mend},
+        "cause": {"key": "ordinal-too-high", "denial": "NXDOMAIN", "says": "the StatefulSet has 3 replicas", "mend": mend},
         "asked": {"rcode": "NXDOMAIN", "answer": []},
     });
     screen.hear(Told::Answer(wishes[0].clone(), Ok(walk)));
@@ -170,6 +170,32 @@ fn a_server_that_has_gone_is_said_and_what_was_known_stays() {
         text.contains("redis-2.redis.default.svc.cluster.local"),
         "{text}"
     );
+}
+
+#[test]
+fn without_a_server_nothing_is_said_of_services() {
+    let mut screen = Screen::default();
+    screen.hear(Told::Lost("connection refused".to_owned()));
+    let text = drawn(&screen, (80, 24));
+    assert!(
+        text.contains("Nothing is known: no server has told."),
+        "{text}"
+    );
+    assert!(!text.contains("There is no Service yet."), "{text}");
+}
+
+#[test]
+fn of_many_addresses_those_are_shown_that_fit_whole() {
+    let all = "10.244.0.2 10.244.0.3 10.244.0.4";
+    for (room, wanted) in [
+        (40, all),
+        (31, "10.244.0.2 10.244.0.3 +1"),
+        (24, "10.244.0.2 10.244.0.3 +1"),
+        (23, "10.244.0.2 +2"),
+        (5, all),
+    ] {
+        assert_eq!(fitting(all, room), wanted, "{room}");
+    }
 }
 
 #[test]

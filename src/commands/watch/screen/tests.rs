@@ -113,7 +113,11 @@ fn what_is_typed_is_looked_for_and_an_answer_that_is_late_is_left() {
     assert_eq!(at(&screen), None);
     listed(&mut screen, "rq", &["rq.default"]);
     assert_eq!(at(&screen).as_deref(), Some("rq.default"));
-    assert_eq!(press(&mut screen, "/<esc>"), [find("")]);
+    // All come back with it, whether something is typed or was.
+    assert_eq!(press(&mut screen, "<esc>"), [find("")]);
+    assert_eq!(press(&mut screen, "<esc>"), []);
+    let keys = "/a<esc>";
+    assert_eq!(press(&mut screen, keys), [find("a"), find("")]);
 }
 
 #[test]
