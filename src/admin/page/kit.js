@@ -10,6 +10,13 @@ export function make(tag, text, ...classes) {
   return element;
 }
 
+// A name, which is broken before the cluster's part of it where it has to be broken.
+export function named(tag, text) {
+  const element = make(tag, "");
+  for (const part of text.split(/(?=\.svc\.)/)) element.append(make("span", part, "part"));
+  return element;
+}
+
 export function table(caption, heads, rows) {
   const whole = make("table", "");
   whole.append(make("caption", caption));

@@ -1,7 +1,7 @@
 // Asks the server, and shows what it says; what it means is decided there.
 
 import { cluster, logs } from "./cluster.js";
-import { ask, by, make, table, told, use } from "./kit.js";
+import { ask, by, make, named, table, told, use } from "./kit.js";
 
 const TOGETHER = 64; // Services whose names are asked for at a time: the most that the server takes.
 const SHOWN = 100; // Services and changes at a time: more is not read.
@@ -21,7 +21,7 @@ let asking = 0;
 
 function names(service) {
   const rows = service.names.map((one) => [
-    one.name,
+    named("td", one.name),
     one.addresses.join(" "),
     make("td", one.ready ? "ready" : "not ready", one.ready ? "good" : "bad"),
   ]);
@@ -76,7 +76,8 @@ async function list() {
     by("names").replaceChildren(...rows);
     const again = rows.find((item) => item.querySelector(".name").textContent === focused);
     again?.querySelector("button").focus();
-    const what = said.total === 1 ? "1 Service" : `${said.total} Services`;
+    const none = by("find").value.trim() ? "No Service or Pod has that in its name." : "There is no Service yet.";
+    const what = said.total === 1 ? "1 Service" : said.total ? `${said.total} Services` : none;
     unfold(said.names.map((one) => one.service).filter((own) => open.has(own)));
     by("found").textContent = said.total > rows.length ? `${what}; the first ${rows.length} are shown` : what;
   } catch (error) {

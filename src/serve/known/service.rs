@@ -33,12 +33,14 @@ impl Known {
         let find = find
             .strip_suffix(&format!(".svc.{domain}"))
             .unwrap_or(&find);
+        let ip: Option<IpAddr> = find.parse().ok();
         let mut names = Vec::new();
         for data in self.zone.services(Scope::Cluster) {
             let key = &data.service().key;
             let (ns, service) = (text(key.ns()).into_owned(), key.to_string());
             let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
-            if is_asked && self.shows(key.ns()) && has(&data, &service, find) {
+            let has = || service.contains(find) || has(&data, &service, (find, ip));
+            if is_asked && self.shows(key.ns()) && has() {
                 names.push((service, data.len(), data.ready()));
             }
         }
@@ -118,13 +120,8 @@ impl Known {
     }
 }
 
-/// Whether a Service or one of its endpoints has this in its name, as far as that is not of every Service, or is at this
-/// address.
-fn has(data: &ServiceData, service: &str, find: &str) -> bool {
-    if service.contains(find) {
-        return true;
-    }
-    let ip: Option<IpAddr> = find.parse().ok();
+/// Whether an endpoint of a Service has this in its name, up to the Service's namespace, or is at this address.
+fn has(data: &ServiceData, service: &str, (find, ip): (&str, Option<IpAddr>)) -> bool {
     data.endpoints().any(|(_, endpoint)| {
         let name = endpoint.name();
         endpoint.ip().is_some() && endpoint.ip() == ip
