@@ -224,6 +224,17 @@ impl Reply {
         Some(ServiceKey::new(label(ns), label(ns.checked_sub(1)?)))
     }
 
+    /// The same of a name that is to be there without records of the type: NODATA.
+    #[must_use]
+    pub fn without_data(mut self) -> Self {
+        if let Self::Zone(reply) = &mut self
+            && let Answer::Denied(denied) = &mut reply.answer
+        {
+            denied.exists = true;
+        }
+        self
+    }
+
     /// Whether it comes from a zone, whose records all have TTLs within these bounds, in seconds, or one that nobody is to
     /// change: that of a denial which is kept by nobody.
     #[must_use]

@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 pub use super::index::Place;
 use super::index::{Entry, Index, hash_of};
 use crate::endpoint::{Endpoint, Kind, Port, Service, Slice};
+use crate::message::question::RecordType;
+use crate::message::sections::Ips;
 
 /// A Service and the union of its slices.
 ///
@@ -114,6 +116,18 @@ impl ServiceData {
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready
+    }
+
+    /// Whether there are endpoints, and none has an address of this type of record, A or AAAA.
+    #[must_use]
+    pub fn is_of_other_family(&self, qtype: RecordType) -> bool {
+        let mut slices = self.slices.iter().filter(|slice| !slice.is_empty());
+        let is_other = |slice: &Arc<Slice>| match slice.ips(0..slice.len()) {
+            Some(Ips::V4(_)) => qtype == RecordType::AAAA,
+            Some(Ips::V6(_)) => qtype == RecordType::A,
+            None => false,
+        };
+        !self.is_empty() && slices.all(is_other)
     }
 
     /// Whether some endpoint has a name instead of an address.

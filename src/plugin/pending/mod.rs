@@ -21,6 +21,7 @@ use crate::corefile::{CorefileError, Token};
 use crate::message::question::{Query, RecordType};
 use crate::metrics::IntCounter;
 use crate::store::Change;
+use crate::zone::{Scope, Zone};
 use waiting::Waiting;
 
 pub(super) const PLUGIN: Registration = Registration {
@@ -75,7 +76,7 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
-        parts.cluster(&self.token)?;
+        let zone = Arc::clone(&parts.cluster(&self.token)?.zone);
         let waiting = Waiting::new(self.most);
         // Where there is no runtime, nobody asks.
         if let (Some(changes), Ok(runtime)) = (&parts.changes, Handle::try_current()) {
@@ -84,6 +85,7 @@ impl Link for Spec {
         let outcomes = &parts.metrics.pending;
         Ok(Arc::new(Pending {
             hold: self.hold,
+            zone,
             waiting,
             // Counters that are there from the start show their first increase.
             answered: outcomes.with_label_values(&["answered"]),
@@ -115,6 +117,7 @@ async fn wake(mut changes: Receiver<Change>, waiting: Weak<Waiting>) {
 /// The handler.
 struct Pending {
     hold: Duration,
+    zone: Arc<Zone>,
     waiting: Arc<Waiting>,
     /// Questions that have waited, and were answered or denied in the end.
     answered: IntCounter,
@@ -154,14 +157,28 @@ impl Pending {
         let Some(service) = reply.pending(&query.question) else {
             return Ok(reply);
         };
+        let qtype = query.question.qtype;
+        // What has one family will not get the other by waiting; a resolver that asks for both takes a name's absence in one
+        // for that of the name (musl).
+        let is_vain = || {
+            let data = self.zone.service(Scope::Cluster, service.wire());
+            data.is_some_and(|data| data.is_of_other_family(qtype))
+        };
+        if is_vain() {
+            return Ok(reply.without_data());
+        }
         let until = Instant::now() + self.hold;
-        let place = self.waiting.enter(service, query.route.client.ip());
+        let place = self.waiting.enter(service.clone(), query.route.client.ip());
         loop {
             // The first time: what has been published since the first look is not told any more.
             let reply = next.handle(query).await?;
             if reply.pending(&query.question).is_none() {
                 self.answered.inc();
                 return Ok(reply);
+            }
+            if is_vain() {
+                self.denied.inc();
+                return Ok(reply.without_data());
             }
             let Ok(true) = timeout_at(until, place.woken()).await else {
                 self.denied.inc();

@@ -120,10 +120,16 @@ async fn a_denial_counts_once_by_its_reason_however_often_it_was_looked_for() {
 async fn a_name_that_comes_is_answered_the_moment_it_is_published_in_both_families() {
     let mut world = World::new("pending");
     let began = Instant::now();
-    let asked = |name, qtype| ask(Arc::clone(&world.router), name, qtype, CLIENT);
+    let router = Arc::clone(&world.router);
+    let asked = |name, qtype| ask(Arc::clone(&router), name, qtype, CLIENT);
+    // What has addresses of one family is asked for those of the other in vain.
+    let other = asked("redis-0.redis", RecordType::AAAA).await;
+    assert_eq!(
+        (&other[..], began.elapsed()),
+        ("NOERROR 0 0", Duration::ZERO)
+    );
     let asking = [
         asked("redis-0.redis", RecordType::A),
-        asked("redis-0.redis", RecordType::AAAA),
         asked("redis", RecordType::SRV),
     ]
     .map(tokio::spawn);
@@ -134,8 +140,27 @@ async fn a_name_that_comes_is_answered_the_moment_it_is_published_in_both_famili
         said.push(asking.await.unwrap());
     }
     let srv = "0 100 6379 redis-0.redis.default.svc.cluster.local.";
-    assert_eq!(said, ["10.0.0.1", "NOERROR 5 5", srv]);
+    assert_eq!(said, ["10.0.0.1", srv]);
+    let other = asked("redis-0.redis", RecordType::AAAA).await;
+    assert_eq!(other, "NOERROR 5 5");
     assert_eq!(began.elapsed(), SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_family_a_service_has_is_known_with_its_first_endpoint() {
+    let mut world = World::new("pending");
+    world.apply("apply set default/redis of redis 2");
+    world.apply("delete slice default/r");
+    let began = Instant::now();
+    let asked = |qtype| ask(Arc::clone(&world.router), "redis-1.redis", qtype, CLIENT);
+    let asking = [RecordType::A, RecordType::AAAA].map(|qtype| tokio::spawn(asked(qtype)));
+    sleep(SECOND).await;
+    world.apply("apply slice default/r of redis redis-0=fd00::1!notready");
+    let [v4, v6] = asking;
+    assert_eq!(v4.await.unwrap(), "NOERROR 0 0");
+    assert_eq!(began.elapsed(), SECOND);
+    assert_eq!(v6.await.unwrap(), "NXDOMAIN 0 0");
+    assert_eq!(began.elapsed(), 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Questions that wait for a name: each until something changes about its Service, until it is let go, or until it leaves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,8 @@ struct State {
     len: usize,
     services: HashMap<ServiceKey, BTreeMap<u64, Arc<Signal>>>,
     clients: HashMap<IpAddr, BTreeMap<u64, ServiceKey>>,
+    /// Clients by how many places they have.
+    ranks: BTreeSet<(usize, IpAddr)>,
 }
 
 #[derive(Default)]
@@ -55,6 +57,8 @@ impl Waiting {
         let number = state.last;
         let of_client = state.clients.entry(client).or_default();
         of_client.insert(number, service.clone());
+        let places = of_client.len();
+        state.rank(client, places - 1, places);
         let of_service = state.services.entry(service).or_default();
         of_service.insert(number, Arc::clone(&signal));
         if state.len > self.most {
@@ -90,9 +94,11 @@ impl Waiting {
 
 impl State {
     fn let_one_go(&mut self) {
-        let clients = self.clients.iter();
-        let greediest = clients.max_by_key(|(ip, places)| (places.len(), **ip));
-        let oldest = greediest.and_then(|(ip, places)| Some((*ip, *places.keys().next()?)));
+        let greediest = self.ranks.last().map(|(_, client)| *client);
+        let oldest = greediest.and_then(|client| {
+            let places = self.clients.get(&client)?;
+            Some((client, *places.keys().next()?))
+        });
         if let Some((client, number)) = oldest
             && let Some(signal) = self.remove(client, number)
         {
@@ -101,12 +107,22 @@ impl State {
         }
     }
 
+    /// Notes that a client has another number of places now.
+    fn rank(&mut self, client: IpAddr, before: usize, places: usize) {
+        self.ranks.remove(&(before, client));
+        if places > 0 {
+            self.ranks.insert((places, client));
+        }
+    }
+
     fn remove(&mut self, client: IpAddr, number: u64) -> Option<Arc<Signal>> {
         let of_client = self.clients.get_mut(&client)?;
         let service = of_client.remove(&number)?;
-        if of_client.is_empty() {
+        let places = of_client.len();
+        if places == 0 {
             self.clients.remove(&client);
         }
+        self.rank(client, places + 1, places);
         let of_service = self.services.get_mut(&service)?;
         let signal = of_service.remove(&number);
         if of_service.is_empty() {
