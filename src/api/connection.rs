@@ -34,6 +34,8 @@ pub struct Away {
 #[derive(Debug)]
 struct Failing<W> {
     watches: BTreeSet<W>,
+    /// Those whose right is missing, and not needed.
+    without: BTreeSet<W>,
     said: BTreeSet<String>,
 }
 
@@ -45,6 +47,7 @@ impl<W: Ord + Clone + Debug> Connection<W> {
             watches,
             failing: Mutex::new(Failing {
                 watches: BTreeSet::new(),
+                without: BTreeSet::new(),
                 said: BTreeSet::new(),
             }),
             away: watch::Sender::new(None),
@@ -64,7 +67,7 @@ impl<W: Ord + Clone + Debug> Connection<W> {
     pub fn failed(&self, watched: &W, reason: String, meanwhile: &str) {
         let mut failing = self.lock();
         failing.watches.insert(watched.clone());
-        let whole = failing.watches.len() >= self.watches;
+        let whole = failing.watches.len() + failing.without.len() >= self.watches;
         self.away.send_if_modified(|away| {
             let since = away.as_ref().map_or_else(Instant::now, |away| away.since);
             let why = reason.clone();
@@ -77,9 +80,15 @@ impl<W: Ord + Clone + Debug> Connection<W> {
         }
     }
 
+    /// The right to a watch is missing, and it is not needed.
+    pub fn does_without(&self, watched: &W) {
+        self.lock().without.insert(watched.clone());
+    }
+
     /// A watch has delivered.
     pub fn works(&self, watched: &W) {
         let mut failing = self.lock();
+        failing.without.remove(watched);
         if !failing.watches.remove(watched) {
             return;
         }
@@ -99,6 +108,22 @@ impl<W: Ord + Clone + Debug> Connection<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_is_away_whose_watches_all_fail_but_for_those_that_are_not_needed() {
+        let connection = Connection::over(2);
+        let is_whole = |connection: &Connection<&str>| {
+            connection.failed(&"services", "refused".to_owned(), "");
+            let away = connection.away().borrow().clone();
+            away.map(|away| away.whole)
+        };
+        connection.does_without(&"sets");
+        assert_eq!(is_whole(&connection), Some(true));
+        // The right has been given.
+        connection.works(&"sets");
+        connection.works(&"services");
+        assert_eq!(is_whole(&connection), Some(false));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_server_is_away_from_the_first_failure_until_all_watches_work() {

@@ -1,5 +1,6 @@
 //! A descriptor that somebody else holds the other end of: the program ends when they let go of it, or are no more.
 
+use std::fs::OpenOptions;
 use std::io;
 
 use anyhow::Context;
@@ -11,7 +12,7 @@ use tracing::warn;
 /// # Errors
 /// A descriptor that is not there.
 pub(super) fn end_with(descriptor: i32, stop: CancellationToken) -> anyhow::Result<()> {
-    let held = headless_node::descriptor(descriptor);
+    let held = headless_node::descriptor(descriptor, OpenOptions::new().read(true));
     let mut held = held.with_context(|| format!("cannot read descriptor {descriptor}"))?;
     std::thread::spawn(move || {
         // What is written there means nothing.

@@ -1,5 +1,6 @@
 //! `sandbox`: a small cluster with its names, told of line by line.
 
+use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -326,7 +327,7 @@ fn ready(
         "dns": sandbox.dns(), "api": format!("https://{}", sandbox.api()), "kubeconfig": kubeconfig, "socks": sandbox.socks(),
         "names": names,
     });
-    let written = headless_node::descriptor(descriptor);
+    let written = headless_node::descriptor(descriptor, OpenOptions::new().write(true));
     let written = written.and_then(|mut file| writeln!(file, "{line}"));
     written.with_context(|| format!("cannot write to descriptor {descriptor}"))
 }

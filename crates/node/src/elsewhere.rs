@@ -2,12 +2,14 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
+use crate::by_name::by_name;
 use crate::{Files, NodeError, NodeOptions, Pod, Process, Running, Stdio, Transport};
 
 /// A node; there is none on this system.
@@ -20,14 +22,12 @@ pub fn reexecuted() -> Option<ExitCode> {
     None
 }
 
-/// A descriptor that this program was started with, by its number.
+/// A descriptor that this program was started with, by its number; `how`: whether it is read or written.
 ///
 /// # Errors
 /// There is none of that number, or it is a socket.
-pub fn descriptor(number: i32) -> io::Result<std::fs::File> {
-    let path = format!("/dev/fd/{number}");
-    let written = std::fs::OpenOptions::new().write(true).open(&path);
-    written.or_else(|_| std::fs::File::open(path))
+pub fn descriptor(number: i32, how: &OpenOptions) -> io::Result<File> {
+    by_name(number, how)
 }
 
 /// Has this process become a program in the network of a node.

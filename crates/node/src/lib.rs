@@ -15,6 +15,7 @@
 //!
 //! The program must call [`reexecuted`] first of all: it is run again for each of the processes above. Nothing here forks.
 
+mod by_name;
 mod error;
 mod inside;
 mod spec;
