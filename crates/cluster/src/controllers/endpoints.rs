@@ -95,14 +95,14 @@ impl Endpoints {
             written: BTreeMap::new(),
         };
         for (pod_key, pod) in objects.list(kinds::POD, Some(&key.ns)) {
-            selected.take(service, pod_key, Some(pod));
+            selected.take(service, pod_key, Some((pod, zone_of(objects, pod))));
         }
         self.services.insert(key.clone(), selected);
     }
 
     /// The Services that a Pod's change concerns.
     fn pod(&mut self, objects: &Objects, change: &Change) -> Vec<Key> {
-        let pod = (!change.deleted).then_some(&*change.new);
+        let pod = (!change.deleted).then(|| (&*change.new, zone_of(objects, &change.new)));
         let here = self
             .services
             .iter_mut()
@@ -128,9 +128,9 @@ impl Endpoints {
 }
 
 impl Selected {
-    /// Takes in a Pod's present state; returns whether its endpoints have changed.
-    fn take(&mut self, service: &Value, key: &Key, pod: Option<&Value>) -> bool {
-        let selects = |pod: &&Value| {
+    /// Takes in a Pod's present state, with the zone of its node; returns whether its endpoints have changed.
+    fn take(&mut self, service: &Value, key: &Key, pod: Option<(&Value, Option<&str>)>) -> bool {
+        let selects = |(pod, _): &(&Value, Option<&str>)| {
             self.selector
                 .matches(|key| pod["metadata"]["labels"][key].as_str())
         };
@@ -190,7 +190,17 @@ fn service_selector(service: &Value) -> Option<Selector> {
         .filter(|_| service["spec"]["type"] != "ExternalName")
 }
 
-fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
+/// Where a node says which zone it is in (`k8s.io/api/core/v1`: `LabelTopologyZone`).
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// The zone of a Pod's node.
+fn zone_of<'o>(objects: &'o Objects, pod: &Value) -> Option<&'o str> {
+    let node = pod["spec"]["nodeName"].as_str()?;
+    let node = objects.get(&Key::new(kinds::NODE, "", node))?;
+    node["metadata"]["labels"][ZONE].as_str()
+}
+
+fn endpoint(service: &Value, (pod, zone): (&Value, Option<&str>), family: &str) -> Option<Wanted> {
     let (meta, spec, status) = (&pod["metadata"], &pod["spec"], &pod["status"]);
     if has_ended(pod) {
         return None;
@@ -211,6 +221,9 @@ fn endpoint(service: &Value, pod: &Value, family: &str) -> Option<Wanted> {
         "nodeName": spec["nodeName"],
         "targetRef": {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]},
     });
+    if let Some(zone) = zone {
+        endpoint["zone"] = zone.into();
+    }
     let hostname = spec["hostname"].as_str().filter(|h| !h.is_empty());
     if let (Some(hostname), true) = (hostname, spec["subdomain"] == service["metadata"]["name"]) {
         endpoint["hostname"] = hostname.into();

@@ -420,6 +420,21 @@ fn named_ports_dual_stack_and_not_ready_addresses_are_as_kubernetes_has_them() {
 }
 
 #[test]
+fn an_endpoint_says_its_node_and_that_node_s_zone() {
+    let mut world = World::new(Delays::default());
+    world.create("Service", service(json!({})));
+    world.create("Pod", pod("redis-0"));
+    world.settle();
+    let objects = &world.state.objects;
+    let slice = objects.list(kind("EndpointSlice"), None).next().unwrap().1;
+    let endpoint = &slice["endpoints"][0];
+    assert_eq!(
+        (&endpoint["nodeName"], &endpoint["zone"]),
+        (&json!("node-1"), &json!("zone-1"))
+    );
+}
+
+#[test]
 fn a_hundred_endpoints_fill_a_slice_and_the_next_opens_another() {
     let mut world = World::new(Delays::default());
     world.create("Service", service(json!({})));
