@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::field::{Errors, Problem};
+use super::objects::Key;
 use super::request::Target;
 use super::shared::Shared;
 use super::state::{Author, Config, Part};
@@ -163,15 +164,21 @@ pub(super) fn config(
     if !config["metadata"]["managedFields"].is_null() {
         return Err(ApiStatus::bad_request("metadata.managedFields must be nil"));
     }
-    let (meta, key) = (&config["metadata"], target.key());
-    let ns = meta["namespace"].as_str().unwrap_or(&key.ns);
-    if ns != key.ns {
+    is_named(&config, &target.key())?;
+    Ok(config)
+}
+
+/// Refuses an object that says other names than those of the URL, or none.
+pub(super) fn is_named(object: &Value, key: &Key) -> Result<(), ApiStatus> {
+    let meta = &object["metadata"];
+    let given = |field: &str| meta[field].as_str().filter(|given| !given.is_empty());
+    if given("namespace").is_some_and(|ns| ns != key.ns) {
         return Err(ApiStatus::bad_request(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    match meta["name"].as_str() {
-        Some(name) if name == key.name => Ok(config),
+    match given("name") {
+        Some(name) if name == key.name => Ok(()),
         Some(name) => Err(ApiStatus::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             key.name

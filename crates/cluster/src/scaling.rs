@@ -8,7 +8,7 @@ use super::call::Call;
 use super::patch::PatchType;
 use super::request::Target;
 use super::shared::Shared;
-use super::state::{Config, Part};
+use super::state::{Config, Part, scaled};
 use super::status::ApiStatus;
 use super::{applying, schema};
 
@@ -21,13 +21,16 @@ const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 pub(super) fn scale(set: &Value) -> Value {
     let selector = Selector::of(&set["spec"]["selector"]).unwrap_or_default();
     let meta = &set["metadata"];
+    // None are left out, as Go's encoder leaves zero out.
+    let replicas = set["spec"]["replicas"].as_i64().filter(|replicas| *replicas > 0);
+    let spec = replicas.map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}));
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {
             "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
             "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"],
         },
-        "spec": {"replicas": set["spec"]["replicas"]},
+        "spec": spec,
         "status": {"replicas": set["status"]["replicas"].as_i64().unwrap_or_default(), "selector": selector.to_string()},
     })
 }
@@ -48,17 +51,17 @@ pub(super) fn set(shared: &Shared, target: &Target, call: &Call) -> Result<Value
         let mut wanted = scale(&object);
         if call.method == Method::PUT {
             wanted = call.object()?;
-            if let Some(revision) = wanted["metadata"]["resourceVersion"]
-                .as_str()
-                .filter(|r| !r.is_empty())
-            {
-                object["metadata"]["resourceVersion"] = revision.into();
-            }
+            read_scale(call, &mut wanted)?;
+            applying::is_named(&wanted, key)?;
+            scaled::is_written_to(key, &object, &wanted)?;
         } else {
             PatchType::of(&call.content_type)?.apply(&mut wanted, &call.patch()?.0, "")?;
+            read_scale(call, &mut wanted)?;
+            applying::is_named(&wanted, key)?;
         }
-        read_scale(call, &mut wanted)?;
         ApiStatus::check_scale(&key.name, &wanted)?;
+        scaled::is_of(key, &object, &wanted)?;
+        object["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].take();
         object["spec"]["replicas"] = wanted["spec"]["replicas"]
             .as_i64()
             .unwrap_or_default()

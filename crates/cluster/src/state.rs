@@ -24,7 +24,7 @@ mod ending;
 mod owners;
 mod part;
 mod roles;
-mod scaled;
+pub(crate) mod scaled;
 
 use admitting::Write;
 use check::check;
@@ -345,16 +345,8 @@ fn preconditions(key: &Key, meta: &Map<String, Value>, old: &Value) -> Result<()
             "the object has been modified; please apply your changes to the latest version and try again",
         ));
     }
-    if let Some(uid) = given("uid").filter(|uid| old["metadata"]["uid"] != *uid) {
-        let path = [info.plural, key.ns.as_str(), key.name.as_str()];
-        let path: Vec<_> = path.into_iter().filter(|step| !step.is_empty()).collect();
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: /{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in \
-             precondition: {uid}, UID in object meta: {}",
-            path.join("/"),
-            old["metadata"]["uid"].as_str().unwrap_or_default()
-        );
-        return Err(ApiStatus::conflict(info, &key.name, &why));
+    if let Some(why) = other_uid(given("uid"), old) {
+        return Err(not_stored(key, "", &why));
     }
     if let Some(name) = given("name").filter(|name| *name != key.name) {
         return Err(ApiStatus::bad_request(format!(
@@ -366,6 +358,28 @@ fn preconditions(key: &Key, meta: &Map<String, Value>, old: &Value) -> Result<()
         return Err(ApiStatus::bad_request(OTHER_NAMESPACE));
     }
     Ok(())
+}
+
+/// Why an object is another one than that of this uid.
+fn other_uid(uid: Option<&str>, old: &Value) -> Option<String> {
+    let own = old["metadata"]["uid"].as_str().unwrap_or_default();
+    let uid = uid.filter(|uid| *uid != own)?;
+    Some(format!(
+        "Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"
+    ))
+}
+
+/// 409 in the words of kube-apiserver's storage; `root`: where in etcd it says that it has all kinds.
+fn not_stored(key: &Key, root: &str, why: &str) -> ApiStatus {
+    let info = key.kind.info();
+    let path = [info.plural, key.ns.as_str(), key.name.as_str()];
+    let path = path.into_iter().filter(|step| !step.is_empty());
+    let path: Vec<_> = path.collect();
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {root}/{}, ResourceVersion: 0, AdditionalErrorMsg: {why}",
+        path.join("/"),
+    );
+    ApiStatus::conflict(info, &key.name, &why)
 }
 
 fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiStatus> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::owners::refused;
-use super::{Config, Part, State};
+use super::{Config, Part, State, not_stored, other_uid};
 use crate::apply::{self, Managed, Request, Set, Site};
 use crate::objects::Key;
 use crate::schema::Shape;
@@ -43,6 +43,7 @@ impl State {
         let named = format!("{API_VERSION}, Kind=Scale");
         tried.map_err(|failed| refused(&named, &config.object, failed))?;
         ApiStatus::check_scale(&key.name, &config.object)?;
+        is_of(key, &old, &config.object)?;
         let mut object =
             json!({"apiVersion": old["apiVersion"], "kind": old["kind"], "metadata": {}});
         // Of the metadata a `Scale` has what says which object is meant, and which state of it.
@@ -75,4 +76,30 @@ fn owners(entries: &Value) -> Value {
         entry
     });
     owners.collect()
+}
+
+/// Refuses a `Scale` of another object than there is.
+pub(crate) fn is_of(key: &Key, object: &Value, scale: &Value) -> Result<(), ApiStatus> {
+    let Some(why) = other_uid(uid(scale), object) else {
+        return Ok(());
+    };
+    let info = key.kind.info();
+    let scales = format!("{}/scale", info.plural);
+    Err(ApiStatus::conflict_of(
+        (&scales, info.group),
+        &key.name,
+        &why,
+    ))
+}
+
+/// The same of one that is written whole.
+pub(crate) fn is_written_to(key: &Key, object: &Value, scale: &Value) -> Result<(), ApiStatus> {
+    let why = other_uid(uid(scale), object);
+    why.map_or(Ok(()), |why| Err(not_stored(key, "/registry", &why)))
+}
+
+fn uid(scale: &Value) -> Option<&str> {
+    scale["metadata"]["uid"]
+        .as_str()
+        .filter(|uid| !uid.is_empty())
 }

@@ -170,6 +170,9 @@ pub(crate) struct Answers {
     revisions: BTreeMap<String, String>,
 }
 
+/// What stands before the uid that an object has, where another was said.
+const OTHER: &str = "UID in object meta: ";
+
 impl Answers {
     /// An answer in one line: its code and its document.
     pub(crate) fn line(&mut self, ns: &str, code: u16, body: &[u8]) -> String {
@@ -208,6 +211,11 @@ impl Answers {
             Value::String(text) if key == "clusterIP" || key == "clusterIPs" => match &*text {
                 "None" => text.into(),
                 _ => "<ip>".into(),
+            },
+            // A message of an object that is another one ends in its uid.
+            Value::String(text) if key == "message" => match text.split_once(OTHER) {
+                Some((message, _)) => format!("{message}{OTHER}<uid>").into(),
+                None => text.into(),
             },
             plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
         }
