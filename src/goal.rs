@@ -97,7 +97,10 @@ impl Goal {
     #[must_use]
     pub fn judge(&self, tried: &[Vec<Heard>]) -> Verdict {
         let with_data = || tried.iter().find(|replies| !data(replies).is_empty());
-        let Some(replies) = with_data().or_else(|| tried.first()) else {
+        // That nobody knows says more than that the first of several names does not exist.
+        let undecided = || tried.iter().find(|replies| !replies.iter().all(decides));
+        let replies = with_data().or_else(undecided).or_else(|| tried.first());
+        let Some(replies) = replies else {
             return Verdict::Silent("nothing was asked".into());
         };
         let (data, ips) = (data(replies), addresses(replies));
@@ -135,15 +138,17 @@ impl Goal {
 
 /// That no name has data, where every reply says so.
 fn gone(tried: &[Vec<Heard>]) -> Verdict {
-    let denies = |heard: &Heard| {
-        let rcode = heard.as_ref().map(|reply| reply.rcode);
-        matches!(rcode, Ok(ResponseCode::NoError | ResponseCode::NXDomain))
-    };
-    let undecided = tried.iter().find(|replies| !replies.iter().all(denies));
+    let undecided = tried.iter().find(|replies| !replies.iter().all(decides));
     match undecided {
         Some(replies) => absence(replies),
         None => Verdict::Met("gone".into()),
     }
+}
+
+/// Whether a reply says what there is, or that there is nothing.
+fn decides(heard: &Heard) -> bool {
+    let rcode = heard.as_ref().map(|reply| reply.rcode);
+    matches!(rcode, Ok(ResponseCode::NoError | ResponseCode::NXDomain))
 }
 
 /// Why there are no data: the worst of what was heard.
@@ -331,6 +336,11 @@ mod tests {
         assert_eq!(
             Goal::Address.judge(&[nx("a"), nx("b")]),
             missing("NXDOMAIN (a)")
+        );
+        let failed = vec![denied(ResponseCode::ServFail, "c"); 2];
+        assert_eq!(
+            Goal::Address.judge(&[nx("a"), failed]),
+            missing("SERVFAIL (c)")
         );
     }
 

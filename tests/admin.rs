@@ -124,7 +124,7 @@ async fn a_name_is_waited_for_explained_listed_and_remembered() {
     let (_, wait) = world.get(&format!("/wait?name={set}&for=count=3")).await;
     assert_eq!(wait["met"], true);
     let (_, names) = world.get("/names?ns=default").await;
-    let redis = json!({"service": "redis.default", "endpoints": 3, "ready": 3});
+    let redis = json!({"service": "redis.default", "kind": "headless", "endpoints": 3, "ready": 3});
     assert!(
         names["names"].as_array().unwrap().contains(&redis),
         "{names}"
@@ -199,7 +199,10 @@ async fn what_is_wrong_with_a_request_is_said() {
     for (path, why) in [
         ("/why", "name: a name was expected"),
         ("/why?name=a..b", "name: a label is empty"),
-        ("/why?name=a.test", "a.test. is in no zone of this server"),
+        (
+            "/why?name=a.test",
+            "a.test. is in no zone of this server: a name is written whole here, and ends in cluster.local.",
+        ),
         (
             "/why?name=cluster.local&type=X",
             "type: a type such as A was expected",
@@ -273,7 +276,11 @@ async fn the_program_tells_a_name_s_history() {
         "{said}"
     );
     let (code, said) = told(&["a.test"]);
-    let wanted = format!("{}: a.test. is in no zone of this server\n", world.admin);
+    let ends = "a name is written whole here, and ends in cluster.local.";
+    let wanted = format!(
+        "{}: a.test. is in no zone of this server: {ends}\n",
+        world.admin
+    );
     assert_eq!((code, said), (Some(1), wanted));
     world.stop().await;
 }
@@ -307,7 +314,11 @@ async fn the_program_waits_by_a_long_poll() {
     }
     // What it refuses now it refuses always.
     let refused = waited(&["a.test"]);
-    let why = format!("{}: a.test. is in no zone of this server\n", world.admin);
+    let ends = "a name is written whole here, and ends in cluster.local.";
+    let why = format!(
+        "{}: a.test. is in no zone of this server: {ends}\n",
+        world.admin
+    );
     assert_eq!(refused, (Some(3), String::new(), why));
     world.stop().await;
 }

@@ -70,7 +70,7 @@ async fn services_are_found_by_a_part_of_their_name_and_their_names_are_told() {
     let (sandbox, admin) = sandbox().await;
     let all = told(admin, "/names").await;
     assert_eq!(all["total"], 2, "{all}");
-    let redis = json!({"service": "redis.default", "endpoints": 3, "ready": 3});
+    let redis = json!({"service": "redis.default", "kind": "headless", "endpoints": 3, "ready": 3});
     let found = told(admin, "/names?find=EDIS").await;
     assert_eq!(found, json!({"synced": true, "total": 1, "names": [redis]}));
     let first = told(admin, "/names?limit=1").await;

@@ -195,7 +195,8 @@ pub fn explain(objects: &Objects, question: &Question<'_>, now: Timestamp) -> Re
     }
 }
 
-/// The way that says most: the one that ends in an answer, else the first of those that come nearest.
+/// The way that says most: the one that ends in an answer, else of those that come nearest the last, whose namespace is one
+/// that was written, and not that of who asks.
 fn nearest(walks: &[Walk<'_>], names: &[Name]) -> usize {
     let last = walks.len() - 1;
     if matches!(walks[last].outcome, Some(Ok(_))) {
@@ -203,7 +204,12 @@ fn nearest(walks: &[Walk<'_>], names: &[Name]) -> usize {
     }
     let places = 0..walks.len();
     let depth = |at: &usize| walks[*at].depth();
-    let deepest = places.clone().rev().max_by_key(depth).unwrap_or(last);
+    let deepest = places.clone().max_by_key(depth).unwrap_or(last);
+    let deepest = if walks[deepest].depth() == 0 {
+        0
+    } else {
+        deepest
+    };
     let is_meant = |at: &usize| {
         let end = names[*at].iter().next_back().unwrap_or_default();
         let is_public = PUBLIC
@@ -233,6 +239,8 @@ struct Walk<'o> {
     domain: &'o Name,
     now: Timestamp,
     steps: Vec<Step>,
+    /// There is a namespace that is nearly called so.
+    is_near: bool,
     /// Names that aliases have led to.
     aliases: Vec<String>,
     outcome: Option<Found>,
@@ -246,6 +254,7 @@ impl<'o> Walk<'o> {
             domain: question.domain,
             now,
             steps: Vec::new(),
+            is_near: false,
             aliases: Vec::new(),
             outcome: None,
         }
@@ -298,12 +307,10 @@ impl<'o> Walk<'o> {
         }
     }
 
-    /// How near it comes: how many objects it has met.
+    /// How near it comes: how many objects it has met, or nearly.
     fn depth(&self) -> usize {
-        self.steps
-            .iter()
-            .filter(|step| step.object.is_some())
-            .count()
+        let met = self.steps.iter().filter(|step| step.object.is_some());
+        met.count() + usize::from(self.is_near)
     }
 
     /// Notes an object, and what it says.

@@ -20,7 +20,7 @@ pub(super) fn unready(pod: &Value) -> Option<Cause> {
         return Some(Cause::new(
             "pod-is-ending",
             format!("Pod {called} is being deleted"),
-            "its successor has the name when it is Ready; a finalizer, or a node that is away, can keep it",
+            "a Pod that takes its place has the name when it is Ready; a finalizer, or a node that is away, can keep it",
         ));
     }
     match text(&status["phase"]) {

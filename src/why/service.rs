@@ -61,9 +61,11 @@ impl Walk<'_> {
             ));
         }
         let names = || all.iter().map(name);
-        let mend = match similar(space, names()) {
+        let meant = similar(space, names());
+        self.is_near = svc.is_some() && meant.is_some();
+        let mend = match meant {
             Some(meant) => format!("{meant} is there: is that meant?"),
-            None => format!("there are {}", listed(names())),
+            None => format!("make it, or ask in one that is there: {}", listed(names())),
         };
         Err(Cause::new(
             "no-namespace",
@@ -124,7 +126,7 @@ impl Walk<'_> {
         }
         let mend = match names().next() {
             None => "it has no Service at all: make one, or ask in another namespace".to_owned(),
-            Some(_) => format!("it has {}", listed(names())),
+            Some(_) => format!("make it, or ask for one that is there: {}", listed(names())),
         };
         Cause::new("no-service", says, mend)
     }
@@ -173,7 +175,9 @@ impl Walk<'_> {
                 format!("make a Service {svc} with `clusterIP: None` that selects the Pod"),
             ));
         }
-        let pod = one(&objects.pods, space, svc)?;
+        let Some(pod) = one(&objects.pods, space, svc) else {
+            return self.name_of_a_set_s_pod(space, svc, says);
+        };
         let mend = match text(&pod["spec"]["subdomain"]) {
             "" => "give it `hostname` and `subdomain`, the name of a headless Service, or ask for the Service".to_owned(),
             of => ask(format!("{svc}.{of}")),
@@ -260,9 +264,11 @@ impl Walk<'_> {
             .no_data());
         }
         if self.ready(service).is_empty() && !service["spec"]["selector"].is_null() {
-            self.note(
-                "none of its endpoints is ready: its address answers, connections to it do not",
-            );
+            let why = self.none_ready(service);
+            self.note(format!(
+                "connections to it fail: {}; {}",
+                why.says, why.mend
+            ));
         }
         self.records(service, ips, || {
             Cause::new(

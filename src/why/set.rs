@@ -14,6 +14,39 @@ fn ordinals(set: &Value) -> (i64, i64) {
     (start, set["spec"]["replicas"].as_i64().unwrap_or(1))
 }
 
+/// How many Pods a set is to have, and which.
+fn pods_of(set: &Value) -> String {
+    let (called, (start, replicas)) = (name(set), ordinals(set));
+    match replicas {
+        0 => "no Pods".to_owned(),
+        1 => format!("one Pod, {called}-{start}"),
+        _ => format!(
+            "{replicas} Pods, {called}-{start} to {called}-{}",
+            start + replicas - 1
+        ),
+    }
+}
+
+/// What has a set have a Pod of this ordinal.
+fn scaled_to(set: &Value, ordinal: i64) -> String {
+    let (start, _) = ordinals(set);
+    format!(
+        "kubectl -n {} scale statefulset {} --replicas={}",
+        ns(set),
+        name(set),
+        ordinal - start + 1
+    )
+}
+
+/// The set and the ordinal of a name that is spelt like that of a set's Pod.
+fn pod_of_set(host: &str) -> Option<(&str, i64)> {
+    let (called, ordinal) = host.rsplit_once('-')?;
+    let number = ordinal.parse::<i64>().ok();
+    // A number is written in one way only.
+    let number = number.filter(|number| number.to_string() == ordinal)?;
+    Some((called, number))
+}
+
 impl Walk<'_> {
     pub(super) fn see_set(&mut self, set: &Value) {
         let governing = text(&set["spec"]["serviceName"]);
@@ -28,12 +61,7 @@ impl Walk<'_> {
     /// Why a host that is spelt like a Pod of a set is not there; `None`: it is not spelt so.
     pub(super) fn no_pod_of_set(&mut self, service: &Value, host: &str) -> Option<Cause> {
         let (space, svc) = (ns(service), name(service));
-        let (called, ordinal) = host.rsplit_once('-')?;
-        // A number is written in one way only.
-        let ordinal = ordinal
-            .parse::<i64>()
-            .ok()
-            .filter(|number| number.to_string() == ordinal)?;
+        let (called, ordinal) = pod_of_set(host)?;
         let set = one(&self.objects.sets, space, called)?;
         self.see_set(set);
         let governing = text(&set["spec"]["serviceName"]);
@@ -57,12 +85,10 @@ impl Walk<'_> {
             return Some(Cause::new(
                 "ordinal-too-high",
                 format!(
-                    "the StatefulSet {called} has {replicas} Pods, {called}-{start} to {called}-{last}: {host} is none of them"
+                    "the StatefulSet {called} has {}: {host} is none of them",
+                    pods_of(set)
                 ),
-                format!(
-                    "kubectl -n {space} scale statefulset {called} --replicas={}",
-                    ordinal - start + 1
-                ),
+                scaled_to(set, ordinal),
             ));
         }
         if ordinal < start {
@@ -128,14 +154,48 @@ impl Walk<'_> {
                 format!("make the set anew with serviceName: {svc}"),
             );
         }
+        let meant = self.full(&format!("{host}.{governing}.{space}"));
+        let mend = match one(&self.objects.services, space, governing) {
+            Some(_) => format!("ask for {meant}"),
+            None => {
+                format!("make the Service {governing}, which is not there, and ask for {meant}")
+            }
+        };
         Cause::new(
             "other-service-name",
             format!("the set's serviceName is `{governing}`, the name asks `{svc}`"),
-            format!(
-                "ask for {}, or make the set anew with serviceName: {svc}",
-                self.full(&format!("{host}.{governing}.{space}"))
-            ),
+            format!("{mend}, or make the set anew with serviceName: {svc}"),
         )
+    }
+
+    /// What a name without a Service is that is spelt like a Pod of a set; `None`: it is not spelt so. `says`: that there is
+    /// no such Service.
+    pub(super) fn name_of_a_set_s_pod(&self, space: &str, host: &str, says: &str) -> Option<Cause> {
+        let (called, ordinal) = pod_of_set(host)?;
+        let set = one(&self.objects.sets, space, called)?;
+        let governing = text(&set["spec"]["serviceName"]);
+        if governing.is_empty() {
+            return None;
+        }
+        let (start, replicas) = ordinals(set);
+        let ask = format!(
+            "ask for {}",
+            self.full(&format!("{host}.{governing}.{space}"))
+        );
+        Some(Cause::new(
+            "name-of-a-set-s-pod",
+            format!(
+                "{says}: a Pod of the StatefulSet {called} would be called so, which has {}; a Pod's name stands below a Service",
+                pods_of(set)
+            ),
+            match (start..start + replicas).contains(&ordinal) {
+                true => ask,
+                false => format!(
+                    "{ask}, once there is such a Pod: {}",
+                    scaled_to(set, ordinal)
+                ),
+            },
+        ))
     }
 
     /// Why the set that a Service governs has no Pod that it selects; `None`: it governs none.

@@ -46,12 +46,16 @@ def leave(page, url):
 
 def a_change_is_shown_within_a_second(sandbox, browser):
     page = loaded(browser, sandbox.page)
+    page.run("document.querySelector('#name').value = 'redis-7.redis'; document.querySelector('#ask').requestSubmit()")
+    page.until("document.querySelector('#said').innerText.includes('What mends it')", "the explanation")
+    assert page.run("getComputedStyle(document.querySelector('#since')).display") == "none"
     began = time.monotonic()
     sandbox.call("POST", SERVICES, service("late", "10.96.9.9"))
     page.until("document.querySelector('#changes').innerText.includes('+10.96.9.9')", "the change")
     changed = time.monotonic() - began
     page.until("document.querySelector('#names').innerText.includes('late.default')", "the Service")
     listed = time.monotonic() - began
+    assert page.run("getComputedStyle(document.querySelector('#since')).display") != "none"
     assert changed < 1 and listed < 1.5, (changed, listed)
     leave(page, sandbox.page)
     return f"told after {changed * 1000:.0f} ms, in the list after {listed * 1000:.0f} ms"

@@ -22,7 +22,9 @@ pub(super) fn scale(set: &Value) -> Value {
     let selector = Selector::of(&set["spec"]["selector"]).unwrap_or_default();
     let meta = &set["metadata"];
     // None are left out, as Go's encoder leaves zero out.
-    let replicas = set["spec"]["replicas"].as_i64().filter(|replicas| *replicas > 0);
+    let replicas = set["spec"]["replicas"]
+        .as_i64()
+        .filter(|replicas| *replicas > 0);
     let spec = replicas.map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}));
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",

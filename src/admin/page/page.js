@@ -23,7 +23,7 @@ function names(service) {
   const rows = service.names.map((one) => [
     named("td", one.name),
     one.addresses.join(" "),
-    make("td", one.ready ? "ready" : "not ready", one.ready ? "good" : "bad"),
+    make("td", one.ready ? "answered" : "not ready", one.ready ? "good" : "bad"),
   ]);
   const more = service.total > rows.length ? `; ${rows.length} of ${service.total} names` : "";
   return table(`${service.kind}${more}`, ["name", "leads to", "state"], rows);
@@ -43,9 +43,9 @@ async function unfold(services) {
   }
 }
 
-function row({ service, endpoints, ready }) {
+function row({ service, kind, endpoints, ready }) {
   const [item, button, place] = [make("li", ""), make("button", ""), make("div", "")];
-  const counted = endpoints === 0 ? "no endpoints" : `${ready} of ${endpoints} ready`;
+  const counted = kind === "alias" ? kind : endpoints === 0 ? "no endpoints" : `${ready} of ${endpoints} ready`;
   button.append(make("span", service, "name"), make("span", counted, "count"));
   button.type = "button";
   button.classList.add("fold");
@@ -133,6 +133,7 @@ function hear(said) {
   // A server that has begun anew counts anew.
   if (said.begins) seen = null;
   stale = true;
+  if (said.events.length > 0) by("since").hidden = false;
   due ??= setTimeout(read, PACE);
 }
 
@@ -213,6 +214,7 @@ by("ask").addEventListener("submit", async (event) => {
   event.preventDefault();
   const [name, type, from] = ["name", "type", "from"].map((id) => by(id).value.trim());
   by("said").replaceChildren(make("p", "asking"));
+  by("since").hidden = true;
   try {
     const asked = Object.entries({ name, type, from }).filter(([, value]) => value);
     const walk = await told("walk", asked);

@@ -173,11 +173,10 @@ fn draw_pane(
 ) -> u16 {
     let is_focused = pane == screen.pane;
     let border = if is_focused { STRONG } else { SOFT };
-    let block = Block::bordered()
+    let mut block = Block::bordered()
         .border_style(border)
         .title(format!(" {} ", headline(screen, pane)));
     let inner = block.inner(area);
-    frame.render_widget(block, area);
     let (lines, from) = match pane {
         Pane::Names => {
             let at = if is_focused {
@@ -204,6 +203,10 @@ fn draw_pane(
         ),
     };
     let last = lines.len().saturating_sub(inner.height.into());
+    if from < last && is_focused {
+        block = block.title_bottom(" more below ");
+    }
+    frame.render_widget(block, area);
     let shown: Vec<Line<'_>> = lines.into_iter().skip(from.min(last)).collect();
     frame.render_widget(Paragraph::new(shown), inner);
     if pane == Pane::Ask && is_focused && screen.scroll == 0 && inner.height > 0 {
@@ -282,7 +285,7 @@ fn names(screen: &Screen, looks: Looks, (width, at): (u16, Option<usize>)) -> Ve
                 ready,
             } => {
                 let (state, style) = match ready {
-                    true => ("ready", looks.good),
+                    true => ("answered", looks.good),
                     false => ("not ready", looks.bad),
                 };
                 let state = format!("  {state:>9}");
@@ -347,6 +350,12 @@ fn asked(screen: &Screen, looks: Looks, width: u16) -> Vec<Line<'static>> {
     if ask.said.is_empty() {
         let hint = "Such as redis-0.redis: what it leads to, or which object is missing.";
         lines.push(Line::styled(hint, SOFT));
+    }
+    if ask.is_old && !ask.said.is_empty() {
+        lines.push(Line::styled(
+            "Names have changed since this was asked.",
+            SOFT,
+        ));
     }
     for said in &ask.said {
         let style = match said.split_once(':') {

@@ -27,6 +27,7 @@ pub(super) struct Names {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
+    pub(super) is_alias: bool,
     pub(super) endpoints: u64,
     pub(super) ready: u64,
 }
@@ -89,6 +90,7 @@ impl Names {
     pub(super) fn list(&mut self, told: &Value) {
         let service = |one: &Value| Service {
             name: one["service"].as_str().unwrap_or_default().to_owned(),
+            is_alias: one["kind"] == "alias",
             endpoints: one["endpoints"].as_u64().unwrap_or_default(),
             ready: one["ready"].as_u64().unwrap_or_default(),
         };
@@ -122,6 +124,7 @@ impl Names {
 impl Service {
     fn counted(&self) -> String {
         match (self.ready, self.endpoints) {
+            _ if self.is_alias => "alias".to_owned(),
             (_, 0) => "no endpoints".to_owned(),
             (ready, endpoints) => format!("{ready} of {endpoints} ready"),
         }

@@ -106,6 +106,8 @@ pub(super) struct Ask {
     qtype: usize,
     /// What was said, line by line.
     pub(super) said: Vec<String>,
+    /// Names have changed since.
+    pub(super) is_old: bool,
 }
 
 impl Ask {
@@ -192,6 +194,7 @@ impl Screen {
             }),
         };
         self.is_stale = true;
+        self.ask.is_old |= array(&message["events"]).next().is_some();
         if self.is_paused {
             return;
         }
@@ -363,6 +366,7 @@ impl Screen {
             return Vec::new();
         }
         self.ask.said = vec!["asking".to_owned()];
+        self.ask.is_old = false;
         self.scroll = 0;
         vec![Wish::Why { name, qtype }]
     }

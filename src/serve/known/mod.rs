@@ -213,7 +213,19 @@ impl Known {
     fn composed(&self, name: &Name, qtype: RecordType) -> Result<Composed, Refusal> {
         let question = Question::new(name.clone(), qtype);
         let composed = compose(&self.zone, &self.shown, &question);
-        composed.ok_or_else(|| wrong(format!("{name} is in no zone of this server")))
+        composed.ok_or_else(|| {
+            let ends: Vec<_> = self
+                .shown
+                .origins()
+                .iter()
+                .map(|zone| text_of(&zone.name))
+                .collect();
+            let ends = ends.join(" or ");
+            wrong(format!(
+                "{} is in no zone of this server: a name is written whole here, and ends in {ends}",
+                text_of(name)
+            ))
+        })
     }
 
     /// What a name answers, and why not.

@@ -41,14 +41,14 @@ impl Known {
             let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
             let has = || service.contains(find) || has(&data, &service, (find, ip));
             if is_asked && self.shows(key.ns()) && has() {
-                names.push((service, data.len(), data.ready()));
+                names.push((service, kind_of(&data), data.len(), data.ready()));
             }
         }
         names.sort_unstable();
         let total = names.len();
         names.truncate(limit.unwrap_or(total));
-        let names = names.iter().map(|(service, endpoints, ready)| {
-            json!({"service": service, "endpoints": endpoints, "ready": ready})
+        let names = names.iter().map(|(service, kind, endpoints, ready)| {
+            json!({"service": service, "kind": kind, "endpoints": endpoints, "ready": ready})
         });
         let names: Vec<_> = names.collect();
         Ok(json!({"synced": self.zone.synced(), "total": total, "names": names}))
@@ -95,11 +95,7 @@ impl Known {
             |(name, leads_to, ready)| json!({"name": name, "addresses": leads_to, "ready": ready}),
         );
         let names: Vec<_> = names.collect();
-        let kind = match &data.service().kind {
-            Kind::ClusterIp(_) => "cluster IP",
-            Kind::ExternalName(_) => "alias",
-            Kind::Headless => "headless",
-        };
+        let kind = kind_of(&data);
         Some(
             json!({"service": key.to_string(), "kind": kind, "total": lines.len(), "names": names}),
         )
@@ -117,6 +113,15 @@ impl Known {
         let forward = origins.find(|origin| !origin.reverse);
         let forward = forward.ok_or_else(|| wrong("this server has reverse zones only"))?;
         Ok(&forward.name)
+    }
+}
+
+/// What a Service's own name stands for.
+fn kind_of(data: &ServiceData) -> &'static str {
+    match &data.service().kind {
+        Kind::ClusterIp(_) => "cluster IP",
+        Kind::ExternalName(_) => "alias",
+        Kind::Headless => "headless",
     }
 }
 

@@ -185,6 +185,23 @@ fn without_a_server_nothing_is_said_of_services() {
 }
 
 #[test]
+fn what_is_said_of_a_name_says_that_it_may_be_old_and_that_there_is_more_of_it() {
+    let mut screen = explained(screen());
+    let old = "Names have changed since this was asked.";
+    let text = drawn(&screen, (80, 10));
+    assert!(
+        !text.contains(old) && text.contains(" more below "),
+        "{text}"
+    );
+    screen.hear(Told::Changes(message(Value::Null)));
+    let text = drawn(&screen, (80, 40));
+    assert!(
+        text.contains(old) && !text.contains(" more below "),
+        "{text}"
+    );
+}
+
+#[test]
 fn of_many_addresses_those_are_shown_that_fit_whole() {
     let all = "10.244.0.2 10.244.0.3 10.244.0.4";
     for (room, wanted) in [
