@@ -5,8 +5,10 @@ use serde_json::Value;
 
 use super::headless::{no_family, slice_says_so};
 use super::objects::{array, listed, name, ns, one, text, within};
+use super::port::ports_of;
 use super::service::is_headless;
 use super::{Cause, Found, Walk};
+use crate::message::question::RecordType;
 use crate::name::undashed;
 
 impl Walk<'_> {
@@ -17,13 +19,16 @@ impl Walk<'_> {
         let named: Vec<_> = all.filter(|at| at.host == host).collect();
         let ready: Vec<_> = named.iter().filter(|at| at.ready).collect();
         if !ready.is_empty() {
+            if self.qtype == RecordType::SRV {
+                return ports_of(service, ready.iter().map(|at| at.slice));
+            }
             let ips = ready.iter().map(|at| at.ip).collect();
             return self.records(service, ips, || no_family(service, self.qtype));
         }
         if let Some(at) = named.first() {
             let pod = one(&self.objects.pods, ns(service), at.pod);
             return Err(match pod {
-                Some(pod) => self.unready(pod, service),
+                Some(pod) => self.unready_at(at, pod, service),
                 None => slice_says_so(at.slice),
             });
         }

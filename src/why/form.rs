@@ -11,7 +11,9 @@ pub(super) enum Form {
     Apex,
     /// `dns-version`.
     Version,
-    /// `svc`, `pod`, and `ns.dns`, which is the server's own.
+    /// `ns.dns`, which is the server's own.
+    Server,
+    /// `svc`, `pod`.
     Node,
     Namespace {
         ns: String,
@@ -78,7 +80,8 @@ fn placed(labels: &[&str], domain: &str) -> Result<Form, Cause> {
     Ok(match *labels {
         [] => Form::Apex,
         ["dns-version"] => Form::Version,
-        ["svc" | "pod"] | ["ns", "dns"] => Form::Node,
+        ["ns", "dns"] => Form::Server,
+        ["svc" | "pod"] => Form::Node,
         [ns, "svc" | "pod"] => Form::Namespace { ns: own(ns) },
         [svc, ns, "svc"] => Form::Service {
             ns: own(ns),

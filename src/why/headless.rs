@@ -35,25 +35,8 @@ impl<'o> Walk<'o> {
 
     /// Every address of a Service's endpoints.
     pub(super) fn at(&self, service: &Value) -> Vec<At<'o>> {
-        let mut all = Vec::new();
-        for slice in self.slices(service) {
-            for endpoint in array(&slice["endpoints"]) {
-                let hostname = text(&endpoint["hostname"]).to_ascii_lowercase();
-                for ip in array(&endpoint["addresses"]).filter_map(|ip| text(ip).parse().ok()) {
-                    all.push(At {
-                        ip,
-                        host: match hostname.is_empty() {
-                            true => label_text(&dashed(ip)).into_owned(),
-                            false => hostname.clone(),
-                        },
-                        ready: endpoint["conditions"]["ready"].as_bool().unwrap_or(true),
-                        pod: text(&endpoint["targetRef"]["name"]),
-                        slice,
-                    });
-                }
-            }
-        }
-        all
+        let slices = self.slices(service).into_iter();
+        slices.flat_map(at_in).collect()
     }
 
     /// Those that answers show.
@@ -90,11 +73,8 @@ impl<'o> Walk<'o> {
         if let Some(first) = at.first() {
             let of_pod = super::objects::one(&self.objects.pods, ns(service), first.pod);
             return match of_pod {
-                Some(pod) if selector(service).is_some() || !is_ready(pod) => {
-                    self.unready(pod, service)
-                }
-                // No controller writes the slices of a Service without a selector.
-                Some(_) | None => slice_says_so(first.slice),
+                Some(pod) => self.unready_at(first, pod, service),
+                None => slice_says_so(first.slice),
             };
         }
         if selector(service).is_none() {
@@ -120,6 +100,15 @@ impl<'o> Walk<'o> {
         let pods = within(&self.objects.pods, ns(service));
         pods.filter(|pod| selector.matches(|key| pod["metadata"]["labels"][key].as_str()))
             .collect()
+    }
+
+    /// Why an endpoint is not ready that is this Pod.
+    pub(super) fn unready_at(&mut self, at: &At<'_>, pod: &Value, service: &Value) -> Cause {
+        // No controller writes the slices of a Service without a selector.
+        match selector(service).is_none() && is_ready(pod) {
+            true => slice_says_so(at.slice),
+            false => self.unready(pod, service),
+        }
     }
 
     /// Why a Pod is no endpoint that is ready.
@@ -234,6 +223,24 @@ impl<'o> Walk<'o> {
             "make the selector and the Pods' labels the same",
         )
     }
+}
+
+/// Every address of a slice's endpoints.
+pub(super) fn at_in(slice: &Value) -> impl Iterator<Item = At<'_>> {
+    array(&slice["endpoints"]).flat_map(move |endpoint| {
+        let hostname = text(&endpoint["hostname"]).to_ascii_lowercase();
+        let ips = array(&endpoint["addresses"]).filter_map(|ip| text(ip).parse().ok());
+        ips.map(move |ip| At {
+            ip,
+            host: match hostname.is_empty() {
+                true => label_text(&dashed(ip)).into_owned(),
+                false => hostname.clone(),
+            },
+            ready: endpoint["conditions"]["ready"].as_bool().unwrap_or(true),
+            pod: text(&endpoint["targetRef"]["name"]),
+            slice,
+        })
+    })
 }
 
 /// The cause for a slice that calls an endpoint not ready which is no Pod.

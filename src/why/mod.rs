@@ -266,6 +266,13 @@ impl<'o> Walk<'o> {
             Form::Apex if self.qtype == RecordType::SOA => {
                 Ok(vec!["the SOA of the cluster's zone".to_owned()])
             }
+            Form::Apex if self.qtype == RecordType::NS => {
+                Ok(vec!["NS of the DNS server's own names".to_owned()])
+            }
+            Form::Server if matches!(self.qtype, RecordType::A | RecordType::AAAA) => {
+                Ok(vec!["the DNS server's own addresses".to_owned()])
+            }
+            Form::Server => Err(service::other_type(self.qtype)),
             Form::Version => Err(service::other_type(self.qtype)),
             Form::Apex | Form::Node => Err(Cause::new(
                 "no-records-here",

@@ -50,11 +50,8 @@ impl Walk<'_> {
     }
 
     /// What SRV of a Service's own name leads to.
-    pub(super) fn service_ports(&self, service: &Value) -> Vec<String> {
-        let ports = self.ports(service).into_iter();
-        ports
-            .map(|port| format!("SRV port {}", port.number))
-            .collect()
+    pub(super) fn service_ports(&self, service: &Value) -> Found {
+        told(service, self.ports(service))
     }
 
     /// `_port._protocol.<svc>`.
@@ -84,6 +81,37 @@ impl Walk<'_> {
     }
 }
 
+/// What SRV of an endpoint's name leads to: the ports of the slices that have it.
+pub(super) fn ports_of<'o>(service: &Value, slices: impl Iterator<Item = &'o Value>) -> Found {
+    let ports = slices.flat_map(|slice| array(&slice["ports"]).map(Port::of));
+    told(service, ports.collect())
+}
+
+/// Ports in words.
+fn told(service: &Value, mut ports: Vec<Port>) -> Found {
+    ports.sort();
+    ports.dedup();
+    // A port without a number makes a name, and no record.
+    let numbers = ports.iter().map(|port| port.number);
+    let numbers: Vec<_> = numbers.filter(|number| *number > 0).collect();
+    match numbers.is_empty() {
+        true => Err(no_ports(name(service), "").no_data()),
+        false => Ok(numbers
+            .iter()
+            .map(|port| format!("SRV port {port}"))
+            .collect()),
+    }
+}
+
+/// The cause for a Service that has none; `wanted`: the one that is asked for.
+fn no_ports(svc: &str, wanted: &str) -> Cause {
+    let mend = match wanted {
+        "" => "give it one".to_owned(),
+        wanted => format!("give it one with `name: {wanted}`"),
+    };
+    Cause::new("no-ports", format!("{svc} has no ports"), mend)
+}
+
 /// Why there is no such port.
 fn no_port(service: &Value, ports: &[Port], wanted: &str, protocol: &str) -> Cause {
     let svc = name(service);
@@ -93,8 +121,7 @@ fn no_port(service: &Value, ports: &[Port], wanted: &str, protocol: &str) -> Cau
         own.any(|port| port.name == called && port.protocol == over)
     };
     if own.is_empty() {
-        let mend = format!("give it one with `name: {wanted}`");
-        return Cause::new("no-ports", format!("{svc} has no ports"), mend);
+        return no_ports(svc, wanted);
     }
     if has(wanted, protocol) && service["spec"]["selector"].is_null() {
         return Cause::new(

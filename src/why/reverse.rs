@@ -2,9 +2,11 @@
 
 use std::net::IpAddr;
 
+use headless_objects::object::SERVICE_NAME;
 use serde_json::Value;
 
-use super::objects::{array, name, ns, text, within};
+use super::headless::at_in;
+use super::objects::{array, name, ns, one, text, within};
 use super::service::{is_headless, other_type};
 use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
@@ -66,14 +68,20 @@ impl Walk<'_> {
                 self.see("Service", service, format!("has {ip}"));
                 found.push(format!("PTR {}", self.full(&own)));
             }
-            for at in self.ready(service).iter().filter(|at| at.ip == ip) {
-                self.see(
-                    "EndpointSlice",
-                    at.slice,
-                    format!("has {ip} as {}", at.host),
-                );
-                found.push(format!("PTR {}", self.full(&format!("{}.{own}", at.host))));
-            }
+        }
+        let slices = self.objects.slices.iter();
+        for at in slices.flat_map(at_in).filter(|at| at.ready && at.ip == ip) {
+            let svc = text(&at.slice["metadata"]["labels"][SERVICE_NAME]);
+            let Some(service) = one(&self.objects.services, ns(at.slice), svc) else {
+                continue;
+            };
+            self.see(
+                "EndpointSlice",
+                at.slice,
+                format!("has {ip} as {}", at.host),
+            );
+            let own = format!("{}.{}.{}", at.host, name(service), ns(service));
+            found.push(format!("PTR {}", self.full(&own)));
         }
         found.dedup();
         match (found.is_empty(), self.qtype) {

@@ -212,6 +212,9 @@ impl Walk<'_> {
                 "make a headless Service without selector, and an EndpointSlice with that address",
             ));
         }
+        if self.qtype == RecordType::CNAME && absolute(target).is_ok() {
+            return Ok(vec![format!("CNAME {target}")]);
+        }
         let Ok(alias) = absolute(target) else {
             return Err(Cause::new(
                 "alias-is-no-name",
@@ -242,12 +245,13 @@ impl Walk<'_> {
             )
             .no_data());
         }
-        if self.qtype == RecordType::CNAME || !self.domain.zone_of(&alias) {
+        if !self.domain.zone_of(&alias) {
             self.note(format!("{target} is another server's to answer"));
             return Ok(vec![format!("CNAME {target}")]);
         }
         self.aliases.push(alias_text);
-        self.follow(&alias)
+        // The name is there, whatever it leads to.
+        self.follow(&alias).map_err(Cause::no_data)
     }
 
     pub(super) fn cluster_ips(&mut self, service: &Value) -> Found {
@@ -287,7 +291,7 @@ impl Walk<'_> {
         none: impl FnOnce() -> Cause,
     ) -> Found {
         match self.qtype == RecordType::SRV {
-            true => Ok(self.service_ports(service)),
+            true => self.service_ports(service),
             false => self.of_family(ips, none),
         }
     }
