@@ -21,6 +21,9 @@ use crate::process;
 /// What is logged by default. Kube's own lines repeat at every try what is logged once here.
 const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off,hyper=warn,tower=warn";
 
+/// What was to be said could not be written.
+const UNWRITTEN: u8 = 3;
+
 /// A name that follows each Pod: DNS from Kubernetes state.
 #[derive(Debug, Parser)]
 #[command(name = "headless-dns", version, about)]
@@ -211,7 +214,7 @@ impl Args {
             && error.kind() != io::ErrorKind::BrokenPipe
         {
             err.push(format!("cannot write to standard output: {error}\n").into_bytes());
-            code = ExitCode::FAILURE;
+            code = UNWRITTEN.into();
         }
         // Nobody is left to be told.
         let _gone = err.finish();

@@ -129,15 +129,6 @@ async fn a_name_is_waited_for_explained_listed_and_remembered() {
         names["names"].as_array().unwrap().contains(&redis),
         "{names}"
     );
-    // By the name of a Pod, as it is written anywhere, and by its address.
-    for find in ["edis-1", &format!("{REDIS_1}."), "10.244.0.3"] {
-        let (_, names) = world.get(&format!("/names?find={find}")).await;
-        assert_eq!(
-            (&names["total"], &names["names"][0]),
-            (&json!(1), &redis),
-            "{find}"
-        );
-    }
     let other = REDIS_1.replace("redis-1", "redis-7");
     let (_, why) = world.get(&format!("/why?name={other}&type=aaaa")).await;
     let wanted = json!({
@@ -282,6 +273,29 @@ async fn the_program_tells_a_name_s_history() {
         world.admin
     );
     assert_eq!((code, said), (Some(1), wanted));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_found_by_the_names_and_addresses_of_its_endpoints() {
+    let world = World::start("admin 127.0.0.1:0").await;
+    let set = "redis.default.svc.cluster.local";
+    world.get(&format!("/wait?name={set}&for=count=3")).await;
+    let redis = json!({"service": "redis.default", "kind": "headless", "endpoints": 3, "ready": 3});
+    let parts = [
+        "edis-1",
+        &format!("{REDIS_1}."),
+        "is-1.redis.default.s",
+        "10.244.0.3",
+    ];
+    for find in parts {
+        let (_, names) = world.get(&format!("/names?find={find}")).await;
+        assert_eq!(
+            (&names["total"], &names["names"][0]),
+            (&json!(1), &redis),
+            "{find}"
+        );
+    }
     world.stop().await;
 }
 
@@ -445,6 +459,9 @@ async fn a_server_walks_a_name_s_way_through_its_cluster_s_objects() {
     let no_pod = json!({"error": "there is no Pod nobody"});
     let nobody = world.get("/walk?name=redis&from=nobody").await;
     assert_eq!(nobody, (400, no_pod));
+    let odd = json!({"error": "there is no Pod default?x=y"});
+    let nobody = world.get("/walk?name=redis&from=default%3Fx%3Dy").await;
+    assert_eq!(nobody, (400, odd));
     let (code, said) = world.told("why", &["redis-7.redis"]);
     assert_eq!(code, Some(1), "{said}");
     let name = "redis-7.redis.default.svc.cluster.local. A\n";

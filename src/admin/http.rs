@@ -27,8 +27,8 @@ const LAST: Duration = Duration::from_secs(2);
 /// How long to wait where no connection can be accepted (no file left, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`, over `most` connections at a time: when there are more, the oldest goes of those that have not
-/// asked yet, or of all.
+/// Serves until `shutdown`, over `most` connections at a time that have asked for something, and as many that have not: when
+/// there are more, the oldest of them goes.
 pub(super) async fn serve(
     listener: TcpListener,
     (router, most): (Router, usize),
@@ -54,9 +54,13 @@ pub(super) async fn serve(
             }
         };
         oldest.retain(|(connection, _)| !connection.is_finished());
-        if oldest.len() >= most {
-            let idle = oldest.iter().position(|(_, asked)| !asked.is_cancelled());
-            if let Some((connection, _)) = oldest.remove(idle.unwrap_or(0)) {
+        // Those that have not asked yet take no place of those that have, and the other way round.
+        for has_asked in [false, true] {
+            let is_one = |(_, asked): &(_, CancellationToken)| asked.is_cancelled() == has_asked;
+            if oldest.iter().filter(|one| is_one(one)).count() >= most
+                && let Some(first) = oldest.iter().position(is_one)
+                && let Some((connection, _)) = oldest.remove(first)
+            {
                 connection.abort();
             }
         }

@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::time::timeout;
+
 use super::asked::{Admin, Refused};
 use super::{admin_address, duration, print, server_address};
 use crate::goal::{Goal, Verdict};
@@ -71,7 +74,8 @@ impl Wait {
         let search = search_list(&Files);
         let wanted = self.name.iter().map(|name| Wanted::new(name, &search));
         let wanted = wanted.collect::<anyhow::Result<Vec<_>>>()?;
-        let look = match self.looking().await {
+        let (refuse, mut refused) = channel(1);
+        let look = match self.looking(refuse).await {
             Ok(look) => look,
             Err(error) => {
                 print(err, [whole(error.as_ref())]);
@@ -82,16 +86,20 @@ impl Wait {
         let tell = |wanted: &Wanted, verdict: &Verdict| {
             print(out, [format!("{}  {}", wanted.text, verdict.words())]);
         };
-        if self.timeout.is_zero() {
-            // Whom nobody answers by then is missing.
-            let look = waiting.look(Duration::ZERO, tell);
-            let _late = tokio::time::timeout(ONE_LOOK, look).await;
-        } else {
-            tokio::select! {
-                () = waiting.finish(tell) => {}
-                () = tokio::time::sleep(self.timeout) => {}
-                () = stop.cancelled() => {}
+        // What is not known by then is missing.
+        let looking = async {
+            let _late = match self.timeout {
+                Duration::ZERO => timeout(ONE_LOOK, waiting.look(Duration::ZERO, tell)).await,
+                long => timeout(long, waiting.finish(tell)).await,
+            };
+        };
+        tokio::select! {
+            () = looking => {}
+            Some(why) = refused.recv() => {
+                print(err, [why]);
+                return Ok(NOBODY.into());
             }
+            () = stop.cancelled() => {}
         }
         let missing = waiting.missing();
         let missing: Vec<_> = missing
@@ -105,26 +113,26 @@ impl Wait {
         })
     }
 
-    /// How names are looked at.
-    async fn looking(&self) -> anyhow::Result<Look> {
+    /// How names are looked at; `refuse`: takes why a server of ours refuses to say.
+    async fn looking(&self, refuse: Sender<String>) -> anyhow::Result<Look> {
         let Some(server) = self.admin else {
             let asker = Asker::new(self.server, &Files).await?;
             return Ok(asker.looking(self.goal.parse().map_err(anyhow::Error::msg)?));
         };
         let token = self.token.clone();
         let (admin, goal) = (Admin { server, token }, self.goal.clone());
-        for name in &self.name {
-            if let Err(error) = polled(&admin, name, &goal, Duration::ZERO).await
-                && error.is::<Refused>()
-            {
-                return Err(error);
-            }
-        }
         Ok(Arc::new(move |wanted, patience| {
-            let (admin, goal) = (admin.clone(), goal.clone());
+            let (admin, goal, refuse) = (admin.clone(), goal.clone(), refuse.clone());
             Box::pin(async move {
-                let verdict = polled(&admin, &wanted.text, &goal, patience).await;
-                verdict.unwrap_or_else(|error| Verdict::Silent(whole(error.as_ref())))
+                match polled(&admin, &wanted.text, &goal, patience).await {
+                    Ok(verdict) => verdict,
+                    Err(error) if error.is::<Refused>() => {
+                        // The first is told, and the waiting ends with it.
+                        let _told = refuse.try_send(error.to_string());
+                        std::future::pending().await
+                    }
+                    Err(error) => Verdict::Silent(whole(error.as_ref())),
+                }
             })
         }))
     }

@@ -155,5 +155,6 @@ pub(super) fn text_of(report: &Value) -> Vec<String> {
         lines.push(format!("{denial}: {}", text(&cause["says"])));
         lines.push(format!("mend: {}", text(&cause["mend"])));
     }
-    lines
+    // A message of more lines than one makes no line of its own.
+    lines.iter().map(|line| line.replace('\n', " ")).collect()
 }

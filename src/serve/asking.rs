@@ -68,8 +68,10 @@ pub fn search_list(source: &dyn Source) -> SearchList {
 
 /// What sends every question to these servers, in their order: addresses, or a file like `/etc/resolv.conf`.
 pub(super) async fn forwarding(servers: &str, source: &dyn Source) -> anyhow::Result<Arc<Router>> {
-    let text =
-        format!(". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n }}\n}}\n");
+    // A server that has questions wait (`pending`) answers within four seconds.
+    let text = format!(
+        ". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n  read_timeout 5s\n }}\n}}\n"
+    );
     let mut blocks = read_blocks(&corefile::parse("forward", &text, source)?, source)?;
     let mut routes = Vec::new();
     for block in &mut blocks {
@@ -121,6 +123,18 @@ impl Asker {
         })
     }
 
+    /// What they say to each of these types, which are asked for together.
+    async fn replies(&self, name: &Name, qtypes: &[RecordType]) -> Vec<Heard> {
+        let mut asking = JoinSet::new();
+        for (at, qtype) in qtypes.iter().copied().enumerate() {
+            let (asker, name) = (self.clone(), name.clone());
+            asking.spawn(async move { (at, asker.ask(&name, qtype).await) });
+        }
+        let mut replies = asking.join_all().await;
+        replies.sort_by_key(|(at, _)| *at);
+        replies.into_iter().map(|(_, heard)| heard).collect()
+    }
+
     /// Looks at names by asking.
     #[must_use]
     pub fn looking(self, goal: Goal) -> Look {
@@ -134,11 +148,7 @@ impl Asker {
     async fn look(&self, names: &[Name], goal: Goal) -> Verdict {
         let mut tried = Vec::new();
         for name in names {
-            let mut replies = Vec::new();
-            for qtype in goal.types() {
-                replies.push(self.ask(name, *qtype).await);
-            }
-            tried.push(replies);
+            tried.push(self.replies(name, goal.types()).await);
             // Nothing is gone before every name is; anything else may be there with the first.
             if goal != Goal::Gone && matches!(goal.judge(&tried), Verdict::Met(_)) {
                 break;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::api::{self, Client, list};
 use crate::message::question::RecordType;
 use crate::name::Name;
-use crate::why::{Objects, Question, Report, explain};
+use crate::why::{Objects, Question, Report, explain, has};
 
 /// Nobody has the name or the address of who is said to ask.
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +82,15 @@ async fn all(client: &Client, api: &str, ns: &str, kind: &str) -> anyhow::Result
 async fn asking(client: &Client, from: &str) -> anyhow::Result<Value> {
     let ip: Option<IpAddr> = from.parse().ok();
     let (ns, called) = from.split_once('/').unwrap_or(("default", from));
+    // What is no name in Kubernetes is none of a Pod's, and has no place in a path.
+    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.');
+    if ip.is_none() && !(ns.bytes().all(is_plain) && called.bytes().all(is_plain)) {
+        return Err(NoPod(from.to_owned()).into());
+    }
     let space = if ip.is_some() { "" } else { ns };
     let pods = all(client, "api/v1", space, "pods").await?;
     let is_it = |pod: &Value| match ip {
-        Some(ip) => text(&pod["status"]["podIP"]).parse() == Ok(ip),
+        Some(ip) => has(pod, ip),
         None => pod["metadata"]["name"] == called,
     };
     let found = pods.into_iter().find(is_it);

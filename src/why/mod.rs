@@ -22,6 +22,7 @@ use crate::message::question::RecordType;
 use crate::name::{Name, written};
 use form::{Form, form};
 pub use objects::{Objects, Seen, Step};
+pub use reverse::has;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]

@@ -12,7 +12,9 @@ use super::{Cause, Found, Walk};
 use crate::message::question::RecordType;
 use crate::name::undashed;
 
-fn has(pod: &Value, ip: IpAddr) -> bool {
+/// Whether a Pod has this address.
+#[must_use]
+pub fn has(pod: &Value, ip: IpAddr) -> bool {
     let others = array(&pod["status"]["podIPs"]).map(|other| &other["ip"]);
     let mut ips = others.chain([&pod["status"]["podIP"]]);
     ips.any(|other| text(other).parse() == Ok(ip))

@@ -197,7 +197,7 @@ def an_empty_cluster_is_no_empty_page(browser):
         sandbox = Sandbox(PROGRAM, file.name)
         page = loaded(browser, sandbox.page)
         page.run("document.querySelector('#find').value = 'nobody'; document.querySelector('#find').dispatchEvent(new Event('input'))")
-        page.until("document.querySelector('#found').innerText === 'No Service or Pod has that in its name.'", "none")
+        page.until("document.querySelector('#found').innerText === 'No name has that in it.'", "none")
         assert violations(page) is None, violations(page)
         shot(page, "empty")
         leave(page, sandbox.page)

@@ -76,7 +76,7 @@ async function list() {
     by("names").replaceChildren(...rows);
     const again = rows.find((item) => item.querySelector(".name").textContent === focused);
     again?.querySelector("button").focus();
-    const none = by("find").value.trim() ? "No Service or Pod has that in its name." : "There is no Service yet.";
+    const none = by("find").value.trim() ? "No name has that in it." : "There is no Service yet.";
     const what = said.total === 1 ? "1 Service" : said.total ? `${said.total} Services` : none;
     unfold(said.names.map((one) => one.service).filter((own) => open.has(own)));
     by("found").textContent = said.total > rows.length ? `${what}; the first ${rows.length} are shown` : what;

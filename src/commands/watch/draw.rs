@@ -262,9 +262,7 @@ fn names(screen: &Screen, looks: Looks, (width, at): (u16, Option<usize>)) -> Ve
             (Link::Lost(_), _) if !screen.names.is_told => "Nothing is known: no server has told.",
             (Link::Connecting, _) => "asking",
             (Link::Live { .. } | Link::Lost(_), "") => "There is no Service yet.",
-            (Link::Live { .. } | Link::Lost(_), _) => {
-                "No Service or Pod has that in its name. Esc: all"
-            }
+            (Link::Live { .. } | Link::Lost(_), _) => "No name has that in it. Esc: all",
         };
         return vec![Line::styled(none, SOFT)];
     }

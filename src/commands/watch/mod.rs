@@ -5,6 +5,7 @@ mod names;
 mod screen;
 
 use std::io::{self, IsTerminal};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -122,11 +123,11 @@ fn check_terminal(kind: &str) -> anyhow::Result<()> {
 }
 
 /// A terminal that is drawn on; it is as it was where this is dropped, and where anything panics.
-struct Shown(DefaultTerminal);
+struct Shown(ManuallyDrop<DefaultTerminal>);
 
 impl Shown {
     fn start() -> io::Result<Self> {
-        let started = ratatui::try_init().map(Self);
+        let started = ratatui::try_init().map(|terminal| Self(ManuallyDrop::new(terminal)));
         started.inspect_err(|_| {
             // It may have been changed half.
             let _gone = ratatui::try_restore();
@@ -136,7 +137,7 @@ impl Shown {
 
 impl Drop for Shown {
     fn drop(&mut self) {
-        // A terminal that has gone needs nothing.
+        // A terminal that has gone needs nothing; ratatui's own end would say so where nobody may be, and panic.
         let _gone = self.0.show_cursor();
         let _gone = ratatui::try_restore();
     }

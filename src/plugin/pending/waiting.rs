@@ -1,5 +1,6 @@
 //! Questions that wait for a name: each until something changes about its Service, until it is let go, or until it leaves.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,8 +24,16 @@ struct State {
     len: usize,
     services: HashMap<ServiceKey, BTreeMap<u64, Arc<Signal>>>,
     clients: HashMap<IpAddr, BTreeMap<u64, ServiceKey>>,
-    /// Clients by how many places they have.
-    ranks: BTreeSet<(usize, IpAddr)>,
+    /// Clients by their ranks.
+    ranks: BTreeSet<(Rank, IpAddr)>,
+}
+
+/// How many places a client has, and its oldest: of those that have the same number the oldest ranks highest.
+type Rank = (usize, Reverse<u64>);
+
+fn rank(places: &BTreeMap<u64, ServiceKey>) -> Option<Rank> {
+    let oldest = places.keys().next()?;
+    Some((places.len(), Reverse(*oldest)))
 }
 
 #[derive(Default)]
@@ -56,9 +65,10 @@ impl Waiting {
         state.len += 1;
         let number = state.last;
         let of_client = state.clients.entry(client).or_default();
+        let before = rank(of_client);
         of_client.insert(number, service.clone());
-        let places = of_client.len();
-        state.rank(client, places - 1, places);
+        let now = rank(of_client);
+        state.rank(client, before, now);
         let of_service = state.services.entry(service).or_default();
         of_service.insert(number, Arc::clone(&signal));
         if state.len > self.most {
@@ -107,22 +117,23 @@ impl State {
         }
     }
 
-    /// Notes that a client has another number of places now.
-    fn rank(&mut self, client: IpAddr, before: usize, places: usize) {
-        self.ranks.remove(&(before, client));
-        if places > 0 {
-            self.ranks.insert((places, client));
+    /// Notes that a client has another rank now; none without a place.
+    fn rank(&mut self, client: IpAddr, before: Option<Rank>, now: Option<Rank>) {
+        if let Some(before) = before {
+            self.ranks.remove(&(before, client));
         }
+        self.ranks.extend(now.map(|now| (now, client)));
     }
 
     fn remove(&mut self, client: IpAddr, number: u64) -> Option<Arc<Signal>> {
         let of_client = self.clients.get_mut(&client)?;
+        let before = rank(of_client);
         let service = of_client.remove(&number)?;
-        let places = of_client.len();
-        if places == 0 {
+        let now = rank(of_client);
+        if now.is_none() {
             self.clients.remove(&client);
         }
-        self.rank(client, places + 1, places);
+        self.rank(client, before, now);
         let of_service = self.services.get_mut(&service)?;
         let signal = of_service.remove(&number);
         if of_service.is_empty() {

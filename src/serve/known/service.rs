@@ -30,17 +30,17 @@ impl Known {
         let (find, limit) = (asked.get("find").unwrap_or_default(), asked.limit()?);
         let find = find.trim_end_matches('.').to_ascii_lowercase();
         let domain = self.domain().unwrap_or_default();
-        let find = find
-            .strip_suffix(&format!(".svc.{domain}"))
-            .unwrap_or(&find);
-        let ip: Option<IpAddr> = find.parse().ok();
+        let find = Find {
+            ip: find.parse().ok(),
+            text: find,
+            zone: format!(".svc.{domain}"),
+        };
         let mut names = Vec::new();
         for data in self.zone.services(Scope::Cluster) {
             let key = &data.service().key;
             let (ns, service) = (text(key.ns()).into_owned(), key.to_string());
             let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
-            let has = || service.contains(find) || has(&data, &service, (find, ip));
-            if is_asked && self.shows(key.ns()) && has() {
+            if is_asked && self.shows(key.ns()) && find.is_in(&data, &service) {
                 names.push((service, kind_of(&data), data.len(), data.ready()));
             }
         }
@@ -125,13 +125,36 @@ fn kind_of(data: &ServiceData) -> &'static str {
     }
 }
 
-/// Whether an endpoint of a Service has this in its name, up to the Service's namespace, or is at this address.
-fn has(data: &ServiceData, service: &str, (find, ip): (&str, Option<IpAddr>)) -> bool {
-    data.endpoints().any(|(_, endpoint)| {
-        let name = endpoint.name();
-        endpoint.ip().is_some() && endpoint.ip() == ip
-            || format!("{}.{service}", text(&name)).contains(find)
-    })
+/// What is looked for.
+struct Find {
+    /// A part of a name, in lower case.
+    text: String,
+    /// That is an address.
+    ip: Option<IpAddr>,
+    /// How all names end.
+    zone: String,
+}
+
+impl Find {
+    /// Whether a Service or an endpoint of it has this in its name, or is at this address.
+    fn is_in(&self, data: &ServiceData, service: &str) -> bool {
+        let has_address = match &data.service().kind {
+            Kind::ClusterIp(ips) => self.ip.is_some_and(|ip| ips.contains(&ip)),
+            Kind::Headless | Kind::ExternalName(_) => false,
+        };
+        has_address
+            || self.begins_in(service)
+            || data.endpoints().any(|(_, endpoint)| {
+                let is_at = self.ip.is_some() && endpoint.ip() == self.ip;
+                is_at || self.begins_in(&format!("{}.{service}", text(&endpoint.name())))
+            })
+    }
+
+    /// Whether it begins in a name's own part: what all names end in tells none from the others.
+    fn begins_in(&self, own: &str) -> bool {
+        let whole = format!("{own}{}", self.zone);
+        whole.find(&self.text).is_some_and(|at| at < own.len())
+    }
 }
 
 /// The Service's own name, then those of its endpoints, sorted.
