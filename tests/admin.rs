@@ -338,6 +338,22 @@ async fn the_program_waits_by_a_long_poll() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_is_answered_when_the_server_ends() {
+    let world = World::start("admin 127.0.0.1:0").await;
+    let name = "late.default.svc.cluster.local";
+    let path = format!("/wait?name={name}");
+    let mut waiting = TcpStream::connect(world.admin).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    // Whoever has connected and asked is answered in any case.
+    world.stop.cancel();
+    let mut answer = String::new();
+    waiting.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""met":false"#), "{answer}");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_a_thousand_clients_that_wait_none_is_lost_when_the_name_comes() {
     let world = Arc::new(World::start("admin 127.0.0.1:0").await);
     let late = "late.default.svc.cluster.local";

@@ -146,6 +146,8 @@ pub struct Bound {
     listener: TcpListener,
     router: Router,
     kind: Kind,
+    /// Is cancelled when it is told to end.
+    ends: CancellationToken,
 }
 
 /// What a probe is asked.
@@ -259,7 +261,9 @@ impl Binder {
     /// # Errors
     /// Where the address cannot be had.
     pub async fn names(&mut self, address: &str, names: Names) -> Result<Bound, BindError> {
-        self.bind(address, names.router(), Kind::Names).await
+        let ends = names.ends.clone();
+        let bound = self.bind(address, names.router(), Kind::Names).await?;
+        Ok(Bound { ends, ..bound })
     }
 
     async fn bind(
@@ -286,6 +290,7 @@ impl Binder {
             listener,
             router,
             kind,
+            ends: CancellationToken::new(),
         })
     }
 }
@@ -325,7 +330,12 @@ impl Bound {
     /// Serves until `shutdown`, then what is asked already, for a moment.
     pub async fn run(self, shutdown: CancellationToken) {
         let most = self.kind.connections();
-        http::serve(self.listener, (self.router, most), shutdown).await;
+        let ends = async {
+            shutdown.cancelled().await;
+            self.ends.cancel();
+        };
+        let served = http::serve(self.listener, (self.router, most), shutdown.clone());
+        tokio::join!(served, ends);
     }
 }
 

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
 use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
 
 /// The page's files. They know nothing: who has no token may read them too.
 const FILES: [(&str, &str, &str); 6] = [
@@ -87,6 +88,8 @@ pub struct Names {
     pub answers: Answers,
     /// What changes.
     pub changes: Changes,
+    /// Is cancelled when the server is told to end, for answers that wait.
+    pub ends: CancellationToken,
 }
 
 impl Names {

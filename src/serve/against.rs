@@ -113,14 +113,8 @@ async fn router(
             link.prepare().await?;
         }
         let readiness = Readiness::default();
-        let (answering, stanza) = chain(
-            block,
-            &setup.api,
-            Vec::new(),
-            &readiness,
-            (&metrics, &carried),
-        )
-        .await?;
+        let (answering, stanza) =
+            chain(block, setup, Vec::new(), &readiness, (&metrics, &carried)).await?;
         watched.extend(stanza);
         let zones = block.keys.iter().map(|key| key.zone.clone());
         routes.extend(zones.map(|zone| (zone, answering.clone())));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::{Ambient, Watched};
+use super::{Ambient, Setup, Watched};
 use crate::admin::Readiness;
 use crate::api::{self, ApiError, Client, Listener};
 use crate::apiserver::ApiServer;
@@ -15,7 +15,7 @@ use crate::plugin::Stanza;
 use crate::plugin::{
     Answering, Block, Carried, Chain, Cluster, Filter, Parts, Plugin, way_to_zone,
 };
-use crate::process::whole;
+use crate::process::{self, whole};
 use crate::watch::{self, Watches};
 use crate::zone::{PodMode, View};
 
@@ -23,13 +23,14 @@ use crate::zone::{PodMode, View};
 /// reach it.
 pub(super) async fn chain(
     block: &Block,
-    api: &Ambient,
+    setup: &Setup<'_>,
     local: Vec<IpAddr>,
     readiness: &Readiness,
     (metrics, carried): (&Arc<Metrics>, &Arc<Carried>),
 ) -> Result<(Answering, Option<Watched>), CorefileError> {
     let mut stanza = None;
     let mut parts = Parts {
+        waiting: Some(process::budget(setup.resources.memory).waiting),
         metrics: Arc::clone(metrics),
         carried: Arc::clone(carried),
         said: block.said.clone(),
@@ -43,7 +44,7 @@ pub(super) async fn chain(
         options.reading.pod_labels = has("metadata");
         options.sets = has("pending");
         parts.holds = has("pending");
-        let client = client(spec, api, Some(counting(metrics)));
+        let client = client(spec, &setup.api, Some(counting(metrics)));
         let client = client.await.map_err(|error| {
             let problem = whole(&error);
             spec.api_token.error(problem, "an API server to watch")

@@ -190,10 +190,10 @@ impl Program {
     ///
     /// # Errors
     /// A Corefile that cannot be used, an API server that is not configured, an address that cannot be had.
-    pub async fn bind(setup: Setup<'_>) -> anyhow::Result<Self> {
+    pub async fn bind(mut setup: Setup<'_>) -> anyhow::Result<Self> {
         let mut blocks = read(&setup)?;
         prepare(&mut blocks).await?;
-        let interfaces = setup.interfaces;
+        let interfaces = std::mem::take(&mut setup.interfaces);
         let readiness = Readiness::default();
         let serving = readiness.token(admin::LAST);
         let Kept {
@@ -201,7 +201,7 @@ impl Program {
             admin: probes,
             metrics,
             carried,
-        } = setup.previous;
+        } = std::mem::take(&mut setup.previous);
         let carried = Arc::new(carried.next());
         let follows = metrics.is_some();
         let metrics = metrics.unwrap_or_default();
@@ -212,7 +212,7 @@ impl Program {
         for block in &blocks {
             let local = listeners.local_addresses(block)?;
             let (answering, stanza) =
-                chain::chain(block, &setup.api, local, &readiness, (&metrics, &carried)).await?;
+                chain::chain(block, &setup, local, &readiness, (&metrics, &carried)).await?;
             known.extend(knowing(block, stanza.as_ref(), (&metrics, &setup.beside))?);
             stanzas.extend(stanza);
             answering.begin();

@@ -135,6 +135,8 @@ pub struct Parts {
     pub changes: Option<Receiver<Change>>,
     /// A plugin of the block has questions wait for names that are about to be there.
     pub holds: bool,
+    /// How many questions of all clients may wait for something; `None`: nobody says.
+    pub waiting: Option<usize>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What comes from the configuration before.

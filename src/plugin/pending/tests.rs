@@ -26,6 +26,11 @@ struct World {
 impl World {
     /// With the Service `redis`, of which `redis-0` is not ready.
     fn new(directive: &str) -> Self {
+        Self::with(directive, None)
+    }
+
+    /// The same; `waiting`: so many questions may wait at all.
+    fn with(directive: &str, waiting: Option<usize>) -> Self {
         let block = block(&format!("{directive}\nkubernetes"));
         let zone = Arc::new(Zone::default());
         let (changes, receiver) = channel(16);
@@ -36,6 +41,7 @@ impl World {
             }),
             changes: Some(receiver),
             holds: true,
+            waiting,
             ..Parts::default()
         };
         let links = block.links.iter();
@@ -207,7 +213,12 @@ async fn of_ten_thousand_questions_that_wait_none_is_lost_when_the_name_comes() 
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asks_for_more_than_there_is_room_for_is_denied_and_others_still_wait() {
-    let mut world = World::new("pending {\n max 3\n}");
+    for (directive, waiting) in [("pending {\n max 3\n}", None), ("pending", Some(6))] {
+        a_greedy_client_and_a_modest_one(World::with(directive, waiting)).await;
+    }
+}
+
+async fn a_greedy_client_and_a_modest_one(mut world: World) {
     let asked = |last| {
         let router = Arc::clone(&world.router);
         let client = IpAddr::from([10, 1, 0, last]);

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, broadcast, watch};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::walk::{NoPod, Walk, meant};
 use super::{Beside, Watched};
@@ -68,6 +69,8 @@ pub(super) struct Known {
     walks: Semaphore,
     /// What is told of the cluster, where that is a sandbox's.
     beside: Option<Beside>,
+    /// The server is told to end.
+    ends: CancellationToken,
 }
 
 /// What is asked for: keys and values.
@@ -173,6 +176,7 @@ impl Known {
             client: stanza.client.clone(),
             walks: Semaphore::new(WALKS),
             beside,
+            ends: CancellationToken::new(),
         });
         let record = record(watches.changes(), watches.synced(), Arc::downgrade(&known));
         tokio::spawn(record);
@@ -297,7 +301,8 @@ impl Known {
             let heard = replies.collect::<Result<Vec<_>, _>>()?;
             let verdict = goal.judge(&[heard]);
             let is_met = matches!(verdict, Verdict::Met(_));
-            if is_met || !matches!(timeout_at(until, changed.changed()).await, Ok(Ok(()))) {
+            let next = self.ends.run_until_cancelled(changed.changed());
+            if is_met || !matches!(timeout_at(until, next).await, Ok(Some(Ok(())))) {
                 return Ok(json!({"name": text_of(&name), "met": is_met, "says": verdict.words()}));
             }
         }
@@ -392,7 +397,7 @@ pub(super) async fn bind(
     api: &AdminApi,
     known: Arc<Known>,
 ) -> Result<Bound, BindError> {
-    let live = Arc::clone(&known);
+    let (live, ends) = (Arc::clone(&known), known.ends.clone());
     let beside = known.beside.as_ref().map_or(&[][..], |beside| beside.paths);
     let names = admin::Names {
         token: api.token.clone(),
@@ -402,6 +407,7 @@ pub(super) async fn bind(
             Box::pin(async move { known.answer(path, asked).await })
         }),
         changes: Arc::new(move || live::tell(Arc::clone(&live))),
+        ends,
     };
     binder.names(&api.address, names).await
 }
