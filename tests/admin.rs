@@ -39,12 +39,18 @@ impl World {
 
     /// The same; `pods`: a line of `kubernetes`.
     async fn with(pods: &str, directive: &str) -> Self {
-        let cluster = Cluster::start(Delays::default());
-        let text = format!(
+        Self::of(&format!(
             ".:0 {{\n bind 127.0.0.1\n kubernetes cluster.local {{\n  {pods}\n }}\n {directive}\n}}\n"
-        );
-        let program = Program::bind(setup(&text, Ambient::Client(cluster.client()))).await;
-        let program = program.unwrap();
+        ))
+        .await
+    }
+
+    /// With this Corefile, on a machine that has one address.
+    async fn of(text: &str) -> Self {
+        let cluster = Cluster::start(Delays::default());
+        let mut setup = setup(text, Ambient::Client(cluster.client()));
+        setup.interfaces = vec![("eth0".to_owned(), [192, 0, 2, 2].into())];
+        let program = Program::bind(setup).await.unwrap();
         let admin = program.probes().unwrap()[0];
         let (zone, router) = (program.zones().remove(0), program.routers().remove(0));
         let stop = CancellationToken::new();
@@ -334,6 +340,15 @@ async fn the_program_waits_by_a_long_poll() {
         world.admin
     );
     assert_eq!(refused, (Some(3), String::new(), why));
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_s_own_name_has_the_address_that_it_answers_with() {
+    let world = World::of(".:0 {\n kubernetes cluster.local\n admin 127.0.0.1:0\n}\n").await;
+    let name = "ns.dns.cluster.local";
+    let (_, why) = world.get(&format!("/why?name={name}")).await;
+    assert_eq!(why["answer"][0]["data"], "192.0.2.2");
     world.stop().await;
 }
 

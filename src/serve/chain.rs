@@ -49,8 +49,13 @@ pub(super) async fn chain(
             let problem = whole(&error);
             spec.api_token.error(problem, "an API server to watch")
         })?;
+        let view = Arc::new(View {
+            local_addresses: local,
+            ..spec.view.clone()
+        });
         let started = Watched {
             watches: Watches::start(&client, &options),
+            view: Arc::clone(&view),
             client,
             startup_timeout: spec.startup_timeout,
             ready: readiness.token("kubernetes"),
@@ -58,10 +63,7 @@ pub(super) async fn chain(
         parts.changes = Some(started.watches.changes());
         parts.cluster = Some(Cluster {
             zone: Arc::clone(&started.watches.zone),
-            view: Arc::new(View {
-                local_addresses: local,
-                ..spec.view.clone()
-            }),
+            view,
         });
         stanza = Some(started);
     }

@@ -34,7 +34,7 @@ use crate::plugin::{AdminApi, Block, Carried, LoopProbe, Reload, Router, read_bl
 use crate::process;
 use crate::store::Change;
 use crate::watch::Watches;
-use crate::zone::Zone;
+use crate::zone::{View, Zone};
 pub use beside::Beside;
 use known::Known;
 use sockets::Listeners;
@@ -180,6 +180,8 @@ async fn prepare(blocks: &mut [Block]) -> Result<(), CorefileError> {
 /// A `kubernetes` stanza at work.
 struct Watched {
     watches: Watches,
+    /// What is shown of it.
+    view: Arc<View>,
     client: Client,
     startup_timeout: Duration,
     ready: Token,
@@ -412,10 +414,10 @@ fn knowing(
         return Ok(None);
     };
     known::check(block)?;
-    let (Some(stanza), Some(spec)) = (stanza, &block.kubernetes) else {
+    let Some(stanza) = stanza else {
         return Ok(None);
     };
-    let shown = spec.view.clone().into();
+    let shown = View::clone(&stanza.view).into();
     let known = Known::start(stanza, (shown, api.history), metrics, beside.clone());
     Ok(Some((api.clone(), known)))
 }
