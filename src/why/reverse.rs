@@ -101,12 +101,15 @@ impl Walk<'_> {
                     name(pod)
                 ),
                 "make a Service that selects it",
-            ));
+            )
+            .unasked());
         }
         Err(Cause::new(
             "no-such-address",
             format!("no Service, endpoint or Pod has {ip}"),
             "it may be a node's, an address outside the cluster, or one that a Pod had before",
-        ))
+        )
+        // Where the Corefile says `fallthrough`, as kubeadm's does, upstreams are asked.
+        .unasked())
     }
 }

@@ -269,8 +269,10 @@ impl Known {
         let late = || Refusal::Elsewhere("the API server has not said all within 8s".to_owned());
         let report = walked.map_err(|_| late())?.map_err(not_walked)?;
         let mut said = report.json(qtype);
-        // A name that leads out of the cluster is asked for elsewhere.
-        let name = absolute(said["name"].as_str().unwrap_or_default()).ok();
+        // What the zone does not decide is asked for elsewhere.
+        let decides = said["cause"].is_null() || !said["cause"]["denial"].is_null();
+        let name = said["name"].as_str().filter(|_| decides);
+        let name = name.and_then(|name| absolute(name).ok());
         said["asked"] = json!(name.and_then(|name| self.replied(&name, qtype).ok()));
         Ok(said)
     }
