@@ -21,8 +21,8 @@ use crate::process;
 /// What is logged by default. Kube's own lines repeat at every try what is logged once here.
 const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off,hyper=warn,tower=warn";
 
-/// What was to be said could not be written.
-const UNWRITTEN: u8 = 3;
+/// What was to be said could not be written (sysexits.h: `EX_IOERR`).
+const UNWRITTEN: u8 = 74;
 
 /// A name that follows each Pod: DNS from Kubernetes state.
 #[derive(Debug, Parser)]

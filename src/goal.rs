@@ -96,10 +96,23 @@ impl Goal {
     /// resolver the first name that has data counts.
     #[must_use]
     pub fn judge(&self, tried: &[Vec<Heard>]) -> Verdict {
+        let verdict = self.judged(tried);
+        if let Verdict::Silent(words) = &verdict
+            && tried.iter().flatten().any(Result::is_ok)
+        {
+            // A server has answered, if not for all.
+            return Verdict::Missing(words.clone());
+        }
+        verdict
+    }
+
+    fn judged(&self, tried: &[Vec<Heard>]) -> Verdict {
         let with_data = || tried.iter().find(|replies| !data(replies).is_empty());
         // That nobody knows says more than that the first of several names does not exist.
         let undecided = || tried.iter().find(|replies| !replies.iter().all(decides));
-        let replies = with_data().or_else(undecided).or_else(|| tried.first());
+        let aliased = || tried.iter().find(|replies| alias(replies).is_some());
+        let replies = with_data().or_else(aliased).or_else(undecided);
+        let replies = replies.or_else(|| tried.first());
         let Some(replies) = replies else {
             return Verdict::Silent("nothing was asked".into());
         };
@@ -324,7 +337,10 @@ mod tests {
         let tried = [vec![nx(), nx()], vec![nx(), failed]];
         assert_eq!(Goal::Gone.judge(&tried), missing("SERVFAIL (not synced)"));
         let silent = vec![Err("connection refused".to_owned()), nx()];
-        let wanted = Verdict::Silent("no reply: connection refused".into());
+        let refused = "no reply: connection refused";
+        assert_eq!(Goal::Gone.judge(&[silent]), missing(refused));
+        let silent = vec![Err("connection refused".to_owned())];
+        let wanted = Verdict::Silent(refused.into());
         assert_eq!(Goal::Gone.judge(&[silent]), wanted);
     }
 

@@ -1,4 +1,5 @@
-//! Lines for a reader. A thread of their own writes them and may wait for the reader; no other thread ever does.
+//! Lines for a reader. A thread of their own writes them and may wait for the reader; no other thread does, but for the end of
+//! a program that says something and is done.
 //!
 //! This is not done by `tracing-appender`: when that cannot end, it says so with `println!`, which waits for the reader
 //! after all, and panics where there is none.

@@ -251,7 +251,7 @@ The last line but one begins with what the cluster's DNS says, `NXDOMAIN` or `NO
 asked, or asks others.
 
 Exit codes: 0 the name has an answer; 1 it has none; 2 the command line is wrong; 3 the API server does not say enough,
-or the server that is to ask it does not answer. In JSON the cause has
+or the server that is to ask it does not answer; 74 standard output cannot be written (of all commands). In JSON the cause has
 a `key`, which stays, and a `denial`, which is null where the cluster's DNS is not asked.
 
 These are all causes, made from `tests/why/causes.txt`, which has the objects of each (`UPDATE_DOCS=1 cargo test --test why`):

@@ -66,6 +66,7 @@ impl<W: Ord + Clone + Debug> Connection<W> {
     /// A watch has failed, for this reason; `meanwhile`: what that means.
     pub fn failed(&self, watched: &W, reason: String, meanwhile: &str) {
         let mut failing = self.lock();
+        failing.without.remove(watched);
         failing.watches.insert(watched.clone());
         let whole = failing.watches.len() + failing.without.len() >= self.watches;
         self.away.send_if_modified(|away| {
@@ -80,8 +81,9 @@ impl<W: Ord + Clone + Debug> Connection<W> {
         }
     }
 
-    /// The right to a watch is missing, and it is not needed.
+    /// The right to a watch is missing, and it is not needed: the server has answered.
     pub fn does_without(&self, watched: &W) {
+        self.works(watched);
         self.lock().without.insert(watched.clone());
     }
 
@@ -117,7 +119,10 @@ mod tests {
             let away = connection.away().borrow().clone();
             away.map(|away| away.whole)
         };
+        // It has failed, before the server said that the right is missing.
+        connection.failed(&"sets", "refused".to_owned(), "");
         connection.does_without(&"sets");
+        assert_eq!(*connection.away().borrow(), None);
         assert_eq!(is_whole(&connection), Some(true));
         // The right has been given.
         connection.works(&"sets");

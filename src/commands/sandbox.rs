@@ -327,7 +327,7 @@ fn ready(
         "dns": sandbox.dns(), "api": format!("https://{}", sandbox.api()), "kubeconfig": kubeconfig, "socks": sandbox.socks(),
         "names": names,
     });
-    let written = headless_node::descriptor(descriptor, OpenOptions::new().write(true));
+    let written = headless_node::descriptor(descriptor, OpenOptions::new().append(true));
     let written = written.and_then(|mut file| writeln!(file, "{line}"));
     written.with_context(|| format!("cannot write to descriptor {descriptor}"))
 }

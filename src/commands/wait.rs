@@ -22,8 +22,8 @@ use crate::signals::{Program, stop_signal};
 /// No server has answered when the time was up, there is none to ask, or it refuses.
 const NOBODY: u8 = 3;
 
-/// How long one look may take: as a resolver waits for a reply (resolv.conf(5): `timeout`).
-const ONE_LOOK: Duration = Duration::from_secs(5);
+/// How long one look may take: longer than a question, so that it is said why there is no reply.
+const ONE_LOOK: Duration = Duration::from_secs(6);
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,7 +38,7 @@ pub(crate) struct Wait {
     /// `address=IP` (this one, among others or alone), `srv` (an SRV record).
     #[arg(long = "for", value_name = "WHAT", default_value = "address", value_parser = goal)]
     goal: String,
-    /// How long it waits; `0s` looks once, for 5 s at most.
+    /// How long it waits; `0s` looks once, for 6 s at most.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// The DNS server to ask; without it those of /etc/resolv.conf, in their order.

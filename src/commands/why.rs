@@ -27,7 +27,7 @@ const UNKNOWN: u8 = 3;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 the name has an answer; 1 it has none; 2 the command line is wrong; 3 the API server does not \
-    say enough, or the server that is to ask it does not answer."
+    say enough, or the server that is to ask it does not answer; 74 standard output cannot be written."
 )]
 pub(crate) struct Why {
     /// The name, as a program in the Pod of --from would look it up.

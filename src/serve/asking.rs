@@ -68,9 +68,9 @@ pub fn search_list(source: &dyn Source) -> SearchList {
 
 /// What sends every question to these servers, in their order: addresses, or a file like `/etc/resolv.conf`.
 pub(super) async fn forwarding(servers: &str, source: &dyn Source) -> anyhow::Result<Arc<Router>> {
-    // A server that has questions wait (`pending`) answers within four seconds.
+    // A server that has questions wait (`pending`) answers within four seconds; another has what is left of five.
     let text = format!(
-        ". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n  read_timeout 5s\n }}\n}}\n"
+        ". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n  read_timeout 4500ms\n }}\n}}\n"
     );
     let mut blocks = read_blocks(&corefile::parse("forward", &text, source)?, source)?;
     let mut routes = Vec::new();

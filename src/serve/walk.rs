@@ -82,9 +82,7 @@ async fn all(client: &Client, api: &str, ns: &str, kind: &str) -> anyhow::Result
 async fn asking(client: &Client, from: &str) -> anyhow::Result<Value> {
     let ip: Option<IpAddr> = from.parse().ok();
     let (ns, called) = from.split_once('/').unwrap_or(("default", from));
-    // What is no name in Kubernetes is none of a Pod's, and has no place in a path.
-    let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.');
-    if ip.is_none() && !(ns.bytes().all(is_plain) && called.bytes().all(is_plain)) {
+    if ip.is_none() && !(is_plain(ns) && is_plain(called)) {
         return Err(NoPod(from.to_owned()).into());
     }
     let space = if ip.is_some() { "" } else { ns };
@@ -154,8 +152,14 @@ async fn gather(
 }
 
 fn labels_of(name: &str) -> impl Iterator<Item = String> {
-    let labels = name.split('.').filter(|label| !label.is_empty());
+    let labels = name.split('.').filter(|label| is_plain(label));
     labels.map(str::to_ascii_lowercase)
+}
+
+/// Whether it may be a name in Kubernetes: nothing else has a place in a path.
+fn is_plain(name: &str) -> bool {
+    let octet = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.');
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(octet)
 }
 
 fn is_address(name: &str) -> bool {
@@ -177,6 +181,13 @@ fn known_by(services: &[Value]) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_names_comes_into_a_path() {
+        let labels: Vec<_> = labels_of("kube-system/secrets?.Redis.default..x%2f.a").collect();
+        assert_eq!(labels, ["redis", "default", "a"]);
+        assert!(!is_plain("..") && !is_plain("") && is_plain("web.a-1"));
+    }
 
     #[test]
     fn an_address_means_its_names_unless_somebody_says_a_type() {

@@ -48,6 +48,7 @@ where
         let event = match next {
             Ok(event) => event,
             Err(failure) if failure.denied && feed.optional => {
+                feed.connection.does_without(&feed.list);
                 if !std::mem::replace(&mut does_without, true) && do_without(&feed).await.is_err() {
                     return;
                 }
@@ -88,7 +89,6 @@ async fn next_or_quiet<T>(stream: &mut (impl Stream<Item = T> + Unpin), feed: &F
 async fn do_without(feed: &Feed) -> Result<(), mpsc::error::SendError<Event>> {
     let (resource, ns) = (feed.list.resource, &feed.list.ns);
     info!(?resource, %ns, "the right to watch it is missing, and not needed");
-    feed.connection.does_without(&feed.list);
     feed.events.send(Event::Reset(feed.list.clone())).await?;
     if resource == Resource::Namespaces {
         let key = ObjectKey {

@@ -1,5 +1,6 @@
 //! Addresses: Pods' names that spell one, and names of addresses.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use headless_objects::object::SERVICE_NAME;
@@ -85,7 +86,9 @@ impl Walk<'_> {
             let own = format!("{}.{}.{}", at.host, name(service), ns(service));
             found.push(format!("PTR {}", self.full(&own)));
         }
-        found.dedup();
+        // Slices may have an endpoint twice.
+        let mut seen = BTreeSet::new();
+        found.retain(|own| seen.insert(own.clone()));
         match (found.is_empty(), self.qtype) {
             (false, RecordType::PTR) => return Ok(found),
             (false, other) => return Err(other_type(other)),

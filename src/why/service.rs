@@ -119,6 +119,11 @@ impl Walk<'_> {
             );
             return Cause::new("other-namespace", says, ask(&format!("{svc}.{first}")));
         }
+        if let Below::Itself = below
+            && let Some(cause) = self.name_of_a_set_s_pod(space, svc, &says)
+        {
+            return cause;
+        }
         let names = || within(&objects.services, space).map(name);
         if let Some(meant) = similar(svc, names()) {
             let says = format!("{says}; there is {meant}");
@@ -175,9 +180,7 @@ impl Walk<'_> {
                 format!("make a Service {svc} with `clusterIP: None` that selects the Pod"),
             ));
         }
-        let Some(pod) = one(&objects.pods, space, svc) else {
-            return self.name_of_a_set_s_pod(space, svc, says);
-        };
+        let pod = one(&objects.pods, space, svc)?;
         let mend = match text(&pod["spec"]["subdomain"]) {
             "" => "give it `hostname` and `subdomain`, the name of a headless Service, or ask for the Service".to_owned(),
             of => ask(format!("{svc}.{of}")),
@@ -234,10 +237,7 @@ impl Walk<'_> {
             )
             .no_data());
         }
-        if !matches!(
-            self.qtype,
-            RecordType::A | RecordType::AAAA | RecordType::CNAME
-        ) {
+        if !matches!(self.qtype, RecordType::A | RecordType::AAAA) {
             return Err(Cause::new(
                 "alias-type",
                 format!("an alias is not followed for {}", self.qtype),

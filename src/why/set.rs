@@ -41,10 +41,10 @@ fn scaled_to(set: &Value, ordinal: i64) -> String {
 /// The set and the ordinal of a name that is spelt like that of a set's Pod.
 fn pod_of_set(host: &str) -> Option<(&str, i64)> {
     let (called, ordinal) = host.rsplit_once('-')?;
-    let number = ordinal.parse::<i64>().ok();
+    let number = ordinal.parse::<i32>().ok();
     // A number is written in one way only.
     let number = number.filter(|number| number.to_string() == ordinal)?;
-    Some((called, number))
+    Some((called, number.into()))
 }
 
 impl Walk<'_> {
@@ -154,18 +154,23 @@ impl Walk<'_> {
                 format!("make the set anew with serviceName: {svc}"),
             );
         }
-        let meant = self.full(&format!("{host}.{governing}.{space}"));
-        let mend = match one(&self.objects.services, space, governing) {
-            Some(_) => format!("ask for {meant}"),
-            None => {
-                format!("make the Service {governing}, which is not there, and ask for {meant}")
-            }
-        };
+        let mend = self.ask_below(governing, space, host);
         Cause::new(
             "other-service-name",
             format!("the set's serviceName is `{governing}`, the name asks `{svc}`"),
             format!("{mend}, or make the set anew with serviceName: {svc}"),
         )
+    }
+
+    /// What leads to a Pod of a set.
+    fn ask_below(&self, governing: &str, space: &str, host: &str) -> String {
+        let meant = self.full(&format!("{host}.{governing}.{space}"));
+        match one(&self.objects.services, space, governing) {
+            Some(_) => format!("ask for {meant}"),
+            None => {
+                format!("make the Service {governing}, which is not there, and ask for {meant}")
+            }
+        }
     }
 
     /// What a name without a Service is that is spelt like a Pod of a set; `None`: it is not spelt so. `says`: that there is
@@ -178,19 +183,17 @@ impl Walk<'_> {
             return None;
         }
         let (start, replicas) = ordinals(set);
-        let ask = format!(
-            "ask for {}",
-            self.full(&format!("{host}.{governing}.{space}"))
-        );
+        let ask = self.ask_below(governing, space, host);
         Some(Cause::new(
             "name-of-a-set-s-pod",
             format!(
                 "{says}: a Pod of the StatefulSet {called} would be called so, which has {}; a Pod's name stands below a Service",
                 pods_of(set)
             ),
-            match (start..start + replicas).contains(&ordinal) {
-                true => ask,
-                false => format!(
+            match ordinal - start {
+                ..0 => format!("ask for one from {called}-{start} on"),
+                past if past < replicas => ask,
+                _ => format!(
                     "{ask}, once there is such a Pod: {}",
                     scaled_to(set, ordinal)
                 ),

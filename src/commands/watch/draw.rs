@@ -415,7 +415,7 @@ fn room_beside(left: &str, width: usize) -> usize {
     width.saturating_sub(taken).max(width / 3)
 }
 
-/// As many of these words as there is room for, one at least, and how many more there are.
+/// As many of these words as there is room for, one in any case, and how many more there are.
 fn fitting(words: &str, room: usize) -> String {
     let count = |text: &str| text.chars().count();
     if count(words) <= room {
@@ -426,7 +426,7 @@ fn fitting(words: &str, room: usize) -> String {
     let fit = (1..all.len())
         .map(some)
         .take_while(|some| count(some) <= room);
-    fit.last().unwrap_or_else(|| words.to_owned())
+    fit.last().unwrap_or_else(|| some(1))
 }
 
 fn shortened(text: &str, room: usize) -> String {

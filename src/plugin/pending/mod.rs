@@ -77,8 +77,8 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         let zone = Arc::clone(&parts.cluster(&self.token)?.zone);
-        // Questions for upstreams wait in the same room, and keep half of it.
-        let room = parts.waiting.map_or(usize::MAX, |waiting| waiting / 2);
+        // Questions for upstreams wait in the same room, of which one client has half at the most.
+        let room = parts.waiting.map_or(usize::MAX, |waiting| waiting / 4);
         let waiting = Waiting::new(self.most.min(room));
         // Where there is no runtime, nobody asks.
         if let (Some(changes), Ok(runtime)) = (&parts.changes, Handle::try_current()) {

@@ -266,7 +266,11 @@ impl Known {
             walk.report(&self.client, Timestamp::now()).await
         };
         let walked = timeout(WALK, walked).await;
-        let late = || Refusal::Elsewhere("the API server has not said all within 8s".to_owned());
+        let late = || {
+            Refusal::Elsewhere(
+                "the walk, or the wait for its turn, has taken more than 8s".to_owned(),
+            )
+        };
         let report = walked.map_err(|_| late())?.map_err(not_walked)?;
         let mut said = report.json(qtype);
         // What the zone does not decide is asked for elsewhere.

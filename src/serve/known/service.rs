@@ -35,12 +35,12 @@ impl Known {
             text: find,
             zone: format!(".svc.{domain}"),
         };
-        let mut names = Vec::new();
+        let (mut names, mut name) = (Vec::new(), String::new());
         for data in self.zone.services(Scope::Cluster) {
             let key = &data.service().key;
             let (ns, service) = (text(key.ns()).into_owned(), key.to_string());
             let is_asked = asked.get("ns").is_none_or(|wanted| wanted == ns);
-            if is_asked && self.shows(key.ns()) && find.is_in(&data, &service) {
+            if is_asked && self.shows(key.ns()) && find.is_in(&data, &service, &mut name) {
                 names.push((service, kind_of(&data), data.len(), data.ready()));
             }
         }
@@ -136,24 +136,26 @@ struct Find {
 }
 
 impl Find {
-    /// Whether a Service or an endpoint of it has this in its name, or is at this address.
-    fn is_in(&self, data: &ServiceData, service: &str) -> bool {
+    /// Whether a Service or an endpoint of it has this in its name, or is at this address. `name`: a text to be used for names.
+    fn is_in(&self, data: &ServiceData, service: &str, name: &mut String) -> bool {
         let has_address = match &data.service().kind {
             Kind::ClusterIp(ips) => self.ip.is_some_and(|ip| ips.contains(&ip)),
             Kind::Headless | Kind::ExternalName(_) => false,
         };
+        let mut begins_in = |endpoint: &str| {
+            name.clear();
+            name.extend([endpoint, service]);
+            let own = name.len();
+            name.push_str(&self.zone);
+            // What all names end in tells none from the others.
+            name.find(&self.text).is_some_and(|at| at < own)
+        };
         has_address
-            || self.begins_in(service)
+            || begins_in("")
             || data.endpoints().any(|(_, endpoint)| {
                 let is_at = self.ip.is_some() && endpoint.ip() == self.ip;
-                is_at || self.begins_in(&format!("{}.{service}", text(&endpoint.name())))
+                is_at || begins_in(&format!("{}.", text(&endpoint.name())))
             })
-    }
-
-    /// Whether it begins in a name's own part: what all names end in tells none from the others.
-    fn begins_in(&self, own: &str) -> bool {
-        let whole = format!("{own}{}", self.zone);
-        whole.find(&self.text).is_some_and(|at| at < own.len())
     }
 }
 

@@ -209,7 +209,7 @@ fn of_many_addresses_those_are_shown_that_fit_whole() {
         (31, "10.244.0.2 10.244.0.3 +1"),
         (24, "10.244.0.2 10.244.0.3 +1"),
         (23, "10.244.0.2 +2"),
-        (5, all),
+        (5, "10.244.0.2 +2"),
     ] {
         assert_eq!(fitting(all, room), wanted, "{room}");
     }
