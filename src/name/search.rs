@@ -42,10 +42,12 @@ impl SearchList {
         Ok(names)
     }
 
-    /// Whether a name stands below one of the domains already, so that whoever writes it means it as it is.
+    /// Whether a name stands below one of the domains already, so that whoever writes it means it as it is; all names stand
+    /// below the root.
     #[must_use]
     pub fn holds(&self, name: &Name) -> bool {
-        self.domains.iter().any(|domain| domain.zone_of(name))
+        let mut domains = self.domains.iter().filter(|domain| !domain.is_root());
+        domains.any(|domain| domain.zone_of(name))
     }
 }
 
@@ -94,5 +96,11 @@ mod tests {
         assert_eq!(search.names("a..b"), Err(NoName::EmptyLabel));
         assert!(search.holds(&absolute("redis.default.svc.Cluster.local").unwrap()));
         assert!(!search.holds(&absolute("redis.default").unwrap()));
+        // Some resolvers' lists end in the root.
+        let root = SearchList {
+            domains: vec![Name::root()],
+            ndots: 5,
+        };
+        assert!(!root.holds(&absolute("redis").unwrap()));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::task::JoinSet;
 
-use super::asking::forwarding;
+use super::asking::{ALONE, forwarding};
 use super::chain::chain;
 use super::{Setup, Watched, read};
 use crate::admin::Readiness;
@@ -68,7 +68,7 @@ pub async fn against(setup: Setup<'_>, server: SocketAddr) -> anyhow::Result<Com
     };
     let synced = tokio::time::timeout(PATIENCE, synced).await;
     synced.context("the API server has not delivered everything in 30 s")?;
-    let theirs = forwarding(&server.to_string(), setup.source).await?;
+    let theirs = forwarding(&server.to_string(), ALONE, setup.source).await?;
     let mut questions = BTreeSet::new();
     for (block, stanza) in blocks
         .iter()

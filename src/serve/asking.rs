@@ -66,11 +66,20 @@ pub fn search_list(source: &dyn Source) -> SearchList {
         .unwrap_or_default()
 }
 
-/// What sends every question to these servers, in their order: addresses, or a file like `/etc/resolv.conf`.
-pub(super) async fn forwarding(servers: &str, source: &dyn Source) -> anyhow::Result<Arc<Router>> {
-    // A server that has questions wait (`pending`) answers within four seconds; another has what is left of five.
+/// How long one server may take of the five seconds of a question, in a Corefile's words: one that has questions wait
+/// (`pending`) answers within four; where there are more, the second is asked when the first has not said anything.
+pub(super) const ALONE: &str = "4500ms";
+const ONE_OF_MORE: &str = "2s";
+
+/// What sends every question to these servers, in their order: addresses, or a file like `/etc/resolv.conf`; `patience`: how
+/// long each may take.
+pub(super) async fn forwarding(
+    servers: &str,
+    patience: &str,
+    source: &dyn Source,
+) -> anyhow::Result<Arc<Router>> {
     let text = format!(
-        ". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n  read_timeout 4500ms\n }}\n}}\n"
+        ". {{\n forward . {servers} {{\n  policy sequential\n  prefer_udp\n  read_timeout {patience}\n }}\n}}\n"
     );
     let mut blocks = read_blocks(&corefile::parse("forward", &text, source)?, source)?;
     let mut routes = Vec::new();
@@ -95,7 +104,10 @@ impl Asker {
     /// There is no such file, or it names no server.
     pub async fn new(server: Option<SocketAddr>, source: &dyn Source) -> anyhow::Result<Self> {
         let servers = server.map_or_else(|| RESOLV_CONF.to_owned(), |server| server.to_string());
-        let router = forwarding(&servers, source).await;
+        let machine = source.read("", RESOLV_CONF).unwrap_or_default();
+        let is_one = server.is_some() || ResolvConf::read(&machine).nameservers.len() < 2;
+        let patience = if is_one { ALONE } else { ONE_OF_MORE };
+        let router = forwarding(&servers, patience, source).await;
         router
             .map(Self)
             .with_context(|| format!("cannot ask {servers}"))

@@ -81,6 +81,7 @@ async fn all(client: &Client, api: &str, ns: &str, kind: &str) -> anyhow::Result
 /// The Pod that asks.
 async fn asking(client: &Client, from: &str) -> anyhow::Result<Value> {
     let ip: Option<IpAddr> = from.parse().ok();
+    let ip = ip.map(|ip| ip.to_canonical());
     let (ns, called) = from.split_once('/').unwrap_or(("default", from));
     if ip.is_none() && !(is_plain(ns) && is_plain(called)) {
         return Err(NoPod(from.to_owned()).into());

@@ -86,6 +86,14 @@ impl Resolver {
             )
             .unasked());
         }
+        if written.is_empty() {
+            return Err(Cause::new(
+                "no-name",
+                "no name was asked for",
+                "write one, such as redis-0.redis",
+            )
+            .unasked());
+        }
         let complete = absolute(written).map_err(no_name)?;
         if self.list.holds(&complete) || is_reverse(&complete) {
             return Ok(vec![complete]);

@@ -44,7 +44,7 @@ impl Walk<'_> {
         if let Some(cause) = self.no_pod_of_set(service, host) {
             return cause;
         }
-        if let Some(other) = self.has_it(space, host) {
+        if let Some(other) = self.has_it(service, host) {
             return Cause::new(
                 "endpoint-of-another",
                 format!("{host} is no endpoint of {svc}, it is one of {other}"),
@@ -77,10 +77,12 @@ impl Walk<'_> {
     }
 
     /// Another Service of the namespace that has such an endpoint.
-    fn has_it(&self, space: &str, host: &str) -> Option<String> {
-        let mut slices = within(&self.objects.slices, space);
+    fn has_it(&self, service: &Value, host: &str) -> Option<String> {
+        let mut slices = within(&self.objects.slices, ns(service));
         let has = |slice: &&Value| {
-            array(&slice["endpoints"]).any(|endpoint| text(&endpoint["hostname"]) == host)
+            let is_own = slice["metadata"]["labels"][SERVICE_NAME] == name(service);
+            let mut endpoints = array(&slice["endpoints"]);
+            !is_own && endpoints.any(|endpoint| text(&endpoint["hostname"]) == host)
         };
         let slice = slices.find(has)?;
         Some(text(&slice["metadata"]["labels"][SERVICE_NAME]).to_owned())

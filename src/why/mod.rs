@@ -206,10 +206,13 @@ fn nearest(walks: &[Walk<'_>], names: &[Name]) -> usize {
     let places = 0..walks.len();
     let depth = |at: &usize| walks[*at].depth();
     let deepest = places.clone().max_by_key(depth).unwrap_or(last);
-    let deepest = if walks[deepest].depth() == 0 {
-        0
-    } else {
-        deepest
+    let is_elsewhere = |at: &usize| {
+        let keys = ["other-domain", "no-domain"];
+        matches!(&walks[*at].outcome, Some(Err(cause)) if keys.contains(&cause.key))
+    };
+    let deepest = match walks[deepest].depth() {
+        0 => places.clone().find(is_elsewhere).unwrap_or(0),
+        _ => deepest,
     };
     let is_meant = |at: &usize| {
         let end = names[*at].iter().next_back().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::headless::no_family;
+use super::headless::{at_in, no_family};
 use super::objects::{array, listed, name, text};
 use super::service::is_headless;
 use super::{Cause, Found, Walk};
@@ -36,17 +36,22 @@ impl Port {
     }
 }
 
-impl Walk<'_> {
-    /// The ports that a Service's names have: a headless one's are those of its slices.
+impl<'o> Walk<'o> {
+    /// The ports that a Service's names have: a headless one's are those of its slices that have a ready endpoint.
     fn ports(&self, service: &Value) -> Vec<Port> {
         let own = |object: &Value| array(&object["ports"]).map(Port::of).collect::<Vec<_>>();
         let mut ports = match is_headless(service) {
-            true => self.slices(service).into_iter().flat_map(own).collect(),
+            true => self.ready_slices(service).flat_map(own).collect(),
             false => own(&service["spec"]),
         };
         ports.sort();
         ports.dedup();
         ports
+    }
+
+    fn ready_slices(&self, service: &Value) -> impl Iterator<Item = &'o Value> {
+        let slices = self.slices(service).into_iter();
+        slices.filter(|slice| at_in(slice).any(|at| at.ready))
     }
 
     /// What SRV of a Service's own name leads to.
@@ -57,23 +62,29 @@ impl Walk<'_> {
     /// `_port._protocol.<svc>`.
     pub(super) fn port(&mut self, service: &Value, wanted: &str, protocol: &str) -> Found {
         let ports = self.ports(service);
-        let fits = |port: &&Port| port.name == wanted && port.protocol == protocol;
+        // As in CoreDNS a label without a word stands for any.
+        let is_it = |word: &str, own: &str| word.is_empty() || word == own;
+        let fits = |port: &Port| is_it(wanted, &port.name) && is_it(protocol, &port.protocol);
         if is_headless(service) {
             self.see_slices(service);
             if self.ready(service).is_empty() {
                 return Err(self.none_ready(service));
             }
         }
-        let Some(port) = ports.iter().find(fits) else {
+        let found: Vec<Port> = ports.iter().filter(|port| fits(port)).cloned().collect();
+        if found.is_empty() {
             return Err(no_port(service, &ports, wanted, protocol));
-        };
+        }
         if self.qtype == RecordType::SRV {
-            return Ok(vec![format!("SRV port {}", port.number)]);
+            return told(service, found);
         }
         // As in CoreDNS a port's name has the Service's addresses too.
         match is_headless(service) {
             true => {
-                let ips = self.ready(service).iter().map(|at| at.ip).collect();
+                let has =
+                    |slice: &Value| array(&slice["ports"]).map(Port::of).any(|port| fits(&port));
+                let ready = self.ready(service).into_iter().filter(|at| has(at.slice));
+                let ips = ready.map(|at| at.ip).collect();
                 self.of_family(ips, || no_family(service, self.qtype))
             }
             false => self.cluster_ips(service),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use headless_objects::object::SERVICE_NAME;
 use serde_json::Value;
 
-use super::headless::at_in;
+use super::headless::{at_in, slice_says_so};
 use super::objects::{array, name, ns, one, text, within};
 use super::service::{is_headless, other_type};
 use super::{Cause, Found, Walk};
@@ -90,29 +90,49 @@ impl Walk<'_> {
         let mut seen = BTreeSet::new();
         found.retain(|own| seen.insert(own.clone()));
         match (found.is_empty(), self.qtype) {
-            (false, RecordType::PTR) => return Ok(found),
-            (false, other) => return Err(other_type(other)),
-            (true, _) => {}
+            (false, RecordType::PTR) => Ok(found),
+            (false, other) => Err(other_type(other)),
+            (true, _) => Err(self.nameless(ip)),
+        }
+    }
+
+    /// Why an address has no name.
+    fn nameless(&mut self, ip: IpAddr) -> Cause {
+        let slices = self.objects.slices.iter();
+        if let Some(at) = slices.flat_map(at_in).find(|at| at.ip == ip) {
+            self.see(
+                "EndpointSlice",
+                at.slice,
+                format!("has {ip} as {}, not ready", at.host),
+            );
+            let svc = text(&at.slice["metadata"]["labels"][SERVICE_NAME]);
+            let service = one(&self.objects.services, ns(at.slice), svc);
+            let pod = one(&self.objects.pods, ns(at.slice), at.pod);
+            let cause = match (service, pod) {
+                (Some(service), Some(pod)) => self.unready_at(&at, pod, service),
+                _ => slice_says_so(at.slice),
+            };
+            return cause.unasked();
         }
         if let Some(pod) = self.objects.pods.iter().find(|pod| has(pod, ip)) {
             self.see("Pod", pod, format!("has {ip}"));
-            return Err(Cause::new(
+            return Cause::new(
                 "pod-of-no-service",
                 format!(
-                    "{ip} is that of Pod {}/{}, which is a ready endpoint of no Service: only those have names",
+                    "{ip} is that of Pod {}/{}, and no Service has it as a ready endpoint: only those have names",
                     ns(pod),
                     name(pod)
                 ),
-                "make a Service that selects it",
+                "make a Service that selects it, or give the one that does both families (ipFamilyPolicy: PreferDualStack)",
             )
-            .unasked());
+            .unasked();
         }
-        Err(Cause::new(
+        Cause::new(
             "no-such-address",
             format!("no Service, endpoint or Pod has {ip}"),
             "it may be a node's, an address outside the cluster, or one that a Pod had before",
         )
         // Where the Corefile says `fallthrough`, as kubeadm's does, upstreams are asked.
-        .unasked())
+        .unasked()
     }
 }

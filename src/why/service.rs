@@ -183,7 +183,8 @@ impl Walk<'_> {
         let pod = one(&objects.pods, space, svc)?;
         let mend = match text(&pod["spec"]["subdomain"]) {
             "" => "give it `hostname` and `subdomain`, the name of a headless Service, or ask for the Service".to_owned(),
-            of => ask(format!("{svc}.{of}")),
+            // No name stands below a Pod's.
+            of => format!("ask for {}", self.full(&format!("{svc}.{of}.{space}"))),
         };
         Some(Cause::new(
             "name-of-a-pod",

@@ -79,7 +79,11 @@ impl Link for Spec {
         let zone = Arc::clone(&parts.cluster(&self.token)?.zone);
         // Questions for upstreams wait in the same room, of which one client has half at the most.
         let room = parts.waiting.map_or(usize::MAX, |waiting| waiting / 4);
-        let waiting = Waiting::new(self.most.min(room));
+        let most = self.most.min(room);
+        // All blocks that let as many wait have one place for them.
+        let waiting = parts
+            .carried
+            .get(format!("{} {most}", PLUGIN.name), || Waiting::new(most));
         // Where there is no runtime, nobody asks.
         if let (Some(changes), Ok(runtime)) = (&parts.changes, Handle::try_current()) {
             runtime.spawn(wake(changes.resubscribe(), Arc::downgrade(&waiting)));

@@ -51,11 +51,11 @@ pub(super) struct Place {
 }
 
 impl Waiting {
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
             most,
             state: Mutex::default(),
-        })
+        }
     }
 
     /// Has a client wait for a Service. Where there is no room, the client that has the most questions here loses its oldest.
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn those_who_wait_for_a_service_are_woken_by_it_and_by_no_other() {
-        let waiting = Waiting::new(9);
+        let waiting = Arc::new(Waiting::new(9));
         let client = IpAddr::from([10, 0, 0, 1]);
         let other = ServiceKey::new(b"default", b"other");
         let places = [redis(), redis(), other.clone()].map(|svc| waiting.enter(svc, client));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_room_the_client_with_the_most_questions_loses_its_oldest() {
-        let waiting = Waiting::new(3);
+        let waiting = Arc::new(Waiting::new(3));
         let [greedy, modest, late] = [1, 2, 3].map(|last| IpAddr::from([10, 0, 0, last]));
         let clients = [greedy, modest, greedy, late, greedy];
         let places = clients.map(|client| waiting.enter(redis(), client));
