@@ -173,13 +173,20 @@ fn a_denial_of_what_is_about_to_be_there_is_kept_by_nobody() {
         "apply service default/alias external:redis.default.svc.cluster.local",
         "apply slice default/r of redis redis-0=10.0.0.1!notready",
         "apply set default/web of web 2",
+        "apply service default/dual headless",
+        "apply slice default/d4 of dual dual-0=10.0.0.2",
+        "apply slice default/d6 of dual dual-0=fd00::2!notready",
     ]);
-    let nx = ResponseCode::NXDomain;
+    let (nx, no_data) = (ResponseCode::NXDomain, ResponseCode::NoError);
+    let other = kept(&zone, "dual-0.dual", RecordType::TXT);
+    assert_eq!(other, (no_data, 30, 30));
     for (name, qtype, wanted) in [
         ("redis-0.redis", RecordType::A, (nx, 0, 0)),
         ("redis-0.redis", RecordType::AAAA, (nx, 0, 0)),
         ("redis", RecordType::A, (nx, 0, 0)),
         ("_redis._tcp.redis", RecordType::SRV, (nx, 0, 0)),
+        ("dual", RecordType::AAAA, (no_data, 0, 0)),
+        ("dual-0.dual", RecordType::AAAA, (no_data, 0, 0)),
         ("web-1.web", RecordType::A, (nx, 0, 0)),
         ("web", RecordType::A, (nx, 0, 0)),
         ("alias", RecordType::A, (ResponseCode::NoError, 0, 0)),

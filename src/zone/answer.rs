@@ -187,6 +187,6 @@ pub(super) fn found(asked: &Asked<'_>, selection: Selection) -> Answer {
     if selection.gives(asked.name, asked.qtype) {
         Answer::Found(Found::Service(selection))
     } else {
-        no_data(Reason::OtherType)
+        no_data(selection.without_type(asked.name, asked.qtype))
     }
 }

@@ -460,6 +460,35 @@ impl Selection {
     }
 
     /// Whether the endpoint there is one of the cluster that is named, if one is.
+    /// Why a name that has values gives none of this type: endpoints that would are not ready, or none would.
+    pub(super) fn without_type(&self, name: &Qname, qtype: RecordType) -> Reason {
+        let is_address = matches!(qtype, RecordType::A | RecordType::AAAA);
+        let is_of = |endpoint: &Endpoint<'_>| {
+            let v4 = endpoint.ip().map(|ip| ip.is_ipv4());
+            v4 == Some(qtype == RecordType::A)
+        };
+        let not_ready = match (self.source, self.below) {
+            (Source::Endpoints, Below::Itself) if is_address => {
+                // All of a slice are of one family.
+                let slices = self.data.slices().iter();
+                let of_family =
+                    slices.filter(|slice| slice.endpoints().next().is_some_and(|e| is_of(&e)));
+                of_family.map(|slice| slice.len()).sum()
+            }
+            (Source::Endpoints, Below::Endpoint) if is_address => {
+                let named = self.data.named(self.endpoint_label(name));
+                named
+                    .filter(|place| is_of(&self.data.endpoint(*place).1))
+                    .count()
+            }
+            _ => 0,
+        };
+        match not_ready {
+            0 => Reason::OtherType,
+            endpoints => Reason::NotReady(endpoints),
+        }
+    }
+
     fn is_in_cluster(&self, name: &Qname, place: Place) -> bool {
         let (slice, _) = self.data.endpoint(place);
         let own = slice.cluster.as_bytes();
