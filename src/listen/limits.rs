@@ -35,7 +35,7 @@ const OF_WAITING: u64 = 8 << 10;
 
 /// How many may wait: some always, and no more than could be answered before clients ask again.
 const FEWEST_WAITING: u64 = 256;
-const MOST_WAITING: u64 = 10_000;
+const MOST_WAITING: u64 = 20_000;
 
 /// What all sockets together may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Budget {
         let by_memory = memory / 4 / OF_ONE;
         let connections = descriptors.saturating_sub(LEFT).min(by_memory);
         let untaken = memory / 8;
-        let waiting = (memory / 8 / OF_WAITING).min(descriptors / 2);
+        let waiting = (memory / 8 / OF_WAITING).min(descriptors / 4 * 3);
         Self {
             connections: whole(connections.clamp(FEWEST, MOST)),
             untaken: whole(untaken.clamp(LEAST_UNTAKEN, MOST_UNTAKEN)),
@@ -362,9 +362,9 @@ mod tests {
         };
         for (descriptors, memory, wanted) in [
             (1_048_576, 170 << 20, budget(2720, 22_282_240, 2720)),
-            (1024, 24 << 30, budget(768, 64 << 20, 512)),
-            (20_000, 24 << 30, budget(19_744, 64 << 20, 10_000)),
-            (1_000_000, u64::MAX, budget(100_000, 64 << 20, 10_000)),
+            (1024, 24 << 30, budget(768, 64 << 20, 768)),
+            (20_000, 24 << 30, budget(19_744, 64 << 20, 15_000)),
+            (1_000_000, u64::MAX, budget(100_000, 64 << 20, 20_000)),
             (300, 1 << 20, budget(64, 4 << 20, 256)),
         ] {
             assert_eq!(Budget::of(descriptors, memory), wanted);

@@ -77,8 +77,8 @@ fn setup(directives: &Directives<'_>, block: &mut Block) -> Result<(), CorefileE
 impl Link for Spec {
     fn build(&self, parts: &Parts) -> Result<Arc<dyn Plugin>, CorefileError> {
         let zone = Arc::clone(&parts.cluster(&self.token)?.zone);
-        // Questions for upstreams wait in the same room, of which one client has half at the most.
-        let room = parts.waiting.map_or(usize::MAX, |waiting| waiting / 4);
+        // Questions for upstreams wait in the same room, and keep a third of it.
+        let room = parts.waiting.map_or(usize::MAX, |waiting| 2 * waiting / 3);
         let most = self.most.min(room);
         // All blocks that let as many wait have one place for them.
         let waiting = parts

@@ -213,7 +213,7 @@ async fn of_ten_thousand_questions_that_wait_none_is_lost_when_the_name_comes() 
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asks_for_more_than_there_is_room_for_is_denied_and_others_still_wait() {
-    for (directive, waiting) in [("pending {\n max 3\n}", None), ("pending", Some(12))] {
+    for (directive, waiting) in [("pending {\n max 3\n}", None), ("pending", Some(5))] {
         a_greedy_client_and_a_modest_one(World::with(directive, waiting)).await;
     }
 }
