@@ -1,6 +1,7 @@
 //! What a name below a Service stands for: addresses with ports, or names elsewhere. Nothing is put together here: whoever
 //! writes the answer goes through it.
 
+mod denied;
 mod whole;
 
 pub use whole::Targets;
@@ -17,6 +18,7 @@ use crate::endpoint::{Address, Endpoint, External, Kind, Port, Slice};
 use crate::message::question::RecordType;
 use crate::message::sections::Ips;
 use crate::name::{Name, Qname, absolute};
+use denied::none_ready;
 
 /// Addresses of a Service with their ports, and names elsewhere.
 #[derive(Clone, Debug)]
@@ -440,55 +442,7 @@ impl Selection {
             .filter(move |p| fits(port, &p.name) && fits(protocol, &p.protocol))
     }
 
-    /// Why a name has no values.
-    fn absence(&self, name: &Qname) -> Reason {
-        if matches!(self.source, Source::ClusterIps | Source::Outside) {
-            return Reason::NoSuchPort;
-        }
-        match self.below {
-            Below::Endpoint | Below::BareEndpoint | Below::InCluster => {
-                let places = self.data.named(self.endpoint_label(name));
-                let here = places.filter(|place| self.is_in_cluster(name, *place));
-                match here.count() {
-                    0 => Reason::NoSuchEndpoint,
-                    endpoints => Reason::NotReady(endpoints),
-                }
-            }
-            Below::Port if self.data.ready() > 0 => Reason::NoSuchPort,
-            Below::Itself | Below::Port | Below::Topology { .. } => none_ready(&self.data),
-        }
-    }
-
     /// Whether the endpoint there is one of the cluster that is named, if one is.
-    /// Why a name that has values gives none of this type: endpoints that would are not ready, or none would.
-    pub(super) fn without_type(&self, name: &Qname, qtype: RecordType) -> Reason {
-        let is_address = matches!(qtype, RecordType::A | RecordType::AAAA);
-        let is_of = |endpoint: &Endpoint<'_>| {
-            let v4 = endpoint.ip().map(|ip| ip.is_ipv4());
-            v4 == Some(qtype == RecordType::A)
-        };
-        let not_ready = match (self.source, self.below) {
-            (Source::Endpoints, Below::Itself) if is_address => {
-                // All of a slice are of one family.
-                let slices = self.data.slices().iter();
-                let of_family =
-                    slices.filter(|slice| slice.endpoints().next().is_some_and(|e| is_of(&e)));
-                of_family.map(|slice| slice.len()).sum()
-            }
-            (Source::Endpoints, Below::Endpoint) if is_address => {
-                let named = self.data.named(self.endpoint_label(name));
-                named
-                    .filter(|place| is_of(&self.data.endpoint(*place).1))
-                    .count()
-            }
-            _ => 0,
-        };
-        match not_ready {
-            0 => Reason::OtherType,
-            endpoints => Reason::NotReady(endpoints),
-        }
-    }
-
     fn is_in_cluster(&self, name: &Qname, place: Place) -> bool {
         let (slice, _) = self.data.endpoint(place);
         let own = slice.cluster.as_bytes();
@@ -575,12 +529,5 @@ fn outside(headless: bool, data: &ServiceData, below: Below) -> Result<Source, R
         Ok(Source::Endpoints)
     } else {
         Err(Reason::NoExternalAddress)
-    }
-}
-
-fn none_ready(data: &ServiceData) -> Reason {
-    match data.len() {
-        0 => Reason::NoEndpoints,
-        endpoints => Reason::NotReady(endpoints),
     }
 }
