@@ -12,6 +12,9 @@ use super::user::User;
 /// Whom tokens are for that say nothing else: this API.
 pub(super) const AUDIENCE: &str = "https://kubernetes.default.svc.cluster.local";
 
+/// The claim that has those of Kubernetes itself.
+const OWN: &str = "kubernetes.io";
+
 /// How long what is being deleted still counts as there (go-jose's `DefaultLeeway`).
 const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
 
@@ -38,31 +41,37 @@ pub(super) struct Grant<'a> {
     pub(super) bound: Option<(&'a str, &'a Value)>,
     /// Whom it is for.
     pub(super) audiences: &'a Value,
-    /// `None`: it lives as long as what it names.
-    pub(super) ends: Option<Timestamp>,
+    /// From when on it is good.
+    pub(super) begins: Timestamp,
+    /// For how many seconds.
+    pub(super) life: i64,
 }
 
 impl Grant<'_> {
     pub(super) fn token(&self, objects: &Objects, tokens: &Tokens) -> String {
         let reference = |object: &Value| json!({"name": name(object), "uid": uid(object)});
-        let mut said = json!({
-            "ns": ns(self.account), "account": reference(self.account), "aud": self.audiences,
-        });
-        if let Some(ends) = self.ends {
-            said["exp"] = ends.as_second().into();
-        }
+        let (ns, account, begins) = (ns(self.account), self.account, self.begins.as_second());
+        let mut own = json!({"namespace": ns, "serviceaccount": reference(account)});
         if let Some((kind, object)) = self.bound {
-            said[kind] = reference(object);
+            own[claim(kind)] = reference(object);
             // A Pod's token says too where the Pod is.
             let node = object["spec"]["nodeName"].as_str();
             if let Some(node) = node.filter(|_| kind == "Pod") {
                 let there = objects.named(kinds::NODE, "", node);
                 let uid = there.map(|node| node["metadata"]["uid"].clone());
-                said["Node"] = json!({"name": node, "uid": uid});
+                own["node"] = json!({"name": node, "uid": uid});
             }
         }
-        tokens.sign(&said)
+        tokens.sign(json!({
+            "aud": self.audiences, "exp": begins.saturating_add(self.life), "iat": begins, "iss": AUDIENCE,
+            OWN: own, "nbf": begins, "sub": format!("system:serviceaccount:{ns}:{}", name(account)),
+        }))
     }
+}
+
+/// What a claim about an object of this kind is called.
+fn claim(kind: &str) -> String {
+    kind.to_ascii_lowercase()
 }
 
 /// Who shows a token, to whom.
@@ -80,21 +89,22 @@ impl Shown<'_> {
     /// # Errors
     /// Why it is none, or not good any more.
     pub(super) fn user(&self, token: &str) -> Result<(User, Vec<String>), String> {
-        let (said, id) = self.tokens.read(token).ok_or(INVALID)?;
+        let said = self.tokens.read(token).ok_or(INVALID)?;
         let audiences = self.checked(&said);
         let audiences = audiences.map_err(|why| format!("[{INVALID}, {why}]"))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let account = &said["account"];
+        let (own, id) = (&said[OWN], text(&said["jti"]));
+        let account = &own["serviceaccount"];
         let mut extra =
             json!({"authentication.kubernetes.io/credential-id": [format!("JTI={id}")]});
-        for (kind, key) in [("Node", "node"), ("Pod", "pod")] {
+        for key in ["node", "pod"] {
             for field in ["name", "uid"] {
-                if let Some(value) = said[kind][field].as_str() {
+                if let Some(value) = own[key][field].as_str() {
                     extra[format!("authentication.kubernetes.io/{key}-{field}")] = json!([value]);
                 }
             }
         }
-        let user = User::of_account(&text(&said["ns"]), &text(&account["name"]));
+        let user = User::of_account(&text(&own["namespace"]), &text(&account["name"]));
         Ok((user.known_as(text(&account["uid"]), extra), audiences))
     }
 
@@ -117,28 +127,30 @@ impl Shown<'_> {
         {
             return Err("service account token has expired".to_owned());
         }
-        self.account(said)?;
+        let own = &said[OWN];
+        self.account(own)?;
         for (called, kind) in BOUND {
             // What a Pod's token says of a node is only told.
-            if said[called].is_object() && (called != "Node" || said["Pod"].is_null()) {
-                self.bound(said, called, kind)?;
+            if own[claim(called)].is_object() && (called != "Node" || own["pod"].is_null()) {
+                self.bound(own, called, kind)?;
             }
         }
         Ok(both.into_iter().map(str::to_owned).collect())
     }
 
-    fn account(&self, said: &Value) -> Result<(), String> {
+    fn account(&self, own: &Value) -> Result<(), String> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (space, called) = (text(&said["ns"]), text(&said["account"]["name"]));
+        let claimed = &own["serviceaccount"];
+        let (space, called) = (text(&own["namespace"]), text(&claimed["name"]));
         let account = self
             .objects
             .named(kinds::SERVICE_ACCOUNT, &space, &called)
             .ok_or_else(|| format!("serviceaccounts \"{called}\" not found"))?;
-        if said["account"]["uid"] != uid(account) {
+        if claimed["uid"] != uid(account) {
             return Err(format!(
                 "service account UID ({}) does not match claim ({})",
                 uid(account),
-                text(&said["account"]["uid"])
+                text(&claimed["uid"])
             ));
         }
         if self.is_gone(account) {
@@ -147,9 +159,10 @@ impl Shown<'_> {
         Ok(())
     }
 
-    fn bound(&self, said: &Value, called: &str, kind: KindId) -> Result<(), String> {
+    fn bound(&self, own: &Value, called: &str, kind: KindId) -> Result<(), String> {
         const INVALIDATED: &str = "service account token has been invalidated";
-        let (reference, space) = (&said[called], said["ns"].as_str().unwrap_or_default());
+        let what = claim(called);
+        let (reference, space) = (&own[&what], own["namespace"].as_str().unwrap_or_default());
         let space = if kind.info().namespaced { space } else { "" };
         let object = self
             .objects
@@ -157,7 +170,6 @@ impl Shown<'_> {
             .ok_or(INVALIDATED)?;
         if reference["uid"] != uid(object) {
             let (uid, claimed) = (uid(object), reference["uid"].as_str().unwrap_or_default());
-            let what = called.to_lowercase();
             return Err(format!(
                 "{what} UID ({uid}) does not match service account {what} ref claim ({claimed})"
             ));

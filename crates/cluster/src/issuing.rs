@@ -41,22 +41,23 @@ pub(super) fn issue(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
     if spec["audiences"].as_array().is_none_or(Vec::is_empty) {
         spec["audiences"] = json!([AUDIENCE]);
     }
-    let ends = shared.now().saturating_add(SignedDuration::from_secs(life));
+    let now = shared.now();
+    let ends = now.saturating_add(SignedDuration::from_secs(life));
     let ends = ends.unwrap_or(jiff::Timestamp::MAX);
-    let now = timestamp(shared.now());
     let state = shared.read();
     let bound = bound(&state.objects, &account, &spec["boundObjectRef"])?;
     let grant = Grant {
         account: &account,
         bound: bound.map(|(kind, object)| (kind, &**object)),
         audiences: &spec["audiences"],
-        ends: Some(ends),
+        begins: now,
+        life,
     };
     let token = grant.token(&state.objects, &shared.tokens);
     let made = json!({
         "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
         "metadata": {
-            "name": key.name, "namespace": key.ns, "uid": account["metadata"]["uid"], "creationTimestamp": now,
+            "name": key.name, "namespace": key.ns, "uid": account["metadata"]["uid"], "creationTimestamp": timestamp(now),
         },
         "spec": {"audiences": spec["audiences"], "expirationSeconds": life, "boundObjectRef": spec["boundObjectRef"]},
         "status": {"token": token, "expirationTimestamp": timestamp(ends)},

@@ -218,7 +218,7 @@ async fn what_is_not_served_is_said() {
     let exec = caller.get("/api/v1/namespaces/default/pods/p/exec").await;
     assert_eq!(
         exec["message"],
-        "exec is not served: the Pods of this cluster have names and addresses, but no containers that run"
+        "exec is not served: the Pods of this cluster have names and addresses, but no containers that run; those of `headless-dns sandbox --run` do"
     );
     assert_eq!(caller.get("/apis/apps/v1/jobs").await["code"], 404);
     assert_eq!(

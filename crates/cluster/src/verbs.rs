@@ -385,7 +385,7 @@ fn sub(
             let why = if shared.runtime.is_some() {
                 "a connection over TCP was expected, which can become a stream"
             } else {
-                "the Pods of this cluster have names and addresses, but no containers that run"
+                "the Pods of this cluster have names and addresses, but no containers that run; those of `headless-dns sandbox --run` do"
             };
             Err(ApiStatus::not_served(format!(
                 "{subresource} is not served: {why}"

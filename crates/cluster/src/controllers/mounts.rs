@@ -14,6 +14,9 @@ use crate::tokens::Tokens;
 /// The mode of files whose volume says none.
 const MODE: u32 = 0o644;
 
+/// How long the token in a volume is good, in seconds: kube-apiserver's `ExpirationExtensionSeconds`.
+const YEAR: i64 = 365 * 24 * 3600;
+
 /// What volumes are made from.
 pub(super) struct Given<'a> {
     pub(super) objects: &'a Objects,
@@ -141,6 +144,9 @@ impl Source<'_> {
                 items.iter().filter_map(file).collect()
             }
             Self::Token(path, audience) => {
+                // The same text each time: it is good for as long as programs of a real cluster may keep theirs.
+                let made = pod["metadata"]["creationTimestamp"].as_str();
+                let made = made.and_then(|made| made.parse().ok());
                 let account = pod["spec"]["serviceAccountName"].as_str();
                 let account = account.unwrap_or("default");
                 let account = objects.named(kinds::SERVICE_ACCOUNT, ns, account);
@@ -148,7 +154,8 @@ impl Source<'_> {
                     account: account.map_or(&Value::Null, |account| account),
                     bound: Some(("Pod", pod)),
                     audiences: &json!([audience.as_str().unwrap_or(AUDIENCE)]),
-                    ends: None,
+                    begins: made.unwrap_or_default(),
+                    life: YEAR,
                 };
                 let token = grant.token(objects, given.tokens);
                 vec![((*path).to_owned(), token.into_bytes(), None)]
@@ -219,9 +226,12 @@ mod tests {
             tokens: &tokens,
             pod: &pod,
         };
-        let token = tokens.sign(&json!({
-            "ns": "default", "account": {"name": "default", "uid": "a-1"}, "aud": [AUDIENCE],
-            "Pod": {"name": "p", "uid": pod["metadata"]["uid"].as_str().unwrap_or_default()},
+        let token = tokens.sign(json!({
+            "aud": [AUDIENCE], "exp": YEAR, "iat": 0, "iss": AUDIENCE,
+            "kubernetes.io": {
+                "namespace": "default", "serviceaccount": {"name": "default", "uid": "a-1"}, "pod": {"name": "p", "uid": ""},
+            },
+            "nbf": 0, "sub": "system:serviceaccount:default:default",
         }));
         let env = [("N".to_owned(), "n".to_owned())];
         let (volumes, mounts) = of(&given, &container, &env);
