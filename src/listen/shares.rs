@@ -3,7 +3,8 @@
 //!
 //! Whether a lane falls behind is told by its queue, which is not empty for a while then; a queue that is full now and then
 //! is a burst. Who asks most is told by samples, in a table of fixed size. How much of it passes is found by trying: a
-//! quarter each time that the lane still falls behind, and slowly more where it does not.
+//! quarter each time that the lane still falls behind, and slowly more where it does not; of one that asks for nearly all,
+//! a sixteenth at once.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -136,14 +137,15 @@ impl Shares {
         let mut greedy: Vec<(Client, u32)> = self.samples.clone();
         greedy.retain(|(_, count)| *count > many);
         greedy.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
-        for (client, _) in &greedy {
+        for (client, count) in &greedy {
             let mut known = self.limited.iter();
             let at = known.position(|known| known.client == *client);
             let at = at.unwrap_or(self.limited.len());
             if at == self.limited.len() && at < LIMITED {
+                let is_flood = u64::from(*count) * 10 > u64::from(self.looked_at) * 9;
                 self.limited.push(Limited {
                     client: *client,
-                    passes: u32::MAX,
+                    passes: if is_flood { u32::MAX / 4 } else { u32::MAX },
                 });
             }
             if let Some(limited) = self.limited.get_mut(at) {
@@ -259,6 +261,18 @@ mod tests {
             assert!(now < 3 * STANDING);
         }
         assert_eq!(shares.limited[0].client, FLOODER);
+    }
+
+    #[test]
+    fn a_sixteenth_passes_at_first_of_a_client_that_asks_for_nearly_all_and_else_a_quarter() {
+        let first = |of_client: u32| {
+            let mut shares = Shares::default();
+            (0..of_client).for_each(|_| shares.sample(FLOODER));
+            (of_client..1_000).for_each(|i| shares.sample(Client::V6(u64::from(i % 100))));
+            assert!(shares.limit());
+            u32::MAX / shares.limited[0].passes
+        };
+        assert_eq!([first(901), first(899)], [16, 4]);
     }
 
     #[test]
