@@ -57,29 +57,83 @@ impl Call {
             .map_err(|error| ApiStatus::bad_request(format!("the body is no JSON object: {error}")))
     }
 
-    /// The body as an object; null where there is none.
-    pub(super) fn optional_object(&self) -> Result<Value, ApiStatus> {
-        if self.body.is_empty() {
-            Ok(Value::Null)
+    /// Refuses a body that says it is of no media type of ours.
+    pub(super) fn check_media_type(&self) -> Result<(), ApiStatus> {
+        let given = self.content_type.split(';').next().unwrap_or_default();
+        if given.is_empty() || MEDIA_TYPES.contains(&given.trim()) {
+            return Ok(());
+        }
+        Err(ApiStatus::unsupported_media_type(format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            MEDIA_TYPES.join(", ")
+        )))
+    }
+
+    /// Refuses a request that takes no answer of ours.
+    pub(super) fn check_accepted(&self) -> Result<(), ApiStatus> {
+        let has = |wanted: fn(&str) -> bool| self.accept.split(',').any(wanted);
+        let known = MEDIA_TYPES.join(", ");
+        if self.accept.is_empty() || has(|clause| form(clause).is_some()) {
+            Ok(())
+        } else if has(|clause| is_media_type(clause)) {
+            Err(ApiStatus::not_acceptable(
+                &format!("only the following media types are accepted: {known}"),
+                Value::Null,
+            ))
         } else {
-            self.object()
+            let message = format!("406: Not Acceptable\n\nAvailable representations: {known}");
+            Err(ApiStatus::not_acceptable(&message, serde_json::json!({})))
         }
     }
 
     /// Whether a table is asked for.
     pub(super) fn wants_table(&self) -> bool {
-        self.wants("as=Table")
+        self.form() == Some(Form::Table)
     }
 
     /// Whether the metadata of objects are asked for alone.
     pub(super) fn wants_metadata(&self) -> bool {
-        self.wants("as=PartialObjectMetadata")
+        self.form() == Some(Form::Metadata)
     }
 
-    /// What is liked best counts.
-    fn wants(&self, form: &str) -> bool {
-        let mut liked = self.accept.split(',');
-        liked.next().is_some_and(|first| first.contains(form))
+    /// What is liked best of what there is counts.
+    fn form(&self) -> Option<Form> {
+        self.accept.split(',').find_map(form)
+    }
+}
+
+/// Media types of objects.
+const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", MEDIA_TYPE];
+
+/// How an object is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Whole,
+    Table,
+    Metadata,
+}
+
+fn is_media_type(clause: &str) -> bool {
+    let name = clause.split(';').next().unwrap_or_default().trim();
+    ["*/*", "application/*"].contains(&name) || MEDIA_TYPES.contains(&name)
+}
+
+/// The form that a clause of `Accept` asks for; `None`: one that there is not.
+fn form(clause: &str) -> Option<Form> {
+    let parameter = |name: &str| {
+        let mut parameters = clause.split(';').skip(1);
+        parameters.find_map(|parameter| parameter.trim().strip_prefix(name))
+    };
+    let of = (parameter("g="), parameter("v="));
+    let is_meta = matches!(of, (Some("meta.k8s.io"), Some("v1" | "v1beta1")));
+    match parameter("as=") {
+        _ if !is_media_type(clause) => None,
+        None => Some(Form::Whole),
+        Some("Table") if is_meta => Some(Form::Table),
+        Some("PartialObjectMetadata" | "PartialObjectMetadataList") if is_meta => {
+            Some(Form::Metadata)
+        }
+        Some(_) => None,
     }
 }
 

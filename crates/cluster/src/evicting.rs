@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::call::{Body, Call, json as reply};
 use super::controllers::budgets;
+use super::deleting;
 use super::objects::Key;
-use super::request::delete_options;
 use super::schema;
 use super::shared::Shared;
 use super::state::{DeleteOptions, Part, State};
@@ -37,7 +37,7 @@ pub(super) fn evict(shared: &Shared, key: &Key, call: &Call) -> Result<Response<
         let why = "name in URL does not match name in Eviction object";
         return Err(ApiStatus::bad_request(why));
     }
-    let mut options = delete_options(&call.parameters, &eviction["deleteOptions"])?;
+    let mut options = deleting::read(&eviction["deleteOptions"])?;
     options.dry_run |= call.parameters.dry_run("CreateOptions")?;
     shared.write(|state| {
         let now = timestamp(shared.now());

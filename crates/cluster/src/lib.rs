@@ -18,6 +18,7 @@ mod cron;
 mod custom;
 mod defaults;
 mod definitions;
+mod deleting;
 mod discovery;
 mod evicting;
 mod faults;

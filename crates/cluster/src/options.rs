@@ -54,6 +54,28 @@ impl Parameters {
         }
     }
 
+    /// Checks whether what is there at the beginning may be asked for (KEP-3157), of a watch or of a list.
+    ///
+    /// # Errors
+    /// What does not go together.
+    pub(super) fn check_initial(&self, is_watch: bool) -> Result<(), ApiStatus> {
+        let (initial, how) = ("sendInitialEvents", "resourceVersionMatch");
+        let is_given = !self.text(initial).is_empty();
+        let error = match (is_watch, is_given, self.text(how)) {
+            (false, true, _) => forbidden(initial, "sendInitialEvents is forbidden for list"),
+            (false, false, _) | (true, false, "") | (true, true, "NotOlderThan") => return Ok(()),
+            (true, false, _) => forbidden(
+                how,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ),
+            (true, true, _) => forbidden(
+                how,
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ),
+        };
+        Err(ApiStatus::invalid_option("ListOptions", &error))
+    }
+
     /// Checks what says how a list's revision is meant.
     ///
     /// # Errors

@@ -1,8 +1,10 @@
 //! Patches: RFC 6902, RFC 7396, and Kubernetes' strategic merge.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use json_patch::PatchOperation;
+use json_patch::jsonptr::{Pointer, PointerBuf};
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
 
 use super::schema::{self, Field, SCHEMA};
@@ -97,9 +99,15 @@ fn operations(patch: &Value) -> Result<Vec<PatchOperation>, ApiStatus> {
     }
     let mut odd = operations
         .iter()
+        .filter(|operation| !operation.is_null())
         .filter_map(|operation| of_another_shape(operation, OPERATION));
     if let Some(problem) = odd.next() {
         return Err(undecodable(&problem));
+    }
+    let mut operations = operations.to_vec();
+    for operation in operations.iter_mut().filter_map(Value::as_object_mut) {
+        // Without a value it is null.
+        operation.entry("value").or_insert(Value::Null);
     }
     serde_json::from_value(operations.into()).map_err(|_| ApiStatus::unprocessable())
 }
@@ -164,11 +172,47 @@ fn operate(object: &mut Value, patch: &[PatchOperation]) -> Result<(), ApiStatus
                 "a JSON patch may nest an object {MAX_DEPTH} levels deep"
             )));
         }
+        let Some(operation) = lenient(object, operation) else {
+            continue;
+        };
         // The API server keeps to itself which operation failed.
-        json_patch::patch(object, std::slice::from_ref(operation))
+        json_patch::patch(object, std::slice::from_ref(&*operation))
             .map_err(|_| ApiStatus::unprocessable())?;
     }
     Ok(())
+}
+
+/// What the API server's library (evanphx/json-patch 4) makes of an operation on a member that is not there: one that is to
+/// be replaced is added, and read it is null. `None`: there is nothing to do.
+fn lenient<'o>(object: &Value, operation: &'o PatchOperation) -> Option<Cow<'o, PatchOperation>> {
+    let is_missing = |path: &Pointer| {
+        let parent = path.parent().map(|parent| object.pointer(parent.as_str()));
+        let parent = parent.flatten().and_then(Value::as_object);
+        let member = path.back().map(|token| token.decoded().into_owned());
+        parent
+            .zip(member)
+            .is_some_and(|(parent, member)| !parent.contains_key(&member))
+    };
+    let add = |path: &PointerBuf, value: &Value| {
+        let (path, value) = (path.clone(), value.clone());
+        Some(Cow::Owned(PatchOperation::Add(AddOperation {
+            path,
+            value,
+        })))
+    };
+    match operation {
+        PatchOperation::Replace(replace) if is_missing(&replace.path) => {
+            add(&replace.path, &replace.value)
+        }
+        PatchOperation::Copy(copy) if is_missing(&copy.from) => add(&copy.path, &Value::Null),
+        PatchOperation::Test(test) if test.value.is_null() && is_missing(&test.path) => None,
+        PatchOperation::Add(_)
+        | PatchOperation::Remove(_)
+        | PatchOperation::Replace(_)
+        | PatchOperation::Move(_)
+        | PatchOperation::Copy(_)
+        | PatchOperation::Test(_) => Some(Cow::Borrowed(operation)),
+    }
 }
 
 /// How many levels a value has; a plain one has none.
@@ -215,7 +259,16 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatu
         target.retain(|key, _| keep.iter().any(|k| k == key.as_str()));
     }
     for (key, value) in patch {
-        if DIRECTIVES.contains(&key.as_str()) || key.starts_with("$setElementOrder/") {
+        if DIRECTIVES.contains(&key.as_str()) {
+            continue;
+        }
+        if let Some(list) = key.strip_prefix("$setElementOrder/") {
+            // Beside the list's own patch it is looked at there.
+            if let (None, Some(order), Some(items)) =
+                (patch.get(list), value.as_array(), target.get_mut(list))
+            {
+                merge_list(items, (&[], order), member(of, list))?;
+            }
             continue;
         }
         if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
@@ -225,7 +278,7 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatu
             }
             continue;
         }
-        let field = SCHEMA.fields(of).iter().find(|field| field.name == key);
+        let field = member(of, key);
         let inside = field.map_or("", |field| field.shape.of());
         match value {
             Value::Null => drop(target.remove(key)),
@@ -249,6 +302,11 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatu
         }
     }
     Ok(())
+}
+
+/// A field of a type.
+fn member(of: &str, name: &str) -> Option<&'static Field> {
+    SCHEMA.fields(of).iter().find(|field| field.name == name)
 }
 
 /// What a map of a patch says of itself.
@@ -279,11 +337,13 @@ fn merge_list(
     };
     // A list of plain values is merged as a set.
     if merge_key == Some("") {
+        let before = items.clone();
         for item in patch {
             if !items.contains(item) {
                 items.push(item.clone());
             }
         }
+        *items = arrange(std::mem::take(items), &before, order, "");
         return Ok(());
     }
     let Some(merge_key) = merge_key.filter(|_| patch.iter().all(Value::is_object)) else {
@@ -319,12 +379,22 @@ fn merge_list(
     Ok(())
 }
 
+/// What tells an item of a list from the others; without a key the item itself.
+fn identity<'i>(item: &'i Value, merge_key: &str) -> &'i Value {
+    if merge_key.is_empty() {
+        item
+    } else {
+        &item[merge_key]
+    }
+}
+
 /// Puts merged items in order. Items that `order` names keep its order, the others keep theirs from before. Of a named
 /// item and another that were both there before, the earlier one comes first; if either is new, the named one does.
 fn arrange(merged: Vec<Value>, before: &[Value], order: &[Value], merge_key: &str) -> Vec<Value> {
     let place = |list: &[Value], item: &Value| {
+        let wanted = identity(item, merge_key);
         list.iter()
-            .position(|other| other[merge_key] == item[merge_key])
+            .position(|other| identity(other, merge_key) == wanted)
     };
     let (mut named, others): (Vec<_>, Vec<_>) = merged
         .into_iter()
@@ -389,7 +459,7 @@ mod tests {
             }},
         });
         let wanted = json!({
-            "metadata": {"finalizers": ["g", "h"]},
+            "metadata": {"finalizers": ["h", "g"]},
             "spec": {"strategy": {"type": "Recreate"}, "template": {"metadata": {"name": "x"}, "spec": {
                 "containers": [{"name": "c", "env": [{"name": "B", "value": "2"}]}],
             }}},
@@ -406,7 +476,7 @@ mod tests {
         };
         let copy = |from: &str, path: &str| json!({"op": "copy", "from": from, "path": path});
         let deep = (0..14).map(|n| copy("/data", &format!("/data{}", "/q".repeat(1 << n))));
-        let why = "a JSON patch may nest an object 127 levels deep";
+        let why = "Request entity too large: a JSON patch may nest an object 127 levels deep";
         assert_eq!(apply(deep.collect()), Err((413, why.into())));
         let added = (1..200)
             .map(|n| json!({"op": "add", "path": format!("/data{}", "/a".repeat(n)), "value": {}}));
@@ -415,9 +485,69 @@ mod tests {
         let (code, why) = apply(doubled).unwrap_err();
         assert_eq!(code, 413, "{why}");
         let many = vec![json!({"op": "test", "path": "/list/0", "value": "x"}); 10_001];
-        let why = "The allowed maximum operations in a JSON patch is 10000, got 10001";
+        let why = "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001";
         assert_eq!(apply(many), Err((413, why.into())));
         assert_eq!(apply(vec![copy("/list", "/data/q/list")]), Ok(()));
+    }
+
+    #[test]
+    fn a_json_patch_takes_a_member_that_is_not_there_for_null() {
+        let apply = |operation: Value| {
+            let mut object = json!({"spec": {"a": 1, "list": []}});
+            let outcome = PatchType::Json.apply(&mut object, &json!([operation]), "");
+            outcome
+                .map(|()| object["spec"].clone())
+                .map_err(|status| status.code)
+        };
+        let with = |more: Value| {
+            let mut spec = json!({"a": 1, "list": []});
+            let spec_fields = spec.as_object_mut().unwrap();
+            spec_fields.extend(more.as_object().unwrap().clone());
+            Ok(spec)
+        };
+        for (operation, wanted) in [
+            (
+                json!({"op": "replace", "path": "/spec/b", "value": 2}),
+                with(json!({"b": 2})),
+            ),
+            (
+                json!({"op": "test", "path": "/spec/b", "value": null}),
+                with(json!({})),
+            ),
+            (
+                json!({"op": "test", "path": "/spec/b", "value": 1}),
+                Err(422),
+            ),
+            (
+                json!({"op": "copy", "from": "/spec/b", "path": "/spec/c"}),
+                with(json!({"c": null})),
+            ),
+            (
+                json!({"op": "add", "path": "/spec/b"}),
+                with(json!({"b": null})),
+            ),
+            (json!({"op": "remove", "path": "/spec/b"}), Err(422)),
+            (
+                json!({"op": "replace", "path": "/spec/list/0", "value": 1}),
+                Err(422),
+            ),
+            (
+                json!({"op": "replace", "path": "/none/b", "value": 1}),
+                Err(422),
+            ),
+            (Value::Null, Err(422)),
+        ] {
+            assert_eq!(apply(operation.clone()), wanted, "{operation}");
+        }
+    }
+
+    #[test]
+    fn an_order_alone_puts_a_list_in_order() {
+        let pod = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
+        let patch =
+            json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]}});
+        let wanted = json!({"spec": {"containers": [{"name": "b"}, {"name": "a"}]}});
+        assert_eq!(patched("core.v1.Pod", pod, patch), wanted);
     }
 
     #[test]

@@ -171,11 +171,33 @@ fn is_of_custom(kind: &Kind, object: &Value, (version, given): (&str, &str)) -> 
     status
 }
 
-/// Refuses an update of a custom object that does not say which revision it is of.
+/// Kinds whose updates say which revision they are of (`AllowUnconditionalUpdate` of their strategies).
+const REVISED: [&str; 17] = [
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+    "CustomResourceDefinition",
+    "FlowSchema",
+    "Lease",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "PodDisruptionBudget",
+    "PriorityLevelConfiguration",
+    "RuntimeClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
+];
+
+/// Refuses an update that has to say which revision it is of, and does not.
 pub(super) fn has_revision(kind: &Kind, object: &Value) -> Result<(), ApiStatus> {
     let meta = &object["metadata"];
     let revision = meta["resourceVersion"].as_str().unwrap_or_default();
-    if !kind.custom() || !revision.is_empty() {
+    let needs_one = kind.custom() || REVISED.contains(&kind.kind);
+    if !needs_one || !["", "0"].contains(&revision) {
         return Ok(());
     }
     let what = "Invalid value: 0: must be specified for an update".to_owned();
@@ -208,21 +230,8 @@ const SHOWN: usize = 30;
 impl Call {
     /// Refuses a body of JSON that is no object, as the API server says it; of one that is not JSON, the reader says more.
     pub(super) fn is_object(&self, of: &str) -> Result<(), ApiStatus> {
-        let is_json =
-            !self.content_type.contains("protobuf") && !self.content_type.contains("yaml");
-        if self.body.trim_ascii_start().starts_with(b"{") {
+        let Some(problem) = self.shapeless() else {
             return Ok(());
-        }
-        let problem = match schema::object(&self.body) {
-            Ok((value, _)) if is_json && !value.is_object() => {
-                let called = schema::called(&value);
-                format!(
-                    "json: cannot unmarshal {called} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; \
-                     Kind string \"json:\\\"kind,omitempty\\\"\" }}"
-                )
-            }
-            _ if is_json && self.body.is_empty() => "unexpected end of JSON input".to_owned(),
-            _ => return Ok(()),
         };
         let shown = &self.body[..self.body.len().min(SHOWN)];
         let mut shown: String = shown.iter().map(|octet| format!("{octet:02x}")).collect();
@@ -234,6 +243,26 @@ impl Call {
         Err(ApiStatus::bad_request(format!(
             "the object provided is unrecognized (must be of type {of}): couldn't get version/kind; json parse error: {problem} ({shown})"
         )))
+    }
+
+    /// What Go says of a body of JSON that is no object.
+    pub(super) fn shapeless(&self) -> Option<String> {
+        let is_json =
+            !self.content_type.contains("protobuf") && !self.content_type.contains("yaml");
+        if !is_json || self.body.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+        match schema::object(&self.body) {
+            Ok((value, _)) if !value.is_object() => {
+                let called = schema::called(&value);
+                Some(format!(
+                    "json: cannot unmarshal {called} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; \
+                     Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+                ))
+            }
+            _ if self.body.is_empty() => Some("unexpected end of JSON input".to_owned()),
+            _ => None,
+        }
     }
 
     /// The body as an object, and the paths of fields that stand in it more than once.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::kinds::{Kind, KindId};
 use super::objects::Key;
-use super::state::{DeleteOptions, Propagation};
 use super::status::ApiStatus;
 use super::validate;
 use headless_objects::selector::Selector;
@@ -119,8 +118,7 @@ impl Parameters {
     /// # Errors
     /// A selector that cannot be read.
     pub(super) fn filter(&self, kind: KindId) -> Result<Filter, ApiStatus> {
-        let labels = Selector::parse(self.text("labelSelector"))
-            .map_err(|error| ApiStatus::bad_request(error.to_string()))?;
+        let labels = labels(self.text("labelSelector"))?;
         let mut fields = Vec::new();
         for term in self
             .text("fieldSelector")
@@ -146,9 +144,41 @@ impl Parameters {
     }
 }
 
+/// A selector by labels, of names and values that labels may have.
+fn labels(text: &str) -> Result<Selector, ApiStatus> {
+    let selector =
+        Selector::parse(text).map_err(|error| ApiStatus::bad_request(error.to_string()))?;
+    let wrong = |place: &str, text: &str, what: &[String]| {
+        let what = what.join("; ");
+        ApiStatus::bad_request(format!(
+            "unable to parse requirement: {place}: Invalid value: {text:?}: {what}"
+        ))
+    };
+    for (key, values) in selector.named() {
+        let found = validate::qualified(key);
+        if !found.is_empty() {
+            return Err(wrong("<nil>", key, &found));
+        }
+        for (i, value) in values.iter().enumerate() {
+            let found = validate::label_value(value);
+            if !found.is_empty() {
+                return Err(wrong(&format!("values[{i}][{key}]"), value, &found));
+            }
+        }
+    }
+    Ok(selector)
+}
+
 /// Only some fields can be selected by.
 fn check_field(kind: &Kind, path: &str) -> Result<(), ApiStatus> {
-    if ["metadata.name", "metadata.namespace"].contains(&path) || kind.does.fields.contains(&path) {
+    // These two say their namespace themselves.
+    let has_namespace = !["Node", "Namespace"].contains(&kind.kind);
+    let is_known = match path {
+        "metadata.name" => true,
+        "metadata.namespace" => has_namespace,
+        other => kind.does.fields.contains(&other),
+    };
+    if is_known {
         return Ok(());
     }
     let only_names = kind.does.fields.is_empty() && !kind.custom();
@@ -184,50 +214,22 @@ impl Filter {
     }
 }
 
-/// A field as text; a field that is not there is empty.
+/// A field as text; one that is not there is what Go's encoder leaves out.
 fn field(object: &Value, path: &str) -> String {
-    let found = path.split('.').fold(object, |value, key| &value[key]);
-    match found.as_str() {
-        Some(text) => text.to_owned(),
-        None if found.is_null() => String::new(),
-        None => found.to_string(),
+    if path == "source" {
+        let component = object["source"]["component"].as_str();
+        let component = component.filter(|component| !component.is_empty());
+        let reporting = object["reportingComponent"].as_str();
+        return component.or(reporting).unwrap_or_default().to_owned();
     }
-}
-
-/// What a delete asks for: the body, then the query.
-///
-/// # Errors
-/// A value that is none.
-pub(super) fn delete_options(
-    parameters: &Parameters,
-    body: &Value,
-) -> Result<DeleteOptions, ApiStatus> {
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let grace = parameters.number("gracePeriodSeconds")?;
-    let policy = text(&body["propagationPolicy"])
-        .unwrap_or_else(|| parameters.text("propagationPolicy").to_owned());
-    let propagation = match (policy.as_str(), &body["orphanDependents"]) {
-        (given, Value::Bool(_)) if !given.is_empty() => {
-            let why = "orphanDependents and deletionPropagation cannot be both set";
-            let error = validate::invalid("propagationPolicy".into(), given.into(), why);
-            return Err(ApiStatus::invalid_option("DeleteOptions", &error));
-        }
-        ("Orphan", _) | ("", Value::Bool(true)) => Propagation::Orphan,
-        ("Foreground", _) => Propagation::Foreground,
-        ("Background" | "", _) => Propagation::Background,
-        (other, _) => {
-            let allowed = &["Foreground", "Background", "Orphan", "nil"];
-            let error = validate::not_supported("propagationPolicy", other.into(), allowed);
-            return Err(ApiStatus::invalid_option("DeleteOptions", &error));
-        }
-    };
-    Ok(DeleteOptions {
-        grace: body["gracePeriodSeconds"].as_i64().or(grace),
-        uid: text(&body["preconditions"]["uid"]),
-        revision: text(&body["preconditions"]["resourceVersion"]),
-        propagation,
-        dry_run: parameters.dry_run("DeleteOptions")? || body["dryRun"][0] == "All",
-    })
+    let found = path.split('.').fold(object, |value, key| &value[key]);
+    match (found, path) {
+        (Value::String(text), _) => text.clone(),
+        (Value::Null, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
+        (Value::Null, "status.successful") => "0".to_owned(),
+        (Value::Null, _) => String::new(),
+        (other, _) => other.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -278,5 +280,29 @@ mod tests {
                 .code,
             400
         );
+    }
+
+    #[test]
+    fn a_selector_names_what_labels_may_be_and_fields_that_the_kind_has() {
+        let filter = |query: &str, kind| {
+            let filter = Parameters::parse(query).filter(KindId::named(kind));
+            filter.map_err(|status| status.message)
+        };
+        let why = filter("labelSelector=a%2Fb%2Fc%3Dv", "Pod").unwrap_err();
+        let wanted =
+            "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid label key must";
+        assert!(why.starts_with(wanted), "{why}");
+        let why = filter("labelSelector=n+in+(a,-)", "Pod").unwrap_err();
+        let wanted =
+            "unable to parse requirement: values[1][n]: Invalid value: \"-\": a valid label must";
+        assert!(why.starts_with(wanted), "{why}");
+        let why = filter("fieldSelector=metadata.namespace%3Dx", "Node").unwrap_err();
+        assert_eq!(why, "field label not supported: metadata.namespace");
+        let node = json!({"metadata": {"name": "n"}, "spec": {}});
+        let schedulable = filter("fieldSelector=spec.unschedulable%3Dfalse", "Node").unwrap();
+        assert!(schedulable.matches(&node));
+        let event = json!({"source": {"component": "kubelet"}});
+        let source = filter("fieldSelector=source%3Dkubelet", "Event").unwrap();
+        assert!(source.matches(&event) && !source.matches(&node));
     }
 }

@@ -19,7 +19,14 @@ const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
 /// The `Scale` of an object that has replicas.
 pub(super) fn scale(set: &Value) -> Value {
-    let selector = Selector::of(&set["spec"]["selector"]).unwrap_or_default();
+    let selector = &set["spec"]["selector"];
+    // A ReplicationController's is of labels alone.
+    let selector = if set["kind"] == "ReplicationController" {
+        Selector::of(&json!({"matchLabels": selector}))
+    } else {
+        Selector::of(selector)
+    };
+    let selector = selector.unwrap_or_default();
     let meta = &set["metadata"];
     // None are left out, as Go's encoder leaves zero out.
     let replicas = set["spec"]["replicas"]

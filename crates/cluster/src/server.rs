@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError};
 
 pub use super::call::Body;
 use super::call::{Call, failure, json, reply};
@@ -50,6 +50,9 @@ impl Api {
         let limited = http_body_util::Limited::new(body, MAX_BODY);
         let body = match limited.collect().await {
             Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return failure(&ApiStatus::too_large(format!("limit is {MAX_BODY}")));
+            }
             Err(error) => {
                 return failure(&ApiStatus::bad_request(format!(
                     "the body cannot be read: {error}"
@@ -102,7 +105,10 @@ impl Api {
         }
         let customs = self.shared.read().customs().clone();
         let document = discovery::document(path, &customs);
-        if let Some(document) = document.filter(|_| call.method == Method::GET) {
+        if let Some(document) = document {
+            if call.method != Method::GET {
+                return Err(ApiStatus::not_served(verbs::NO_METHOD));
+            }
             return Ok(match document.as_str() {
                 Some(text) => reply(StatusCode::OK, "text/plain", Bytes::from(text.to_owned())),
                 None => json(StatusCode::OK, &document),

@@ -227,7 +227,11 @@ impl State {
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
             .unwrap_or_default();
-        let mut object = part.of(object, &old, self.has_status(key.kind));
+        let mut object = part.of(
+            object,
+            &old,
+            (self.has_status(key.kind), key.kind.is_defined()),
+        );
         addresses::drop_of_old_type(info, &mut object, &old);
         addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
@@ -239,7 +243,11 @@ impl State {
             dry_run,
         };
         if self.mutate(write, &mut object)? {
-            object = part.of(object, &old, self.has_status(key.kind));
+            object = part.of(
+                object,
+                &old,
+                (self.has_status(key.kind), key.kind.is_defined()),
+            );
             addresses::normalize(info, &mut object, Some(&old));
         }
         check(info, &object, Some(&old), part)?;

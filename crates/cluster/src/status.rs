@@ -96,7 +96,12 @@ impl ApiStatus {
 
     /// 405, with what is not served here.
     pub fn not_served(message: impl Into<String>) -> Self {
-        Self::of(405, "MethodNotAllowed", message.into(), Value::Null)
+        Self::of(405, "MethodNotAllowed", message.into(), json!({}))
+    }
+
+    /// 406, with the details that are shown.
+    pub(super) fn not_acceptable(message: &str, details: Value) -> Self {
+        Self::of(406, "NotAcceptable", message.to_owned(), details)
     }
 
     /// 401.
@@ -323,7 +328,8 @@ impl ApiStatus {
 
     /// 413.
     pub fn too_large(message: impl Into<String>) -> Self {
-        Self::of(413, "RequestEntityTooLarge", message.into(), Value::Null)
+        let message = format!("Request entity too large: {}", message.into());
+        Self::of(413, "RequestEntityTooLarge", message, Value::Null)
     }
 
     /// 500 for a request that this server broke at.

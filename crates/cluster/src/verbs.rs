@@ -6,19 +6,28 @@ use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::call::{Body, Call, json as reply, metadata};
-use super::kinds::{Kind, KindId};
+use super::kinds::{self, Kind, KindId};
 use super::objects::Key;
 use super::paging::Continue;
 use super::patch::PatchType;
 use super::received::{self, Received, warn};
-use super::request::{Filter, Target, delete_options};
+use super::request::{Filter, Target};
 use super::shared::Shared;
 use super::state::{Part, State};
 use super::status::ApiStatus;
-use super::{apply, applying, evicting, idle, issuing, logs, reviews, scaling, schema, watching};
+use super::{
+    apply, applying, deleting, evicting, idle, issuing, logs, reviews, scaling, schema, watching,
+};
 
 /// Objects of a list that is not limited by the client.
 const UNLIMITED: usize = usize::MAX;
+
+/// What is said of a method that a path does not have.
+pub(super) const NO_METHOD: &str =
+    "the server does not allow this method on the requested resource";
+
+/// Namespaces that stay (kube-apiserver's admission plugin `NamespaceLifecycle`).
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// Answers a request for objects.
 pub(super) fn answer(
@@ -27,9 +36,15 @@ pub(super) fn answer(
     call: &Call,
 ) -> Result<Response<Body>, ApiStatus> {
     let info = target.kind.info();
+    let holds_object = [Method::POST, Method::PUT].contains(&call.method)
+        || call.method == Method::DELETE && !call.body.is_empty();
+    if holds_object {
+        call.check_media_type()?;
+    }
     if let Some(subresource) = &target.subresource {
         return sub(shared, target, subresource, call);
     }
+    call.check_accepted()?;
     let verb = verb(target, call);
     let verb = info.verbs.iter().find(|served| **served == verb);
     match verb.copied().unwrap_or_default() {
@@ -55,11 +70,6 @@ pub(super) fn answer(
             } = received(shared, target, call)?;
             warnings.extend(idle::said(info));
             let ns = target.ns.clone().unwrap_or_default();
-            if info.namespaced && target.ns.is_none() {
-                return Err(ApiStatus::bad_request(
-                    "an object of this kind is created in a namespace",
-                ));
-            }
             let dry_run = call.parameters.dry_run("CreateOptions")?;
             let author = applying::author(target, call, "CreateOptions")?;
             let made = shared.write_by(Some(author), |state| {
@@ -80,9 +90,7 @@ pub(super) fn answer(
         }
         "delete" => delete(shared, target, call),
         "deletecollection" => delete_collection(shared, target, call),
-        _ => Err(ApiStatus::not_served(
-            "the server does not allow this method on the requested resource",
-        )),
+        _ => Err(ApiStatus::not_served(NO_METHOD)),
     }
 }
 
@@ -100,7 +108,10 @@ fn present(state: &State, target: &Target, call: &Call) -> Result<Arc<Value>, Ap
 
 /// What discovery calls what a request asks for; empty: it asks for nothing that there is.
 fn verb(target: &Target, call: &Call) -> &'static str {
+    let is_everywhere = target.kind.info().namespaced && target.ns.is_none();
     match (&call.method, &target.name) {
+        // Objects are made and deleted in one namespace.
+        (&Method::POST | &Method::DELETE, None) if is_everywhere => "",
         (&Method::GET, None) if call.parameters.flag("watch") => "watch",
         (&Method::GET, None) => "list",
         (&Method::GET, Some(_)) => "get",
@@ -148,6 +159,7 @@ fn list(shared: &Arc<Shared>, target: &Target, call: &Call) -> Result<Response<B
     });
     call.parameters.number("timeoutSeconds")?;
     let filter = call.parameters.filter(target.kind)?;
+    call.parameters.check_initial(false)?;
     call.parameters.check_match()?;
     let from = Continue::read(call.parameters.text("continue"))?;
     let state = shared.read();
@@ -254,8 +266,8 @@ fn patch(
             warnings,
         } = received;
         // A patch without a revision is for whatever is there.
-        let given = |field: &str| object["metadata"][field] != old["metadata"][field];
-        if !given("resourceVersion") {
+        let revision = &object["metadata"]["resourceVersion"];
+        if *revision == "0" || *revision == old["metadata"]["resourceVersion"] {
             object["metadata"]
                 .as_object_mut()
                 .map(|m| m.remove("resourceVersion"));
@@ -267,8 +279,13 @@ fn patch(
 }
 
 fn delete(shared: &Shared, target: &Target, call: &Call) -> Result<Response<Body>, ApiStatus> {
-    let options = delete_options(&call.parameters, &call.optional_object()?)?;
+    let options = deleting::options(call)?;
     let key = target.key();
+    if key.kind == kinds::NAMESPACE && IMMORTAL.contains(&&*key.name) {
+        let of = ("", "namespaces");
+        let why = "this namespace may not be deleted";
+        return Err(ApiStatus::forbidden_object(of, &key.name, why));
+    }
     let author = applying::deleting(target, call);
     let (before, left) = shared.write_by(Some(author), |state| {
         let before = state.get(&key)?.clone();
@@ -298,7 +315,7 @@ fn delete_collection(
     target: &Target,
     call: &Call,
 ) -> Result<Response<Body>, ApiStatus> {
-    let options = delete_options(&call.parameters, &call.optional_object()?)?;
+    let options = deleting::options(call)?;
     let filter: Filter = call.parameters.filter(target.kind)?;
     let info = target.kind.info();
     let author = applying::deleting(target, call);
@@ -391,9 +408,7 @@ fn sub(
                 "{subresource} is not served: {why}"
             )))
         }
-        _ => Err(ApiStatus::not_served(
-            "the server does not allow this method on the requested resource",
-        )),
+        _ => Err(ApiStatus::not_served(NO_METHOD)),
     }
 }
 

@@ -24,7 +24,6 @@ use super::request::{Filter, Target};
 use super::shared::Shared;
 use super::state::merged;
 use super::status::ApiStatus;
-use super::validate;
 
 /// How often a silent watch says how far it is.
 const BOOKMARK: Duration = Duration::from_secs(30);
@@ -83,15 +82,14 @@ pub(super) fn watch(
         metadata: call.wants_metadata(),
         ended: false,
     };
+    parameters.check_initial(true)?;
+    let is_said = !parameters.text("sendInitialEvents").is_empty();
     let initial = parameters.flag("sendInitialEvents");
-    if initial && parameters.text("resourceVersionMatch") != "NotOlderThan" {
-        let what = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-        let error = validate::forbidden("resourceVersionMatch", what);
-        return Err(ApiStatus::invalid_option("ListOptions", &error));
-    }
-    match (parameters.text("resourceVersion"), initial) {
-        ("" | "0", _) | (_, true) => watch.begin(initial),
-        (revision, false) => {
+    match parameters.text("resourceVersion") {
+        _ if initial => watch.begin(watch.bookmarks),
+        "" | "0" if is_said => watch.revision = shared.read().objects.revision(),
+        "" | "0" => watch.begin(false),
+        revision => {
             watch.revision = revision.parse().map_err(|_| {
                 ApiStatus::unknown(format!(
                     "resourceVersion: Invalid value: {revision:?}: strconv.ParseUint: parsing {revision:?}: invalid syntax"
@@ -229,8 +227,16 @@ impl Watch {
             let Some(new) = converted.next() else {
                 continue;
             };
-            if let Some(kind) = self.event((old.as_deref(), &new), change.deleted) {
-                self.push(kind, new);
+            match (self.event((old.as_deref(), &new), change.deleted), old) {
+                // What no longer fits was last seen as it was before.
+                (Some("DELETED"), Some(old)) if !change.deleted => {
+                    let mut seen = Value::clone(&old);
+                    seen["metadata"]["resourceVersion"] =
+                        new["metadata"]["resourceVersion"].clone();
+                    self.push("DELETED", Arc::new(seen));
+                }
+                (Some(kind), _) => self.push(kind, new),
+                (None, _) => {}
             }
         }
     }

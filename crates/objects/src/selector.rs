@@ -1,10 +1,8 @@
-//! Label selectors in the API's text form: `a=b,c!=d,e in (x, y),f notin (z),g,!h`.
+//! Label selectors in the API's text form: `a=b,c!=d,e in (x, y),f notin (z),g,!h,i>1,j<2`.
 
 use std::fmt;
 
 use serde_json::Value;
-
-use crate::object::MAX_LABEL_VALUE;
 
 /// A selector: every requirement must hold; a selector without requirements selects everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,14 +20,25 @@ enum Test {
     In(Vec<String>),
     NotIn(Vec<String>),
     Present,
+    /// The value is a number above this one, or below it.
+    Greater(i64),
+    Less(i64),
 }
 
 /// Text that is no selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unable to parse requirement: found '{found}'{expected}")]
-pub struct SelectorError {
-    found: String,
-    expected: &'static str,
+pub enum SelectorError {
+    /// Something else was expected between requirements.
+    #[error("found '{0}'{1}")]
+    Between(String, &'static str),
+    /// Something else was expected in a requirement.
+    #[error("unable to parse requirement: found '{0}'{1}")]
+    Inside(String, &'static str),
+    /// What is to be a number.
+    #[error(
+        "unable to parse requirement: values[0]: Invalid value: {0:?}: for 'Gt', 'Lt' operators, the value must be an integer"
+    )]
+    NoNumber(String),
 }
 
 impl Selector {
@@ -47,11 +56,17 @@ impl Selector {
         }
         let mut expected = ", expected: !, identifier, or 'end of string'";
         loop {
-            requirements.push(parser.requirement(expected)?);
+            if !parser.rest.starts_with(|c| c == '!' || is_word(c)) {
+                return Err(SelectorError::Between(parser.found(), expected));
+            }
+            requirements.push(parser.requirement()?);
             if parser.rest.is_empty() {
                 return Ok(Self(requirements));
             }
-            parser.expect(",", ", expected: ',' or 'end of string'")?;
+            if !parser.take(",") {
+                let expected = ", expected: ',' or 'end of string'";
+                return Err(SelectorError::Between(parser.found(), expected));
+            }
             expected = ", expected: identifier after ','";
         }
     }
@@ -112,6 +127,16 @@ impl Selector {
         Some(self)
     }
 
+    /// The key of each requirement, and the labels' values that it names.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.iter().map(|one| match &one.test {
+            Test::In(values) | Test::NotIn(values) => (one.key.as_str(), values.as_slice()),
+            Test::Absent | Test::Present | Test::Greater(_) | Test::Less(_) => {
+                (one.key.as_str(), &[][..])
+            }
+        })
+    }
+
     /// Whether it selects everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -126,8 +151,18 @@ impl Selector {
             (Test::In(values), value) => value.is_some_and(|v| values.iter().any(|x| x == v)),
             // A label that is not there is not in the list either.
             (Test::NotIn(values), value) => !value.is_some_and(|v| values.iter().any(|x| x == v)),
+            (Test::Greater(than), value) => number(value).is_some_and(|number| number > *than),
+            (Test::Less(than), value) => number(value).is_some_and(|number| number < *than),
         })
     }
+}
+
+fn number(value: Option<&str>) -> Option<i64> {
+    value?.parse().ok()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_./".contains(c)
 }
 
 impl fmt::Display for Selector {
@@ -143,6 +178,8 @@ impl fmt::Display for Selector {
                 Test::In(values) => write!(f, "{key} in ({})", values.join(","))?,
                 Test::NotIn(values) if values.len() == 1 => write!(f, "{key}!={}", values[0])?,
                 Test::NotIn(values) => write!(f, "{key} notin ({})", values.join(","))?,
+                Test::Greater(than) => write!(f, "{key}>{than}")?,
+                Test::Less(than) => write!(f, "{key}<{than}")?,
             }
         }
         Ok(())
@@ -154,15 +191,15 @@ struct Parser<'t> {
 }
 
 impl<'t> Parser<'t> {
-    fn requirement(&mut self, expected: &'static str) -> Result<Requirement, SelectorError> {
+    fn requirement(&mut self) -> Result<Requirement, SelectorError> {
         if self.take("!") {
-            let key = self.word(", expected: identifier")?;
+            let key = self.word()?;
             return Ok(Requirement {
                 key,
                 test: Test::Absent,
             });
         }
-        let key = self.word(expected)?;
+        let key = self.word()?;
         if self.rest.is_empty() || self.rest.starts_with(',') {
             return Ok(Requirement {
                 key,
@@ -173,6 +210,10 @@ impl<'t> Parser<'t> {
             Test::NotIn(vec![self.exact()?])
         } else if self.take("==") || self.take("=") {
             Test::In(vec![self.exact()?])
+        } else if self.take(">") {
+            Test::Greater(self.number()?)
+        } else if self.take("<") {
+            Test::Less(self.number()?)
         } else {
             let here = self.error(", expected: in, notin, =, ==, !=, gt, lt");
             match self.span() {
@@ -184,11 +225,16 @@ impl<'t> Parser<'t> {
         Ok(Requirement { key, test })
     }
 
+    fn number(&mut self) -> Result<i64, SelectorError> {
+        let value = self.exact()?;
+        value.parse().map_err(|_| SelectorError::NoNumber(value))
+    }
+
     fn list(&mut self) -> Result<Vec<String>, SelectorError> {
         self.expect("(", " expected: '('")?;
-        let mut values = vec![self.value()?];
+        let mut values = vec![self.span().to_owned()];
         while self.take(",") {
-            values.push(self.value()?);
+            values.push(self.span().to_owned());
         }
         self.expect(")", ", expected: ',' or ')'")?;
         Ok(values)
@@ -197,34 +243,24 @@ impl<'t> Parser<'t> {
     /// The one value after an operator.
     fn exact(&mut self) -> Result<String, SelectorError> {
         let here = self.error(", expected: identifier");
-        let value = self.value()?;
+        let value = self.span();
         let ends = self.rest.is_empty() || self.rest.starts_with(',');
         if value.is_empty() && !ends {
             return Err(here);
         }
-        Ok(value)
+        Ok(value.to_owned())
     }
 
-    /// A label value: may be empty, at most 63 characters.
-    fn value(&mut self) -> Result<String, SelectorError> {
-        let value = self.span();
-        if value.len() > MAX_LABEL_VALUE {
-            Err(self.error(", expected: a value of at most 63 characters"))
-        } else {
-            Ok(value.into())
-        }
-    }
-
-    fn word(&mut self, expected: &'static str) -> Result<String, SelectorError> {
+    fn word(&mut self) -> Result<String, SelectorError> {
         match self.span() {
-            "" => Err(self.error(expected)),
+            "" => Err(self.error(", expected: identifier")),
             word => Ok(word.into()),
         }
     }
 
     fn span(&mut self) -> &'t str {
-        let inside = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        let end = self.rest.find(|c| !inside(c)).unwrap_or(self.rest.len());
+        let end = self.rest.find(|c| !is_word(c));
+        let end = end.unwrap_or(self.rest.len());
         let (span, rest) = self.rest.split_at(end);
         self.rest = rest.trim_start();
         span
@@ -247,13 +283,14 @@ impl<'t> Parser<'t> {
     }
 
     fn error(&self, expected: &'static str) -> SelectorError {
+        SelectorError::Inside(self.found(), expected)
+    }
+
+    /// What stands here.
+    fn found(&self) -> String {
         let symbol = |c: char| "=!<>(),".contains(c);
         let end = |c: char| c.is_whitespace() || symbol(c) != self.rest.starts_with(symbol);
-        let found = self.rest.split(end).next().unwrap_or_default();
-        SelectorError {
-            expected,
-            found: found.into(),
-        }
+        self.rest.split(end).next().unwrap_or_default().into()
     }
 }
 
@@ -268,7 +305,7 @@ mod tests {
 
     #[test]
     fn each_operator_selects_as_the_api_says() {
-        let web = [("app", "web"), ("tier", "front")];
+        let web = [("app", "web"), ("tier", "front"), ("size", "7")];
         for yes in [
             "",
             "app",
@@ -280,6 +317,7 @@ mod tests {
             "app in (web, db)",
             "x notin (y)",
             "app=web,tier in (front)",
+            "size>6,size < 8",
         ] {
             assert!(selects(yes, &web), "{yes}");
         }
@@ -292,6 +330,10 @@ mod tests {
             "app notin (web)",
             "app=web,tier=back",
             "app=",
+            "size>7",
+            "size<7",
+            "app>1",
+            "x<1",
         ] {
             assert!(!selects(no, &web), "{no}");
         }
@@ -299,23 +341,36 @@ mod tests {
 
     #[test]
     fn text_that_is_no_selector_says_what_was_expected() {
-        for (text, expected) in [
-            ("a in b", "found 'b' expected: '('"),
-            ("a > 1", "found '>', expected: in, notin, =, ==, !=, gt, lt"),
-            ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        const INSIDE: &str = "unable to parse requirement: ";
+        for (text, before, expected) in [
+            ("a in b", INSIDE, "found 'b' expected: '('"),
+            (
+                "a ~ 1",
+                INSIDE,
+                "found '~', expected: in, notin, =, ==, !=, gt, lt",
+            ),
+            (
+                "a > b",
+                INSIDE,
+                "values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",
+            ),
+            ("!!a", INSIDE, "found '!', expected: identifier"),
+            ("a=b c", "", "found 'c', expected: ',' or 'end of string'"),
+            ("a,,b", "", "found ',', expected: identifier after ','"),
             (
                 ",",
+                "",
                 "found ',', expected: !, identifier, or 'end of string'",
             ),
         ] {
             let error = Selector::parse(text).unwrap_err().to_string();
-            assert!(error.ends_with(expected), "{error}");
+            assert_eq!(error, format!("{before}{expected}"), "{text}");
         }
     }
 
     #[test]
     fn a_selector_is_written_as_it_is_read() {
-        let text = "a=b,c!=d,e in (x,y),f notin (z,w),g,!h";
+        let text = "a=b,c!=d,e in (x,y),f notin (z,w),g,!h,i>1,j<2";
         assert_eq!(Selector::parse(text).unwrap().to_string(), text);
     }
 }

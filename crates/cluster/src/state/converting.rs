@@ -19,6 +19,13 @@ pub(crate) struct Ready {
     shown: Arc<Value>,
 }
 
+impl Ready {
+    /// The object in the version of the write.
+    pub(super) fn shown(self) -> Arc<Value> {
+        self.shown
+    }
+}
+
 impl State {
     /// What has to be asked of a webhook, so that objects are in this version of their kind; `None`: nothing.
     pub(crate) fn conversion(&self, kind: KindId, objects: &[Arc<Value>]) -> Option<Conversion> {

@@ -60,13 +60,6 @@ enum What {
     Stays(Ready),
 }
 
-impl Ending {
-    fn of(what: What) -> Self {
-        let orphans = None;
-        Self { orphans, what }
-    }
-}
-
 impl State {
     /// Deletes an object, or begins to. `None`: it is gone.
     ///
@@ -104,10 +97,6 @@ impl State {
         self.mutate(write, &mut Value::Null)?;
         self.approve(write, &Value::Null)?;
         let shown = self.as_written(key, &old)?;
-        if options.dry_run {
-            let stays = grace(info, &old, options.grace) > 0 || has_finalizers(&old);
-            return Ok(Ending::of(What::Same(stays.then_some(shown))));
-        }
         let grace = grace(info, &old, options.grace);
         let mut object = Value::clone(&old);
         self.hold_for_dependents(&mut object, options.propagation);
@@ -116,28 +105,16 @@ impl State {
         }
         let stays = grace > 0 || has_finalizers(&object) || info.is(kinds::NAMESPACE);
         let is_orphaning = options.propagation == Propagation::Orphan && self.plane.controllers;
-        let orphans = is_orphaning.then(|| Arc::clone(&old));
-        if !stays {
-            let what = What::Gone(key.clone());
-            return Ok(Ending { orphans, what });
+        let orphans = (is_orphaning && !options.dry_run).then(|| Arc::clone(&old));
+        if stays {
+            mark(info, &mut object, (now, grace));
         }
-        let sooner = old["metadata"]["deletionGracePeriodSeconds"]
-            .as_i64()
-            .is_none_or(|present| grace < present);
-        if sooner {
-            let end = now
-                .saturating_add(jiff::SignedDuration::from_secs(grace))
-                .unwrap_or(now);
-            object["metadata"]["deletionTimestamp"] = timestamp(end).into();
-            object["metadata"]["deletionGracePeriodSeconds"] = grace.into();
-        }
-        if info.is(kinds::NAMESPACE) {
-            object["status"]["phase"] = "Terminating".into();
-        }
-        let what = if object == *old {
-            What::Same(Some(shown))
-        } else {
-            What::Stays(self.ready(key, object)?)
+        let what = match (stays, options.dry_run) {
+            (false, true) => What::Same(None),
+            (false, false) => What::Gone(key.clone()),
+            (true, _) if object == *old => What::Same(Some(shown)),
+            (true, true) => What::Same(Some(self.ready(key, object)?.shown())),
+            (true, false) => What::Stays(self.ready(key, object)?),
         };
         Ok(Ending { orphans, what })
     }
@@ -160,6 +137,31 @@ impl State {
     /// Removes an object whose end has come, whatever holds it.
     pub fn remove(&mut self, key: &Key) {
         self.objects.remove(key);
+    }
+}
+
+/// Marks an object as one that is to end so many seconds from now; its end can only come sooner than was said before.
+fn mark(info: &Kind, object: &mut Value, (now, grace): (Timestamp, i64)) {
+    if info.is(kinds::NAMESPACE) {
+        object["status"]["phase"] = "Terminating".into();
+    }
+    let meta = &mut object["metadata"];
+    let (begins, before) = (
+        meta["deletionTimestamp"].is_null(),
+        meta["deletionGracePeriodSeconds"].as_i64(),
+    );
+    if !begins && before.is_none_or(|before| grace >= before) {
+        return;
+    }
+    // As in `rest.BeforeDelete`: the end is an object's new generation.
+    if let Some(generation) = meta["generation"].as_i64().filter(|_| begins) {
+        meta["generation"] = (generation + 1).into();
+    }
+    let end = now.saturating_add(jiff::SignedDuration::from_secs(grace));
+    meta["deletionTimestamp"] = timestamp(end.unwrap_or(now)).into();
+    // The strategy of namespaces marks them itself.
+    if !info.is(kinds::NAMESPACE) {
+        meta["deletionGracePeriodSeconds"] = grace.into();
     }
 }
 
@@ -211,7 +213,11 @@ fn grace(info: &Kind, object: &Value, asked: Option<i64>) -> i64 {
     if !info.is(kinds::POD) || unscheduled || has_ended(object) {
         return 0;
     }
+    let present = object["metadata"]["deletionGracePeriodSeconds"].as_i64();
     asked
+        // As `podStrategy.CheckGracefulDelete` has it.
+        .map(|asked| if asked < 0 { 1 } else { asked })
+        .or(present)
         .or_else(|| object["spec"]["terminationGracePeriodSeconds"].as_i64())
         .unwrap_or(GRACE)
         .max(0)

@@ -28,11 +28,20 @@ const SERVER_OWNED: &[&str] = &[
 
 impl Part {
     /// The object that an update of this part with `new` leaves: what the server owns comes from `old`.
-    pub(super) fn of(self, mut new: Value, old: &Value, has_status: bool) -> Value {
+    pub(super) fn of(
+        self,
+        mut new: Value,
+        old: &Value,
+        (has_status, is_custom): (bool, bool),
+    ) -> Value {
         match self {
             Self::Status => {
                 let mut object = old.clone();
                 object["status"] = new["status"].take();
+                // As the strategies of built-in kinds have it; of custom ones the status alone is taken.
+                if !is_custom {
+                    take_over(&mut object["metadata"], &new["metadata"], "annotations");
+                }
                 return object;
             }
             Self::Debugging => {

@@ -105,7 +105,7 @@ pub(super) fn path_segment(text: &str) -> Vec<String> {
 }
 
 /// A key, `name` or `prefix/name`.
-pub(super) fn qualified(key: &str) -> Vec<String> {
+pub(crate) fn qualified(key: &str) -> Vec<String> {
     let mut parts = key.rsplit('/');
     let name = parts.next().unwrap_or_default();
     let mut found = Vec::new();
@@ -139,7 +139,7 @@ pub(super) fn qualified(key: &str) -> Vec<String> {
 }
 
 /// The value of a label.
-pub(super) fn label_value(text: &str) -> Vec<String> {
+pub(crate) fn label_value(text: &str) -> Vec<String> {
     wrong([
         (text.len() > 63, "must be no more than 63 characters"),
         (!text.is_empty() && !is_word(text), VALUE_RULE),

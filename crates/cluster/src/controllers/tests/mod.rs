@@ -467,11 +467,7 @@ fn what_an_owner_leaves_behind_is_collected_but_orphans_stay() {
             json!({"metadata": {"name": "child", "ownerReferences": refs}}),
         );
         world.settle();
-        let options = crate::request::delete_options(
-            &crate::request::Parameters::default(),
-            &json!({"propagationPolicy": propagation}),
-        )
-        .unwrap();
+        let options = crate::deleting::read(&json!({"propagationPolicy": propagation})).unwrap();
         world.delete("ConfigMap", "owner", &options);
         world.settle();
         assert_eq!(
