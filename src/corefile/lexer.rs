@@ -87,7 +87,7 @@ pub(super) fn lex(name: &str, text: &str) -> Result<Vec<Token>, CorefileError> {
                 (word, end, false)
             }
         };
-        let newlines = text.matches('\n').count();
+        // What stands behind a text of several lines stands on the line where that began.
         tokens.push(Token {
             text,
             file: Arc::clone(&file),
@@ -95,7 +95,6 @@ pub(super) fn lex(name: &str, text: &str) -> Result<Vec<Token>, CorefileError> {
             line,
             quoted,
         });
-        line += newlines;
     }
     Ok(tokens)
 }

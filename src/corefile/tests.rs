@@ -91,6 +91,8 @@ fn blocks_may_have_many_keys_and_no_braces() {
 fn quotes_comments_and_a_byte_order_mark_are_taken_as_caddy_takes_them() {
     let text = "\u{feff}. {\r\n log \"a # \\\" \\n {\" b#c\r\n # whole line {\n errors\n}";
     assert_eq!(show(text, &[]), [". { log a # \" \\n { b; errors }"]);
+    let text = ". {\n chaos \"a\nb\" c\n errors\n}";
+    assert_eq!(show(text, &[]), [". { chaos a\nb c; errors }"]);
 }
 
 #[test]

@@ -41,7 +41,8 @@ pub(super) struct Tls {
 impl Tls {
     pub(super) fn new(inside: Inside, mut config: ServerConfig) -> Self {
         let protocols: &[&str] = match inside {
-            Inside::Dns => &["dot"],
+            // As in CoreDNS what a client says is spoken inside (RFC 7301) does not matter: DNS is.
+            Inside::Dns => &[],
             Inside::Http => &["h2", "http/1.1"],
         };
         config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();

@@ -58,8 +58,10 @@ pub fn screen(packet: &[u8], transport: Transport, route: Route) -> Screened {
     };
     let mut tsig = None;
     let body = body.or_else(|| {
-        let Some((signed, bare)) = taken_off(packet) else {
-            return decoded(packet);
+        let (signed, bare) = match signature(packet) {
+            Signature::None => return decoded(packet),
+            Signature::Misplaced => return None,
+            Signature::Last(signed, bare) => (*signed, bare),
         };
         tsig = Some(Arc::new(signed));
         let with_opt = bare[11] == 1;
@@ -204,13 +206,30 @@ fn plain(body: &[u8], with_opt: bool) -> Option<Body> {
     })
 }
 
-/// What a packet says of its signature, and the packet without it; `None`: it has none, or one that is not its last record
-/// (RFC 8945 section 5.1).
-fn taken_off(packet: &[u8]) -> Option<(Signed, Vec<u8>)> {
-    let places = skim::places(packet)?;
-    let last = places.last()?;
-    let is_signature = last.rtype == tsig::TSIG && last.section == 2 && last.end == packet.len();
-    is_signature.then(|| tsig::take_off(packet, (last.start, last.data)))?
+/// What a packet says of its signature.
+enum Signature {
+    None,
+    /// It is not the last record (RFC 8945 section 5.1).
+    Misplaced,
+    /// What it says, and the packet without it.
+    Last(Box<Signed>, Vec<u8>),
+}
+
+fn signature(packet: &[u8]) -> Signature {
+    let places = skim::places(packet).unwrap_or_default();
+    let Some((last, others)) = places.split_last() else {
+        return Signature::None;
+    };
+    let is_one = |place: &skim::Place| place.rtype == tsig::TSIG;
+    if others.iter().any(is_one) {
+        return Signature::Misplaced;
+    }
+    let is_last = is_one(last) && last.section == 2 && last.end == packet.len();
+    let taken_off = is_last.then(|| tsig::take_off(packet, (last.start, last.data)));
+    match taken_off.flatten() {
+        Some((signed, bare)) => Signature::Last(Box::new(signed), bare),
+        None => Signature::None,
+    }
 }
 
 /// A body of any kind; `None` where it cannot be read.
@@ -346,5 +365,20 @@ mod tests {
             }
         }
         assert!(read > 20_000 && left > 20_000, "{read} {left}");
+    }
+
+    #[test]
+    fn a_signature_that_is_not_the_last_record_is_an_error_of_form() {
+        let mut packet =
+            b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x02\x01a\x00\x00\x01\x00\x01".to_vec();
+        // A TSIG record without anything in it (RFC 8945 section 4.2), and an address behind it.
+        packet.extend(b"\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00");
+        packet.extend(b"\x01a\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x0a\x00\x00\x01");
+        let route = Route::new("127.0.0.1:1".parse().unwrap(), None);
+        let screened = screen(&packet, Transport::Udp, route);
+        assert!(
+            matches!(&screened, Screened::Error(reply) if reply[3] == 1),
+            "{screened:?}"
+        );
     }
 }

@@ -167,6 +167,8 @@ pub struct Failure {
     pub rcode: ResponseCode,
     /// For `errors`: what went wrong, with the plugin's name.
     pub why: Arc<str>,
+    /// It is of a zone that changes at any time: nobody keeps it.
+    pub is_live: bool,
 }
 
 impl Failure {
@@ -176,6 +178,16 @@ impl Failure {
         Self {
             rcode: ResponseCode::ServFail,
             why: why.to_string().into(),
+            is_live: false,
+        }
+    }
+
+    /// The same of a zone that changes at any time.
+    #[must_use]
+    pub fn live(self) -> Self {
+        Self {
+            is_live: true,
+            ..self
         }
     }
 }

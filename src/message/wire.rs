@@ -231,6 +231,21 @@ impl<'b, 'q> Wire<'b, 'q> {
                     soa.minimum,
                 ],
             },
+            RData::MX(mx) => {
+                return self.record(section, head, RecordType::MX, |wire| {
+                    wire.octets(&mx.preference.to_be_bytes());
+                    wire.name(Pieces::name(&mx.exchange), Naming::Compressed)
+                });
+            }
+            RData::SRV(srv) => {
+                return self.record(section, head, RecordType::SRV, |wire| {
+                    for number in [srv.priority, srv.weight, srv.port] {
+                        wire.octets(&number.to_be_bytes());
+                    }
+                    // RFC 2782: no compression here.
+                    wire.name(Pieces::name(&srv.target), Naming::Whole)
+                });
+            }
             other => {
                 let mut octets = Vec::new();
                 let mut encoder = BinEncoder::new(&mut octets);

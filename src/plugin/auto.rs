@@ -265,9 +265,6 @@ struct Auto {
 impl Auto {
     /// The longest zone that has the name.
     fn find(&self, qname: &Qname) -> Option<OfName> {
-        if !self.origins.cover(qname) {
-            return None;
-        }
         let zones = self.zones.read().unwrap_or_else(PoisonError::into_inner);
         let (_, loaded) = longest(&zones, qname)?;
         Some(OfName {
@@ -279,8 +276,11 @@ impl Auto {
 
 impl Plugin for Auto {
     fn handle<'a>(&'a self, query: &'a Query, next: Next<'a>) -> BoxFuture<'a, Handled> {
-        let found = self.find(&query.question.qname);
-        answer(query, found, next).boxed()
+        let qname = &query.question.qname;
+        if !self.origins.cover(qname) {
+            return next.handle(query);
+        }
+        answer(query, self.find(qname), next).boxed()
     }
 
     fn offers(&self) -> Option<Vec<Arc<FileZone>>> {

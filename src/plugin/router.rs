@@ -253,6 +253,7 @@ impl Router {
             let failure = Failure {
                 rcode: ResponseCode::Refused,
                 why: why.into(),
+                is_live: false,
             };
             futures::future::ready(Err(failure)).boxed()
         };

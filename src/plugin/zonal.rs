@@ -116,6 +116,7 @@ fn refused(why: &str) -> Handled {
     Err(Failure {
         rcode: ResponseCode::Refused,
         why: why.into(),
+        is_live: false,
     })
 }
 

@@ -42,6 +42,24 @@ impl Node {
     }
 
     /// Gives back the room that nothing came into.
+    /// Whether it has nothing, or nothing but the SOA and NS records that each zone's own name has.
+    pub(super) fn is_bare(&self) -> bool {
+        let has = |rtype| self.set(rtype).is_some();
+        let own = |set: &Set| matches!(set.rtype, RecordType::SOA | RecordType::NS);
+        self.sets.is_empty() || has(RecordType::SOA) && self.sets.iter().all(own)
+    }
+
+    /// All signatures, which a question for them is about; `owner`: whose they are to be, where a wildcard has them.
+    pub(super) fn signatures(&self, owner: Option<&Name>) -> Vec<Record> {
+        let all = self.sets.iter().flat_map(|set| &set.signatures);
+        let own = |record: &Record| {
+            let mut record = record.clone();
+            record.name = owner.cloned().unwrap_or(record.name);
+            record
+        };
+        all.map(own).collect()
+    }
+
     fn shrink(&mut self) {
         self.sets.shrink_to_fit();
         for set in &mut self.sets {

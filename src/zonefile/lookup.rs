@@ -184,13 +184,23 @@ impl<'z> Asked<'z> {
 
     /// What a name that is there says; `owner`: whose records they are to be, where a wildcard has them.
     fn found(&self, node: &Node, owner: Option<&Name>) -> Looked {
+        if self.qtype == RecordType::RRSIG
+            && let signatures = node.signatures(owner)
+            && !signatures.is_empty()
+        {
+            let mut looked = Looked::new(Outcome::Answer);
+            looked.answer = signatures;
+            looked.authority = self.servers();
+            return looked;
+        }
         if let Some(alias) = node.set(RecordType::CNAME)
             && self.qtype != RecordType::CNAME
         {
             return self.alias(self.whole(Some(alias), owner));
         }
         let Some(set) = node.set(self.qtype) else {
-            let is_empty = *node == Node::default();
+            // As in CoreDNS an apex with nothing but what each has is as good as empty: another plugin may know the name.
+            let is_empty = node.is_bare();
             let mut looked = Looked::new(match is_empty && owner.is_none() {
                 true => Outcome::EmptyNonTerminal,
                 false => Outcome::NoData,

@@ -45,10 +45,12 @@ pub fn read(
     let mut reader = Reader {
         included,
         records: Vec::new(),
-        origin: origin.clone(),
-        owner: None,
-        default: None,
-        last: None,
+        state: State {
+            origin: origin.clone(),
+            owner: None,
+            default: None,
+            last: None,
+        },
     };
     reader.file(file, text, 0)?;
     Ok(reader.records)
@@ -57,6 +59,12 @@ pub fn read(
 struct Reader<'s> {
     included: Included<'s>,
     records: Vec<Record>,
+    state: State,
+}
+
+/// What an entry takes from those before it.
+#[derive(Clone)]
+struct State {
     origin: Name,
     /// Of the record before.
     owner: Option<Name>,
@@ -82,14 +90,14 @@ impl Reader<'_> {
                 let (named, text) = self
                     .include(file, rest, depth)
                     .map_err(|problem| wrong(entry.line, problem))?;
-                // Whatever the file says of origins is for the file (RFC 1035 section 5.1).
-                let origin = self.origin.clone();
+                // What the file says of origins, owners and TTLs is for the file (RFC 1035 section 5.1).
+                let before = self.state.clone();
                 if let Some(word) = rest.get(1) {
-                    let new = name(&word.text, &origin);
-                    self.origin = new.map_err(|problem| wrong(entry.line, problem))?;
+                    let new = name(&word.text, &before.origin);
+                    self.state.origin = new.map_err(|problem| wrong(entry.line, problem))?;
                 }
                 self.file(&named, &text, depth + 1)?;
-                self.origin = origin;
+                self.state = before;
                 continue;
             }
             let read = self.entry(&entry);
@@ -123,15 +131,15 @@ impl Reader<'_> {
             return Ok(());
         };
         if entry.is_indented {
-            let before = self.owner.clone();
+            let before = self.state.owner.clone();
             let owner = before.ok_or("there is no name, nor one before")?;
             return self.record(owner, &entry.words);
         }
         match (first.text.to_ascii_lowercase().as_str(), rest) {
-            ("$origin", [word]) => self.origin = name(&word.text, &self.origin)?,
+            ("$origin", [word]) => self.state.origin = name(&word.text, &self.state.origin)?,
             ("$ttl", [word]) => {
                 let ttl = seconds(&word.text);
-                self.default = Some(ttl.ok_or_else(|| format!("'{}' is no TTL", word.text))?);
+                self.state.default = Some(ttl.ok_or_else(|| format!("'{}' is no TTL", word.text))?);
             }
             ("$generate", [range, record @ ..]) => self.generate(&range.text, record)?,
             (directive, _) if directive.starts_with('$') => {
@@ -139,7 +147,7 @@ impl Reader<'_> {
                 return Err(format!("'{}' is not {known}", first.text));
             }
             _ => {
-                let owner = name(&first.text, &self.origin)?;
+                let owner = name(&first.text, &self.state.origin)?;
                 return self.record(owner, rest);
             }
         }
@@ -152,18 +160,18 @@ impl Reader<'_> {
             let [owner, rest @ ..] = &words[..] else {
                 return Err("`$GENERATE` needs a record".into());
             };
-            let owner = name(&owner.text, &self.origin)?;
+            let owner = name(&owner.text, &self.state.origin)?;
             self.record(owner, rest)?;
         }
         Ok(())
     }
 
     fn record(&mut self, owner: Name, words: &[Word]) -> Result<(), String> {
-        self.owner = Some(owner.clone());
+        self.state.owner = Some(owner.clone());
         let (own, ..) = head(words);
-        let ttl = self.default.or(self.last);
-        let record = record_of(owner, words, ttl, &self.origin)?;
-        self.last = own.or(self.last);
+        let ttl = self.state.default.or(self.state.last);
+        let record = record_of(owner, words, ttl, &self.state.origin)?;
+        self.state.last = own.or(self.state.last);
         if self.records.len() == MOST {
             return Err(format!("a zone has {MOST} records at most"));
         }

@@ -212,6 +212,8 @@ fn who_asks_for_dnssec_gets_signatures_and_denials() {
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(types("a A", false), pair("a A", "z.test. NS"));
     assert_eq!(types("a A", true), pair("a A, a RRSIG", "z.test. NS"));
+    assert_eq!(types("a RRSIG", false), pair("a RRSIG", "z.test. NS"));
+    assert_eq!(types("q.w RRSIG", false), pair("q.w RRSIG", "z.test. NS"));
     let soa = "z.test. SOA, z.test. RRSIG";
     assert_eq!(types("a MX", true), pair("", &format!("{soa}, a NSEC")));
     assert_eq!(
@@ -225,10 +227,22 @@ fn who_asks_for_dnssec_gets_signatures_and_denials() {
     );
 }
 
+/// CoreDNS's: another plugin may know the name.
+#[test]
+fn a_zone_s_own_name_with_nothing_but_what_each_has_is_as_good_as_empty() {
+    let outcome = |more: &str| {
+        let zone = zone(&format!("@ 5 SOA ns h 9 2 3 4 5\n@ 5 NS ns\n{more}")).unwrap();
+        let apex = Question::new(origin(), RecordType::A);
+        zone.lookup(&apex, false).outcome
+    };
+    assert_eq!(outcome(""), Outcome::EmptyNonTerminal);
+    assert_eq!(outcome("@ 5 TXT x\n"), Outcome::NoData);
+}
+
 #[test]
 fn directives_change_what_is_behind_them() {
     let included = |path: &std::path::Path| match path.to_str() {
-        Some("zones/more") => Ok("$ORIGIN deep\n@ 5 A 192.0.2.7\n".to_owned()),
+        Some("zones/more") => Ok("$ORIGIN deep\n$TTL 99\n@ 5 A 192.0.2.7\n".to_owned()),
         Some("zones/again") => Ok("$INCLUDE again\n".to_owned()),
         _ => Err(std::io::Error::other("no such file")),
     };
@@ -239,7 +253,7 @@ fn directives_change_what_is_behind_them() {
             .map_err(|error| error.to_string())
     };
     let text = "@ 60 SOA ns h (\n 1 ; serial\n 2 3 4 5 )\n NS ns\n$TTL 7\nb TXT \"semi;colon\" \"q\\\"d\"\n\
-        $GENERATE 1-2 g$ A 192.0.2.1$\n$INCLUDE more inc\n$ORIGIN sub\nrel 1d IN A 192.0.2.9\n";
+        $GENERATE 1-2 g$ A 192.0.2.1$\nd A 192.0.2.4\n$INCLUDE more inc\n AAAA 2001:db8::4\n$ORIGIN sub\nrel 1d IN A 192.0.2.9\n";
     assert_eq!(
         records(text).unwrap(),
         [
@@ -248,7 +262,9 @@ fn directives_change_what_is_behind_them() {
             "b 7 TXT semi;colonq\"d",
             "g1 7 A 192.0.2.11",
             "g2 7 A 192.0.2.12",
+            "d 7 A 192.0.2.4",
             "deep.inc 5 A 192.0.2.7",
+            "d 7 AAAA 2001:db8::4",
             "rel.sub 86400 A 192.0.2.9",
         ]
     );

@@ -38,6 +38,8 @@ impl Kind {
             // An alias that leads to nothing is a denial of what it leads to.
             ResponseCode::NoError if has_soa() => Self::Denial,
             ResponseCode::NoError => Self::Incomplete,
+            // As in CoreDNS: the denial is of another name than the one that is asked for.
+            ResponseCode::NXDomain if !reply.answer.is_empty() => Self::Other,
             ResponseCode::NXDomain if has_soa() => Self::Denial,
             ResponseCode::ServFail | ResponseCode::NotImp => Self::Failure,
             _ => Self::Other,
@@ -135,5 +137,11 @@ mod tests {
         assert_eq!(kind(a, &[&first], &[&soa]), Kind::Denial);
         assert_eq!(kind(a, &[], &[&soa]), Kind::Denial);
         assert_eq!(kind(a, &[], &[]), Kind::Referral);
+        let question = query("a.test", a).question;
+        let mut denied = Composed::empty(ResponseCode::NXDomain);
+        denied.authority = vec![soa];
+        assert_eq!(Kind::of(&question, &denied), Kind::Denial);
+        denied.answer = vec![first];
+        assert_eq!(Kind::of(&question, &denied), Kind::Other);
     }
 }

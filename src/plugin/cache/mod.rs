@@ -21,7 +21,7 @@ use crate::answer::Reply;
 use crate::message::options;
 use crate::message::question::{Query, RecordType};
 use crate::message::record::Record;
-use crate::message::reply::{Composed, ResponseCode};
+use crate::message::reply::{Composed, Failure, ResponseCode};
 use crate::metrics::{LocalCounter, Metrics};
 use crate::name::{Origin, Origins};
 use crate::zone::Shown;
@@ -150,7 +150,7 @@ impl Cache {
             Found::Stale(entry, stale) => match stale.refresh {
                 Refresh::Immediate => {
                     self.refresh(query, &entry, next);
-                    Ok(again(query, &entry, stale.ttl))
+                    Ok(again(query, &entry, self.stale_ttl(&entry, stale)))
                 }
                 Refresh::Verify(timeout) => {
                     self.verify(query, &entry, (stale, timeout), next).await
@@ -158,6 +158,9 @@ impl Cache {
             },
             Found::Nothing => {
                 let handled = next.handle(&upstream(query)).await;
+                if let Err(failure) = &handled {
+                    self.keep_failure(query, failure, &server);
+                }
                 let passed = self.pass(query, handled?, &server);
                 self.show_entries(&server);
                 passed
@@ -175,7 +178,7 @@ impl Cache {
         next: Next<'_>,
     ) -> Handled {
         let (cache, asked, server) = (self.clone(), query.clone(), Arc::clone(next.server()));
-        let old = || Ok(again(query, entry, stale.ttl));
+        let old = || Ok(again(query, entry, self.stale_ttl(entry, stale)));
         let Some(next) = next.detached() else {
             return old();
         };
@@ -198,6 +201,25 @@ impl Cache {
         };
         let reply = in_time.and_then(Result::ok).flatten();
         reply.map_or_else(old, Ok)
+    }
+
+    /// The TTL of a reply that is not fresh any more.
+    fn stale_ttl(&self, entry: &Entry, stale: Stale) -> u32 {
+        match stale.ttl {
+            0 if self.0.spec.keepttl => entry.ttl,
+            ttl => ttl,
+        }
+    }
+
+    /// Keeps that nobody has answered, so that who asks again does not have everybody asked again (RFC 9520 section 3.2).
+    fn keep_failure(&self, query: &Query, failure: &Failure, server: &str) {
+        let kind = Kind::Failure;
+        let is_kept = failure.rcode == ResponseCode::ServFail && !failure.is_live;
+        if is_kept && is_for_all(query, kind) {
+            let reply = Composed::empty(failure.rcode);
+            self.keep(query, &reply, (kind, OTHER_TTL), server);
+            self.show_entries(server);
+        }
     }
 
     /// Counts a question, and what there was.
@@ -338,7 +360,8 @@ impl Cache {
         let ttl = match kind {
             Kind::Success | Kind::Incomplete => clamp(&spec.success),
             Kind::Denial => clamp(&spec.denial),
-            Kind::Failure | Kind::Referral | Kind::Other => OTHER_TTL,
+            Kind::Failure => OTHER_TTL,
+            Kind::Referral | Kind::Other => spec.success.clamp(OTHER_TTL),
         };
         set_ttl(&mut composed, ttl);
         // As in CoreDNS, a reply that has passed a cache has no OPT record of its own.

@@ -73,3 +73,37 @@ fn a_record_that_nobody_asked_for_is_no_answer_to_anybody() {
     );
     assert_eq!(answers(&[&other, &victim]), ["0.0.0.0", "0.0.0.1"]);
 }
+
+/// Somebody who fails; counts how often he is asked.
+#[derive(Default)]
+struct Broken(AtomicU32, bool);
+
+impl Plugin for Broken {
+    fn handle<'a>(&'a self, _: &'a Query, _: Next<'a>) -> BoxFuture<'a, Handled> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        let failure = Failure::servfail(format_args!("failed {number}"));
+        let failure = if self.1 { failure.live() } else { failure };
+        futures::future::ready(Err(failure)).boxed()
+    }
+}
+
+/// RFC 9520 section 3.2.
+#[test]
+fn who_has_failed_is_not_asked_again_at_once_unless_the_cluster_s_zone_may_know_by_then() {
+    for (is_live, asked) in [(false, 1), (true, 2)] {
+        let link = block("cache").links.remove(0).1;
+        let cache = link.build(&Parts::default()).unwrap();
+        let broken = Arc::new(Broken(AtomicU32::new(0), is_live));
+        let chain = Arc::from([cache, Arc::clone(&broken) as Arc<dyn Plugin>]);
+        let router = Router::new(vec![(Name::root(), chain)], false);
+        let query = Query {
+            recursion_desired: true,
+            ..query("a.cluster.local", RecordType::A)
+        };
+        for _ in 0..2 {
+            let reply = futures::executor::block_on(router.answer(&query));
+            assert_eq!(reply.rcode(), ResponseCode::ServFail);
+        }
+        assert_eq!(broken.0.load(Ordering::Relaxed), asked);
+    }
+}

@@ -132,6 +132,7 @@ impl Plugin for Cookies {
             let failure = Failure {
                 rcode: ResponseCode::FormErr,
                 why: "plugin/cookies: a cookie has 8, or 16 to 40, octets".into(),
+                is_live: false,
             };
             return futures::future::ready(Err(failure)).boxed();
         }

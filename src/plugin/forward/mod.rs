@@ -119,6 +119,7 @@ impl Forward {
                 return Err(Failure {
                     rcode: ResponseCode::Refused,
                     why: why.into(),
+                    is_live: false,
                 });
             }
             Some(Ok(slot)) => Some(slot),
@@ -200,6 +201,7 @@ fn failure(upstream: &Upstream, error: &io::Error) -> Failure {
     Failure {
         rcode,
         why: error::words(address, error).into(),
+        is_live: false,
     }
 }
 

@@ -68,6 +68,7 @@ impl Kubernetes {
             return now(Err(Failure {
                 rcode: ResponseCode::Refused,
                 why: format!("plugin/{}: no transfers", self.name).into(),
+                is_live: false,
             }));
         }
         let answer = self.zone.lookup(asked);
@@ -84,7 +85,7 @@ impl Kubernetes {
             Answer::Denied(_) => next.handle(query),
             Answer::Unanswerable(_) => {
                 let words = Words::of(&answer, asked).map(|words| words.to_string());
-                now(Err(Failure::servfail(words.unwrap_or_default())))
+                now(Err(Failure::servfail(words.unwrap_or_default()).live()))
             }
             Answer::Leads { targets, .. } => {
                 let mut records = Records::new(asked.name());
@@ -206,7 +207,7 @@ async fn follow(
         match next.ask(query, target).await {
             // Another cluster whose names have not come yet.
             Ok(Some(reply)) if reply.is_live && reply.rcode == ResponseCode::ServFail => {
-                return Err(Failure::servfail("what an alias leads to is not known yet"));
+                return Err(Failure::servfail("what an alias leads to is not known yet").live());
             }
             Ok(Some(reply)) => {
                 records.answer.extend(reply.answer);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Facts;
-use crate::message::{class_name, rcode_name, type_name};
+use crate::message::{class_name, type_name};
 
 const COMMON: &str = r#"{remote}:{port} - {>id} "{type} {class} {name} {proto} {size} {>do} {>bufsize}" {rcode} {>rflags} {rsize} {duration}"#;
 
@@ -57,9 +57,7 @@ const FIELDS: &[(&str, Field)] = &[
     ("{>bufsize}", |facts, line| {
         write!(line, "{}", facts.udp_size())
     }),
-    ("{rcode}", |facts, line| {
-        line.write_str(&rcode_name(facts.rcode()))
-    }),
+    ("{rcode}", |facts, line| line.write_str(&facts.rcode())),
     ("{rsize}", |facts, line| write!(line, "{}", facts.size)),
     ("{duration}", |facts, line| {
         write!(line, "{}s", facts.took.as_secs_f64())
@@ -135,7 +133,9 @@ fn address(line: &mut String, ip: Option<std::net::IpAddr>) -> std::fmt::Result 
 
 /// The flags that are set in a header (RFC 1035 section 4.1.1).
 fn flags(wire: &[u8], line: &mut String) -> std::fmt::Result {
-    let [high, low] = wire.get(2..4).map_or([0, 0], |b| [b[0], b[1]]);
+    let Some([high, low]) = wire.get(2..).and_then(|flags| flags.first_chunk().copied()) else {
+        return line.write_str(NOTHING);
+    };
     let names = [
         (high, 0x80, "qr"),
         (high, 4, "aa"),

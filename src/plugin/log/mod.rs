@@ -2,6 +2,7 @@
 
 mod format;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +148,7 @@ fn refusal(query: &Query, rcode: ResponseCode) -> Vec<u8> {
 impl Rule {
     /// Writes the line, where it is asked for.
     fn say(&self, facts: &Facts<'_>) {
-        let (class, kind) = kind(facts.wire);
+        let (class, kind) = facts.kind();
         if let Some(metadata) = &facts.query.metadata {
             metadata.set("log/class", class.name());
             metadata.set("log/type", kind);
@@ -169,7 +170,7 @@ impl Rule {
             request_size = facts.query.size,
             dnssec_ok = facts.dnssec_ok(),
             bufsize = facts.udp_size(),
-            rcode = rcode_name(facts.rcode()),
+            rcode = %facts.rcode(),
             response_size = facts.size,
             duration_seconds = facts.took.as_secs_f64(),
             "{}",
@@ -242,22 +243,25 @@ impl Facts<'_> {
         }
     }
 
-    /// Without its upper bits.
-    fn rcode(&self) -> ResponseCode {
-        rcode(self.wire)
+    /// The response code without its upper bits; `-`: nothing is sent.
+    fn rcode(&self) -> Cow<'static, str> {
+        match self.wire {
+            [] => "-".into(),
+            wire => rcode_name(rcode_of(wire)).into(),
+        }
+    }
+
+    /// What kind of reply it is, in CoreDNS's words; that is metadata too.
+    fn kind(&self) -> (Class, &'static str) {
+        match (self.wire, self.qtype()) {
+            ([], _) => (Class::Error, "OTHERERROR"),
+            (_, RecordType::AXFR | RecordType::IXFR) => (Class::Error, "META"),
+            (wire, _) => kind(wire),
+        }
     }
 }
 
-/// The response code of what was sent; that of nothing is NOERROR, as in CoreDNS.
-fn rcode(wire: &[u8]) -> ResponseCode {
-    if wire.is_empty() {
-        ResponseCode::NoError
-    } else {
-        rcode_of(wire)
-    }
-}
-
-/// What kind of reply it is, in CoreDNS's words; that is metadata too.
+/// What kind a message is.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "a foreign enum: every other code is alike"
@@ -269,7 +273,7 @@ fn kind(wire: &[u8]) -> (Class, &'static str) {
         fits.any(|place| rtype.is_none_or(|rtype| place.rtype == rtype))
     };
     let soa = u16::from(RecordType::SOA);
-    match rcode(wire) {
+    match rcode_of(wire) {
         ResponseCode::NoError if has(0, None) => (Class::Success, "NOERROR"),
         ResponseCode::NoError if has(1, Some(soa)) => (Class::Denial, "NODATA"),
         ResponseCode::NoError if has(1, None) => (Class::Success, "DELEGATION"),
@@ -283,7 +287,7 @@ fn kind(wire: &[u8]) -> (Class, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::tests::{error, read};
+    use crate::plugin::tests::{error, query, read};
 
     #[test]
     fn names_format_and_classes_are_read() {
@@ -304,5 +308,31 @@ mod tests {
             )
         );
         assert_eq!(error("log {\n class nothing\n}"), "unknown class 'nothing'");
+    }
+
+    #[test]
+    fn a_query_that_gets_no_reply_is_an_error_and_a_transfer_is_of_its_own_kind() {
+        let kind = |qtype, wire: &[u8]| {
+            let query = query("a.test", qtype);
+            let (size, took) = (wire.len(), Duration::ZERO);
+            let facts = Facts {
+                query: &query,
+                wire,
+                size,
+                took,
+            };
+            let line = Format::read("{rcode} {rsize} {>rflags}").line(&facts);
+            (line, facts.kind())
+        };
+        let nothing = ("- 0 -".to_owned(), (Class::Error, "OTHERERROR"));
+        assert_eq!(kind(RecordType::A, &[]), nothing);
+        let wire = [0, 7, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (class, empty) = (Class::Success, "NOERROR 12 qr,aa".to_owned());
+        assert_eq!(
+            kind(RecordType::A, &wire),
+            (empty.clone(), (class, "NOERROR"))
+        );
+        let of_transfer = (empty, (Class::Error, "META"));
+        assert_eq!(kind(RecordType::AXFR, &wire), of_transfer);
     }
 }

@@ -1,6 +1,7 @@
 //! `rewrite`: another question for the plugins behind it, and another reply for the client.
 
 mod edns;
+mod labels;
 mod pattern;
 mod response;
 mod spec;
@@ -12,10 +13,12 @@ use futures::future::BoxFuture;
 
 pub(super) use spec::PLUGIN;
 
+use self::labels::Labelled;
 use self::pattern::{Pattern, dotted};
 use self::response::{Map, Response};
 use super::{Handled, Next, Plugin};
 use crate::answer::Reply;
+use crate::message::metadata::Metadata;
 use crate::message::question::{DNSClass, Query, RecordType};
 use crate::message::record;
 use crate::message::reply::{Composed, Failure, ResponseCode};
@@ -50,17 +53,27 @@ enum Field {
     Alias(Map),
 }
 
-/// `name [exact|prefix|suffix|substring|regex] FROM TO [answer ...]`.
+/// `name [exact|prefix|suffix|substring|regex] FROM TO [metadata] [answer ...]`.
 #[derive(Clone, Debug)]
 struct NameRule {
     pattern: Pattern,
     to: String,
+    /// The same with metadata in it, where they are asked for: the pattern is an expression then.
+    labelled: Option<Labelled>,
     /// The names of the reply become what they would have been without the rule.
     auto: bool,
     answers: Vec<Response>,
 }
 
 impl NameRule {
+    /// What becomes of a name; `None`: the rule is not for it.
+    fn made(&self, name: &str, known: Option<&Metadata>) -> Option<String> {
+        match (&self.labelled, &self.pattern) {
+            (Some(labelled), Pattern::Regex(regex)) => labelled.made(regex, name, known),
+            (_, pattern) => pattern.replace(name, &self.to),
+        }
+    }
+
     /// What becomes of the reply's names; `asked`: the name before, `made`: the one after.
     fn responses(&self, asked: &str, made: &str) -> Vec<Response> {
         let exact = matches!(self.pattern, Pattern::Exact(_));
@@ -124,7 +137,7 @@ impl Field {
         let name = dotted(&question.qname.to_lowercase().to_string());
         match self {
             Self::Name(rule) => {
-                let Some(made) = rule.pattern.replace(&name, &rule.to) else {
+                let Some(made) = rule.made(&name, query.metadata.as_deref()) else {
                     return Ok(false);
                 };
                 let no_name = |_| {

@@ -1,7 +1,10 @@
 //! The directive `rewrite [continue|stop] FIELD ...`.
 
+use regex::Regex;
+
 use super::edns;
-use super::pattern::Pattern;
+use super::labels::Labelled;
+use super::pattern::{Pattern, dotted};
 use super::response::{Map, Response};
 use super::{Field, NameRule, Rewrite, Rule};
 use crate::corefile::{CorefileError, Directive, Token};
@@ -42,6 +45,10 @@ fn read(directive: &Directive) -> Result<Rule, CorefileError> {
             }
             _ => {}
         }
+    }
+    if let Some(property) = directive.body.first().filter(|_| directive.args.len() > 1) {
+        let problem = "a rule stands in one line, or in a block";
+        return Err(property.name.error(problem, "one of both"));
     }
     for property in &directive.body {
         words.push(property.name.clone());
@@ -96,33 +103,67 @@ fn two<'t>(name: &Token, args: &'t [Token]) -> Result<[&'t Token; 2], CorefileEr
 }
 
 fn name_rule(name: &Token, args: &[Token]) -> Result<NameRule, CorefileError> {
-    const ANSWER: &str =
-        "`answer auto`, `answer name EXPRESSION NAME` or `answer value EXPRESSION NAME`";
-    let answers = args.iter().position(|arg| arg.text == "answer");
-    let (own, mut answers) = args.split_at(answers.unwrap_or(args.len()));
+    let behind = args.iter().position(|arg| arg.text == "answer");
+    let (own, behind) = args.split_at(behind.unwrap_or(args.len()));
+    let (own, metadata) = match own {
+        [own @ .., word] if own.len() == 3 && word.text == "metadata" => (own, Some(word)),
+        own => (own, None),
+    };
+    if let ([first, _], [_, ..]) = (own, behind) {
+        let problem = "what kind of pattern it is has to be said where there are answers";
+        return Err(first.error(problem, "exact, prefix, suffix, substring or regex"));
+    }
     let (pattern, rest) = Pattern::read(name, own, 1)?;
     let [to] = rest else {
         return Err(name.error("the rule is not whole", "two names"));
+    };
+    let labelled = match (&pattern, metadata) {
+        (Pattern::Regex(regex), Some(_)) => {
+            let labelled = Labelled::read(&dotted(&to.text), regex.captures_len() - 1);
+            Some(
+                labelled
+                    .map_err(|problem| to.error(problem, "groups such as {1}, and metadata"))?,
+            )
+        }
+        (Pattern::Regex(regex), None) => {
+            has_groups(regex, to)?;
+            None
+        }
+        (_, Some(word)) => {
+            let problem = "metadata are put into names that `regex` makes only";
+            return Err(word.error(problem, "regex"));
+        }
+        (_, None) => None,
     };
     let suffix = matches!(pattern, Pattern::Suffix(_)) && !to.text.ends_with('.');
     let mut rule = NameRule {
         pattern,
         to: to.text.to_lowercase() + if suffix { "." } else { "" },
+        labelled,
         auto: false,
         answers: Vec::new(),
     };
-    while let Some((word, rest)) = answers.split_first() {
-        answers = match rest {
+    answers(&mut rule, behind)?;
+    Ok(rule)
+}
+
+/// Reads `answer (auto | (name|value) FROM TO)`, again and again; after the first the word `answer` may be left out.
+fn answers(rule: &mut NameRule, words: &[Token]) -> Result<(), CorefileError> {
+    const ANSWER: &str =
+        "`answer auto`, `answer name EXPRESSION NAME` or `answer value EXPRESSION NAME`";
+    let mut left = words;
+    while let Some((word, rest)) = left.split_first() {
+        let said = if word.text == "answer" { rest } else { left };
+        left = match said {
             [kind, rest @ ..] if kind.text == "auto" => {
                 rule.auto = true;
                 rest
             }
             [kind, from, to, rest @ ..] if ["name", "value"].contains(&kind.text.as_str()) => {
+                let regex = expression(from, "a regular expression")?;
+                has_groups(&regex, to)?;
                 rule.answers.push(Response::Names {
-                    map: Map::regex(
-                        expression(from, "a regular expression")?,
-                        &to.text.to_lowercase(),
-                    ),
+                    map: Map::regex(regex, &to.text.to_lowercase()),
                     owners: kind.text == "name",
                     values: kind.text == "value",
                 });
@@ -130,11 +171,28 @@ fn name_rule(name: &Token, args: &[Token]) -> Result<NameRule, CorefileError> {
             }
             _ => return Err(word.error("the answer's rule is not whole", ANSWER)),
         };
-        if word.text != "answer" || rule.auto && !rule.answers.is_empty() {
-            return Err(word.error("the answers' rules do not fit together", ANSWER));
+        let is_of_names =
+            |response: &Response| matches!(response, Response::Names { owners: true, .. });
+        if rule.auto && rule.answers.iter().any(is_of_names) {
+            let problem = "`answer auto` and `answer name` do not go together";
+            return Err(word.error(problem, ANSWER));
         }
     }
-    Ok(rule)
+    Ok(())
+}
+
+/// Refuses a name that has more groups in it than the expression: as in CoreDNS each of `{0}` to `{100}` counts.
+fn has_groups(regex: &Regex, to: &Token) -> Result<(), CorefileError> {
+    let used = (0..=100).filter(|group| to.text.contains(&format!("{{{group}}}")));
+    let (used, has) = (used.count(), regex.captures_len() - 1);
+    if used <= has {
+        return Ok(());
+    }
+    let problem = format!(
+        "'{}' uses {used} groups of an expression that has {has}",
+        to.text
+    );
+    Err(to.error(problem, "as many groups in the expression"))
 }
 
 fn record_type(token: &Token) -> Result<RecordType, CorefileError> {
@@ -184,7 +242,8 @@ fn ttl(token: &Token) -> Result<(u32, u32), CorefileError> {
         None => seconds(&token.text, 0).map(|ttl| (ttl, ttl)),
         Some((least, greatest)) => seconds(least, 0).zip(seconds(greatest, most)),
     };
-    let range = range.filter(|(least, most)| least <= most && !token.text.is_empty());
+    let is_whole = !["", "-"].contains(&token.text.as_str()) && !token.text.contains('+');
+    let range = range.filter(|(least, most)| least <= most && is_whole);
     range.ok_or_else(|| {
         let problem = format!("'{}' is no TTL", token.text);
         token.error(problem, "seconds such as 30, or a range such as 30-300")

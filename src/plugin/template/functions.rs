@@ -1,14 +1,21 @@
 //! Functions that templates call, where `gtmpl` has none of the name, or says something else than Go's.
 
+use std::collections::BTreeMap;
+
 use gtmpl::{Func, FuncError, Value};
 
 /// All of them, by name.
-pub(super) const ALL: [(&str, Func); 5] = [
+pub(super) const ALL: [(&str, Func); 10] = [
     ("parseInt", parse_int),
     ("slice", slice),
     ("meta", meta),
     ("eq", eq),
+    ("index", index),
+    ("len", len),
+    ("print", print),
+    ("println", println),
     ("printf", printf),
+    ("urlquery", urlquery),
 ];
 
 fn error(what: &str) -> FuncError {
@@ -23,10 +30,20 @@ fn parse_int(args: &[Value]) -> Result<Value, FuncError> {
     };
     let number = |value: &Value| value.to_string().parse::<u32>().map_err(|_| error());
     let (base, bits) = (number(base)?, number(bits)?);
-    if !(2..=36).contains(&base) || bits > 64 {
+    let text = text.to_string().to_lowercase();
+    // Base 0 is that of the prefix, with `_` between digits.
+    let (base, digits) = match (base, text.get(..2)) {
+        (0, Some("0x")) => (16, text[2..].replace('_', "")),
+        (0, Some("0b")) => (2, text[2..].replace('_', "")),
+        (0, Some("0o")) => (8, text[2..].replace('_', "")),
+        (0, _) if text.len() > 1 && text.starts_with('0') => (8, text[1..].replace('_', "")),
+        (0, _) => (10, text.replace('_', "")),
+        (base, _) => (base, text),
+    };
+    if !(2..=36).contains(&base) || bits > 64 || digits.starts_with('+') {
         return Err(error());
     }
-    let parsed = u64::from_str_radix(&text.to_string(), base).map_err(|_| error())?;
+    let parsed = u64::from_str_radix(&digits, base).map_err(|_| error())?;
     let most = if bits == 0 || bits == 64 {
         u64::MAX
     } else {
@@ -52,13 +69,105 @@ fn slice(args: &[Value]) -> Result<Value, FuncError> {
     let [text, places @ ..] = args else {
         return Err(error());
     };
-    let text = text.to_string();
     let place = |at: usize, default: usize| match places.get(at) {
         Some(value) => value.to_string().parse::<usize>().map_err(|_| error()),
         None => Ok(default),
     };
+    if let Value::Array(items) = text {
+        let part = items.get(place(0, 0)?..place(1, items.len())?);
+        return part
+            .map(|part| Value::Array(part.to_vec()))
+            .ok_or_else(error);
+    }
+    let text = text.to_string();
     let part = text.get(place(0, 0)?..place(1, text.len())?);
     part.map(Value::from).ok_or_else(error)
+}
+
+/// `index VALUE KEY...`: an item of a list, a value of a map, an octet of a text.
+fn index(args: &[Value]) -> Result<Value, FuncError> {
+    let error = || error("index takes a list, a map or a text, and places that are in it");
+    let (first, keys) = args.split_first().ok_or_else(error)?;
+    keys.iter().try_fold(first.clone(), |value, key| {
+        let at = || key.to_string().parse::<usize>().map_err(|_| error());
+        match &value {
+            Value::Array(items) => items.get(at()?).cloned().ok_or_else(error),
+            Value::String(text) => {
+                let octet = text.as_bytes().get(at()?).copied();
+                octet.map(Value::from).ok_or_else(error)
+            }
+            Value::Map(fields) | Value::Object(fields) => {
+                let found = fields.get(&key.to_string()).cloned();
+                Ok(found.unwrap_or_else(|| "".into()))
+            }
+            Value::Number(_)
+            | Value::Bool(_)
+            | Value::Nil
+            | Value::NoValue
+            | Value::Function(_) => Err(error()),
+        }
+    })
+}
+
+/// `len VALUE`: octets of a text, items of a list or a map.
+fn len(args: &[Value]) -> Result<Value, FuncError> {
+    match args {
+        [Value::String(text)] => Ok(Value::from(text.len())),
+        [Value::Array(items)] => Ok(Value::from(items.len())),
+        [Value::Map(fields) | Value::Object(fields)] => Ok(Value::from(fields.len())),
+        _ => Err(error("len takes a text, a list or a map")),
+    }
+}
+
+/// `print VALUE...`: with a blank between two that are no texts.
+fn print(args: &[Value]) -> Result<Value, FuncError> {
+    let is_text = |value: &Value| matches!(value, Value::String(_));
+    let mut made = String::new();
+    for (i, value) in args.iter().enumerate() {
+        if i > 0 && !is_text(value) && !is_text(&args[i - 1]) {
+            made.push(' ');
+        }
+        made += &shown(value);
+    }
+    Ok(Value::from(made))
+}
+
+/// `println VALUE...`: with a blank between each two, and the end of a line.
+fn println(args: &[Value]) -> Result<Value, FuncError> {
+    let all: Vec<_> = args.iter().map(shown).collect();
+    Ok(Value::from(all.join(" ") + "\n"))
+}
+
+/// `urlquery VALUE...`: as a URI's query has it (Go's url.QueryEscape).
+fn urlquery(args: &[Value]) -> Result<Value, FuncError> {
+    let text = print(args)?.to_string();
+    let each = text.bytes().map(|octet| match octet {
+        b' ' => "+".to_owned(),
+        b'-' | b'_' | b'.' | b'~' => char::from(octet).to_string(),
+        octet if octet.is_ascii_alphanumeric() => char::from(octet).to_string(),
+        octet => format!("%{octet:02X}"),
+    });
+    Ok(Value::from(each.collect::<String>()))
+}
+
+/// A value as Go's `%v` writes it.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(shown).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Map(fields) | Value::Object(fields) => {
+            let sorted: BTreeMap<_, _> = fields.iter().collect();
+            let fields = sorted.into_iter();
+            let fields: Vec<_> = fields.map(|(k, v)| format!("{k}:{}", shown(v))).collect();
+            format!("map[{}]", fields.join(" "))
+        }
+        Value::Nil | Value::NoValue => "<nil>".to_owned(),
+        Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Function(_) => {
+            value.to_string()
+        }
+    }
 }
 
 /// `eq VALUE OTHER...`: whether it is one of the others.
@@ -66,6 +175,16 @@ fn eq(args: &[Value]) -> Result<Value, FuncError> {
     let Some((first, others)) = args.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Err(error("eq takes two values or more"));
     };
+    let kind = |value: &Value| match value {
+        Value::Number(_) if value.to_string().contains('.') => "float",
+        value => type_of(value),
+    };
+    let is_nil = |value: &Value| matches!(value, Value::Nil | Value::NoValue);
+    for other in others.iter().filter(|other| !is_nil(other)) {
+        if !is_nil(first) && kind(first) != kind(other) {
+            return Err(error("incompatible types for comparison"));
+        }
+    }
     Ok(Value::from(others.contains(first)))
 }
 
@@ -156,7 +275,7 @@ impl<'a> Verb<'a> {
             }
             ('t' | 'v', Value::Bool(truth)) => self.padded(&truth.to_string()),
             ('T', value) => self.padded(type_of(value)),
-            ('v', value) => self.padded(&value.to_string()),
+            ('v', value) => self.padded(&shown(value)),
             (kind, value) => format!("%!{kind}({}={value})", type_of(value)),
         }
     }
@@ -264,5 +383,38 @@ mod tests {
         assert_eq!(is(&["TXT", "A", "TXT"]), Some(Value::from(true)));
         assert_eq!(is(&["TXT", "A"]), Some(Value::from(false)));
         assert_eq!(is(&["TXT"]), None);
+        assert!(eq(&[Value::from(1), "1".into()]).is_err());
+        assert_eq!(
+            eq(&[Value::from(1), Value::Nil]).ok(),
+            Some(Value::from(false))
+        );
+    }
+
+    #[test]
+    fn lists_and_texts_are_taken_apart_as_in_go() {
+        let list = || Value::from(vec!["a", "b"]);
+        let said = |value: Result<Value, FuncError>| value.ok().map(|value| shown(&value));
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(said(slice(&[list(), Value::from(1)])), some("[b]"));
+        assert_eq!(said(index(&["ab".into(), Value::from(1)])), some("98"));
+        assert_eq!(said(index(&[list(), Value::from(2)])), None);
+        assert_eq!(said(len(&["ab.".into()])), some("3"));
+        assert_eq!(said(len(&[list()])), some("2"));
+        assert_eq!(said(len(&[Value::from(1)])), None);
+        let mixed = [Value::from(1), Value::from(2), "x".into(), list()];
+        assert_eq!(said(print(&mixed)), some("1 2x[a b]"));
+        assert_eq!(said(println(&mixed)), some("1 2 x [a b]\n"));
+        assert_eq!(said(urlquery(&["a b&c~*".into()])), some("a+b%26c~%2A"));
+        let number = |text: &str, base: u32| {
+            said(parse_int(&[
+                text.into(),
+                Value::from(base),
+                Value::from(64),
+            ]))
+        };
+        assert_eq!(number("0x1f", 0), some("31"));
+        assert_eq!(number("0b1_0", 0), some("2"));
+        assert_eq!(number("017", 0), some("15"));
+        assert_eq!(number("+5", 10), None);
     }
 }

@@ -56,6 +56,7 @@ impl Fields<'_> {
             ("Message", map(self.message())),
             ("Metadata", metadata.into()),
             ("Var", self.variables.clone().into()),
+            ("Regex", self.regex.as_str().into()),
         ]))
     }
 

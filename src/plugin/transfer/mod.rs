@@ -177,6 +177,7 @@ impl Transfer {
             return Some(Err(Failure {
                 rcode: ResponseCode::Refused,
                 why: why.into(),
+                is_live: false,
             }));
         }
         let knows =
