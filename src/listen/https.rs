@@ -178,10 +178,13 @@ impl Exchange {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, mut body) = request.into_parts();
-        match self.answer(&head, &mut body).await {
+        let response = match self.answer(&head, &mut body).await {
             Ok(response) => response,
             Err(refusal) => self.refuse(refusal, &head, body).await,
-        }
+        };
+        let status = response.status().as_u16();
+        self.behind.router.count_https(status);
+        response
     }
 
     /// The reply to a request whose body may not have been read.

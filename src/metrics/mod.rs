@@ -84,6 +84,8 @@ pub struct Dns {
     pub responses: IntCounterVec,
     /// Which plugins are in a chain: server, zone, view, name.
     pub plugin_enabled: GaugeVec,
+    /// Responses over HTTPS: server, status.
+    pub https_responses: IntCounterVec,
 }
 
 /// Of `cache`; each has the labels server, zones, view.
@@ -304,6 +306,11 @@ impl Dns {
                 "coredns_dns_requests_total",
                 "Requests by server, zone, transport, family and type.",
                 &["server", "zone", "view", "proto", "family", "type"],
+            )?,
+            https_responses: make.counters(
+                "coredns_dns_https_responses_total",
+                "Responses over HTTPS by server and HTTP status.",
+                &["server", "status"],
             )?,
             do_requests: make.counters(
                 "coredns_dns_do_requests_total",

@@ -220,6 +220,14 @@ impl Router {
         }
     }
 
+    /// A response over HTTPS, with its status.
+    pub fn count_https(&self, status: u16) {
+        if let Some(metrics) = &self.metrics {
+            let labels = [&*self.server, &status.to_string()];
+            metrics.dns.https_responses.with_label_values(&labels).inc();
+        }
+    }
+
     /// Something that there was no room for.
     pub fn count_shed(&self, what: Shed) {
         if let Some(metrics) = &self.metrics {

@@ -49,6 +49,9 @@ pub(super) fn longest<'z, T>(
     (0..=qname.len()).find_map(|left| zones.get_key_value(&qname.to_name(left)))
 }
 
+/// The metadata that name the wildcard whose records answer.
+pub(super) const WILDCARD: &str = "zone/wildcard";
+
 /// What a plugin has for a name.
 pub(super) struct OfName {
     /// `None`: nobody has read the zone yet.
@@ -79,6 +82,9 @@ pub(super) async fn answer(query: &Query, found: Option<OfName>, next: Next<'_>)
     let looked = zone.lookup(question, dnssec);
     if is_nothing(&looked) && found.fallthrough.cover(&question.qname) {
         return next.handle(query).await;
+    }
+    if let (Some(metadata), Some(wildcard)) = (&query.metadata, &looked.wildcard) {
+        metadata.set(WILDCARD, wildcard.to_string());
     }
     let (mut looked, mut is_live) = (looked, false);
     if let Some(name) = looked.leads.clone() {

@@ -49,6 +49,12 @@ impl Node {
         self.sets.is_empty() || has(RecordType::SOA) && self.sets.iter().all(own)
     }
 
+    /// Whose its records are.
+    pub(super) fn owner(&self) -> Option<&Name> {
+        let mut records = self.sets.iter().flat_map(|set| &set.records);
+        records.next().map(|record| &record.name)
+    }
+
     /// All signatures, which a question for them is about; `owner`: whose they are to be, where a wildcard has them.
     pub(super) fn signatures(&self, owner: Option<&Name>) -> Vec<Record> {
         let all = self.sets.iter().flat_map(|set| &set.signatures);

@@ -19,6 +19,8 @@ pub struct Looked {
     pub additional: Vec<Record>,
     /// The name that the last alias of the answer leads to, which the server has to be asked for.
     pub leads: Option<Name>,
+    /// The wildcard that the records are those of (RFC 4592).
+    pub wildcard: Option<Name>,
 }
 
 /// How a look-up ended.
@@ -51,6 +53,7 @@ impl Looked {
             authority: Vec::new(),
             additional: Vec::new(),
             leads: None,
+            wildcard: None,
         }
     }
 
@@ -231,6 +234,7 @@ impl<'z> Asked<'z> {
         if let Some(node) = self.node(&wildcard) {
             let owner = qname.to_name(0);
             let mut looked = self.found(node, Some(&owner));
+            looked.wildcard = node.owner().cloned();
             if self.dnssec && looked.outcome == Outcome::Answer && looked.leads.is_none() {
                 looked.authority.extend(self.before(key));
             }

@@ -214,6 +214,10 @@ fn who_asks_for_dnssec_gets_signatures_and_denials() {
     assert_eq!(types("a A", true), pair("a A, a RRSIG", "z.test. NS"));
     assert_eq!(types("a RRSIG", false), pair("a RRSIG", "z.test. NS"));
     assert_eq!(types("q.w RRSIG", false), pair("q.w RRSIG", "z.test. NS"));
+    let wildcard = |question| look(&zone, question, false).wildcard;
+    let wanted = absolute("*.w.z.test").unwrap();
+    assert_eq!(wildcard("q.w A"), Some(wanted));
+    assert_eq!(wildcard("a A"), None);
     let soa = "z.test. SOA, z.test. RRSIG";
     assert_eq!(types("a MX", true), pair("", &format!("{soa}, a NSEC")));
     assert_eq!(

@@ -11,8 +11,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use headless_dns::listen::{Bound, Budget, Inside, Kept};
 use headless_dns::message::question::Query;
+use headless_dns::metrics::Metrics;
 use headless_dns::name::Name;
-use headless_dns::plugin::{Handled, Next, Plugin, Router};
+use headless_dns::plugin::{Handled, Next, Plugin, Router, Socket};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -182,11 +183,11 @@ async fn a_transfer_comes_whole_over_tls() {
 /// What a request over HTTP is answered with.
 async fn asked(
     pair: &Pair,
-    server: &Server,
+    address: SocketAddr,
     version: &str,
     request: Request<Full<Bytes>>,
 ) -> Response<Bytes> {
-    let stream = TokioIo::new(pair.connect(server.address, version).await);
+    let stream = TokioIo::new(pair.connect(address, version).await);
     let response: Response<Incoming> = if version == "h2" {
         let executor = TokioExecutor::new();
         let (mut client, connection) = hyper::client::conn::http2::handshake(executor, stream)
@@ -230,7 +231,7 @@ async fn the_same_answers_come_over_https_by_both_methods_and_versions() {
             post(MEDIA_TYPE, packet.clone()),
             post(with_parameter, packet.clone()),
         ] {
-            let response = asked(&pair, &server, version, request).await;
+            let response = asked(&pair, server.address, version, request).await;
             let header = |name| response.headers()[name].to_str().unwrap();
             assert_eq!(response.status(), StatusCode::OK);
             assert_eq!(header("content-type"), MEDIA_TYPE);
@@ -285,13 +286,38 @@ async fn what_is_no_request_for_dns_gets_a_status_that_says_so() {
         (put(Method::PUT), 405, "GET or POST was expected"),
         (put(Method::HEAD), 405, ""),
     ] {
-        let response = asked(&pair, &server, "h2", request).await;
+        let response = asked(&pair, server.address, "h2", request).await;
         let body = String::from_utf8(response.body().to_vec()).unwrap();
         assert_eq!(
             (response.status().as_u16(), body.trim_end()),
             (status, words)
         );
     }
+}
+
+#[tokio::test]
+async fn responses_over_https_are_counted_by_their_status() {
+    let (pair, metrics) = (Pair::new(), Arc::new(Metrics::default()));
+    let socket = Socket {
+        server: "https://:443".into(),
+        metrics: Some(Arc::clone(&metrics)),
+        ..Socket::default()
+    };
+    let router = Router::of(socket, Vec::new(), false);
+    let address = bound(&pair, Inside::Http, router, Budget::of(20_000, 1 << 30));
+    let packet = question(0, WEB, RecordType::A);
+    for request in [post(MEDIA_TYPE, packet), get("/"), get("/")] {
+        asked(&pair, address, "h2", request).await;
+    }
+    let text = metrics.text();
+    let counted = text
+        .lines()
+        .filter(|line| line.starts_with("coredns_dns_https_responses_total"));
+    let of = "coredns_dns_https_responses_total{server=\"https://:443\",status=";
+    assert_eq!(
+        counted.collect::<Vec<_>>(),
+        [format!("{of}\"200\"}} 1"), format!("{of}\"404\"}} 2")]
+    );
 }
 
 #[tokio::test]
@@ -318,7 +344,7 @@ async fn a_body_that_is_too_large_is_refused_in_words_however_long_it_is() {
     for version in ["http/1.1", "h2"] {
         for size in [65_536, 3 << 20] {
             let request = post(MEDIA_TYPE, vec![0; size]);
-            let response = asked(&pair, &server, version, request).await;
+            let response = asked(&pair, server.address, version, request).await;
             assert_eq!(response.status(), 413, "{version} {size}");
         }
     }

@@ -16,6 +16,7 @@ pub(super) use spec::PLUGIN;
 
 use super::block::Parts;
 use super::passage::{Counts, Passage, Tally, Way};
+use super::zonal::WILDCARD;
 use super::{Detached, Handled, Next, Plugin};
 use crate::answer::Reply;
 use crate::message::options;
@@ -384,6 +385,7 @@ impl Cache {
         let (key, now) = (Key::of(query), Instant::now());
         let entry = |ttl| {
             let mut entry = Entry::new(reply.clone(), (kind, ttl), now);
+            entry.wildcard = query.metadata.as_ref().and_then(|said| said.get(WILDCARD));
             if spec.prefers_positive() && kind == Kind::Referral {
                 let known = success.get(&key);
                 entry.good = known.as_ref().and_then(Entry::positive);
@@ -450,6 +452,9 @@ fn knows_ad(query: &Query) -> bool {
 
 /// A kept reply for another client.
 fn again(query: &Query, entry: &Entry, ttl: u32) -> Reply {
+    if let (Some(metadata), Some(wildcard)) = (&query.metadata, &entry.wildcard) {
+        metadata.set(WILDCARD, wildcard.clone());
+    }
     let mut reply = entry.reply.clone();
     set_ttl(&mut reply, ttl);
     reply.recursion_desired = None;

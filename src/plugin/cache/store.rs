@@ -45,6 +45,8 @@ pub(super) struct Entry {
     pub(super) stored: Instant,
     /// For how long it is fresh, in seconds.
     pub(super) ttl: u32,
+    /// The wildcard of a zone that answered, where metadata are asked for.
+    pub(super) wildcard: Option<String>,
     /// The positive reply that this one, which has no answer, came after: where old ones are better than none.
     pub(super) good: Option<Arc<Self>>,
     asked: Mutex<Asked>,
@@ -68,6 +70,7 @@ impl Entry {
             kind,
             stored: now,
             ttl,
+            wildcard: None,
             good: None,
             asked: Mutex::new(Asked {
                 times: 0,
