@@ -247,7 +247,6 @@ fn a_zone_s_own_name_with_nothing_but_what_each_has_is_as_good_as_empty() {
 fn directives_change_what_is_behind_them() {
     let included = |path: &std::path::Path| match path.to_str() {
         Some("zones/more") => Ok("$ORIGIN deep\n$TTL 99\n@ 5 A 192.0.2.7\n".to_owned()),
-        Some("zones/again") => Ok("$INCLUDE again\n".to_owned()),
         _ => Err(std::io::Error::other("no such file")),
     };
     let records = |text: &str| {
@@ -272,6 +271,18 @@ fn directives_change_what_is_behind_them() {
             "rel.sub 86400 A 192.0.2.9",
         ]
     );
+}
+
+#[test]
+fn what_is_no_zone_is_an_error_at_its_line() {
+    let included = |path: &std::path::Path| match path.to_str() {
+        Some("zones/again") => Ok("$INCLUDE again\n".to_owned()),
+        _ => Err(std::io::Error::other("no such file")),
+    };
+    let error_of = |text: &str| {
+        let read = read("zones/db", text, &origin(), &included);
+        read.unwrap_err().to_string()
+    };
     for (text, error) in [
         (
             "a A 192.0.2.1",
@@ -305,7 +316,7 @@ fn directives_change_what_is_behind_them() {
             "zones/db:1: '$BOGUS' is not $ORIGIN NAME, $TTL SECONDS, $INCLUDE FILE [ORIGIN] or $GENERATE RANGE",
         ),
     ] {
-        assert_eq!(records(text).unwrap_err(), error, "{text}");
+        assert_eq!(error_of(text), error, "{text}");
     }
 }
 

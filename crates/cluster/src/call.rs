@@ -75,7 +75,7 @@ impl Call {
         let known = MEDIA_TYPES.join(", ");
         if self.accept.is_empty() || has(|clause| form(clause).is_some()) {
             Ok(())
-        } else if has(|clause| is_media_type(clause)) {
+        } else if has(is_media_type) {
             Err(ApiStatus::not_acceptable(
                 &format!("only the following media types are accepted: {known}"),
                 Value::Null,

@@ -259,23 +259,7 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatu
         target.retain(|key, _| keep.iter().any(|k| k == key.as_str()));
     }
     for (key, value) in patch {
-        if DIRECTIVES.contains(&key.as_str()) {
-            continue;
-        }
-        if let Some(list) = key.strip_prefix("$setElementOrder/") {
-            // Beside the list's own patch it is looked at there.
-            if let (None, Some(order), Some(items)) =
-                (patch.get(list), value.as_array(), target.get_mut(list))
-            {
-                merge_list(items, (&[], order), member(of, list))?;
-            }
-            continue;
-        }
-        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
-            let gone = value.as_array().map_or(&[][..], |v| v);
-            if let Some(items) = target.get_mut(list).and_then(Value::as_array_mut) {
-                items.retain(|item| !gone.contains(item));
-            }
+        if DIRECTIVES.contains(&key.as_str()) || of_list(target, patch, (key, value), of)? {
             continue;
         }
         let field = member(of, key);
@@ -302,6 +286,32 @@ fn strategic(object: &mut Value, patch: &Value, of: &str) -> Result<(), ApiStatu
         }
     }
     Ok(())
+}
+
+/// Does what a key of a patch says of a list; whether it says such a thing.
+fn of_list(
+    target: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    (key, value): (&str, &Value),
+    of: &str,
+) -> Result<bool, ApiStatus> {
+    let said = value.as_array().map_or(&[][..], |v| v);
+    if let Some(list) = key.strip_prefix("$setElementOrder/") {
+        // Beside the list's own patch it is looked at there.
+        if !patch.contains_key(list)
+            && let Some(items) = target.get_mut(list)
+        {
+            merge_list(items, (&[], said), member(of, list))?;
+        }
+        return Ok(true);
+    }
+    let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") else {
+        return Ok(false);
+    };
+    if let Some(items) = target.get_mut(list).and_then(Value::as_array_mut) {
+        items.retain(|item| !said.contains(item));
+    }
+    Ok(true)
 }
 
 /// A field of a type.

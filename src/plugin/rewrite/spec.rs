@@ -46,14 +46,7 @@ fn read(directive: &Directive) -> Result<Rule, CorefileError> {
             _ => {}
         }
     }
-    if let Some(property) = directive.body.first().filter(|_| directive.args.len() > 1) {
-        let problem = "a rule stands in one line, or in a block";
-        return Err(property.name.error(problem, "one of both"));
-    }
-    for property in &directive.body {
-        words.push(property.name.clone());
-        words.extend(property.args.iter().cloned());
-    }
+    words.extend(of_body(directive)?);
     let Some((field, args)) = words.split_first() else {
         let expected = format!("a field ({FIELDS}), and a rule");
         return Err(directive.name.error("`rewrite` has no rule", expected));
@@ -93,6 +86,17 @@ fn read(directive: &Directive) -> Result<Rule, CorefileError> {
         other => return Err(field.error(format!("'{other}' is no field"), FIELDS)),
     };
     Ok(Rule { field, continues })
+}
+
+/// The words of a rule that stands in a block.
+fn of_body(directive: &Directive) -> Result<Vec<Token>, CorefileError> {
+    if let Some(property) = directive.body.first().filter(|_| directive.args.len() > 1) {
+        let problem = "a rule stands in one line, or in a block";
+        return Err(property.name.error(problem, "one of both"));
+    }
+    let lines = directive.body.iter();
+    let words = lines.flat_map(|property| std::iter::once(&property.name).chain(&property.args));
+    Ok(words.cloned().collect())
 }
 
 fn two<'t>(name: &Token, args: &'t [Token]) -> Result<[&'t Token; 2], CorefileError> {

@@ -14,6 +14,8 @@ use tracing::{info, warn};
 
 use super::catalog::{Member, members};
 use super::fetch::{FetchError, serial_of, zone_of};
+use crate::message::question::RecordType;
+use crate::message::record::Record;
 use crate::name::{Name, Origins, Qname};
 use crate::plugin::zonal::longest;
 use crate::zonefile::FileZone;
@@ -307,7 +309,7 @@ impl Keeper {
             };
             // A large zone takes its time, which other questions do not have.
             let apex = self.apex.clone();
-            let zone = tokio::task::spawn_blocking(move || FileZone::new(&apex, records));
+            let zone = tokio::task::spawn_blocking(move || transferred(&apex, records));
             match zone.await.unwrap_or_else(|error| Err(error.to_string())) {
                 Ok(zone) => {
                     info!(zone = %self.apex, serial = zone.serial(), %primary, "a zone has come");
@@ -329,6 +331,15 @@ impl Keeper {
 fn is_newer(known: u32, serial: u32) -> bool {
     let ahead = serial.wrapping_sub(known);
     ahead != 0 && ahead < 1 << 31
+}
+
+/// A zone that has come. A SOA record of another name in it says nothing of the zone: it does not count.
+fn transferred(apex: &Name, mut records: Vec<Record>) -> Result<FileZone, String> {
+    let apex_lower = apex.to_lowercase();
+    records.retain(|record| {
+        record.record_type() != RecordType::SOA || record.name.to_lowercase() == apex_lower
+    });
+    FileZone::new(apex, records)
 }
 
 #[cfg(test)]
@@ -360,6 +371,15 @@ mod tests {
         let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
         let records = read("c", &text, &name(apex), &none).unwrap();
         FileZone::new(&name(apex), records).unwrap()
+    }
+
+    #[test]
+    fn a_soa_record_below_a_zone_that_has_come_does_not_count() {
+        let text = "$TTL 5\n@ SOA . . 7 2 3 4 5\nx SOA . . 9 2 3 4 5\nx A 192.0.2.1\n";
+        let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
+        let records = read("z", text, &name("z.test"), &none).unwrap();
+        let zone = transferred(&name("Z.test"), records).unwrap();
+        assert_eq!((zone.serial(), zone.records().count()), (7, 2));
     }
 
     fn origin(catalog: &[&str]) -> Terms {

@@ -175,9 +175,13 @@ fn eq(args: &[Value]) -> Result<Value, FuncError> {
     let Some((first, others)) = args.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Err(error("eq takes two values or more"));
     };
-    let kind = |value: &Value| match value {
-        Value::Number(_) if value.to_string().contains('.') => "float",
-        value => type_of(value),
+    let kind = |value: &Value| {
+        let is_fraction = matches!(value, Value::Number(_)) && value.to_string().contains('.');
+        if is_fraction {
+            "float64"
+        } else {
+            type_of(value)
+        }
     };
     let is_nil = |value: &Value| matches!(value, Value::Nil | Value::NoValue);
     for other in others.iter().filter(|other| !is_nil(other)) {
