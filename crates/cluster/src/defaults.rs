@@ -1,14 +1,15 @@
 //! What the API server fills in where an object says nothing.
 
 mod kept;
+mod pods;
 mod workloads;
 
 use serde_json::{Value, json};
 
 use headless_objects::podspec::{self, default, items};
-use headless_objects::quality;
 
 pub(super) use kept::{csi_driver, policy, roles, webhooks};
+pub(super) use pods::{new_pod, pod};
 pub(super) use workloads::{
     autoscaler, cron_job, daemon_set, deployment, endpoints, job, limit_range, network_policy,
     pod_template, replica_set, replication_controller,
@@ -113,6 +114,7 @@ pub(super) fn service(service: &mut Value) {
     let spec = object(service, "spec");
     default(spec, "type", "ClusterIP");
     default(spec, "sessionAffinity", "None");
+    affinity(spec);
     for port in items(spec, "ports") {
         default(port, "protocol", "TCP");
         default(port, "port", 0);
@@ -125,7 +127,14 @@ pub(super) fn service(service: &mut Value) {
     if spec["type"] != "ExternalName" {
         default(spec, "internalTrafficPolicy", "Cluster");
     }
-    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+    let is_outside = match spec["type"].as_str() {
+        Some("NodePort" | "LoadBalancer") => true,
+        Some("ClusterIP") => spec["externalIPs"]
+            .as_array()
+            .is_some_and(|ips| !ips.is_empty()),
+        _ => false,
+    };
+    if is_outside {
         default(spec, "externalTrafficPolicy", "Cluster");
     }
     if spec["type"] == "LoadBalancer" {
@@ -133,52 +142,15 @@ pub(super) fn service(service: &mut Value) {
     }
 }
 
-pub(super) fn pod(pod: &mut Value) {
-    podspec::fill(object(pod, "spec"));
-    let spec = &mut pod["spec"];
-    default(spec, "enableServiceLinks", true);
-    // What is less than nothing is as little as there may be.
-    if spec["terminationGracePeriodSeconds"]
-        .as_i64()
-        .is_some_and(|seconds| seconds < 0)
-    {
-        spec["terminationGracePeriodSeconds"] = 1.into();
-    }
-    requests(spec);
-    tolerations(spec);
-    let qos = quality::class(spec);
-    let status = object(pod, "status");
-    default(status, "phase", "Pending");
-    status["qosClass"] = qos.into();
-}
-
-/// A limit without a request is a request too (`SetDefaults_Pod`).
-fn requests(spec: &mut Value) {
-    for list in ["initContainers", "containers"] {
-        for container in items(spec, list) {
-            let limits = container["resources"]["limits"].clone();
-            for (resource, limit) in limits.as_object().into_iter().flatten() {
-                default(
-                    object(&mut container["resources"], "requests"),
-                    resource,
-                    limit.clone(),
-                );
-            }
-        }
-    }
-}
-
-/// What the admission plugin DefaultTolerationSeconds adds.
-fn tolerations(spec: &mut Value) {
-    default(spec, "tolerations", json!([]));
-    for key in ["not-ready", "unreachable"] {
-        let key = format!("node.kubernetes.io/{key}");
-        let Some(all) = spec["tolerations"].as_array_mut() else {
-            return;
-        };
-        if all.iter().all(|toleration| toleration["key"] != key) {
-            all.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
-        }
+/// A client that is remembered is for three hours; where none is, nothing is said of how long.
+fn affinity(spec: &mut Value) {
+    let lasts = spec.pointer("/sessionAffinityConfig/clientIP/timeoutSeconds");
+    let is_said = lasts.is_some_and(|seconds| !seconds.is_null());
+    if spec["sessionAffinity"] == "ClientIP" && !is_said {
+        spec["sessionAffinityConfig"] = json!({"clientIP": {"timeoutSeconds": 10_800}});
+    } else if spec["sessionAffinity"] == "None" {
+        spec.as_object_mut()
+            .map(|spec| spec.remove("sessionAffinityConfig"));
     }
 }
 

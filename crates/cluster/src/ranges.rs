@@ -83,17 +83,21 @@ impl Ranges {
     /// Whether an address is one of these, and the range that it should be of.
     pub(super) fn has(&self, address: IpAddr) -> (bool, &str) {
         let range = self.of(address.is_ipv6());
-        let number = number(address);
-        let inside = number >= range.first && number - range.first < range.size;
+        let i = number(address).checked_sub(range.first);
+        // The first address is that of the range itself, the last of IPv4 its broadcast address.
+        let end = range.size - u128::from(address.is_ipv4());
+        let inside = i.is_some_and(|i| (1..end).contains(&i));
         (inside, &range.shown)
     }
 
-    /// The addresses that are given out to Services that ask for none, the lowest first.
+    /// The addresses that are given out to Services that ask for none, the lowest first; where all are taken, those at the beginning.
     pub(super) fn given(&self, is_v6: bool) -> impl Iterator<Item = IpAddr> {
         let range = self.of(is_v6);
         let band = (range.size / 16).clamp(*STATIC.start(), *STATIC.end());
+        let begin = band.min(range.size - 2);
         // The last one of a range of IPv4 is its broadcast address.
-        (band.min(range.size - 2)..range.size - 1).map(move |i| range.address(i, is_v6))
+        let all = (begin..range.size - 1).chain(1..begin);
+        all.map(move |i| range.address(i, is_v6))
     }
 
     fn of(&self, is_v6: bool) -> &Range {
@@ -146,7 +150,9 @@ mod tests {
         assert_eq!(first(&ranges, true), "fd00:10:96::100");
         let ranges: Ranges = "10.0.0.0/24".parse().unwrap();
         assert_eq!(first(&ranges, false), "10.0.0.16");
-        assert_eq!(ranges.given(false).count(), 239);
+        assert_eq!(ranges.given(false).count(), 254);
+        let last = ranges.given(false).last().map(|ip| ip.to_string());
+        assert_eq!(last.as_deref(), Some("10.0.0.15"));
         assert_eq!(ranges.api().to_string(), "10.0.0.1");
         let ranges: Ranges = "fd01::/120,192.168.7.9/28".parse().unwrap();
         assert_eq!(first(&ranges, false), "192.168.7.14");
@@ -157,7 +163,10 @@ mod tests {
     fn an_address_is_of_the_range_of_its_family() {
         let ranges: Ranges = "10.0.0.0/24".parse().unwrap();
         let has = |text: &str| ranges.has(text.parse().unwrap());
-        assert_eq!(has("10.0.0.255"), (true, "10.0.0.0/24"));
+        assert_eq!(has("10.0.0.254"), (true, "10.0.0.0/24"));
+        assert_eq!(has("10.0.0.255"), (false, "10.0.0.0/24"));
+        assert_eq!(has("10.0.0.0"), (false, "10.0.0.0/24"));
+        assert_eq!(has("fd00:10:96::ffff"), (true, "fd00:10:96::/112"));
         assert_eq!(has("10.0.1.0"), (false, "10.0.0.0/24"));
         assert_eq!(has("fd00:10:96::9"), (true, "fd00:10:96::/112"));
     }

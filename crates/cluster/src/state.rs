@@ -14,7 +14,7 @@ use super::plane::{Plane, Plugin};
 use super::random::{suffix, uid};
 use super::status::ApiStatus;
 use super::webhooks::Operation;
-use super::{accounts, addresses, schema, types};
+use super::{accounts, addresses, defaults, schema, types};
 mod admitting;
 mod check;
 mod converting;
@@ -138,7 +138,11 @@ impl State {
             dry_run,
         };
         self.mutate(write, &mut object)?;
-        addresses::normalize(info, &mut object, None);
+        let services = (&self.objects, &self.plane.services);
+        addresses::settle(services, info, (&mut object, None), dry_run)?;
+        if info.is(kinds::POD) {
+            defaults::new_pod(&mut object);
+        }
         check(info, &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         self.check_grant(&key, &object, None)?;
@@ -150,8 +154,6 @@ impl State {
         if self.objects.get(&key).is_some() {
             return Err(ApiStatus::already_exists(info, &name));
         }
-        let services = (&self.objects, &self.plane.services);
-        addresses::allocate(services, info, (&mut object, None), dry_run)?;
         schema::show(info.of, &mut object);
         set_owners(&mut object, owners);
         let made = self.keep(&key, object, dry_run)?;
@@ -232,8 +234,6 @@ impl State {
             &old,
             (self.has_status(key.kind), key.kind.is_defined()),
         );
-        addresses::drop_of_old_type(info, &mut object, &old);
-        addresses::normalize(info, &mut object, Some(&old));
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
         let write = Write {
@@ -248,14 +248,13 @@ impl State {
                 &old,
                 (self.has_status(key.kind), key.kind.is_defined()),
             );
-            addresses::normalize(info, &mut object, Some(&old));
         }
+        let services = (&self.objects, &self.plane.services);
+        addresses::settle(services, info, (&mut object, Some(&old)), dry_run)?;
         check(info, &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         self.check_grant(key, &object, Some(&old))?;
         self.approve(write, &object)?;
-        let services = (&self.objects, &self.plane.services);
-        addresses::allocate(services, info, (&mut object, Some(&old)), dry_run)?;
         if self.plane.admits(Plugin::PersistentVolumeClaimResize) {
             admission::growth(&self.objects, info, &object, &old)?;
         }

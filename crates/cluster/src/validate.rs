@@ -56,7 +56,8 @@ pub use nodes::{lease, node, priority_class, runtime_class};
 pub use pod_status::pod_status;
 pub use quota::{limit_range, quota};
 pub use roles::{cluster_role, cluster_role_binding, role, role_binding};
-pub use service::service;
+pub use service::{service, service_status};
+pub(super) use service_addresses::addresses as cluster_addresses;
 pub use slices::{endpoints, slice};
 pub use stateful_set::stateful_set;
 pub use statuses::{

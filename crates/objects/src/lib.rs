@@ -4,6 +4,7 @@ mod backoff;
 mod duration;
 pub mod envelope;
 mod hash;
+pub mod image;
 pub mod object;
 pub mod podspec;
 pub mod quality;

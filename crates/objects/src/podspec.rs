@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::object::array;
+use crate::{image, object::array};
 
 /// Sets `object[key]` where it is missing or null.
 pub fn default(object: &mut Value, key: &str, value: impl Into<Value>) {
@@ -30,6 +30,7 @@ pub fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
 
 /// Fills in a Pod's spec (`SetDefaults_PodSpec` and its kin of core/v1).
 pub fn fill(spec: &mut Value) {
+    account(spec);
     default(spec, "restartPolicy", "Always");
     default(spec, "terminationGracePeriodSeconds", 30);
     default(spec, "dnsPolicy", "ClusterFirst");
@@ -47,6 +48,12 @@ pub fn fill(spec: &mut Value) {
             default(&mut volume["hostPath"], "type", "");
         }
         downward(volume);
+        if volume.get("image").is_some_and(Value::is_object) {
+            pull_policy(&mut volume["image"], "reference", "pullPolicy");
+        }
+        if let Some(claim) = volume.pointer_mut("/ephemeral/volumeClaimTemplate/spec") {
+            default(claim, "volumeMode", "Filesystem");
+        }
         if let Some(projected) = volume.get_mut("projected") {
             for source in items(projected, "sources") {
                 downward(source);
@@ -70,12 +77,27 @@ pub fn fill(spec: &mut Value) {
     }
 }
 
+/// The account's name is kept under its older name too; the newer one counts.
+fn account(spec: &mut Value) {
+    let both = ["serviceAccountName", "serviceAccount"];
+    let name = |field: &&str| spec[*field].as_str().filter(|name| !name.is_empty());
+    if let Some(name) = both.iter().find_map(name).map(str::to_owned) {
+        for field in both {
+            spec[field] = name.as_str().into();
+        }
+    }
+}
+
+/// An image that is the latest one is looked for each time.
+fn pull_policy(parent: &mut Value, image: &str, field: &str) {
+    let image = parent[image].as_str().unwrap_or_default();
+    let is_latest = image::tag(image) == Some("latest");
+    let policy = if is_latest { "Always" } else { "IfNotPresent" };
+    default(parent, field, policy);
+}
+
 fn container(container: &mut Value) {
-    let image = container["image"].as_str().unwrap_or_default();
-    let tag = image.rsplit('/').next().unwrap_or_default();
-    let latest = !image.contains('@') && (!tag.contains(':') || tag.ends_with(":latest"));
-    let policy = if latest { "Always" } else { "IfNotPresent" };
-    default(container, "imagePullPolicy", policy);
+    pull_policy(container, "image", "imagePullPolicy");
     default(container, "resources", json!({}));
     default(container, "terminationMessagePath", "/dev/termination-log");
     default(container, "terminationMessagePolicy", "File");
@@ -139,5 +161,32 @@ fn probe(container: &mut Value, name: &str) {
         ("failureThreshold", 3),
     ] {
         default(probe, key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_spec_leaves_out_is_filled_in() {
+        let claim = json!({"volumeClaimTemplate": {"spec": {}}});
+        let mut spec = json!({
+            "serviceAccount": "a", "containers": [{"image": "x:latest"}, {"image": "X"}],
+            "volumes": [{"name": "c", "ephemeral": claim}, {"name": "i", "image": {"reference": "x"}}],
+        });
+        fill(&mut spec);
+        assert_eq!(spec["serviceAccountName"], "a");
+        let policies: Vec<_> = containers(&spec).map(|c| &c["imagePullPolicy"]).collect();
+        assert_eq!(policies, ["Always", "IfNotPresent"]);
+        let mode = &spec["volumes"][0]["ephemeral"]["volumeClaimTemplate"]["spec"]["volumeMode"];
+        assert_eq!(mode, "Filesystem");
+        assert_eq!(spec["volumes"][1]["image"]["pullPolicy"], "Always");
+        let mut both = json!({"serviceAccount": "a", "serviceAccountName": "b"});
+        fill(&mut both);
+        assert_eq!(
+            (&both["serviceAccount"], &both["serviceAccountName"]),
+            (&json!("b"), &json!("b"))
+        );
     }
 }

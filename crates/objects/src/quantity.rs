@@ -92,6 +92,26 @@ pub fn parse(text: &str) -> Option<f64> {
 #[must_use]
 pub fn canonical(text: &str) -> Option<String> {
     let (nanos, form) = read(text)?;
+    show(nanos, form)
+}
+
+/// The same, in whole thousandths: what is begun of one counts (`SetDefaults_ResourceList`).
+#[must_use]
+pub fn in_thousandths(text: &str) -> Option<String> {
+    const MILLI: i128 = NANO / 1000;
+    let (nanos, form) = read(text)?;
+    let begun = i128::from(nanos % MILLI != 0) * nanos.signum();
+    show((nanos / MILLI + begun) * MILLI, form)
+}
+
+/// These nanoparts as a quantity in the form of another.
+#[must_use]
+pub fn like(nanos: i128, other: &str) -> Option<String> {
+    let (_, form) = read(other)?;
+    show(nanos, form)
+}
+
+fn show(nanos: i128, form: Form) -> Option<String> {
     if nanos == 0 {
         return Some("0".into());
     }
@@ -138,6 +158,20 @@ mod tests {
         assert_eq!(texts.map(parse), numbers.map(Some));
         let none = ["", "Gi", "1Xi", "inf", "one", "1.2.3", ".", "1 Gi", "1e"];
         assert_eq!(none.map(parse), [None; 9]);
+    }
+
+    #[test]
+    fn what_is_less_than_a_thousandth_counts_as_one() {
+        for (text, shown) in [
+            ("1.0005", "1001m"),
+            ("1000u", "1m"),
+            ("1n", "1m"),
+            ("1.5Gi", "1536Mi"),
+            ("-1n", "-1m"),
+            ("2", "2"),
+        ] {
+            assert_eq!(in_thousandths(text).as_deref(), Some(shown), "{text}");
+        }
     }
 
     #[test]

@@ -134,6 +134,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         names: Names::Label,
         defaults: defaults::service,
         validate: Some(validate::service),
+        status: validate::service_status,
         returned: true,
         columns: table::SERVICE,
         ..KEPT

@@ -1,6 +1,7 @@
 //! An object against the types of its kind, as Go's decoder reads it: what has another type is refused in its words, what no type
 //! has is named and left out, and what is null or empty is as if it were not there.
 
+use headless_objects::quantity;
 use serde_json::{Map, Value};
 
 use super::scalar::{self, Misread, given, go, zero};
@@ -50,6 +51,11 @@ impl Reader {
             (Shape::Map(of), Value::Object(entries)) => {
                 for (key, value) in entries {
                     self.within(Step::Key(key.clone()), of, value)?;
+                    // What is counted by resources is kept in thousandths.
+                    let amount = value.as_str().filter(|_| **of == Shape::Quantity);
+                    if let Some(amount) = amount.and_then(quantity::in_thousandths) {
+                        *value = amount.into();
+                    }
                 }
                 return Ok(());
             }

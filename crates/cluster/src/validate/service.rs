@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::service_addresses::{addresses, changed_addresses};
+use super::service_addresses::{addresses, changed_addresses, is_headless};
 use super::values::{PROTOCOLS, address, endpoint_address, labels, port, port_number, range};
 use super::words::{label, qualified, subdomain};
 use crate::field::{Errors, Problem};
@@ -13,15 +13,18 @@ use crate::place::Place;
 /// The most that a client's address may be remembered for, in seconds: a day.
 const MOST_REMEMBERED: i64 = 86_400;
 
+const ONLY_BALANCED: &str = "may only be used when `type` is 'LoadBalancer'";
+
 /// v1 Service.
 pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = Place::new(&object["spec"], "spec");
     let kind = spec.of("type");
-    let ips = spec.of("clusterIPs");
-    let headless = ips.count() == 1 && ips.value[0] == "None";
+    let headless = is_headless(spec.value);
     if let Some(old) = old {
         changed_addresses(&spec, &old["spec"], errors);
+        changed(&spec, &old["spec"], errors);
     }
+    hints(object, errors);
     if spec.of("ports").is_empty() && !headless && kind.text() != "ExternalName" {
         errors.required(spec.of("ports"), "");
     }
@@ -37,7 +40,7 @@ pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     labels(&spec.of("selector"), errors);
     affinity(&spec, errors);
     if kind.text() != "ExternalName" {
-        addresses(&spec, headless, errors);
+        addresses(&spec, errors);
     }
     for ip in spec.of("externalIPs").items() {
         if address(&ip, errors).is_some() {
@@ -48,7 +51,82 @@ pub fn service(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     errors.one_of(&kind, &kinds);
     port_sets(&spec, errors);
     balanced(&spec, errors);
+    annotated_sources(object, old, errors);
     policies(&spec, errors);
+}
+
+/// v1 Service: where its load balancer is.
+pub fn service_status(object: &Value, _: &Value, errors: &mut Errors) {
+    let status = Place::new(&object["status"], "status");
+    let ingress = status.of("loadBalancer").of("ingress");
+    if object["spec"]["type"] != "LoadBalancer" && !ingress.is_empty() {
+        let what = "may only be used when `spec.type` is 'LoadBalancer'";
+        return errors.forbidden(ingress, what);
+    }
+    for one in ingress.items() {
+        let [ip, mode, host] = ["ip", "ipMode", "hostname"].map(|field| one.of(field));
+        if !ip.is_empty() {
+            address(&ip, errors);
+            errors.one_of(&mode, &["Proxy", "VIP"]);
+        } else if mode.is_given() {
+            errors.forbidden(mode, "may not be specified when `ip` is not set");
+        }
+        errors.maybe(&host, subdomain);
+        if host.text().parse::<std::net::IpAddr>().is_ok() {
+            errors.bad(&host, "must be a DNS name, not an IP address");
+        }
+    }
+}
+
+/// What stays while there is a load balancer.
+fn changed(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let balances = |spec: &Value| spec["type"] == "LoadBalancer";
+    let class = spec.of("loadBalancerClass");
+    if balances(spec.value) && balances(old) && *class.value != old["loadBalancerClass"] {
+        errors.invalid(&class, class.value, "may not change once set");
+    }
+    let checked = |spec: &Value| balances(spec) && spec["externalTrafficPolicy"] == "Local";
+    let check = spec.of("healthCheckNodePort");
+    if checked(spec.value) && checked(old) && *check.value != old["healthCheckNodePort"] {
+        errors.forbidden(check, "field is immutable");
+    }
+}
+
+/// Two annotations of the same meaning.
+fn hints(object: &Value, errors: &mut Errors) {
+    const OLDER: &str = "service.kubernetes.io/topology-aware-hints";
+    let all = Place::new(&object["metadata"]["annotations"], "metadata.annotations");
+    let (mode, older) = (
+        all.key("service.kubernetes.io/topology-mode"),
+        all.key(OLDER),
+    );
+    if mode.is_given() && older.is_given() && mode.value != older.value {
+        let what = format!("must match annotations[{OLDER}] when both are specified");
+        errors.bad(&mode, &what);
+    }
+}
+
+/// The annotation that stands for `loadBalancerSourceRanges`.
+fn annotated_sources(object: &Value, old: Option<&Value>, errors: &mut Errors) {
+    const KEY: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let all = Place::new(&object["metadata"]["annotations"], "metadata.annotations");
+    let given = all.key(KEY);
+    let own = object["spec"]["loadBalancerSourceRanges"].as_array();
+    if !given.is_given() || own.is_some_and(|own| !own.is_empty()) {
+        return;
+    }
+    if object["spec"]["type"] != "LoadBalancer" {
+        errors.forbidden(&given, ONLY_BALANCED);
+    }
+    let is_as_before = old.is_some_and(|old| old["metadata"]["annotations"][KEY] == *given.value);
+    let text = given.text().trim();
+    for source in text
+        .split(',')
+        .filter(|_| !is_as_before && !text.is_empty())
+    {
+        let trimmed = Value::from(source.trim());
+        range(&Place::new(&trimmed, &given.path), errors);
+    }
 }
 
 fn external_name(spec: &Place<'_>, errors: &mut Errors) {
@@ -133,12 +211,11 @@ fn affinity(spec: &Place<'_>, errors: &mut Errors) {
 
 /// What only Services with a load balancer have.
 fn balanced(spec: &Place<'_>, errors: &mut Errors) {
-    const ONLY: &str = "may only be used when `type` is 'LoadBalancer'";
     let balances = spec.of("type").text() == "LoadBalancer";
     let sources = spec.of("loadBalancerSourceRanges");
     let sources = sources.called(spec.of("LoadBalancerSourceRanges").path);
     if !sources.is_empty() && !balances {
-        errors.forbidden(&sources, ONLY);
+        errors.forbidden(&sources, ONLY_BALANCED);
     }
     for source in sources.items() {
         let trimmed = Value::from(source.text().trim());
@@ -146,13 +223,13 @@ fn balanced(spec: &Place<'_>, errors: &mut Errors) {
     }
     let ports = spec.of("allocateLoadBalancerNodePorts");
     if ports.is_given() && !balances {
-        errors.forbidden(ports, ONLY);
+        errors.forbidden(ports, ONLY_BALANCED);
     }
     let class = spec.of("loadBalancerClass");
     if class.is_given() && balances {
         errors.each(&class, qualified(class.text()));
     } else if class.is_given() {
-        errors.forbidden(class, ONLY);
+        errors.forbidden(class, ONLY_BALANCED);
     }
 }
 

@@ -8,11 +8,21 @@ use crate::place::Place;
 
 const CHANGED: &str = "may not change once set";
 
+/// Whether a Service has no address of its own.
+pub(super) fn is_headless(spec: &Value) -> bool {
+    spec["clusterIPs"]
+        .as_array()
+        .is_some_and(|ips| ips.len() == 1 && ips[0] == "None")
+}
+
 /// The addresses that a Service asks for.
-pub(super) fn addresses(spec: &Place<'_>, headless: bool, errors: &mut Errors) {
+pub(crate) fn addresses(spec: &Place<'_>, errors: &mut Errors) {
+    let headless = is_headless(spec.value);
     let (ip, ips) = (spec.of("clusterIP"), spec.of("clusterIPs"));
     if ip.is_empty() && !ips.is_empty() {
         errors.bad(&ips, "must be empty when `clusterIP` is not specified");
+    } else if !ip.is_empty() && ips.is_empty() {
+        errors.required(&ips, "");
     } else if !ip.is_empty() && ips.value[0] != *ip.value {
         errors.bad(&ips, "first value must match `clusterIP`");
     }
@@ -71,9 +81,12 @@ pub(super) fn changed_addresses(spec: &Place<'_>, old: &Value, errors: &mut Erro
     if external(spec.of("type").value) || external(&old["type"]) {
         return;
     }
-    let headless = |spec: &Value| spec["clusterIPs"][0] == "None";
-    if headless(spec.value) && headless(old) {
+    let headless = (is_headless(spec.value), is_headless(old));
+    if headless == (true, true) {
         return;
+    }
+    if headless == (false, false) {
+        changed_families(spec, old, errors);
     }
     let given = |spec: &Value| spec["clusterIPs"].as_array().cloned().unwrap_or_default();
     let (new, before) = (given(spec.value), given(old));
@@ -94,5 +107,27 @@ pub(super) fn changed_addresses(spec: &Place<'_>, old: &Value, errors: &mut Erro
     if new.len() == 1 && before.len() == 2 && spec.of("ipFamilyPolicy").text() != "SingleStack" {
         let what = "must be set to 'SingleStack' when releasing the secondary clusterIP";
         errors.bad(&spec.of("ipFamilyPolicy"), what);
+    }
+}
+
+/// Families, once given, stay; a second one comes and goes.
+fn changed_families(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let list = |spec: &Value, field: &str| spec[field].as_array().cloned().unwrap_or_default();
+    let (new, before) = (list(spec.value, "ipFamilies"), list(old, "ipFamilies"));
+    let shown = if new.len() == before.len() {
+        Value::from(new.clone())
+    } else {
+        list(spec.value, "clusterIPs").into()
+    };
+    let is_other = |(i, family): (usize, &Value)| new.get(i).is_some_and(|new| new != family);
+    let compared = if new.len() == before.len() { 2 } else { 1 };
+    let first = before.iter().enumerate().take(compared);
+    for _ in first.filter(|one| is_other(*one)) {
+        errors.invalid("spec.ipFamilies[0]", &shown, CHANGED);
+    }
+    let policy = spec.of("ipFamilyPolicy");
+    if new.len() == 1 && before.len() == 2 && policy.text() != "SingleStack" {
+        let what = "must be set to 'SingleStack' when releasing the secondary ipFamily";
+        errors.bad(&policy, what);
     }
 }
