@@ -1,5 +1,9 @@
 //! What the admission plugins of a real cluster add to a new object, and what they refuse.
 
+#[cfg(test)]
+mod tests;
+mod updates;
+
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
@@ -8,9 +12,9 @@ use super::objects::Objects;
 use super::plane::{Plane, Plugin};
 use super::random::{SUFFIX, suffix};
 use super::status::ApiStatus;
-use super::validate;
 use headless_objects::object::{self, add_finalizer, name};
 use headless_objects::podspec::{default, items};
+pub(super) use updates::{each_time, growth};
 
 /// Keeps a claim for as long as a Pod uses it.
 pub(super) const PROTECTION: &str = "kubernetes.io/pvc-protection";
@@ -24,6 +28,9 @@ const TOKEN_SECONDS: u32 = 3_607;
 /// An annotation that makes a StorageClass the one of claims that name none.
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
+/// An annotation that names the class of a claim.
+const OLDER_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
 /// Admits new objects.
 pub(super) struct Admission<'a> {
     pub(super) objects: &'a Objects,
@@ -35,7 +42,7 @@ impl Admission<'_> {
     /// Adds what the plugins add to an object of this kind.
     ///
     /// # Errors
-    /// 403: a Pod of a ServiceAccount or a PriorityClass that is not there.
+    /// 403: a Pod of a ServiceAccount or a PriorityClass that is not there, a second PriorityClass for Pods without one.
     pub(super) fn new_object(&mut self, info: &Kind, object: &mut Value) -> Result<(), ApiStatus> {
         let plane = self.plane;
         if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
@@ -57,12 +64,14 @@ impl Admission<'_> {
                 self.runtime_class(object)?;
             }
         }
-        Ok(())
+        each_time((self.objects, plane), info, object, false)
     }
 
     /// DefaultStorageClass: of several defaults the youngest.
     fn default_class(&self, claim: &mut Value) {
-        if !claim["spec"]["storageClassName"].is_null() {
+        // An older client names it in an annotation.
+        let annotated = &claim["metadata"]["annotations"][OLDER_CLASS];
+        if !claim["spec"]["storageClassName"].is_null() || annotated.is_string() {
             return;
         }
         let classes = self.objects.list(kinds::STORAGE_CLASS, None);
@@ -100,6 +109,7 @@ impl Admission<'_> {
             .to_owned();
         let Some(found) = self.objects.named(kinds::SERVICE_ACCOUNT, &ns, &account) else {
             return Err(refused(
+                kinds::POD.info(),
                 pod,
                 &format!(
                     "error looking up service account {ns}/{account}: serviceaccount \"{account}\" not found"
@@ -163,7 +173,7 @@ impl Admission<'_> {
             Some(named) => match self.objects.named(kinds::PRIORITY_CLASS, "", named) {
                 None => {
                     let why = format!("no PriorityClass with name {named} was found");
-                    return Err(refused(pod, &why));
+                    return Err(refused(kinds::POD.info(), pod, &why));
                 }
                 found => found,
             },
@@ -194,7 +204,7 @@ impl Admission<'_> {
                     "the {called} ({given}) must not be provided in pod spec; priority admission controller computed {computed} \
                      from the given PriorityClass name"
                 );
-                return Err(refused(pod, &why));
+                return Err(refused(kinds::POD.info(), pod, &why));
             }
             pod["spec"][field] = computed;
         }
@@ -208,7 +218,7 @@ impl Admission<'_> {
         let class = match found {
             Some((named, None)) => {
                 let why = format!("pod rejected: RuntimeClass \"{named}\" not found");
-                return Err(refused(pod, &why));
+                return Err(refused(kinds::POD.info(), pod, &why));
             }
             Some((_, Some(class))) => class,
             None => &Value::Null,
@@ -220,7 +230,7 @@ impl Admission<'_> {
             } else {
                 "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"
             };
-            return Err(refused(pod, why));
+            return Err(refused(kinds::POD.info(), pod, why));
         }
         if fixed.is_object() {
             pod["spec"]["overhead"] = fixed.clone();
@@ -238,7 +248,7 @@ fn nodes_of_class(pod: &mut Value, scheduling: &Value) -> Result<(), ApiStatus> 
             let why = format!(
                 "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {wanted}; pod.spec.nodeSelector[{key}] = {given}"
             );
-            return Err(refused(pod, &why));
+            return Err(refused(kinds::POD.info(), pod, &why));
         }
         pod["spec"]["nodeSelector"][key] = value.clone();
     }
@@ -254,45 +264,15 @@ fn nodes_of_class(pod: &mut Value, scheduling: &Value) -> Result<(), ApiStatus> 
 }
 
 /// A name that is to be generated is known by its beginning only.
-fn refused(pod: &Value, why: &str) -> ApiStatus {
-    let name = name(pod);
-    let prefix = pod["metadata"]["generateName"].as_str();
+fn refused(info: &Kind, object: &Value, why: &str) -> ApiStatus {
+    let name = name(object);
+    let prefix = object["metadata"]["generateName"].as_str();
     let prefix = prefix.filter(|prefix| !prefix.is_empty() && is_generated(name, prefix));
-    let pod = prefix.unwrap_or(name);
-    ApiStatus::forbidden(format!("pods \"{pod}\" is forbidden: {why}"))
+    let of = (info.group, info.plural);
+    ApiStatus::forbidden_object(of, prefix.unwrap_or(name), why)
 }
 
 fn is_generated(name: &str, prefix: &str) -> bool {
     let end = name.strip_prefix(prefix);
     end.is_some_and(|end| end.len() == SUFFIX)
-}
-
-/// PersistentVolumeClaimResize: only some claims may grow.
-///
-/// # Errors
-/// 403.
-pub(super) fn growth(
-    objects: &Objects,
-    info: &Kind,
-    new: &Value,
-    old: &Value,
-) -> Result<(), ApiStatus> {
-    let is_claim = info.is(kinds::PERSISTENT_VOLUME_CLAIM);
-    let size = |claim: &Value| validate::storage(&claim["spec"]["resources"]["requests"]);
-    if !is_claim || size(new) <= size(old) {
-        return Ok(());
-    }
-    let class = new["spec"]["storageClassName"].as_str().unwrap_or_default();
-    let class = objects.named(kinds::STORAGE_CLASS, "", class);
-    let why = if old["status"]["phase"] != "Bound" {
-        "Only bound persistent volume claims can be expanded"
-    } else if class.is_none_or(|class| class["allowVolumeExpansion"] != true) {
-        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
-    } else {
-        return Ok(());
-    };
-    let claim = name(new);
-    Err(ApiStatus::forbidden(format!(
-        "persistentvolumeclaims \"{claim}\" is forbidden: {why}"
-    )))
 }

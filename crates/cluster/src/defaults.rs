@@ -6,10 +6,13 @@ mod workloads;
 
 use serde_json::{Value, json};
 
+use crate::kind::Kind;
+use crate::kinds;
+
 use headless_objects::podspec::{self, default, items};
 
-pub(super) use kept::{csi_driver, policy, roles, webhooks};
-pub(super) use pods::{new_pod, pod};
+pub(super) use kept::{csi_driver, policy, policy_binding, roles, webhooks};
+pub(super) use pods::pod;
 pub(super) use workloads::{
     autoscaler, cron_job, daemon_set, deployment, endpoints, job, limit_range, network_policy,
     pod_template, replica_set, replication_controller,
@@ -68,11 +71,20 @@ pub(super) fn volume(volume: &mut Value) {
     default(object(volume, "status"), "phase", "Available");
 }
 
-/// A node gives what it has.
+/// A node gives what it has. Of its ranges of addresses the first is told by itself, and counts.
 pub(super) fn node(node: &mut Value) {
     let has = node["status"]["capacity"].clone();
     if has.is_object() {
         default(&mut node["status"], "allocatable", has);
+    }
+    let Some(spec) = node.get_mut("spec").filter(|spec| spec.is_object()) else {
+        return;
+    };
+    let (range, first) = (spec["podCIDR"].clone(), spec["podCIDRs"][0].clone());
+    if range.as_str().is_some_and(|range| !range.is_empty()) && range != first {
+        spec["podCIDRs"] = json!([range]);
+    } else if first.is_string() {
+        spec["podCIDR"] = first;
     }
 }
 
@@ -83,25 +95,41 @@ pub(super) fn slice(slice: &mut Value) {
     }
 }
 
-/// A claim. What its volume begins with is told in two fields alike; the older one takes claims and snapshots only.
-pub(super) fn own_claim(own: &mut Value) {
-    let spec = object(own, "spec");
-    let source = &spec["dataSource"];
+/// What the API server makes of an object once it is admitted, before it looks at it (`PrepareForCreate`, `PrepareForUpdate`).
+/// `old`: what it was, where it is not new.
+pub(super) fn prepare(info: &Kind, object: &mut Value, old: Option<&Value>) {
+    if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
+        sources(
+            &mut object["spec"],
+            old.map_or(&Value::Null, |old| &old["spec"]),
+        );
+    } else if info.is(kinds::POD) && old.is_none() {
+        pods::new_pod(object);
+    } else if (info.group, info.kind) == ("batch", "Job") && old.is_none() {
+        workloads::new_job(object);
+    }
+}
+
+/// What a claim's volume begins with is told in two fields alike; the older one takes claims and snapshots only.
+fn sources(spec: &mut Value, old: &Value) {
+    let ns = spec["dataSourceRef"]["namespace"].as_str();
+    if ns.is_some_and(|ns| !ns.is_empty()) && !old["dataSourceRef"].is_object() {
+        spec.as_object_mut()
+            .map(|spec| spec.remove("dataSourceRef"));
+    }
+    let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
     let known = match source["kind"].as_str() {
         Some("PersistentVolumeClaim") => source["apiGroup"].as_str().is_none_or(str::is_empty),
         Some("VolumeSnapshot") => source["apiGroup"] == "snapshot.storage.k8s.io",
         Some(_) | None => false,
     };
-    if !known {
+    if !known && !old["dataSource"].is_object() && !reference.is_object() {
         spec.as_object_mut().map(|spec| spec.remove("dataSource"));
-    }
-    let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
-    if source.is_object() {
+    } else if source.is_object() {
         default(spec, "dataSourceRef", source);
-    } else if reference.is_object() && reference["namespace"].is_null() {
+    } else if reference.is_object() && reference["namespace"].as_str().is_none_or(str::is_empty) {
         spec["dataSource"] = reference;
     }
-    claim(own);
 }
 
 /// A claim, or a set's template of claims.

@@ -147,6 +147,13 @@ impl Errors {
         }
     }
 
+    /// A value that stays as it is, and that is shown as it is, none as null.
+    pub(super) fn stays(&mut self, place: &Place<'_>, old: &Value) {
+        if place.value != old {
+            self.invalid(place, place.value, "field is immutable");
+        }
+    }
+
     pub(super) fn unchanged(&mut self, place: &Place<'_>, old: &Value) {
         if place.value != old {
             self.bad(place, "field is immutable");

@@ -53,6 +53,8 @@ pub enum Authorization {
 pub enum Plugin {
     /// Gives a claim the class of claims that name none.
     DefaultStorageClass,
+    /// Has a Pod stay for a while on a node that is not ready or cannot be reached.
+    DefaultTolerationSeconds,
     /// Asks the webhooks that may change objects.
     MutatingAdmissionWebhook,
     /// Nothing new comes into a namespace that ends.
@@ -73,8 +75,9 @@ pub enum Plugin {
 
 impl Plugin {
     /// Those there are, by the names that kube-apiserver's flags have.
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("DefaultStorageClass", Self::DefaultStorageClass),
+        ("DefaultTolerationSeconds", Self::DefaultTolerationSeconds),
         ("MutatingAdmissionWebhook", Self::MutatingAdmissionWebhook),
         ("NamespaceLifecycle", Self::NamespaceLifecycle),
         (
@@ -95,7 +98,7 @@ impl Plugin {
     ];
 
     /// Those that kube-apiserver 1.37 has and this cluster has not (`AllOrderedPlugins`).
-    const ELSEWHERE: [&'static str; 30] = [
+    const ELSEWHERE: [&'static str; 29] = [
         "AlwaysAdmit",
         "AlwaysDeny",
         "AlwaysPullImages",
@@ -104,7 +107,6 @@ impl Plugin {
         "CertificateSubjectRestriction",
         "ClusterTrustBundleAttest",
         "DefaultIngressClass",
-        "DefaultTolerationSeconds",
         "DenyServiceExternalIPs",
         "EventRateLimit",
         "ExtendedResourceToleration",

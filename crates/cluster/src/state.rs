@@ -107,7 +107,8 @@ impl State {
     ) -> Result<Arc<Value>, ApiStatus> {
         let info = kind.info();
         types::check(info, &mut object)?;
-        self.check_namespace(info, ns)?;
+        self.check_namespace(info, ns, &object)?;
+        once_each(&mut object);
         let revision = object["metadata"]["resourceVersion"].as_str();
         let revision = revision.and_then(|revision| revision.parse::<u64>().ok());
         identify(info, &mut object, ns, (now, &mut self.random))?;
@@ -140,10 +141,8 @@ impl State {
         self.mutate(write, &mut object)?;
         let services = (&self.objects, &self.plane.services);
         addresses::settle(services, info, (&mut object, None), dry_run)?;
-        if info.is(kinds::POD) {
-            defaults::new_pod(&mut object);
-        }
-        check(info, &object, None, Part::Main)?;
+        defaults::prepare(info, &mut object, None);
+        check((info, self.rules(info)), &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         self.check_grant(&key, &object, None)?;
         self.approve(write, &object)?;
@@ -225,6 +224,7 @@ impl State {
         let kept = Arc::clone(self.get(key)?);
         let old = self.as_written(key, &kept)?;
         types::check(info, &mut object)?;
+        once_each(&mut object);
         preconditions(key, metadata(&mut object)?, &old)?;
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
@@ -236,6 +236,10 @@ impl State {
         );
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
+        if part == Part::Main {
+            let place = (&self.objects, &self.plane);
+            admission::each_time(place, info, &mut object, true)?;
+        }
         let write = Write {
             key,
             operation: Operation::Update,
@@ -251,7 +255,8 @@ impl State {
         }
         let services = (&self.objects, &self.plane.services);
         addresses::settle(services, info, (&mut object, Some(&old)), dry_run)?;
-        check(info, &object, Some(&old), part)?;
+        defaults::prepare(info, &mut object, Some(&old));
+        check((info, self.rules(info)), &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         self.check_grant(key, &object, Some(&old))?;
         self.approve(write, &object)?;
@@ -275,17 +280,48 @@ impl State {
         self.keep(key, object, dry_run)
     }
 
-    fn check_namespace(&self, info: &Kind, ns: &str) -> Result<(), ApiStatus> {
+    /// The kind that says what may be written: events are kept as those of the core, and looked at as those of the request.
+    fn rules(&self, info: &'static Kind) -> &'static Kind {
+        let asked = self.author.as_ref().and_then(|author| author.kind());
+        let asked = asked.filter(|_| info.is(kinds::EVENT));
+        asked.map_or(info, |kind| kind.info())
+    }
+
+    fn check_namespace(&self, info: &Kind, ns: &str, object: &Value) -> Result<(), ApiStatus> {
         if !info.namespaced {
             return Ok(());
         }
         let namespace = self.get(&Key::new(kinds::NAMESPACE, "", ns))?;
         if is_ending(namespace) && self.plane.admits(Plugin::NamespaceLifecycle) {
-            return Err(ApiStatus::forbidden(format!(
+            let meta = &object["metadata"];
+            let named = [&meta["name"], &meta["generateName"]];
+            let mut named = named.iter().filter_map(|name| name.as_str());
+            let name = named.find(|name| !name.is_empty()).unwrap_or_default();
+            let why = format!(
                 "unable to create new content in namespace {ns} because it is being terminated"
-            )));
+            );
+            let of = (info.group, info.plural);
+            let mut status = ApiStatus::forbidden_object(of, name, &why);
+            status.details["causes"] = json!([{
+                "reason": "NamespaceTerminating", "field": "metadata.namespace",
+                "message": format!("namespace {ns} is being terminated"),
+            }]);
+            return Err(status);
         }
         Ok(())
+    }
+}
+
+/// Leaves each owner of an object once.
+fn once_each(object: &mut Value) {
+    let owners = object.pointer_mut("/metadata/ownerReferences");
+    if let Some(owners) = owners.and_then(Value::as_array_mut) {
+        let mut seen: Vec<Value> = Vec::new();
+        owners.retain(|owner| {
+            let is_new = !seen.contains(owner);
+            seen.push(owner.clone());
+            is_new
+        });
     }
 }
 

@@ -1,22 +1,27 @@
 //! What the API server refuses, with the field.
 
 mod affinity;
+mod attachments;
 mod autoscaler;
 mod claim;
+mod cluster_ips;
 mod container;
 mod cron;
 mod data;
 mod environment;
+mod events;
 mod handler;
 mod indexes;
 mod job;
 mod job_status;
+mod job_update;
 mod metadata;
 mod mounts;
 mod network;
 mod nodes;
 mod pod;
 mod pod_status;
+mod policies;
 mod projected;
 mod quota;
 mod reference;
@@ -44,16 +49,20 @@ use super::field::{Errors, FieldError, Problem};
 use super::place::Place;
 use super::schema::{Field, SCHEMA, Shape};
 
+pub use attachments::{attachment, attributes_class, capacity};
 pub use autoscaler::{autoscaler, budget};
 pub(crate) use claim::storage;
 pub use claim::{claim, claim_status};
+pub use cluster_ips::{ip_address, service_cidr};
 pub use data::{config_map, secret};
+pub use events::{event, new_event};
 pub use job::{cron_job, job};
 pub use job_status::job_status;
 pub use metadata::{metadata, name};
 pub use network::{ingress, ingress_class, policy};
 pub use nodes::{lease, node, priority_class, runtime_class};
 pub use pod_status::pod_status;
+pub use policies::{mutating_binding, mutating_policy, validating_binding, validating_policy};
 pub use quota::{limit_range, quota};
 pub use roles::{cluster_role, cluster_role_binding, role, role_binding};
 pub use service::{service, service_status};
@@ -158,16 +167,6 @@ pub fn revision(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             errors.required(data, "data must be a valid JSON object");
         }
         None => {}
-    }
-}
-
-/// v1 Event: it is in the namespace of what it tells of.
-pub fn event(object: &Value, _: Option<&Value>, errors: &mut Errors) {
-    required("io.k8s.api.core.v1.Event", object, errors);
-    let about = Place::new(&object["involvedObject"], "involvedObject");
-    let ns = about.of("namespace");
-    if !ns.is_empty() && *ns.value != object["metadata"]["namespace"] {
-        errors.bad(&ns, "does not match event.namespace");
     }
 }
 

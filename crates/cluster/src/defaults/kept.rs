@@ -31,16 +31,27 @@ pub(crate) fn webhooks(configuration: &mut Value) {
 
 /// `ValidatingAdmissionPolicy` and `MutatingAdmissionPolicy`.
 pub(crate) fn policy(policy: &mut Value) {
-    let spec = &mut policy["spec"];
+    let spec = super::object(policy, "spec");
     default(spec, "failurePolicy", "Fail");
-    if let Some(constraints) = spec.get_mut("matchConstraints") {
-        default(constraints, "matchPolicy", "Equivalent");
-        default(constraints, "namespaceSelector", json!({}));
-        default(constraints, "objectSelector", json!({}));
-        for rules in ["resourceRules", "excludeResourceRules"] {
-            for rule in items(constraints, rules) {
-                default(rule, "scope", "*");
-            }
+    matched(spec, "matchConstraints");
+}
+
+/// `ValidatingAdmissionPolicyBinding` and `MutatingAdmissionPolicyBinding`.
+pub(crate) fn policy_binding(binding: &mut Value) {
+    matched(super::object(binding, "spec"), "matchResources");
+}
+
+/// Which objects are meant.
+fn matched(spec: &mut Value, field: &str) {
+    let Some(matched) = spec.get_mut(field) else {
+        return;
+    };
+    default(matched, "matchPolicy", "Equivalent");
+    default(matched, "namespaceSelector", json!({}));
+    default(matched, "objectSelector", json!({}));
+    for rules in ["resourceRules", "excludeResourceRules"] {
+        for rule in items(matched, rules) {
+            default(rule, "scope", "*");
         }
     }
 }
@@ -48,18 +59,23 @@ pub(crate) fn policy(policy: &mut Value) {
 /// `RoleBinding` and `ClusterRoleBinding`: users and groups are of the group of roles, accounts of none.
 pub(crate) fn roles(binding: &mut Value) {
     const GROUP: &str = "rbac.authorization.k8s.io";
+    let group = |of: &mut Value| {
+        if of["apiGroup"].as_str().is_none_or(str::is_empty) {
+            of["apiGroup"] = GROUP.into();
+        }
+    };
     for subject in items(binding, "subjects") {
         if matches!(subject["kind"].as_str(), Some("User" | "Group")) {
-            default(subject, "apiGroup", GROUP);
+            group(subject);
         }
     }
     if binding["roleRef"].is_object() {
-        default(&mut binding["roleRef"], "apiGroup", GROUP);
+        group(&mut binding["roleRef"]);
     }
 }
 
 pub(crate) fn csi_driver(driver: &mut Value) {
-    let spec = &mut driver["spec"];
+    let spec = super::object(driver, "spec");
     default(spec, "attachRequired", true);
     for field in [
         "podInfoOnMount",

@@ -28,7 +28,6 @@ pub(crate) fn pod(pod: &mut Value) {
     if spec["hostNetwork"] == true {
         host_ports(spec);
     }
-    tolerations(spec);
     let quality = quality::class(spec);
     let status = object(pod, "status");
     default(status, "phase", "Pending");
@@ -65,26 +64,6 @@ fn requests(spec: &mut Value) {
     }
 }
 
-/// What the admission plugin DefaultTolerationSeconds adds, where nothing tolerates the taint already.
-fn tolerations(spec: &mut Value) {
-    default(spec, "tolerations", json!([]));
-    for key in ["not-ready", "unreachable"] {
-        let key = format!("node.kubernetes.io/{key}");
-        let Some(all) = spec["tolerations"].as_array_mut() else {
-            return;
-        };
-        let is_any = |value: &Value| value.as_str().is_none_or(str::is_empty);
-        let tolerates = |toleration: &Value| {
-            let effect = &toleration["effect"];
-            (is_any(&toleration["key"]) || toleration["key"] == key)
-                && (is_any(effect) || effect == "NoExecute")
-        };
-        if !all.iter().any(tolerates) {
-            all.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
-        }
-    }
-}
-
 /// What the API server makes of a new Pod, once it is admitted.
 pub(crate) fn new_pod(pod: &mut Value) {
     let is_gated = array(&pod["spec"]["schedulingGates"]).next().is_some();
@@ -96,6 +75,7 @@ pub(crate) fn new_pod(pod: &mut Value) {
     if is_gated {
         pod["status"]["conditions"] = json!([{
             "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+            "lastTransitionTime": pod["metadata"]["creationTimestamp"],
             "message": "Scheduling is blocked due to non-empty scheduling gates",
         }]);
     }
@@ -268,42 +248,6 @@ mod tests {
             numbers(&own),
             [Value::Null, json!(82), Value::Null, json!(82)]
         );
-    }
-
-    #[test]
-    fn what_is_tolerated_already_is_not_tolerated_again() {
-        let keys = |tolerations: Value| -> Vec<String> {
-            let pod = made(json!({"spec": {"containers": [], "tolerations": tolerations}}));
-            let all = array(&pod["spec"]["tolerations"]);
-            all.map(|t| t["key"].as_str().unwrap_or_default().to_owned())
-                .collect()
-        };
-        let (not_ready, lost) = (
-            "node.kubernetes.io/not-ready",
-            "node.kubernetes.io/unreachable",
-        );
-        for (given, wanted) in [
-            (json!([]), vec![not_ready, lost]),
-            (json!([{"operator": "Exists"}]), vec![""]),
-            (
-                json!([{"operator": "Exists", "effect": "NoExecute"}]),
-                vec![""],
-            ),
-            (
-                json!([{"operator": "Exists", "effect": "NoSchedule"}]),
-                vec!["", not_ready, lost],
-            ),
-            (
-                json!([{"key": lost, "operator": "Exists"}]),
-                vec![lost, not_ready],
-            ),
-            (
-                json!([{"key": lost, "operator": "Exists", "effect": "NoSchedule"}]),
-                vec![lost, not_ready, lost],
-            ),
-        ] {
-            assert_eq!(keys(given), wanted);
-        }
     }
 
     #[test]

@@ -74,14 +74,15 @@ fn failure_rules(spec: &mut Value) {
     };
     for rule in items(policy, "rules") {
         for condition in items(rule, "onPodConditions") {
+            if condition["status"] == "" {
+                condition["status"] = Value::Null;
+            }
             default(condition, "status", "True");
         }
     }
 }
 
-/// A Job selects its Pods by its uid, unless it says how.
 pub(crate) fn job(job: &mut Value) {
-    let (uid, called) = (job["metadata"]["uid"].clone(), name(job).to_owned());
     let spec = object(job, "spec");
     if spec["completions"].is_null() && spec["parallelism"].is_null() {
         default(spec, "completions", 1);
@@ -104,6 +105,16 @@ pub(crate) fn job(job: &mut Value) {
     default(spec, "manualSelector", false);
     failure_rules(spec);
     template(spec);
+    let labels = spec["template"]["metadata"]["labels"].clone();
+    if labels.is_object() {
+        default(object(job, "metadata"), "labels", labels);
+    }
+}
+
+/// A new Job selects its Pods by its uid, unless it says how.
+pub(super) fn new_job(job: &mut Value) {
+    let (uid, called) = (job["metadata"]["uid"].clone(), name(job).to_owned());
+    let spec = object(job, "spec");
     if spec["manualSelector"] == true {
         return;
     }

@@ -93,7 +93,7 @@ pub(super) const KINDS: &[Behaviour] = &[
     },
     Behaviour {
         kind: "PersistentVolumeClaim",
-        defaults: defaults::own_claim,
+        defaults: defaults::claim,
         validate: Some(validate::claim),
         status: validate::claim_status,
         returned: true,
@@ -182,8 +182,8 @@ pub(super) const KINDS: &[Behaviour] = &[
     Behaviour {
         group: "events.k8s.io",
         kind: "Event",
-        names: Names::Path,
         name_is_last: true,
+        validate: Some(validate::new_event),
         columns: table::EVENT_OF_GROUP,
         ..KEPT
     },
@@ -320,6 +320,7 @@ pub(super) const KINDS: &[Behaviour] = &[
     Behaviour {
         group: "storage.k8s.io",
         kind: "CSIStorageCapacity",
+        validate: Some(validate::capacity),
         columns: table::CREATED_AT,
         ..KEPT
     },
@@ -356,6 +357,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ValidatingAdmissionPolicy",
         generation: true,
         defaults: defaults::policy,
+        validate: Some(validate::validating_policy),
         columns: table::POLICY,
         ..KEPT
     },
@@ -363,7 +365,39 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "admissionregistration.k8s.io",
         kind: "ValidatingAdmissionPolicyBinding",
         generation: true,
+        defaults: defaults::policy_binding,
+        validate: Some(validate::validating_binding),
         columns: table::POLICY_BINDING,
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingAdmissionPolicy",
+        generation: true,
+        defaults: defaults::policy,
+        validate: Some(validate::mutating_policy),
+        ..KEPT
+    },
+    Behaviour {
+        group: "admissionregistration.k8s.io",
+        kind: "MutatingAdmissionPolicyBinding",
+        generation: true,
+        defaults: defaults::policy_binding,
+        validate: Some(validate::mutating_binding),
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "IPAddress",
+        names: Names::Path,
+        validate: Some(validate::ip_address),
+        ..KEPT
+    },
+    Behaviour {
+        group: "networking.k8s.io",
+        kind: "ServiceCIDR",
+        generation: true,
+        validate: Some(validate::service_cidr),
         ..KEPT
     },
     Behaviour {
@@ -436,12 +470,14 @@ pub(super) const KINDS: &[Behaviour] = &[
         group: "storage.k8s.io",
         kind: "VolumeAttachment",
         generation: true,
+        validate: Some(validate::attachment),
         returned: true,
         ..KEPT
     },
     Behaviour {
         group: "storage.k8s.io",
         kind: "VolumeAttributesClass",
+        validate: Some(validate::attributes_class),
         returned: true,
         columns: table::VOLUME_ATTRIBUTES_CLASS,
         ..KEPT

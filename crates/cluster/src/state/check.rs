@@ -9,12 +9,12 @@ use crate::kind::Kind;
 use crate::status::ApiStatus;
 use crate::validate;
 
-/// Checks an object; of an update of the status alone, the status.
+/// Checks an object; of an update of the status alone, the status. `rules`: the kind whose rules those of the request are.
 ///
 /// # Errors
 /// 422 with what is wrong, each once.
 pub(super) fn check(
-    info: &Kind,
+    (info, rules): (&Kind, &Kind),
     object: &Value,
     old: Option<&Value>,
     part: Part,
@@ -22,14 +22,14 @@ pub(super) fn check(
     let mut errors = Errors::default();
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     if old.is_none() {
-        validate::name(&object["metadata"], info.does.names, &mut errors);
+        validate::name(&object["metadata"], rules.does.names, &mut errors);
     }
-    validate::metadata(info, object, old, &mut errors);
-    match (part, old, info.does.validate) {
-        (Part::Status, Some(old), _) => (info.does.status)(object, old, &mut errors),
+    validate::metadata(rules, object, old, &mut errors);
+    match (part, old, rules.does.validate) {
+        (Part::Status, Some(old), _) => (rules.does.status)(object, old, &mut errors),
         (Part::Debugging, _, _) => validate::debugging(object, old, &mut errors),
         (Part::Status | Part::Main, _, Some(validate)) => validate(object, old, &mut errors),
-        (Part::Status | Part::Main, _, None) => validate::required(info.of, object, &mut errors),
+        (Part::Status | Part::Main, _, None) => validate::required(rules.of, object, &mut errors),
     }
     // What is found twice is said once.
     let mut said = AHashSet::new();

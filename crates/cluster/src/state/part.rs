@@ -21,8 +21,6 @@ const SERVER_OWNED: &[&str] = &[
     "generation",
     "namespace",
     "name",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
     "generateName",
 ];
 
@@ -55,6 +53,13 @@ impl Part {
         new["kind"] = old["kind"].clone();
         for field in SERVER_OWNED {
             take_over(&mut new["metadata"], &old["metadata"], field);
+        }
+        let (meta, before) = (&mut new["metadata"], &old["metadata"]);
+        if before["deletionTimestamp"].is_string() {
+            take_over(meta, before, "deletionTimestamp");
+        }
+        if meta["deletionGracePeriodSeconds"].is_null() {
+            take_over(meta, before, "deletionGracePeriodSeconds");
         }
         if has_status {
             take_over(&mut new, old, "status");

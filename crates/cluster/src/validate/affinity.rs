@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::values::{has_operands, selector};
+use serde_json::Value;
+
+use super::values::{has_operands, selector, shown};
 use super::words::{label, label_value, qualified, subdomain};
 use crate::field::{Errors, Problem};
 use crate::place::Place;
@@ -148,9 +150,9 @@ pub(super) fn spread(constraints: &Place<'_>, errors: &mut Errors) {
             })
         };
         if all[i + 1..].iter().any(same) {
-            let shown = format!("{{{}, {}}}", key.text(), when.text());
+            let both = format!("{{{}, {}}}", key.text(), when.text());
             let at = constraint.of("{topologyKey, whenUnsatisfiable}");
-            errors.add(at, Problem::Duplicate(shown.into(), ""));
+            errors.add(at, Problem::Duplicate(both.into(), ""));
         }
         let domains = constraint.of("minDomains");
         if domains.is_given() && domains.number() <= 0 {
@@ -225,11 +227,33 @@ pub(super) fn taints(taints: &Place<'_>, errors: &mut Errors) {
             errors.must_be(&effect, EFFECTS);
         }
         if !seen.insert((key.text(), effect.text())) {
-            let shown = serde_json::json!({
+            let kept = serde_json::json!({
                 "Key": key.text(), "Value": value.text(), "Effect": effect.text(), "TimeAdded": taint.value["timeAdded"],
             });
             let why = "taints must be unique by key and effect pair";
-            errors.add(&taint, Problem::Duplicate(shown, why));
+            errors.add(&taint, Problem::Duplicate(kept, why));
         }
     }
+}
+
+/// A selector's terms as Go keeps them.
+pub(super) fn kept_terms(terms: &Value) -> Value {
+    let terms = terms.as_array();
+    terms.map_or(Value::Null, |terms| terms.iter().map(kept_term).collect())
+}
+
+/// One of them.
+pub(super) fn kept_term(term: &Value) -> Value {
+    let names = [
+        ("Key", "key"),
+        ("Operator", "operator"),
+        ("Values", "values"),
+    ];
+    let list = |field: &str| -> Option<Vec<Value>> {
+        let wanted = term[field].as_array();
+        wanted.map(|wanted| wanted.iter().map(|one| shown(one, &names)).collect())
+    };
+    serde_json::json!({
+        "MatchExpressions": list("matchExpressions"), "MatchFields": list("matchFields"),
+    })
 }

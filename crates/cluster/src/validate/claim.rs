@@ -21,7 +21,24 @@ pub fn claim(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = Place::new(&object["spec"], "spec");
     claim_spec(&spec, errors);
     if let Some(old) = old {
+        annotated_class(object, old, errors);
         update(&spec, old, errors);
+    }
+}
+
+/// The annotation that names a claim's class stays, unless the field of the same meaning takes its place.
+fn annotated_class(object: &Value, old: &Value, errors: &mut Errors) {
+    const KEY: &str = "volume.beta.kubernetes.io/storage-class";
+    let class = |claim: &Value| claim["metadata"]["annotations"][KEY].clone();
+    let (new, before) = (class(object), class(old));
+    let moved = before.is_string()
+        && old["spec"]["storageClassName"].is_null()
+        && object["spec"]["storageClassName"] == before
+        && new.is_null();
+    if new != before && !moved {
+        let shown = new.as_str().unwrap_or_default().into();
+        let at = format!("metadata.annotations.{KEY}");
+        errors.invalid(at, &shown, "field is immutable");
     }
 }
 
@@ -150,8 +167,24 @@ pub(super) fn claim_spec(spec: &Place<'_>, errors: &mut Errors) {
     }
     errors.maybe(&spec.of("storageClassName"), subdomain);
     errors.one_of(&spec.of("volumeMode"), &["Block", "Filesystem"]);
-    for source in ["dataSource", "dataSourceRef"] {
-        data_source(&spec.of(source), errors);
+    let [source, reference] = ["dataSource", "dataSourceRef"].map(|field| spec.of(field));
+    data_source(&source, errors);
+    data_source(&reference, errors);
+    let parts = ["apiGroup", "kind", "name"];
+    let differ = parts
+        .iter()
+        .any(|part| source.of(part).text() != reference.of(part).text());
+    let what = if !source.is_given() || !reference.is_given() {
+        ""
+    } else if !reference.of("namespace").is_empty() {
+        "may not be specified when dataSourceRef.namespace is specified"
+    } else if differ {
+        "must match dataSourceRef"
+    } else {
+        ""
+    };
+    if !what.is_empty() {
+        errors.invalid(spec, &serde_json::json!({}), what);
     }
     errors.maybe(&spec.of("volumeAttributesClassName"), subdomain);
 }

@@ -95,7 +95,10 @@ pub(super) fn ephemeral<'a>(container: &Place<'a>, around: &mut Around<'a>, erro
         errors.not_found(&target, "");
     }
     for field in NOT_EPHEMERAL {
-        if !container.of(field).is_empty() {
+        let given = container.of(field);
+        // What is said of these, were it nothing, is said.
+        let counts = field == "lifecycle" || field.ends_with("Probe");
+        if !given.is_empty() || (counts && given.is_given()) {
             errors.forbidden(container.of(field), WHAT);
         }
     }

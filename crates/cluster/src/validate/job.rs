@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::cron;
 use super::indexes as numbers;
+use super::job_update::update;
 use super::pod::template;
 use super::values::{selector, shown};
 use super::words::{label, qualified, subdomain};
@@ -38,7 +39,7 @@ pub fn job(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     matches_template(&spec, Selector::of(wanted.value).as_ref(), errors);
     if let Some(old) = old {
-        update(&spec, &old["spec"], errors);
+        update(&spec, old, errors);
     }
     let name = Place::new(&object["metadata"]["name"], "metadata.name");
     let completions = spec.of("completions").number();
@@ -287,7 +288,8 @@ fn kept_rules(policy: &Value, kept: fn(&Value) -> Value) -> Value {
     json!({"Rules": rules.map(|rules| rules.iter().map(kept).collect::<Vec<_>>())})
 }
 
-fn kept_success(policy: &Value) -> Value {
+/// `successPolicy` as Go keeps it.
+pub(super) fn kept_success(policy: &Value) -> Value {
     kept_rules(policy, |rule| {
         let names = [
             ("SucceededIndexes", "succeededIndexes"),
@@ -297,7 +299,8 @@ fn kept_success(policy: &Value) -> Value {
     })
 }
 
-fn kept_failure(policy: &Value) -> Value {
+/// `podFailurePolicy` as Go keeps it.
+pub(super) fn kept_failure(policy: &Value) -> Value {
     kept_rules(policy, |rule| {
         let codes = [
             ("ContainerName", "containerName"),
@@ -358,38 +361,6 @@ fn success_policy(spec: &Place<'_>, errors: &mut Errors) {
                 let what = format!("must be less than or equal to {most} (the number of {what})");
                 errors.bad(&count, &what);
             }
-        }
-    }
-}
-
-/// What a Job may become.
-fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
-    let indexed = spec.of("completionMode").text() == "Indexed";
-    let (all, at_a_time) = (spec.of("completions"), spec.of("parallelism"));
-    // An indexed Job grows by both at once.
-    if !(indexed && all.value == at_a_time.value) {
-        errors.unchanged(&all, &old["completions"]);
-    }
-    errors.unchanged(&spec.of("selector"), &old["selector"]);
-    let suspended = old["suspend"] == true;
-    if !suspended {
-        errors.unchanged(&spec.of("template"), &old["template"]);
-    }
-    for field in [
-        "completionMode",
-        "podFailurePolicy",
-        "backoffLimitPerIndex",
-        "managedBy",
-        "successPolicy",
-    ] {
-        let place = spec.of(field);
-        let kept = match field {
-            "podFailurePolicy" => kept_failure(place.value),
-            "successPolicy" => kept_success(place.value),
-            _ => place.shown(),
-        };
-        if *place.value != old[field] {
-            errors.invalid(&place, &kept, "field is immutable");
         }
     }
 }

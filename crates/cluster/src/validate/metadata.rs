@@ -8,12 +8,12 @@ use crate::field::Errors;
 use crate::kind::{Kind, Names};
 use crate::place::Place;
 
-/// Groups whose kinds take any name for a finalizer.
+/// Groups whose kinds take any name for a finalizer, as events of the core do.
 const LENIENT: &[&str] = &[
     "admissionregistration.k8s.io",
     "coordination.k8s.io",
+    "node.k8s.io",
     "policy",
-    "rbac.authorization.k8s.io",
 ];
 
 /// Checks `metadata.name`, and what a name was to begin with.
@@ -47,12 +47,16 @@ pub fn metadata(kind: &Kind, object: &Value, old: Option<&Value>, errors: &mut E
     let finalizers = meta.of("finalizers");
     if let Some(old) = old {
         new_finalizers(&finalizers, &old["metadata"], errors);
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            errors.stays(&meta.of(field), &old["metadata"][field]);
+        }
     }
     labels(&meta.of("labels"), errors);
     annotations(&meta.of("annotations"), errors);
     owners(&meta.of("ownerReferences"), errors);
     if old.is_none_or(|old| old["metadata"]["finalizers"] != *finalizers.value) {
-        let strict = !LENIENT.contains(&kind.group) && !kind.custom();
+        let is_lenient = LENIENT.contains(&kind.group) || kind.is(crate::kinds::EVENT);
+        let strict = !is_lenient && !kind.custom();
         if old.is_none() {
             finalizer_names(&finalizers, false, errors);
         }

@@ -219,7 +219,7 @@ pub fn ingress_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             errors.required(ns, "`parameters.scope` is set to 'Namespace'");
         }
         "Namespace" => errors.each(&ns, label(ns.text())),
-        "Cluster" if ns.is_given() => {
+        "" | "Cluster" if ns.is_given() => {
             errors.forbidden(ns, "`parameters.scope` is set to 'Cluster'");
         }
         _ => {}

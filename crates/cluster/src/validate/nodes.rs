@@ -6,7 +6,7 @@ use super::affinity::{taints, tolerations};
 use super::resources::{amount, limits};
 use super::values::{labels, range};
 use super::words::label;
-use crate::field::Errors;
+use crate::field::{Errors, Problem};
 use crate::place::Place;
 
 /// The highest priority that is not the system's.
@@ -30,18 +30,38 @@ pub fn node(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     let ranges = spec.of("podCIDRs");
     match old {
-        None => {
-            for of in ranges.items() {
-                range(&of, errors);
-            }
-        }
-        Some(old) => {
-            let before = &old["spec"]["podCIDRs"];
-            if before.is_array() && before != ranges.value {
-                let what = "node updates may not change podCIDR except from \"\" to valid";
-                errors.forbidden(ranges, what);
-            }
-        }
+        None => new_ranges(&ranges, errors),
+        Some(old) => update(&spec, &old["spec"], errors),
+    }
+}
+
+/// The ranges of a node's Pods: one of each family at most.
+fn new_ranges(ranges: &Place<'_>, errors: &mut Errors) {
+    let read = ranges.items().filter_map(|of| range(&of, errors));
+    let families: Vec<_> = read.map(|(ip, _)| ip.is_ipv4()).collect();
+    let twice = families.len() == 2 && families[0] == families[1];
+    if twice || ranges.count() > 2 {
+        let what = "may specify no more than one CIDR for each IP family";
+        errors.bad(ranges, what);
+    }
+}
+
+/// What a node is given once.
+fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let (ranges, before) = (spec.of("podCIDRs"), &old["podCIDRs"]);
+    if before.is_array() && before != ranges.value {
+        let what = "node updates may not change podCIDR except from \"\" to valid";
+        errors.forbidden(ranges, what);
+    }
+    let id = spec.of("providerID");
+    let was = old["providerID"].as_str().unwrap_or_default();
+    if !was.is_empty() && id.text() != was {
+        let what = if id.is_empty() {
+            "field cannot be cleared once set"
+        } else {
+            "field cannot be modified once set"
+        };
+        errors.invalid(&id, &Value::Null, what);
     }
 }
 
@@ -52,7 +72,19 @@ pub fn runtime_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     limits(&overhead, "overhead", errors);
     let scheduling = Place::new(&object["scheduling"], "scheduling");
     labels(&scheduling.of("nodeSelector"), errors);
-    tolerations(&scheduling.of("tolerations"), errors);
+    let tolerated = scheduling.of("tolerations");
+    tolerations(&tolerated, errors);
+    let all: Vec<_> = tolerated.items().collect();
+    for (i, one) in all.iter().enumerate() {
+        if all[..i].iter().any(|other| other.value == one.value) {
+            let text = |field: &str| one.of(field).text();
+            let kept = serde_json::json!({
+                "Key": text("key"), "Operator": text("operator"), "Value": text("value"), "Effect": text("effect"),
+                "TolerationSeconds": one.value["tolerationSeconds"],
+            });
+            errors.add(one, Problem::Duplicate(kept, ""));
+        }
+    }
     errors.named(&handler, label);
     if let Some(old) = old {
         errors.fixed(&handler, &old["handler"]);

@@ -51,10 +51,8 @@ pub(super) fn pod_spec(spec: &Place<'_>, whole: bool, errors: &mut Errors) {
     for container in spec.of("initContainers").items() {
         init(&container, &mut around, errors);
     }
-    if whole {
-        for container in spec.of("ephemeralContainers").items() {
-            ephemeral(&container, &mut around, errors);
-        }
+    for container in spec.of("ephemeralContainers").items() {
+        ephemeral(&container, &mut around, errors);
     }
     resources::of_pod(spec, errors);
     same_ports(spec, whole, errors);

@@ -100,12 +100,10 @@ fn pods(spec: &Place<'_>, errors: &mut Errors) {
 
 /// What may never change.
 fn update(new: &Place<'_>, old: &Value, errors: &mut Errors) {
-    for field in [
-        "selector",
-        "volumeClaimTemplates",
-        "serviceName",
-        "podManagementPolicy",
-    ] {
+    for field in ["selector", "volumeClaimTemplates"] {
+        errors.stays(&new.of(field), &old[field]);
+    }
+    for field in ["serviceName", "podManagementPolicy"] {
         errors.unchanged(&new.of(field), &old[field]);
     }
 }

@@ -1,10 +1,12 @@
 //! What the API server refuses of classes and drivers of storage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use headless_objects::object::array;
 use serde_json::Value;
 
 use super::source::driver;
+use super::values::shown;
 use super::words::qualified;
 use crate::field::{Errors, Problem};
 use crate::place::Place;
@@ -23,27 +25,59 @@ pub fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         }
         return;
     }
-    let provisioner = root.of("provisioner");
-    if provisioner.is_empty() {
-        errors.required(&provisioner, "");
+    provisioner(&root.of("provisioner"), errors);
+    parameters(&root.of("parameters"), errors);
+    let policy = root.of("reclaimPolicy");
+    if !policy.is_empty() {
+        errors.must_be(&policy, &["Delete", "Retain"]);
     }
-    for what in qualified(&provisioner.text().to_lowercase()) {
-        if !provisioner.is_empty() {
-            errors.bad(&provisioner, &what);
-        }
-    }
-    let parameters = root.of("parameters");
-    if parameters.count() > 512 {
-        errors.add(&parameters, Problem::TooLong(512));
-    }
-    if parameters.of("").is_given() {
-        errors.invalid(&parameters, &"".into(), "field can not be empty.");
-    }
-    errors.one_of(&root.of("reclaimPolicy"), &["Delete", "Retain"]);
     let modes = ["Immediate", "WaitForFirstConsumer"];
     errors.one_of(&root.of("volumeBindingMode"), &modes);
+    let mut seen = BTreeSet::new();
     for term in root.of("allowedTopologies").items() {
-        topology(&term.of("matchLabelExpressions"), errors);
+        let wanted = term.of("matchLabelExpressions");
+        topology(&wanted, errors);
+        let terms = wanted.items().map(|wanted| {
+            let values = wanted.of("values");
+            let values: BTreeSet<_> = values.items().map(|value| value.text()).collect();
+            (wanted.of("key").text(), values)
+        });
+        if !seen.insert(terms.collect::<BTreeMap<_, _>>()) {
+            errors.add(wanted, Problem::Duplicate("".into(), ""));
+        }
+    }
+}
+
+/// Who makes volumes.
+pub(super) fn provisioner(provisioner: &Place<'_>, errors: &mut Errors) {
+    if provisioner.is_empty() {
+        return errors.required(provisioner, "");
+    }
+    for what in qualified(&provisioner.text().to_lowercase()) {
+        errors.invalid(
+            provisioner,
+            &provisioner.text().to_lowercase().into(),
+            &what,
+        );
+    }
+}
+
+/// What it is told.
+pub(super) fn parameters(parameters: &Place<'_>, errors: &mut Errors) {
+    const MOST: usize = 256 * 1024;
+    if parameters.count() > 512 {
+        return errors.add(parameters, Problem::TooLong(512));
+    }
+    if parameters.value.get("").is_some() {
+        errors.invalid(parameters, &"".into(), "field can not be empty.");
+    }
+    let sizes = parameters.entries();
+    let size: usize = sizes
+        .iter()
+        .map(|(key, v)| key.len() + v.text().len())
+        .sum();
+    if size > MOST {
+        errors.add(parameters, Problem::TooLong(MOST));
     }
 }
 
@@ -86,6 +120,15 @@ pub fn csi_driver(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             );
         }
     }
+    let every = spec.of("nodeAllocatableUpdatePeriodSeconds");
+    if every.is_given() && every.number() < 10 {
+        errors.bad(&every, "must be greater than or equal to 10 seconds");
+    }
+    let secrets = spec.of("serviceAccountTokenInSecrets");
+    if secrets.is_given() && spec.of("tokenRequests").is_empty() {
+        let what = "serviceAccountTokenInSecrets is set but no tokenRequests are specified";
+        errors.bad(&secrets, what);
+    }
     let modes = spec.of("volumeLifecycleModes");
     for mode in modes.items() {
         errors.must_be(
@@ -104,7 +147,7 @@ pub fn csi_driver(object: &Value, old: Option<&Value>, errors: &mut Errors) {
 }
 
 /// storage.k8s.io/v1 CSINode.
-pub fn csi_node(object: &Value, _: Option<&Value>, errors: &mut Errors) {
+pub fn csi_node(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let mut names = BTreeSet::new();
     for given in Place::new(&object["spec"], "spec").of("drivers").items() {
         let (name, id) = (given.of("name"), given.of("nodeID"));
@@ -128,6 +171,32 @@ pub fn csi_node(object: &Value, _: Option<&Value>, errors: &mut Errors) {
                 errors.duplicate(&key);
             }
             errors.each(&key, qualified(key.text()));
+        }
+    }
+    if let Some(old) = old {
+        same_drivers(object, old, errors);
+    }
+}
+
+/// A driver stays as it is on its node, but for how many volumes it may have there.
+fn same_drivers(object: &Value, old: &Value, errors: &mut Errors) {
+    const FIELDS: [(&str, &str); 4] = [
+        ("Name", "name"),
+        ("NodeID", "nodeID"),
+        ("TopologyKeys", "topologyKeys"),
+        ("Allocatable", "allocatable"),
+    ];
+    let kept = |driver: &Value| {
+        let mut kept = shown(driver, &FIELDS);
+        kept["Allocatable"] = Value::Null;
+        kept
+    };
+    for before in array(&old["spec"]["drivers"]) {
+        let all = array(&object["spec"]["drivers"]);
+        for new in all.filter(|new| new["name"] == before["name"]) {
+            if kept(new) != kept(before) {
+                errors.invalid("spec.drivers", &kept(new), "field is immutable");
+            }
         }
     }
 }

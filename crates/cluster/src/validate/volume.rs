@@ -1,9 +1,10 @@
 //! What the API server refuses of a PersistentVolume.
 
+use headless_objects::podspec::items;
 use headless_objects::quantity::NANO;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::affinity::node_selector;
+use super::affinity::{kept_terms, node_selector};
 use super::claim::access_modes;
 use super::source::{
     AWS, AZURE_DISK, AZURE_FILE, CEPH, CINDER, FC, FLEX, FLOCKER, GCE, GLUSTER, HOST_PATH, NFS,
@@ -43,6 +44,14 @@ const SOURCES: &[Source] = &[
 /// v1 PersistentVolume.
 pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let spec = Place::new(&object["spec"], "spec");
+    volume_spec(&spec, errors);
+    if let Some(old) = old {
+        update(&spec, &old["spec"], errors);
+    }
+}
+
+/// A volume's spec, also where it stands in an attachment.
+pub(super) fn volume_spec(spec: &Place<'_>, errors: &mut Errors) {
     let modes = spec.of("accessModes");
     if modes.is_empty() {
         errors.required(&modes, "");
@@ -57,7 +66,7 @@ pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         errors.required(affinity.of("required"), what);
     }
     node_selector(&affinity.of("required"), errors);
-    one_source(&spec, SOURCES, errors);
+    one_source(spec, SOURCES, errors);
     let sources = SOURCES
         .iter()
         .filter(|(source, ..)| spec.of(source).is_given());
@@ -88,9 +97,6 @@ pub fn volume(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             errors.required(spec.of("csi"), what);
         }
     }
-    if let Some(old) = old {
-        update(&spec, &old["spec"], errors);
-    }
 }
 
 fn capacity(capacity: &Place<'_>, errors: &mut Errors) {
@@ -101,7 +107,7 @@ fn capacity(capacity: &Place<'_>, errors: &mut Errors) {
         let shown = if capacity.is_given() {
             capacity.value.clone()
         } else {
-            serde_json::json!({})
+            json!({})
         };
         errors.not_supported(capacity, &shown, &["storage"]);
     }
@@ -138,15 +144,73 @@ fn csi(source: &Place<'_>, errors: &mut Errors) {
     }
 }
 
-/// Where a volume comes from stays, and how it is used.
+/// Labels of nodes by their older names.
+const OLDER: [(&str, &str); 4] = [
+    (
+        "failure-domain.beta.kubernetes.io/zone",
+        "topology.kubernetes.io/zone",
+    ),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "topology.kubernetes.io/region",
+    ),
+    ("beta.kubernetes.io/os", "kubernetes.io/os"),
+    ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+];
+
+/// Where a volume comes from stays, how it is used, and where.
 fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
-    let moved = SOURCES
-        .iter()
-        .any(|(source, ..)| spec.value[*source] != old[*source]);
-    if moved {
+    let mut csi = spec.value["csi"].clone();
+    if old["csi"]["controllerExpandSecretRef"].is_null() {
+        csi.as_object_mut()
+            .map(|csi| csi.remove("controllerExpandSecretRef"));
+    }
+    let moved = |(source, ..): &Source| {
+        let new = if *source == "csi" {
+            &csi
+        } else {
+            &spec.value[*source]
+        };
+        *new != old[*source]
+    };
+    if SOURCES.iter().any(moved) {
         let what = "spec.persistentvolumesource is immutable after creation";
         errors.forbidden("spec.persistentvolumesource", what);
     }
     let mode = spec.of("volumeMode").called("volumeMode".into());
     errors.unchanged(&mode, &old["volumeMode"]);
+    nodes(&spec.of("nodeAffinity"), &old["nodeAffinity"], errors);
+    let class = spec.of("volumeAttributesClassName");
+    if !class.is_given() && old["volumeAttributesClassName"].is_string() {
+        errors.forbidden(class, "update from non-nil value to nil is forbidden");
+    }
+}
+
+/// The nodes that reach a volume; their labels may be called by their newer names.
+fn nodes(affinity: &Place<'_>, old: &Value, errors: &mut Errors) {
+    let mut newer = old.clone();
+    let terms = newer.pointer_mut("/required/nodeSelectorTerms");
+    for term in terms.and_then(Value::as_array_mut).into_iter().flatten() {
+        for wanted in items(term, "matchExpressions") {
+            let newer = OLDER.iter().find(|(older, _)| wanted["key"] == *older);
+            if let Some((_, newer)) = newer {
+                wanted["key"] = (*newer).into();
+            }
+        }
+    }
+    if old.is_null() || affinity.value == old || *affinity.value == newer {
+        return;
+    }
+    let terms = kept_terms(&affinity.value["required"]["nodeSelectorTerms"]);
+    let required = affinity.of("required");
+    let required = required
+        .is_given()
+        .then(|| json!({"NodeSelectorTerms": terms}));
+    let shown = if affinity.is_given() {
+        json!({"Required": required})
+    } else {
+        Value::Null
+    };
+    let what = "field is immutable, except for updating from beta label to GA";
+    errors.invalid("nodeAffinity", &shown, what);
 }

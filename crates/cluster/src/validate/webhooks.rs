@@ -20,6 +20,8 @@ pub fn webhooks(object: &Value, _: Option<&Value>, errors: &mut Errors) {
             .for_each(|rule| self::rule(&rule, errors));
         errors.one_of(&hook.of("failurePolicy"), &["Fail", "Ignore"]);
         errors.one_of(&hook.of("matchPolicy"), &["Equivalent", "Exact"]);
+        let again = hook.of("reinvocationPolicy");
+        errors.one_of(&again, &["IfNeeded", "Never"]);
         let effects = hook.of("sideEffects");
         if effects.is_given() {
             errors.must_be(&effects, &["None", "NoneOnDryRun"]);
@@ -95,20 +97,63 @@ pub(crate) fn client(client: &Place<'_>, errors: &mut Errors) {
             let what = format!("'https' is the only allowed URL scheme; {form}");
             errors.invalid(&url, &scheme.into(), &what);
         }
-        if rest.split('/').next().unwrap_or_default().is_empty() {
+        let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let host = rest.split('/').next().unwrap_or_default();
+        let (user, host) = host.rsplit_once('@').unwrap_or(("", host));
+        if host.is_empty() {
             let what = format!("host must be specified; {form}");
             errors.invalid(&url, &"".into(), &what);
         }
-    } else {
-        for field in ["name", "namespace"] {
-            if service.of(field).is_empty() {
-                errors.required(service.of(field), "");
+        for (given, what) in [
+            (user, "user information is not permitted in the URL"),
+            (fragment, "fragments are not permitted in the URL"),
+            (query, "query parameters are not permitted in the URL"),
+        ] {
+            if !given.is_empty() {
+                errors.invalid(&url, &given.into(), what);
             }
+        }
+    } else {
+        self::service(&service, errors);
+    }
+}
+
+/// A Service that a webhook is.
+fn service(service: &Place<'_>, errors: &mut Errors) {
+    for field in ["name", "namespace"] {
+        if service.of(field).is_empty() {
+            errors.required(service.of(field), "");
+        }
+    }
+    let (port, path) = (service.of("port"), service.of("path"));
+    if port.is_given() && !(1..=65535).contains(&port.number()) {
+        let what = "port is not valid: must be between 1 and 65535, inclusive";
+        errors.bad(&port, what);
+    }
+    if path.is_empty() || path.text() == "/" {
+        return;
+    }
+    if !path.text().starts_with('/') {
+        errors.bad(&path, "must start with a '/'");
+    }
+    let mut below = path.text().chars();
+    below.next();
+    let below = below.as_str();
+    let steps = below.strip_suffix('/').unwrap_or(below).split('/');
+    for (i, step) in steps.enumerate() {
+        if step.is_empty() {
+            errors.bad(&path, &format!("segment[{i}] may not be empty"));
+            continue;
+        }
+        for what in subdomain(step) {
+            errors.bad(&path, &format!("segment[{i}]: {what}"));
         }
     }
 }
 
-fn rule(rule: &Place<'_>, errors: &mut Errors) {
+/// Which objects are meant, and what is done with them.
+pub(super) fn rule(rule: &Place<'_>, errors: &mut Errors) {
     const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
     let operations = rule.of("operations");
     if operations.is_empty() {
@@ -147,15 +192,37 @@ fn resources(resources: &Place<'_>, errors: &mut Errors) {
     if resources.is_empty() {
         errors.required(resources, "");
     }
-    for resource in resources.items().filter(Place::is_empty) {
-        errors.required(resource, "");
+    let (mut whole, mut parts) = (BTreeSet::new(), BTreeSet::new());
+    for resource in resources.items() {
+        if resource.is_empty() {
+            errors.required(&resource, "");
+        }
+        let Some((name, part)) = resource.text().split_once('/') else {
+            continue;
+        };
+        let text = resource.text();
+        for (is_there, all) in [
+            (whole.contains(name), format!("{name}/*")),
+            (parts.contains(part), format!("*/{part}")),
+        ] {
+            if is_there {
+                let what = format!("if '{all}' is present, must not specify {text}");
+                errors.bad(&resource, &what);
+            }
+        }
+        if part == "*" {
+            whole.insert(name);
+        }
+        if name == "*" {
+            parts.insert(part);
+        }
     }
     if resources.count() > 1 && has("*/*") {
         let what = "if '*/*' is present, must not specify other resources";
         errors.bad(resources, what);
     }
-    let whole = |text: &str| !text.contains('/') && text != "*";
-    if has("*") && resources.items().any(|resource| whole(resource.text())) {
+    let is_whole = |text: &str| !text.contains('/') && text != "*";
+    if has("*") && resources.items().any(|resource| is_whole(resource.text())) {
         let what = "if '*' is present, must not specify other resources without subresources";
         errors.bad(resources, what);
     }

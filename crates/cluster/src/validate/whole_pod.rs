@@ -3,6 +3,7 @@
 use headless_objects::object::array;
 use serde_json::{Value, json};
 
+use super::affinity::{kept_term, kept_terms};
 use super::pod::pod_spec;
 use super::security;
 use crate::faults::Faults;
@@ -124,6 +125,9 @@ fn update(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
             errors.forbidden(gate.of("name"), what);
         }
     }
+    if is_gated(old) {
+        gated(spec, old, errors);
+    }
     if fixed(spec.value, old) != fixed(old, old) {
         errors.forbidden(spec, CHANGEABLE);
     }
@@ -145,11 +149,16 @@ fn fixed(spec: &Value, old: &Value) -> Value {
     {
         free.push("terminationGracePeriodSeconds");
     }
-    let is_gated = old["schedulingGates"]
-        .as_array()
-        .is_some_and(|gates| !gates.is_empty());
-    if is_gated {
-        free.extend(["nodeSelector", "affinity"]);
+    if is_gated(old) {
+        free.push("nodeSelector");
+        let others = fields.get_mut("affinity").and_then(Value::as_object_mut);
+        let left = others.map(|others| {
+            others.shift_remove("nodeAffinity");
+            others.len()
+        });
+        if left == Some(0) {
+            free.push("affinity");
+        }
     }
     fields.retain(|field, _| !free.contains(&field.as_str()));
     for list in ["containers", "initContainers"] {
@@ -163,6 +172,55 @@ fn fixed(spec: &Value, old: &Value) -> Value {
         }
     }
     spec
+}
+
+/// Whether a Pod waits for something before it is given a node.
+fn is_gated(spec: &Value) -> bool {
+    array(&spec["schedulingGates"]).next().is_some()
+}
+
+/// A Pod that waits may come to want more of its node, and not something else.
+fn gated(spec: &Place<'_>, old: &Value, errors: &mut Errors) {
+    const NODES: &str =
+        "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+    let wanted = spec.of("nodeSelector");
+    let mut before = old["nodeSelector"].as_object().into_iter().flatten();
+    if !before.all(|(key, value)| wanted.value[key] == *value) {
+        errors.invalid(&wanted, wanted.value, NODES);
+    }
+    let terms = |spec: &Place<'_>| {
+        let nodes = spec.of("affinity").of("nodeAffinity");
+        let required = nodes.of("requiredDuringSchedulingIgnoredDuringExecution");
+        required.value["nodeSelectorTerms"].clone()
+    };
+    let (new, before) = (terms(spec), terms(&Place::new(old, "spec")));
+    let at = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    let (count, terms) = (array(&before).count(), Place::new(&new, at));
+    if count > 0 && terms.count() != count {
+        let what = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        return errors.invalid(at, &kept_terms(&new), what);
+    }
+    for (term, before) in terms.items().zip(array(&before)) {
+        if !only_adds(term.value, before) {
+            let what = "only additions are allowed (no mutations or deletions)";
+            errors.invalid(&term, &kept_term(term.value), what);
+        }
+    }
+}
+
+/// Whether a term of a selector has what it had, and maybe more after it.
+fn only_adds(new: &Value, old: &Value) -> bool {
+    let lists = ["matchExpressions", "matchFields"];
+    let has = |term: &Value| {
+        lists
+            .iter()
+            .any(|list| array(&term[*list]).next().is_some())
+    };
+    let begins = |list: &&str| {
+        let (mut new, old) = (array(&new[*list]), array(&old[*list]));
+        old.into_iter().all(|wanted| new.next() == Some(wanted))
+    };
+    (has(old) || !has(new)) && lists.iter().all(begins)
 }
 
 /// A toleration stays, but for how long.

@@ -117,20 +117,22 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
         }
         (Some(""), None) => found.push("prefix part must be non-empty".to_owned()),
         (Some(prefix), None) => {
-            found.extend(
-                subdomain(prefix)
-                    .iter()
-                    .map(|what| format!("prefix part {what}")),
-            );
+            found.extend(wrong([
+                (
+                    prefix.len() > 253,
+                    "prefix part must be no more than 253 bytes",
+                ),
+                (
+                    !is_subdomain(prefix),
+                    &format!("prefix part {SUBDOMAIN_RULE}"),
+                ),
+            ]));
         }
         (None, None) => {}
     }
     found.extend(wrong([
         (name.is_empty(), "name part must be non-empty"),
-        (
-            name.len() > 63,
-            "name part must be no more than 63 characters",
-        ),
+        (name.len() > 63, "name part must be no more than 63 bytes"),
     ]));
     if !is_word(name) {
         found.push(format!("name part {KEY_RULE}"));
@@ -141,7 +143,7 @@ pub(crate) fn qualified(key: &str) -> Vec<String> {
 /// The value of a label.
 pub(crate) fn label_value(text: &str) -> Vec<String> {
     wrong([
-        (text.len() > 63, "must be no more than 63 characters"),
+        (text.len() > 63, "must be no more than 63 bytes"),
         (!text.is_empty() && !is_word(text), VALUE_RULE),
     ])
 }
@@ -206,6 +208,17 @@ mod tests {
     fn keys_and_ports_are_told_what_is_wrong() {
         assert_eq!(qualified("example.com/a_b"), [""; 0]);
         assert_eq!(qualified("/a"), ["prefix part must be non-empty"]);
+        let (long, longer) = ("a".repeat(64), format!("{}/a", "a".repeat(254)));
+        assert_eq!(
+            qualified(&long),
+            ["name part must be no more than 63 bytes"]
+        );
+        assert_eq!(
+            qualified(&longer),
+            ["prefix part must be no more than 253 bytes"]
+        );
+        assert_eq!(label_value(&long), ["must be no more than 63 bytes"]);
+        assert_eq!(label(&long), ["must be no more than 63 characters"]);
         assert_eq!(qualified("a b"), [format!("name part {KEY_RULE}")]);
         assert_eq!(port_name("http-2"), [""; 0]);
         let letters = "must contain at least one letter (a-z)";

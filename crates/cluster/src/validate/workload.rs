@@ -122,7 +122,7 @@ pub(super) fn runs_on(pod: &Place<'_>, kind: &str, errors: &mut Errors) {
 
 fn same_selector(spec: &Place<'_>, old: Option<&Value>, errors: &mut Errors) {
     if let Some(old) = old {
-        errors.unchanged(&spec.of("selector"), &old["spec"]["selector"]);
+        errors.stays(&spec.of("selector"), &old["spec"]["selector"]);
     }
 }
 
