@@ -2,6 +2,7 @@
 
 mod events;
 mod kept;
+mod scaling;
 mod workloads;
 
 use headless_objects::object::{array, condition, controller, is_ending, is_ready};
@@ -83,6 +84,7 @@ fn texts<'a>(values: &'a Value, field: &'a str) -> impl Iterator<Item = String> 
 
 pub(super) use events::*;
 pub(super) use kept::*;
+pub(super) use scaling::*;
 pub(super) use workloads::*;
 
 pub(super) const AGE_ONLY: &[Column] = &[AGE];
@@ -105,23 +107,54 @@ pub(super) const NAMESPACE: &[Column] =
 
 pub(super) const NODE: &[Column] = &[
     ("Status", false, |o, _| {
-        let ready = if is_ready(o) { "Ready" } else { "NotReady" };
+        let ready = match (condition(o, "Ready"), is_ready(o)) {
+            (_, true) => "Ready",
+            (None, false) => "Unknown",
+            (Some(_), false) => "NotReady",
+        };
         let cordoned = o["spec"]["unschedulable"] == true;
         let cordoned = if cordoned { ",SchedulingDisabled" } else { "" };
         format!("{ready}{cordoned}").into()
     }),
-    ("Roles", false, |_, _| "<none>".into()),
+    ("Roles", false, |o, _| {
+        const ROLE: &str = "node-role.kubernetes.io/";
+        let labels = o["metadata"]["labels"].as_object().into_iter().flatten();
+        let mut roles: Vec<_> = labels
+            .filter_map(|(label, value)| match label.strip_prefix(ROLE) {
+                Some(role) => Some(role.to_owned()),
+                None if label == "kubernetes.io/role" => value.as_str().map(str::to_owned),
+                None => None,
+            })
+            .filter(|role| !role.is_empty())
+            .collect();
+        roles.sort_unstable();
+        joined(roles.into_iter(), "<none>")
+    }),
     AGE,
     ("Version", false, |o, _| {
         o["status"]["nodeInfo"]["kubeletVersion"].clone()
     }),
-    ("Internal-IP", true, |o, _| {
-        joined(
-            texts(&o["status"]["addresses"], "address").take(1),
-            "<none>",
-        )
+    ("Internal-IP", true, |o, _| address(o, "InternalIP")),
+    ("External-IP", true, |o, _| address(o, "ExternalIP")),
+    ("OS-Image", true, |o, _| of_node(o, "osImage")),
+    ("Kernel-Version", true, |o, _| of_node(o, "kernelVersion")),
+    ("Container-Runtime", true, |o, _| {
+        of_node(o, "containerRuntimeVersion")
     }),
 ];
+
+fn address(node: &Value, of: &str) -> Value {
+    let mut all = array(&node["status"]["addresses"]);
+    let found = all.find(|address| address["type"] == of);
+    found.map_or("<none>".into(), |found| found["address"].clone())
+}
+
+fn of_node(node: &Value, field: &str) -> Value {
+    match node["status"]["nodeInfo"][field].as_str() {
+        Some(text) if !text.is_empty() => text.into(),
+        _ => "<unknown>".into(),
+    }
+}
 
 pub(super) const POD: &[Column] = &[
     ("Ready", false, |o, _| {

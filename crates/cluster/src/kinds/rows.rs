@@ -229,7 +229,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ResourceQuota",
         returned: true,
         validate: Some(validate::quota),
-        columns: table::AGE_ONLY,
+        columns: table::QUOTA,
         ..KEPT
     },
     Behaviour {
@@ -268,6 +268,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         defaults: defaults::autoscaler,
         validate: Some(validate::autoscaler),
+        columns: table::AUTOSCALER,
         ..KEPT
     },
     Behaviour {
@@ -391,6 +392,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "IPAddress",
         names: Names::Path,
         validate: Some(validate::ip_address),
+        columns: table::IP_ADDRESS,
         ..KEPT
     },
     Behaviour {
@@ -398,6 +400,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         kind: "ServiceCIDR",
         generation: true,
         validate: Some(validate::service_cidr),
+        columns: table::SERVICE_CIDR,
         ..KEPT
     },
     Behaviour {
@@ -472,6 +475,7 @@ pub(super) const KINDS: &[Behaviour] = &[
         generation: true,
         validate: Some(validate::attachment),
         returned: true,
+        columns: table::ATTACHMENT,
         ..KEPT
     },
     Behaviour {

@@ -236,13 +236,19 @@ fn request(author: &Author, asked: &Asked<'_>, hook: &Hook) -> Value {
     let mut request = json!({
         "kind": webhooks::kind(hook.kind), "resource": webhooks::resource(hook.kind),
         "requestKind": webhooks::kind(asked.kind), "requestResource": webhooks::resource(asked.kind),
-        "name": asked.name, "operation": asked.operation.name(), "userInfo": author.user(),
+        "operation": asked.operation.name(), "userInfo": author.user(),
         "object": null, "oldObject": null, "dryRun": asked.dry_run, "options": options,
     });
+    let is_namespace = asked.kind.kept() == crate::kinds::NAMESPACE;
     if asked.kind.info().namespaced {
         request["namespace"] = asked.ns.into();
-    } else if asked.kind.kept() == crate::kinds::NAMESPACE {
-        request["namespace"] = asked.name.into();
+    }
+    // One that the server is still to give is left out.
+    if !asked.name.is_empty() {
+        request["name"] = asked.name.into();
+        if is_namespace {
+            request["namespace"] = asked.name.into();
+        }
     }
     if !asked.subresource.is_empty() {
         request["subResource"] = asked.subresource.into();

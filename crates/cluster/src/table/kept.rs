@@ -37,7 +37,13 @@ pub(crate) const POLICY: &[Column] = &[
 pub(crate) const POLICY_BINDING: &[Column] = &[
     ("PolicyName", false, |o, _| o["spec"]["policyName"].clone()),
     ("ParamRef", false, |o, _| {
-        or_unset(&o["spec"]["paramRef"]["name"])
+        let parameters = &o["spec"]["paramRef"];
+        match parameters["namespace"].as_str() {
+            Some(ns) if !ns.is_empty() => {
+                format!("{ns}/{}", parameters["name"].as_str().unwrap_or("*")).into()
+            }
+            _ => or_unset(&parameters["name"]),
+        }
     }),
     AGE,
 ];
@@ -117,6 +123,37 @@ pub(crate) const CSI_DRIVER: &[Column] = &[
     ("Modes", false, |o, _| {
         let modes = array(&o["spec"]["volumeLifecycleModes"]).filter_map(Value::as_str);
         joined(modes.map(str::to_owned), "<none>")
+    }),
+    AGE,
+];
+
+pub(crate) const ATTACHMENT: &[Column] = &[
+    ("Attacher", false, |o, _| o["spec"]["attacher"].clone()),
+    ("PV", false, |o, _| {
+        let volume = &o["spec"]["source"]["persistentVolumeName"];
+        volume.as_str().unwrap_or_default().into()
+    }),
+    ("Node", false, |o, _| o["spec"]["nodeName"].clone()),
+    ("Attached", false, |o, _| {
+        (o["status"]["attached"] == true).into()
+    }),
+    AGE,
+];
+
+pub(crate) const SERVICE_CIDR: &[Column] = &[
+    ("CIDRs", false, |o, _| {
+        let all = array(&o["spec"]["cidrs"]).filter_map(Value::as_str);
+        joined(all.map(str::to_owned), "")
+    }),
+    AGE,
+];
+
+pub(crate) const IP_ADDRESS: &[Column] = &[
+    ("ParentRef", false, |o, _| {
+        let parent = &o["spec"]["parentRef"];
+        let parts = ["group", "resource", "namespace", "name"].map(|field| parent[field].as_str());
+        let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("/").into()
     }),
     AGE,
 ];
