@@ -146,7 +146,7 @@ pub(super) const NODE: &[Column] = &[
 fn address(node: &Value, of: &str) -> Value {
     let mut all = array(&node["status"]["addresses"]);
     let found = all.find(|address| address["type"] == of);
-    found.map_or("<none>".into(), |found| found["address"].clone())
+    found.map_or_else(|| "<none>".into(), |found| found["address"].clone())
 }
 
 fn of_node(node: &Value, field: &str) -> Value {

@@ -299,3 +299,37 @@ async fn a_webhook_is_asked_about_each_object_of_a_collection_once() {
     let ending: Vec<_> = ending.map(|one| &one["metadata"]["name"]).collect();
     assert_eq!(ending, ["one"]);
 }
+
+/// A Job's selector and labels hold its uid, which is not shown to webhooks that may change it.
+#[tokio::test]
+async fn a_job_that_a_webhook_changes_keeps_its_selector_and_can_be_changed_again() {
+    let hook = Hook::start(Box::new(|_| {
+        let patch =
+            json!([{"op": "add", "path": "/metadata/annotations", "value": {"seen": "yes"}}]);
+        json!({"allowed": true, "patchType": "JSONPatch", "patch": base64(&patch.to_string())})
+    }))
+    .await;
+    let rule = json!({"operations": ["CREATE"], "apiGroups": ["batch"], "apiVersions": ["v1"], "resources": ["jobs"]});
+    let cluster = world("mutating", &hook.client, &json!({"rules": [rule]})).await;
+    let template =
+        json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}});
+    let job = json!({"metadata": {"generateName": "j-"}, "spec": {"template": template}});
+    let jobs = "/apis/batch/v1/namespaces/a/jobs";
+    let (code, made, _) = send(&cluster, Method::POST, jobs, &job).await;
+    assert_eq!(
+        (code, &made["metadata"]["annotations"]["seen"]),
+        (201, &json!("yes"))
+    );
+    assert!(hook.heard()[0]["name"].is_null(), "it has none yet");
+    let (uid, name) = (&made["metadata"]["uid"], &made["metadata"]["name"]);
+    let selector = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    assert_eq!(made["spec"]["selector"], selector);
+    let labels = json!({
+        "batch.kubernetes.io/controller-uid": uid, "controller-uid": uid, "batch.kubernetes.io/job-name": name, "job-name": name,
+    });
+    assert_eq!(made["spec"]["template"]["metadata"]["labels"], labels);
+    let path = format!("{jobs}/{}", name.as_str().unwrap());
+    let labelled = json!({"metadata": {"labels": {"x": "y"}}});
+    let (code, answer, _) = send(&cluster, Method::PATCH, &path, &labelled).await;
+    assert_eq!(code, 200, "{answer}");
+}
