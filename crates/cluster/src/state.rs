@@ -119,10 +119,7 @@ impl State {
             object.as_object_mut().map(|o| o.remove("status"));
         }
         self.complete(kind, &mut object)?;
-        let name = object["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let name = headless_objects::object::name(&object).to_owned();
         let ns = if info.namespaced { ns } else { "" };
         let key = Key::new(kind, ns, &*name);
         let owners = self.owners((&key, Part::Main), None, &object, &Value::Null);
@@ -139,9 +136,7 @@ impl State {
             dry_run,
         };
         self.mutate(write, &mut object)?;
-        let services = (&self.objects, &self.plane.services);
-        addresses::settle(services, info, (&mut object, None), dry_run)?;
-        defaults::prepare(info, &mut object, None);
+        self.settle(info, (&mut object, None), dry_run)?;
         check((info, self.rules(info)), &object, None, Part::Main)?;
         self.check_custom(kind, Part::Main, &object)?;
         self.check_grant(&key, &object, None)?;
@@ -253,9 +248,7 @@ impl State {
                 (self.has_status(key.kind), key.kind.is_defined()),
             );
         }
-        let services = (&self.objects, &self.plane.services);
-        addresses::settle(services, info, (&mut object, Some(&old)), dry_run)?;
-        defaults::prepare(info, &mut object, Some(&old));
+        self.settle(info, (&mut object, Some(&old)), dry_run)?;
         check((info, self.rules(info)), &object, Some(&old), part)?;
         self.check_custom(key.kind, part, &object)?;
         self.check_grant(key, &object, Some(&old))?;
@@ -278,6 +271,19 @@ impl State {
             return Ok(Arc::new(object));
         }
         self.keep(key, object, dry_run)
+    }
+
+    /// Gives an object that is admitted what it leaves to the server. `old`: what it was, where it is not new.
+    fn settle(
+        &self,
+        info: &Kind,
+        (object, old): (&mut Value, Option<&Value>),
+        dry_run: bool,
+    ) -> Result<(), ApiStatus> {
+        let services = (&self.objects, &self.plane.services);
+        addresses::settle(services, info, (object, old), dry_run)?;
+        defaults::prepare(info, object, old);
+        Ok(())
     }
 
     /// The kind that says what may be written: events are kept as those of the core, and looked at as those of the request.

@@ -55,7 +55,7 @@ impl Stack {
     pub(super) fn of_service(service: &Value, old: Option<&Value>) -> Result<Self, ApiStatus> {
         let spec = &service["spec"];
         let (mut stack, before) = (Self::of(spec), old.map(Self::of));
-        if stack.policy.is_empty() {
+        if spec["ipFamilyPolicy"].is_null() {
             stack.policy = default_policy(spec, before.as_ref()).into();
         }
         let mut errors = Errors::default();

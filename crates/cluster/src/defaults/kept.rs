@@ -69,9 +69,7 @@ pub(crate) fn roles(binding: &mut Value) {
             group(subject);
         }
     }
-    if binding["roleRef"].is_object() {
-        group(&mut binding["roleRef"]);
-    }
+    group(super::object(binding, "roleRef"));
 }
 
 pub(crate) fn csi_driver(driver: &mut Value) {

@@ -214,12 +214,13 @@ pub fn ingress_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let (scope, ns) = (parameters.of("scope"), parameters.of("namespace"));
     // Of the whole cluster where nothing is said.
     errors.one_of(&scope, &["Cluster", "Namespace"]);
-    match scope.text() {
+    let of = scope.value.as_str().unwrap_or("Cluster");
+    match of {
         "Namespace" if !ns.is_given() => {
             errors.required(ns, "`parameters.scope` is set to 'Namespace'");
         }
         "Namespace" => errors.each(&ns, label(ns.text())),
-        "" | "Cluster" if ns.is_given() => {
+        "Cluster" if ns.is_given() => {
             errors.forbidden(ns, "`parameters.scope` is set to 'Cluster'");
         }
         _ => {}

@@ -85,7 +85,17 @@ pub fn runtime_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
             errors.add(one, Problem::Duplicate(kept, ""));
         }
     }
-    errors.named(&handler, label);
+    let in_bytes = |text: &str| {
+        label(text)
+            .into_iter()
+            .map(|what| what.replace("63 characters", "63 bytes"))
+            .collect()
+    };
+    if handler.is_empty() {
+        errors.required(&handler, "");
+    } else {
+        errors.each(&handler, in_bytes(handler.text()));
+    }
     if let Some(old) = old {
         errors.fixed(&handler, &old["handler"]);
     }

@@ -78,11 +78,9 @@ fn binding(object: &Value, kinds: &[&'static str], errors: &mut Errors) {
     errors.must_be(&role.of("apiGroup"), &[GROUP]);
     errors.must_be(&role.of("kind"), kinds);
     errors.named(&role.of("name"), path_segment);
-    for subject in Place::new(&object["subjects"], "subjects").items() {
+    let subjects = Place::new(&object["subjects"], "subjects");
+    for subject in subjects.items() {
         let [name, group, ns] = ["name", "apiGroup", "namespace"].map(|field| subject.of(field));
-        if name.is_empty() {
-            errors.required(&name, "");
-        }
         match subject.of("kind").text() {
             "ServiceAccount" => {
                 errors.maybe(&name, subdomain);
@@ -93,6 +91,12 @@ fn binding(object: &Value, kinds: &[&'static str], errors: &mut Errors) {
             }
             "User" | "Group" => errors.must_be(&group, &[GROUP]),
             _ => errors.must_be(&subject.of("kind"), &["ServiceAccount", "User", "Group"]),
+        }
+    }
+    // What their type itself asks for is said last.
+    for name in subjects.items().map(|subject| subject.of("name")) {
+        if name.is_empty() {
+            errors.required(name, "");
         }
     }
 }

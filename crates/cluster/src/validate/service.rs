@@ -181,7 +181,7 @@ fn port_sets(spec: &Place<'_>, errors: &mut Errors) {
     for port in spec.of("ports").items() {
         let (number, protocol) = (port.of("nodePort"), port.of("protocol").text());
         if number.number() != 0 && !on_nodes.insert((protocol, number.number())) {
-            errors.bad(&number, "provided port is already allocated");
+            errors.duplicate(&number);
         }
     }
     for port in spec.of("ports").items() {

@@ -33,7 +33,8 @@ pub fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     let modes = ["Immediate", "WaitForFirstConsumer"];
     errors.one_of(&root.of("volumeBindingMode"), &modes);
-    let mut seen = BTreeSet::new();
+    // A term of nothing is there already.
+    let mut seen = BTreeSet::from([BTreeMap::new()]);
     for term in root.of("allowedTopologies").items() {
         let wanted = term.of("matchLabelExpressions");
         topology(&wanted, errors);

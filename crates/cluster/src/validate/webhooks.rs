@@ -121,9 +121,10 @@ pub(crate) fn client(client: &Place<'_>, errors: &mut Errors) {
 
 /// A Service that a webhook is.
 fn service(service: &Place<'_>, errors: &mut Errors) {
-    for field in ["name", "namespace"] {
+    // Kubernetes takes one for the other, and says so of the other.
+    for (field, said) in [("namespace", "name"), ("name", "namespace")] {
         if service.of(field).is_empty() {
-            errors.required(service.of(field), "");
+            errors.required(service.of(said), "");
         }
     }
     let (port, path) = (service.of("port"), service.of("path"));
