@@ -183,7 +183,10 @@ fn resources(group: &str, version: &str, customs: &Customs) -> Value {
                     }
                 }
                 list.push(entry);
-                list.extend(served.status.then(|| subresource(kind, "status")));
+                let scales = served.scale.is_some();
+                for (name, is_served) in [("status", served.status), ("scale", scales)] {
+                    list.extend(is_served.then(|| subresource(kind, name)));
+                }
             }
             None => {
                 list.push(entry);

@@ -5,10 +5,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::call::Call;
+use super::custom::Paths;
 use super::patch::PatchType;
 use super::request::Target;
 use super::shared::Shared;
-use super::state::{Config, Part, scaled};
+use super::state::{Config, Part, State, scaled};
 use super::status::ApiStatus;
 use super::{applying, schema};
 
@@ -17,8 +18,32 @@ const API_VERSION: &str = "autoscaling/v1";
 /// The type of a `Scale`.
 const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
-/// The `Scale` of an object that has replicas.
-pub(super) fn scale(set: &Value) -> Value {
+/// Where an object of a custom kind has its replicas; `None`: it is of another kind.
+pub(super) fn paths<'s>(state: &'s State, target: &Target) -> Option<&'s Paths> {
+    state.customs().get(target.kind)?.scale.as_ref()
+}
+
+/// The `Scale` of an object that has replicas. `paths`: where one of a custom kind has them.
+///
+/// # Errors
+/// 500: it has none.
+pub(super) fn scale(set: &Value, paths: Option<&Paths>) -> Result<Value, ApiStatus> {
+    let meta = &set["metadata"];
+    let (spec, status) = match paths {
+        None => of_built_in(set),
+        Some(paths) => of_custom(set, paths)?,
+    };
+    Ok(json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
+            "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"],
+        },
+        "spec": spec, "status": status,
+    }))
+}
+
+fn of_built_in(set: &Value) -> (Value, Value) {
     let selector = &set["spec"]["selector"];
     // A ReplicationController's is of labels alone.
     let selector = if set["kind"] == "ReplicationController" {
@@ -26,22 +51,32 @@ pub(super) fn scale(set: &Value) -> Value {
     } else {
         Selector::of(selector)
     };
-    let selector = selector.unwrap_or_default();
-    let meta = &set["metadata"];
-    // None are left out, as Go's encoder leaves zero out.
-    let replicas = set["spec"]["replicas"]
-        .as_i64()
-        .filter(|replicas| *replicas > 0);
-    let spec = replicas.map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}));
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"],
-        },
-        "spec": spec,
-        "status": {"replicas": set["status"]["replicas"].as_i64().unwrap_or_default(), "selector": selector.to_string()},
-    })
+    let present = set["status"]["replicas"].as_i64().unwrap_or_default();
+    (
+        spec(&set["spec"]["replicas"]),
+        json!({"replicas": present, "selector": selector.unwrap_or_default().to_string()}),
+    )
+}
+
+fn of_custom(object: &Value, paths: &Paths) -> Result<(Value, Value), ApiStatus> {
+    let wanted = paths.wanted.get(object);
+    if !wanted.is_number() {
+        let path = paths.wanted.text();
+        let why = format!("the spec replicas field {path:?} does not exist");
+        return Err(ApiStatus::internal(&why));
+    }
+    let mut status = json!({"replicas": paths.present.get(object).as_i64().unwrap_or_default()});
+    let selector = paths.selector.as_ref().map(|path| path.get(object));
+    if let Some(Value::String(selector)) = selector {
+        status["selector"] = selector.as_str().into();
+    }
+    Ok((spec(wanted), status))
+}
+
+/// None are left out, as Go's encoder leaves zero out.
+fn spec(replicas: &Value) -> Value {
+    let replicas = replicas.as_i64().filter(|replicas| *replicas > 0);
+    replicas.map_or_else(|| json!({}), |replicas| json!({"replicas": replicas}))
 }
 
 /// Sets the replicas of an object by its `Scale`; gives that as it then is.
@@ -55,9 +90,10 @@ pub(super) fn set(shared: &Shared, target: &Target, call: &Call) -> Result<Value
     let key = &target.key();
     let dry_run = call.parameters.dry_run("UpdateOptions")?;
     let author = applying::author(target, call, "UpdateOptions")?;
-    let new = shared.write_by(Some(author), |state| {
+    shared.write_by(Some(author), |state| {
         let mut object = Value::clone(state.get(key)?);
-        let mut wanted = scale(&object);
+        let paths = paths(state, target).cloned();
+        let mut wanted = scale(&object, paths.as_ref())?;
         if call.method == Method::PUT {
             wanted = call.object()?;
             read_scale(call, &mut wanted)?;
@@ -71,13 +107,14 @@ pub(super) fn set(shared: &Shared, target: &Target, call: &Call) -> Result<Value
         ApiStatus::check_scale(&key.name, &wanted)?;
         scaled::is_of(key, &object, &wanted)?;
         object["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].take();
-        object["spec"]["replicas"] = wanted["spec"]["replicas"]
-            .as_i64()
-            .unwrap_or_default()
-            .into();
-        state.update(key, Part::Main, object, dry_run)
-    })?;
-    Ok(scale(&new))
+        let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or_default();
+        match &paths {
+            None => object["spec"]["replicas"] = replicas.into(),
+            Some(paths) => paths.wanted.set(&mut object, replicas.into()),
+        }
+        let new = state.update(key, Part::Main, object, dry_run)?;
+        scale(&new, paths.as_ref())
+    })
 }
 
 fn applied(shared: &Shared, target: &Target, call: &Call) -> Result<Value, ApiStatus> {
@@ -89,11 +126,13 @@ fn applied(shared: &Shared, target: &Target, call: &Call) -> Result<Value, ApiSt
         dry_run,
     };
     let key = target.key();
-    let new = shared.write_by(Some(author), |state| {
-        let live = scale(state.get(&key)?);
-        state.apply_scale(&key, (SCALE, &live), &config)
-    })?;
-    Ok(scale(&new))
+    shared.write_by(Some(author), |state| {
+        let paths = paths(state, target).cloned();
+        let live = scale(state.get(&key)?, paths.as_ref())?;
+        let path = paths.as_ref().map(|paths| &paths.wanted);
+        let new = state.apply_scale(&key, (SCALE, &live), &config, path)?;
+        scale(&new, paths.as_ref())
+    })
 }
 
 /// Refuses a `Scale` that is none.

@@ -125,7 +125,11 @@ impl Api {
         let target = Target::parse(path).ok_or_else(ApiStatus::no_such_path)?;
         let kind = target.kind.info();
         let has = |name: &str| match customs.get(target.kind) {
-            Some(served) => served.status && name == "status",
+            Some(served) => match name {
+                "status" => served.status,
+                "scale" => served.scale.is_some(),
+                _ => false,
+            },
             None => kind.subresources.contains(&name),
         };
         if !customs.has(target.kind) {

@@ -381,7 +381,8 @@ fn sub(
             Ok(warn(reply(code, &new), &warnings))
         }
         ("scale", &Method::GET) => {
-            let scale = scaling::scale(shared.read().get(&key)?);
+            let state = shared.read();
+            let scale = scaling::scale(state.get(&key)?, scaling::paths(&state, target))?;
             Ok(reply(StatusCode::OK, &scale))
         }
         ("scale", &Method::PUT | &Method::PATCH) => {

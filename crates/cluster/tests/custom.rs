@@ -305,3 +305,47 @@ async fn a_file_may_have_a_definition_and_objects_of_it() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn an_object_is_scaled_where_its_definition_says_what_its_replicas_are() {
+    let world = World::new().await;
+    let mut scaled = definition();
+    let version = &mut scaled["spec"]["versions"][0];
+    version["subresources"]["scale"] = json!({
+        "specReplicasPath": ".spec.size", "statusReplicasPath": ".status.ready", "labelSelectorPath": ".status.selector",
+    });
+    let status = json!({"ready": {"type": "integer"}, "selector": {"type": "string"}});
+    version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"] = status;
+    let (code, answer) = world.post(DEFINITIONS, &scaled).await;
+    assert_eq!(code, 201, "{answer}");
+    let (_, found) = world.get("/apis/example.com/v1").await;
+    let resources = found["resources"].as_array().unwrap().iter();
+    let scale = resources.clone().find(|one| one["name"] == "widgets/scale");
+    assert_eq!(scale.unwrap()["kind"], "Scale", "{found}");
+    world
+        .post(WIDGETS, &widget("one", json!({"size": 2})))
+        .await;
+    let (one, path) = (format!("{WIDGETS}/one"), format!("{WIDGETS}/one/scale"));
+    let status = json!({"status": {"ready": 1, "selector": "a=b"}});
+    world.patch(&format!("{one}/status"), MERGE, status).await;
+    let (code, scale) = world.get(&path).await;
+    assert_eq!((code, &scale["spec"]), (200, &json!({"replicas": 2})));
+    assert_eq!(scale["status"], json!({"replicas": 1, "selector": "a=b"}));
+    let three = json!({"spec": {"replicas": 3}});
+    let (code, scale) = world.patch(&path, MERGE, three).await;
+    assert_eq!((code, &scale["spec"]["replicas"]), (200, &json!(3)));
+    let (_, kept) = world.get(&one).await;
+    assert_eq!(kept["spec"]["size"], 3);
+    let four = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "one"}, "spec": {"replicas": 4},
+    });
+    let (code, scale) = world
+        .patch(&format!("{path}?fieldManager=me"), APPLY, four)
+        .await;
+    assert_eq!(code, 409, "who has set the size owns it: {scale}");
+    // What the schema refuses is refused of a scale too.
+    let ten = json!({"spec": {"replicas": 10}});
+    assert_eq!(world.patch(&path, MERGE, ten).await.0, 422);
+    let (_, kept) = world.get(&one).await;
+    assert_eq!(kept["spec"]["size"], 3);
+}

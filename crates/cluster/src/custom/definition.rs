@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Converter, Kept, Served};
+use super::{Converter, Kept, Paths, Served};
 use crate::definitions::{text, versions};
 use crate::kind::KindId;
 use crate::kinds::Defined;
@@ -59,6 +59,7 @@ pub(super) fn served(definition: &Value) -> Vec<Served> {
             schema: schema(version),
             kept: Arc::clone(&kept),
             status: version["subresources"]["status"].is_object(),
+            scale: Paths::of(version),
             singular: text(names, "singular").to_owned(),
             short: words(&names["shortNames"]),
             categories: words(&names["categories"]),

@@ -3,6 +3,7 @@
 mod columns;
 mod converter;
 mod definition;
+mod scaling;
 mod structural;
 mod values;
 
@@ -17,6 +18,7 @@ use super::objects::{Key, Objects};
 pub(crate) use columns::table;
 pub(crate) use converter::Converter;
 pub(crate) use definition::accepted;
+pub(crate) use scaling::{Path, Paths};
 pub(crate) use structural::{fill, prune};
 pub(crate) use values::check;
 
@@ -36,6 +38,8 @@ pub(crate) struct Served {
     pub(crate) kept: Arc<Kept>,
     /// Whether the status is written by a subresource of its own.
     pub(crate) status: bool,
+    /// Where its replicas stand, where it can be scaled.
+    pub(crate) scale: Option<Paths>,
     pub(crate) singular: String,
     pub(crate) short: Vec<String>,
     pub(crate) categories: Vec<String>,

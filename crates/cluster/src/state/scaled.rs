@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::owners::refused;
 use super::{Config, Part, State, not_stored, other_uid};
 use crate::apply::{self, Managed, Request, Set, Site};
+use crate::custom::Path;
 use crate::objects::Key;
 use crate::schema::Shape;
 use crate::status::ApiStatus;
@@ -15,7 +16,8 @@ use crate::status::ApiStatus;
 const API_VERSION: &str = "autoscaling/v1";
 
 impl State {
-    /// Applies a `Scale`. Gives the object that it is of. `scale`: the type, and what is there now.
+    /// Applies a `Scale`. Gives the object that it is of. `of`: the type, and what is there now; `path`: where an object of a
+    /// custom kind has its replicas.
     ///
     /// # Errors
     /// As of [`State::apply`], in words about a `Scale`; 404.
@@ -24,10 +26,12 @@ impl State {
         key: &Key,
         (of, live): (&'static str, &Value),
         config: &Config,
+        path: Option<&Path>,
     ) -> Result<Arc<Value>, ApiStatus> {
         let old = apply::shown(Arc::clone(self.get(key)?));
         let author = self.author.as_ref().expect("an apply has an author");
-        let owners = owners(&old["metadata"]["managedFields"]);
+        let names = path.map_or_else(|| vec!["spec", "replicas"], |path| path.names().collect());
+        let owners = owners(&old["metadata"]["managedFields"], &names);
         let shape = Shape::Struct(of);
         let request = Request {
             site: Site::root(&shape),
@@ -53,7 +57,10 @@ impl State {
             }
         }
         if let Some(replicas) = config.object["spec"].get("replicas") {
-            object["spec"] = json!({"replicas": replicas});
+            match path {
+                None => object["spec"] = json!({"replicas": replicas}),
+                Some(path) => path.set(&mut object, replicas.clone()),
+            }
         }
         let config = Config {
             object,
@@ -65,10 +72,17 @@ impl State {
     }
 }
 
-/// The managers that own an object's replicas, as owners of its `Scale`'s.
-fn owners(entries: &Value) -> Value {
+/// The managers that own an object's replicas, which these names lead to, as owners of its `Scale`'s.
+fn owners(entries: &Value, names: &[&str]) -> Value {
     let entries = entries.as_array().into_iter().flatten();
-    let owning = entries.filter(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].is_object());
+    let owns = |entry: &&Value| {
+        let fields = names.iter();
+        let replicas = fields.fold(&entry["fieldsV1"], |fields, name| {
+            &fields[format!("f:{name}")]
+        });
+        replicas.is_object()
+    };
+    let owning = entries.filter(owns);
     let owners = owning.map(|entry| {
         let mut entry = entry.clone();
         entry["apiVersion"] = API_VERSION.into();
