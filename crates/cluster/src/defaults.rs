@@ -105,8 +105,11 @@ pub(super) fn prepare(info: &Kind, object: &mut Value, old: Option<&Value>) {
         );
     } else if info.is(kinds::POD) && old.is_none() {
         pods::new_pod(object);
-    } else if (info.group, info.kind) == ("batch", "Job") && old.is_none() {
-        workloads::new_job(object);
+    }
+    match (info.group, info.kind, old) {
+        ("batch", "Job", None) => workloads::new_job(object),
+        ("apps", "DaemonSet", Some(old)) => workloads::next_template(object, old),
+        _ => {}
     }
 }
 

@@ -161,7 +161,7 @@ pub fn revision(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     errors.at_least(&Place::new(&object["revision"], "revision"), 0);
     let data = Place::new(&object["data"], "data");
     match old {
-        Some(old) => errors.unchanged(&data, &old["data"]),
+        Some(old) => errors.stays(&data, &old["data"]),
         None if !data.is_given() => errors.required(data, "data is mandatory"),
         None if !data.value.is_object() => {
             errors.required(data, "data must be a valid JSON object");

@@ -31,9 +31,21 @@ pub(crate) fn deployment(deployment: &mut Value) {
     template(spec);
 }
 
+/// Which template of a DaemonSet it is, counted from 1; older clients read it.
+const GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// Counts a DaemonSet's template on where it is another one.
+pub(super) fn next_template(set: &mut Value, old: &Value) {
+    let before = old["metadata"]["annotations"][GENERATION].as_str();
+    let before: i64 = before.and_then(|count| count.parse().ok()).unwrap_or(1);
+    let changed = set["spec"]["template"] != old["spec"]["template"];
+    let count = before + i64::from(changed);
+    object(object(set, "metadata"), "annotations")[GENERATION] = count.to_string().into();
+}
+
 pub(crate) fn daemon_set(set: &mut Value) {
     let annotations = object(object(set, "metadata"), "annotations");
-    default(annotations, "deprecated.daemonset.template.generation", "1");
+    default(annotations, GENERATION, "1");
     let spec = object(set, "spec");
     default(spec, "revisionHistoryLimit", 10);
     let strategy = object(spec, "updateStrategy");
@@ -206,4 +218,25 @@ pub(crate) fn endpoints(endpoints: &mut Value) {
 
 fn tcp(port: &mut Value) {
     default(port, "protocol", "TCP");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_of_a_daemon_set_are_counted() {
+        let set = |image: &str, count: &str| {
+            json!({
+                "metadata": {"annotations": {GENERATION: count}},
+                "spec": {"template": {"spec": {"containers": [{"image": image}]}}},
+            })
+        };
+        let count = |mut new: Value, old: &Value| {
+            next_template(&mut new, old);
+            new["metadata"]["annotations"][GENERATION].clone()
+        };
+        assert_eq!(count(set("b", "9"), &set("a", "2")), "3");
+        assert_eq!(count(set("a", "9"), &set("a", "2")), "2");
+    }
 }

@@ -21,8 +21,13 @@ pub fn ip_address(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     }
     let parent = Place::new(&object["spec"], "spec").of("parentRef");
     if let Some(old) = old {
+        let parts = ["resource", "name"].map(|field| parent.of(field));
         if !parent.is_given() {
             errors.required(&parent, "");
+        } else {
+            for part in parts.iter().filter(|part| part.is_empty()) {
+                errors.required(part, "");
+            }
         }
         return errors.fixed(&parent, &old["spec"]["parentRef"]);
     }

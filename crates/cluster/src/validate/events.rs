@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::values::shown;
+use super::values::shown_texts;
 use super::words::qualified;
 use crate::field::Errors;
 use crate::place::Place;
@@ -11,6 +11,7 @@ use crate::place::Place;
 const LONGEST: usize = 128;
 const LONGEST_NOTE: usize = 1024;
 
+const IMMUTABLE: &str = "field is immutable";
 const OTHER_NAMESPACE: &str = "does not match event.namespace";
 
 /// v1 Event: it is in the namespace of what it tells of.
@@ -114,40 +115,28 @@ fn changed(root: &Place<'_>, old: &Value, errors: &mut Errors) {
     if *root.of("series").value != old["series"] {
         series(&root.of("series"), errors);
     }
-    for (field, called, inside) in [
-        ("involvedObject", "involvedObject", &OBJECT[..]),
-        ("reason", "reason", &[]),
-        ("message", "message", &[]),
-        ("source", "source", &SOURCE[..]),
-        ("firstTimestamp", "firstTimestamp", &[]),
-        ("lastTimestamp", "lastTimestamp", &[]),
-        ("count", "count", &[]),
-        ("type", "type", &[]),
-        ("eventTime", "eventTime", &[]),
-        ("action", "action", &[]),
-        ("related", "related", &OBJECT[..]),
-        ("reportingComponent", "reportingController", &[]),
-        ("reportingInstance", "reportingInstance", &[]),
-    ] {
-        let place = root.of(field);
-        if *place.value == old[field] {
-            continue;
+    let about = ("involvedObject", &OBJECT[..]);
+    for (field, inside) in [about, ("source", &SOURCE[..])] {
+        let [new, before] = [root.value, old].map(|event| shown_texts(&event[field], inside));
+        if new != before {
+            errors.invalid(field, &new, IMMUTABLE);
         }
-        let kept = match (inside.is_empty(), place.is_given()) {
-            (true, _) => place.shown(),
-            (false, true) => texts(place.value, inside),
-            (false, false) => Value::Null,
-        };
-        errors.invalid(called, &kept, "field is immutable");
     }
-}
-
-/// An object of texts as Go keeps it: what is not said is empty.
-fn texts(value: &Value, fields: &[(&str, &str)]) -> Value {
-    let mut all = shown(value, fields);
-    let fields = all.as_object_mut().into_iter().flatten();
-    for (_, text) in fields.filter(|(_, text)| text.is_null()) {
-        *text = "".into();
+    for field in ["reason", "message", "count", "type", "action"] {
+        errors.unchanged(&root.of(field), &old[field]);
     }
-    all
+    for field in ["firstTimestamp", "lastTimestamp", "eventTime"] {
+        errors.stays(&root.of(field), &old[field]);
+    }
+    let related = root.of("related");
+    if *related.value != old["related"] {
+        let given = related.is_given();
+        let shown = given.then(|| shown_texts(related.value, &OBJECT));
+        errors.invalid(&related, &shown.unwrap_or_default(), IMMUTABLE);
+    }
+    let reporter = root.of("reportingComponent");
+    let reporter = reporter.called("reportingController".into());
+    errors.unchanged(&reporter, &old["reportingComponent"]);
+    let instance = root.of("reportingInstance");
+    errors.unchanged(&instance, &old["reportingInstance"]);
 }

@@ -8,7 +8,7 @@ use super::cron;
 use super::indexes as numbers;
 use super::job_update::update;
 use super::pod::template;
-use super::values::{selector, shown};
+use super::values::{selector, shown, shown_texts};
 use super::words::{label, qualified, subdomain};
 use super::workload::matches_template;
 use crate::field::{Errors, Problem};
@@ -302,15 +302,16 @@ pub(super) fn kept_success(policy: &Value) -> Value {
 /// `podFailurePolicy` as Go keeps it.
 pub(super) fn kept_failure(policy: &Value) -> Value {
     kept_rules(policy, |rule| {
-        let codes = [
-            ("ContainerName", "containerName"),
-            ("Operator", "operator"),
-            ("Values", "values"),
-        ];
-        let condition = |one: &Value| shown(one, &[("Type", "type"), ("Status", "status")]);
+        let text = |of: &Value, field: &str| of[field].as_str().unwrap_or_default().to_owned();
+        let codes = |codes: &Value| {
+            json!({
+                "ContainerName": codes["containerName"], "Operator": text(codes, "operator"), "Values": codes["values"],
+            })
+        };
+        let condition = |one: &Value| shown_texts(one, &[("Type", "type"), ("Status", "status")]);
         let (given, conditions) = (&rule["onExitCodes"], rule["onPodConditions"].as_array());
         json!({
-            "Action": rule["action"], "OnExitCodes": given.is_object().then(|| shown(given, &codes)),
+            "Action": text(rule, "action"), "OnExitCodes": given.is_object().then(|| codes(given)),
             "OnPodConditions": conditions.map(|all| all.iter().map(condition).collect::<Vec<_>>()),
         })
     })

@@ -54,12 +54,10 @@ pub fn metadata(kind: &Kind, object: &Value, old: Option<&Value>, errors: &mut E
     labels(&meta.of("labels"), errors);
     annotations(&meta.of("annotations"), errors);
     owners(&meta.of("ownerReferences"), errors);
+    finalizer_names(&finalizers, false, errors);
     if old.is_none_or(|old| old["metadata"]["finalizers"] != *finalizers.value) {
         let is_lenient = LENIENT.contains(&kind.group) || kind.is(crate::kinds::EVENT);
         let strict = !is_lenient && !kind.custom();
-        if old.is_none() {
-            finalizer_names(&finalizers, false, errors);
-        }
         for finalizer in finalizers.items().filter(|_| strict) {
             own_name(&finalizer, errors);
         }

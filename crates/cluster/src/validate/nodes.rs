@@ -29,14 +29,14 @@ pub fn node(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         }
     }
     let ranges = spec.of("podCIDRs");
-    match old {
-        None => new_ranges(&ranges, errors),
-        Some(old) => update(&spec, &old["spec"], errors),
+    own_ranges(&ranges, errors);
+    if let Some(old) = old {
+        update(&spec, &old["spec"], errors);
     }
 }
 
 /// The ranges of a node's Pods: one of each family at most.
-fn new_ranges(ranges: &Place<'_>, errors: &mut Errors) {
+fn own_ranges(ranges: &Place<'_>, errors: &mut Errors) {
     let read = ranges.items().filter_map(|of| range(&of, errors));
     let families: Vec<_> = read.map(|(ip, _)| ip.is_ipv4()).collect();
     let twice = families.len() == 2 && families[0] == families[1];

@@ -1,8 +1,8 @@
 //! What the API server refuses of roles, and of who has them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::values::selector;
+use super::values::{selector, shown_texts};
 use super::words::{path_segment, subdomain};
 use crate::field::Errors;
 use crate::place::Place;
@@ -104,8 +104,9 @@ fn binding(object: &Value, kinds: &[&'static str], errors: &mut Errors) {
 fn same_role(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let role = &object["roleRef"];
     if old.is_some_and(|old| old["roleRef"] != *role) {
-        let kept =
-            json!({"APIGroup": role["apiGroup"], "Kind": role["kind"], "Name": role["name"]});
+        const FIELDS: [(&str, &str); 3] =
+            [("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")];
+        let kept = shown_texts(role, &FIELDS);
         errors.invalid("roleRef", &kept, "field is immutable");
     }
 }

@@ -14,17 +14,6 @@ use crate::place::Place;
 /// storage.k8s.io/v1 StorageClass.
 pub fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
     let root = Place::new(object, "");
-    if let Some(old) = old {
-        for field in [
-            "parameters",
-            "provisioner",
-            "reclaimPolicy",
-            "volumeBindingMode",
-        ] {
-            errors.fixed(&root.of(field), &old[field]);
-        }
-        return;
-    }
     provisioner(&root.of("provisioner"), errors);
     parameters(&root.of("parameters"), errors);
     let policy = root.of("reclaimPolicy");
@@ -45,6 +34,17 @@ pub fn storage_class(object: &Value, old: Option<&Value>, errors: &mut Errors) {
         });
         if !seen.insert(terms.collect::<BTreeMap<_, _>>()) {
             errors.add(wanted, Problem::Duplicate("".into(), ""));
+        }
+    }
+    // What its type itself says is said last.
+    if let Some(old) = old {
+        for field in [
+            "parameters",
+            "provisioner",
+            "reclaimPolicy",
+            "volumeBindingMode",
+        ] {
+            errors.fixed(&root.of(field), &old[field]);
         }
     }
 }

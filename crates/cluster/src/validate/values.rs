@@ -285,6 +285,16 @@ pub(super) fn shown(value: &Value, fields: &[(&str, &str)]) -> Value {
     fields.iter().map(field).collect()
 }
 
+/// The same of an object of texts: what is not said is empty.
+pub(super) fn shown_texts(value: &Value, fields: &[(&str, &str)]) -> Value {
+    let mut all = shown(value, fields);
+    let fields = all.as_object_mut().into_iter().flatten();
+    for (_, text) in fields.filter(|(_, text)| text.is_null()) {
+        *text = "".into();
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::pod::template;
-use super::values::{at_most_all, count_of, count_or_percent, selector, selects_all};
+use super::values::{at_most_all, count_of, count_or_percent, selector, selects_all, shown};
 use crate::field::Errors;
 use crate::place::Place;
 use headless_objects::selector::Selector;
@@ -128,7 +128,12 @@ fn same_selector(spec: &Place<'_>, old: Option<&Value>, errors: &mut Errors) {
 
 /// A strategy as it is kept.
 fn kept(strategy: &Place<'_>) -> Value {
-    let rolling = strategy.value["rollingUpdate"].clone();
+    const FIELDS: [(&str, &str); 2] = [
+        ("MaxUnavailable", "maxUnavailable"),
+        ("MaxSurge", "maxSurge"),
+    ];
+    let rolling = strategy.of("rollingUpdate");
+    let rolling = rolling.is_given().then(|| shown(rolling.value, &FIELDS));
     json!({"Type": strategy.of("type").text(), "RollingUpdate": rolling})
 }
 
