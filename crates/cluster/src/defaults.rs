@@ -142,6 +142,13 @@ pub(super) fn claim(claim: &mut Value) {
 }
 
 pub(super) fn service(service: &mut Value) {
+    if service["spec"]["type"] == "LoadBalancer"
+        && let Some(balancer) = service.pointer_mut("/status/loadBalancer")
+    {
+        for place in items(balancer, "ingress").filter(|place| place["ip"].is_string()) {
+            default(place, "ipMode", "VIP");
+        }
+    }
     let spec = object(service, "spec");
     default(spec, "type", "ClusterIP");
     default(spec, "sessionAffinity", "None");

@@ -97,7 +97,7 @@ pub(super) fn ephemeral<'a>(container: &Place<'a>, around: &mut Around<'a>, erro
     for field in NOT_EPHEMERAL {
         let given = container.of(field);
         // What is said of these, were it nothing, is said.
-        let counts = field == "lifecycle" || field.ends_with("Probe");
+        let counts = ["lifecycle", "restartPolicy"].contains(&field) || field.ends_with("Probe");
         if !given.is_empty() || (counts && given.is_given()) {
             errors.forbidden(container.of(field), WHAT);
         }

@@ -262,3 +262,58 @@ fn policies(spec: &Place<'_>, errors: &mut Errors) {
     let near = ["PreferClose", "PreferSameZone", "PreferSameNode"];
     errors.one_of(&spec.of("trafficDistribution"), &near);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_balancer_has_a_place_and_that_can_be_read() {
+        let said = |kind: &str, place: Value| -> Vec<String> {
+            let ingress = json!({"loadBalancer": {"ingress": [place]}});
+            let service = json!({"spec": {"type": kind}, "status": ingress});
+            let mut errors = Errors::default();
+            service_status(&service, &service, &mut errors);
+            errors.0.iter().map(ToString::to_string).collect()
+        };
+        // Each was said by kube-apiserver 1.37.2.
+        let at = "status.loadBalancer.ingress";
+        for (kind, place, wanted) in [
+            (
+                "ClusterIP",
+                json!({"ip": "1.2.3.4"}),
+                format!("{at}: Forbidden: may only be used when `spec.type` is 'LoadBalancer'"),
+            ),
+            (
+                "LoadBalancer",
+                json!({"ip": "x"}),
+                format!(
+                    "{at}[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                ),
+            ),
+            (
+                "LoadBalancer",
+                json!({"ip": "1.2.3.4", "ipMode": "x"}),
+                format!(
+                    "{at}[0].ipMode: Unsupported value: \"x\": supported values: \"Proxy\", \"VIP\""
+                ),
+            ),
+            (
+                "LoadBalancer",
+                json!({"hostname": "a.b", "ipMode": "VIP"}),
+                format!("{at}[0].ipMode: Forbidden: may not be specified when `ip` is not set"),
+            ),
+            (
+                "LoadBalancer",
+                json!({"hostname": "1.2.3.4"}),
+                format!(
+                    "{at}[0].hostname: Invalid value: \"1.2.3.4\": must be a DNS name, not an IP address"
+                ),
+            ),
+        ] {
+            assert_eq!(said(kind, place), [wanted]);
+        }
+        let good = json!({"ip": "1.2.3.4", "ipMode": "VIP", "hostname": "a.b"});
+        assert_eq!(said("LoadBalancer", good), Vec::<String>::new());
+    }
+}
