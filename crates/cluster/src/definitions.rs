@@ -1,5 +1,8 @@
 //! A CustomResourceDefinition by itself: what it lacks is filled in, and what is wrong with it is said.
 
+mod names;
+mod structure;
+
 use serde_json::{Value, json};
 
 use crate::field::{Errors, Problem};
@@ -72,11 +75,6 @@ pub(super) fn validate(definition: &Value, old: Option<&Value>, errors: &mut Err
             Problem::NotSupported(spec["scope"].clone(), allowed),
         );
     }
-    for field in ["plural", "singular", "kind", "listKind"] {
-        if text(names, field).is_empty() {
-            errors.required(format!("spec.names.{field}"), "");
-        }
-    }
     if let Some(old) = old {
         for (field, path) in [("group", "/spec/group"), ("scope", "/spec/scope")] {
             if old.pointer(path) != definition.pointer(path) {
@@ -85,8 +83,17 @@ pub(super) fn validate(definition: &Value, old: Option<&Value>, errors: &mut Err
             }
         }
     }
+    if spec["preserveUnknownFields"] == true {
+        let what = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.invalid(
+            "spec.preserveUnknownFields",
+            &spec["preserveUnknownFields"],
+            what,
+        );
+    }
     validate_versions(definition, errors);
     conversion(&spec["conversion"], errors);
+    names::names(names, errors);
 }
 
 /// The paths are those of Kubernetes' own structure, which has no field `webhook`.
@@ -127,10 +134,21 @@ fn validate_versions(definition: &Value, errors: &mut Errors) {
         let what = "must have exactly one version marked as storage version";
         errors.invalid("spec.versions", &definition["spec"]["versions"], what);
     }
+    let is_twice =
+        |(at, version): (usize, &Value)| all[..at].iter().any(|v| v["name"] == version["name"]);
+    if all.iter().enumerate().any(is_twice) {
+        let what = "must contain unique version names";
+        errors.invalid("spec.versions", &definition["spec"]["versions"], what);
+    }
     for (at, version) in all.iter().enumerate() {
         let path = format!("spec.versions[{at}]");
-        if text(version, "name").is_empty() {
-            errors.required(format!("{path}.name"), "");
+        names::version(version, at, errors);
+        // What all versions have alike is told as the definition's own, once.
+        let is_alike = |field: &str| all.iter().all(|v| v[field] == version[field]);
+        match is_alike("additionalPrinterColumns") && is_alike("subresources") {
+            true if at > 0 => {}
+            true => names::shown(version, "spec", errors),
+            false => names::shown(version, &path, errors),
         }
         let schema = &version["schema"]["openAPIV3Schema"];
         // One schema of all versions is told as the definition's own.
@@ -148,31 +166,7 @@ fn validate_versions(definition: &Value, errors: &mut Errors) {
             let what = "must be object at the root";
             errors.invalid(format!("{path}.type"), &schema["type"], what);
         } else {
-            structure(schema, &path, errors);
-        }
-    }
-}
-
-/// Says where a schema is not structural: each value has a type.
-fn structure(schema: &Value, path: &str, errors: &mut Errors) {
-    let is_free = schema["x-kubernetes-int-or-string"] == true
-        || schema["x-kubernetes-preserve-unknown-fields"] == true;
-    if text(schema, "type").is_empty() && !is_free {
-        let what = "must not be empty for specified object fields";
-        errors.required(format!("{path}.type"), what);
-    }
-    for (name, below) in schema["properties"].as_object().into_iter().flatten() {
-        structure(below, &format!("{path}.properties[{name}]"), errors);
-    }
-    if schema["additionalProperties"].is_object() {
-        let path = format!("{path}.additionalProperties");
-        structure(&schema["additionalProperties"], &path, errors);
-    }
-    if text(schema, "type") == "array" {
-        if schema["items"].is_object() {
-            structure(&schema["items"], &format!("{path}.items"), errors);
-        } else {
-            errors.required(format!("{path}.items"), "must be specified");
+            structure::root(schema, &path, errors);
         }
     }
 }

@@ -78,7 +78,7 @@ pub use volume::volume;
 pub use webhooks::webhooks;
 pub(super) use webhooks::{client as webhook_client, recognized as review_versions};
 pub use whole_pod::{debugging, pod};
-pub(crate) use words::{label_value, qualified};
+pub(crate) use words::{label_value, letter_label, qualified};
 pub use workload::{daemon_set, deployment, replica_set, replication_controller};
 
 /// A field with a value that it may not have.

@@ -157,6 +157,105 @@ async fn a_definition_that_is_none_is_refused() {
     assert_eq!(fields, ["metadata.name", "spec.versions", schema]);
 }
 
+/// Where a definition is wrong, what stands there, and what kube-apiserver 1.37.2 says of it.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "/spec/names/kind",
+        r#""9w""#,
+        r#"spec.names.kind: Invalid value: "9w": may have mixed case"#,
+    ),
+    (
+        "/spec/names/listKind",
+        r#""Widget""#,
+        r#"spec.names.listKind: Invalid value: "Widget": kind and listKind may not be the same"#,
+    ),
+    (
+        "/spec/names/shortNames",
+        r#"["A"]"#,
+        r#"spec.names.shortNames[0]: Invalid value: "A": a DNS-1035 label"#,
+    ),
+    (
+        "/spec/versions/0/name",
+        r#""V1""#,
+        r#"[spec.versions[0].name: Invalid value: "V1": a DNS-1035 label"#,
+    ),
+    (
+        "/spec/versions/0/deprecationWarning",
+        r#""x""#,
+        r#"spec.versions[0].deprecationWarning: Invalid value: "x": can only be set"#,
+    ),
+    (
+        "/spec/versions/0/additionalPrinterColumns",
+        r#"[{"name": "", "type": "text", "jsonPath": "{.x}"}]"#,
+        "[spec.additionalPrinterColumns[0].name: Required value",
+    ),
+    (
+        "/spec/versions/0/subresources",
+        r#"{"scale": {"specReplicasPath": ".status.x", "statusReplicasPath": "x"}}"#,
+        r#"[spec.subresources.scale.specReplicasPath: Invalid value: ".status.x": should be a json path under .spec, spec.subresources.scale.statusReplicasPath: Invalid value: "x": must be a simple json path starting with .]"#,
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/nullable",
+        "true",
+        "spec.validation.openAPIV3Schema.nullable: Forbidden: nullable cannot be true at the root",
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/type",
+        r#""text""#,
+        r#"properties[size].type: Unsupported value: "text""#,
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/anyOf",
+        r#"[{"type": "string"}]"#,
+        "properties[size].anyOf[0].type: Forbidden: must be empty to be structural",
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/size/uniqueItems",
+        "true",
+        "properties[size].uniqueItems: Forbidden: uniqueItems cannot be set to true",
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/x-kubernetes-list-type",
+        r#""set""#,
+        r#"properties[spec].type: Invalid value: "object": must be array if x-kubernetes-list-type is specified"#,
+    ),
+    (
+        "/spec/versions/0/schema/openAPIV3Schema/properties/spec/definitions",
+        r#"{"a": {"type": "string"}}"#,
+        "properties[spec].definitions: Forbidden: definitions is not supported",
+    ),
+];
+
+/// The definition with one version, in which this stands at this place.
+fn with(place: &str, value: Value) -> Value {
+    let mut definition = definition();
+    let versions = &mut definition["spec"]["versions"];
+    versions.as_array_mut().unwrap().truncate(1);
+    let (parent, field) = place.rsplit_once('/').unwrap();
+    definition.pointer_mut(parent).unwrap()[field] = value;
+    definition
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_definition_is_said_at_its_place() {
+    let world = World::new().await;
+    let dry = format!("{DEFINITIONS}?dryRun=All");
+    for (place, value, wanted) in WRONG {
+        let wrong = with(place, serde_json::from_str(value).unwrap());
+        let (code, said) = world.post(&dry, &wrong).await;
+        let message = said["message"].as_str().unwrap_or_default();
+        assert!(
+            code == 422 && message.contains(wanted),
+            "{place} {value}: {said}"
+        );
+    }
+    // A number or a text, as generators write it.
+    let port = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/port";
+    let either = json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]});
+    let (code, said) = world.post(&dry, &with(port, either)).await;
+    assert_eq!(code, 201, "{said}");
+}
+
 #[tokio::test]
 async fn an_object_is_pruned_defaulted_and_shown_in_each_version() {
     let world = World::with_widgets().await;

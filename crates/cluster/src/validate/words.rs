@@ -60,7 +60,7 @@ pub(super) fn label(text: &str) -> Vec<String> {
 }
 
 /// A label that begins with a letter (RFC 1035).
-pub(super) fn letter_label(text: &str) -> Vec<String> {
+pub(crate) fn letter_label(text: &str) -> Vec<String> {
     let good = is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase());
     wrong([
         (text.len() > 63, "must be no more than 63 characters"),
