@@ -21,6 +21,17 @@ pub(super) fn said(kind: &Kind) -> Option<String> {
     ))
 }
 
+/// What is to be warned of whatever is done with objects of a kind: it has been given up.
+pub(super) fn deprecated(kind: &Kind) -> Option<&'static str> {
+    match (kind.group, kind.kind) {
+        ("", "Endpoints") => {
+            Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
+        }
+        ("", "ComponentStatus") => Some("v1 ComponentStatus is deprecated in v1.19+"),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use super::status::ApiStatus;
 use super::user::User;
 use super::verbs;
-use super::{asking, authorizing, discovery, metrics};
+use super::{asking, authorizing, discovery, idle, metrics};
 
 /// The largest request body: etcd's limit for an object, twice over.
 const MAX_BODY: usize = 3 << 20;
@@ -142,7 +142,12 @@ impl Api {
                 None => ApiStatus::no_such_path(),
             });
         }
-        verbs::answer(&self.shared, &target, call)
+        let answered = verbs::answer(&self.shared, &target, call);
+        let Some(words) = idle::deprecated(kind) else {
+            return answered;
+        };
+        let answered = answered.unwrap_or_else(|status| failure(&status));
+        Ok(warn(answered, &[words.to_owned()]))
     }
 }
 

@@ -201,3 +201,26 @@ async fn a_secret_has_what_its_type_asks_for() {
         (422, &wanted.into())
     );
 }
+
+#[tokio::test]
+async fn who_uses_a_kind_that_was_given_up_is_warned() {
+    let cluster = Cluster::holding(&[]);
+    for (path, warnings) in [
+        (
+            "/api/v1/endpoints",
+            &[
+                "299 - \"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\"",
+            ][..],
+        ),
+        ("/apis/discovery.k8s.io/v1/endpointslices", &[]),
+    ] {
+        let listed = send(&cluster, Method::GET, path, "").await;
+        assert_eq!(
+            (listed.code, &listed.warnings[..]),
+            (
+                200,
+                &warnings.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>()[..]
+            )
+        );
+    }
+}
