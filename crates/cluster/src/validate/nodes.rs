@@ -124,7 +124,11 @@ pub fn priority_class(object: &Value, old: Option<&Value>, errors: &mut Errors) 
         let what = format!("maximum allowed value of a user defined priority is {HIGHEST}");
         errors.forbidden(&value, what);
     }
-    errors.one_of(&policy, &["PreemptLowerPriority", "Never"]);
+    if policy.is_empty() {
+        errors.required(policy, "");
+    } else {
+        errors.must_be(&policy, &["PreemptLowerPriority", "Never"]);
+    }
 }
 
 /// coordination.k8s.io/v1 Lease.

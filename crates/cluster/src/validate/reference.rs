@@ -96,7 +96,8 @@ pub(super) fn resource(reference: &Place<'_>, of_volume: bool, errors: &mut Erro
         Some("ephemeral-storage") => (DIVISORS, "local ephemeral storage"),
         _ => (DIVISORS, "hugepages"),
     };
-    if divisor.nanos() != 0 && !name.is_empty() && !allowed.contains(&divisor.text()) {
+    let is_known = is_page || RESOURCES.contains(&name);
+    if divisor.nanos() != 0 && is_known && !allowed.contains(&divisor.text()) {
         let list = if what == "cpu" {
             "1m and 1".to_owned()
         } else {

@@ -57,17 +57,24 @@ fn strategy(strategy: &Place<'_>, errors: &mut Errors) {
         // The second is KEP-3541's, which a real API server of 1.37 does not take yet.
         "OnDelete" | "Recreate" if !rolling.is_given() => {}
         "OnDelete" => {
-            let partition = rolling.of("partition").number();
-            let unavailable = rolling.of("maxUnavailable").value;
-            let shown = json!({"Partition": partition, "MaxUnavailable": unavailable});
+            let shown = kept(&rolling);
             let what = "only allowed for updateStrategy 'RollingUpdate'";
             errors.invalid(rolling, &shown, what);
         }
         other => {
-            let shown = json!({"Type": other, "RollingUpdate": null});
+            let shown = json!({"Type": other, "RollingUpdate": kept(&rolling)});
             errors.invalid(strategy, &shown, "must be 'RollingUpdate' or 'OnDelete'");
         }
     }
+}
+
+/// How a set is changed bit by bit, as Go keeps it.
+fn kept(rolling: &Place<'_>) -> Value {
+    if !rolling.is_given() {
+        return Value::Null;
+    }
+    let partition = rolling.of("partition").number();
+    json!({"Partition": partition, "MaxUnavailable": rolling.of("maxUnavailable").value})
 }
 
 /// The Pods' template, with the volumes that the claims' templates give it, and these.

@@ -71,7 +71,7 @@ pub(super) fn volume_spec(spec: &Place<'_>, errors: &mut Errors) {
         .iter()
         .filter(|(source, ..)| spec.of(source).is_given());
     let is_local = spec.of("local").is_given() && sources.count() == 1;
-    if is_local && !affinity.of("required").is_given() {
+    if is_local && !affinity.is_given() {
         errors.required(affinity, "Local volume requires node affinity");
     }
     let whole = spec
