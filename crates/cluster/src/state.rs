@@ -137,10 +137,7 @@ impl State {
         };
         self.mutate(write, &mut object)?;
         self.settle(info, (&mut object, None), dry_run)?;
-        check((info, self.rules(info)), &object, None, Part::Main)?;
-        self.check_custom(kind, Part::Main, &object)?;
-        self.check_grant(&key, &object, None)?;
-        self.approve(write, &object)?;
+        self.look_at(write, Part::Main, &object)?;
         if revision.is_some_and(|revision| revision > 0) && !dry_run {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(ApiStatus::unknown(why));
@@ -224,11 +221,8 @@ impl State {
         let given = metadata(&mut object)?
             .shift_remove("managedFields")
             .unwrap_or_default();
-        let mut object = part.of(
-            object,
-            &old,
-            (self.has_status(key.kind), key.kind.is_defined()),
-        );
+        let of_kind = (self.has_status(key.kind), key.kind.is_defined());
+        let mut object = part.of(object, &old, of_kind);
         self.complete(key.kind, &mut object)?;
         let owners = self.owners((key, part), Some(&old), &object, &given);
         if part == Part::Main {
@@ -242,17 +236,10 @@ impl State {
             dry_run,
         };
         if self.mutate(write, &mut object)? {
-            object = part.of(
-                object,
-                &old,
-                (self.has_status(key.kind), key.kind.is_defined()),
-            );
+            object = part.of(object, &old, of_kind);
         }
         self.settle(info, (&mut object, Some(&old)), dry_run)?;
-        check((info, self.rules(info)), &object, Some(&old), part)?;
-        self.check_custom(key.kind, part, &object)?;
-        self.check_grant(key, &object, Some(&old))?;
-        self.approve(write, &object)?;
+        self.look_at(write, part, &object)?;
         if self.plane.admits(Plugin::PersistentVolumeClaimResize) {
             admission::growth(&self.objects, info, &object, &old)?;
         }
@@ -271,6 +258,19 @@ impl State {
             return Ok(Arc::new(object));
         }
         self.keep(key, object, dry_run)
+    }
+
+    /// Looks at an object that is complete.
+    ///
+    /// # Errors
+    /// What is wrong with it, a right that its author has not, what webhooks refuse.
+    fn look_at(&self, write: Write<'_>, part: Part, object: &Value) -> Result<(), ApiStatus> {
+        let (kind, old) = (write.key.kind, Some(write.old).filter(|old| !old.is_null()));
+        let info = kind.info();
+        check((info, self.rules(info)), object, old, part)?;
+        self.check_custom(kind, part, object)?;
+        self.check_grant(write.key, object, old)?;
+        self.approve(write, object)
     }
 
     /// Gives an object that is admitted what it leaves to the server. `old`: what it was, where it is not new.
