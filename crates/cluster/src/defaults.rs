@@ -6,8 +6,7 @@ mod workloads;
 
 use serde_json::{Value, json};
 
-use crate::kind::Kind;
-use crate::kinds;
+use crate::kind::{Kind, KindId};
 
 use headless_objects::podspec::{self, default, items};
 
@@ -98,12 +97,12 @@ pub(super) fn slice(slice: &mut Value) {
 /// What the API server makes of an object once it is admitted, before it looks at it (`PrepareForCreate`, `PrepareForUpdate`).
 /// `old`: what it was, where it is not new.
 pub(super) fn prepare(info: &Kind, object: &mut Value, old: Option<&Value>) {
-    if info.is(kinds::PERSISTENT_VOLUME_CLAIM) {
+    if info.is(KindId::named("PersistentVolumeClaim")) {
         sources(
             &mut object["spec"],
             old.map_or(&Value::Null, |old| &old["spec"]),
         );
-    } else if info.is(kinds::POD) && old.is_none() {
+    } else if info.is(KindId::named("Pod")) && old.is_none() {
         pods::new_pod(object);
     }
     match (info.group, info.kind, old) {

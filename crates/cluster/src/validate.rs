@@ -13,6 +13,7 @@ mod events;
 mod handler;
 mod indexes;
 mod job;
+mod job_policy;
 mod job_status;
 mod job_update;
 mod metadata;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cron;
 use super::indexes as numbers;
+use super::job_policy::kept_success;
 use super::job_update::update;
 use super::pod::template;
-use super::values::{selector, shown, shown_texts};
+use super::values::selector;
 use super::words::{label, qualified, subdomain};
 use super::workload::matches_template;
 use crate::field::{Errors, Problem};
@@ -277,44 +278,6 @@ fn exit_codes(codes: &Place<'_>, names: &BTreeSet<&str>, errors: &mut Errors) {
     if !all.is_sorted() {
         errors.bad(&values, "must be ordered");
     }
-}
-
-/// The rules of a policy as Go keeps them.
-fn kept_rules(policy: &Value, kept: fn(&Value) -> Value) -> Value {
-    if policy.is_null() {
-        return Value::Null;
-    }
-    let rules = policy["rules"].as_array().filter(|rules| !rules.is_empty());
-    json!({"Rules": rules.map(|rules| rules.iter().map(kept).collect::<Vec<_>>())})
-}
-
-/// `successPolicy` as Go keeps it.
-pub(super) fn kept_success(policy: &Value) -> Value {
-    kept_rules(policy, |rule| {
-        let names = [
-            ("SucceededIndexes", "succeededIndexes"),
-            ("SucceededCount", "succeededCount"),
-        ];
-        shown(rule, &names)
-    })
-}
-
-/// `podFailurePolicy` as Go keeps it.
-pub(super) fn kept_failure(policy: &Value) -> Value {
-    kept_rules(policy, |rule| {
-        let text = |of: &Value, field: &str| of[field].as_str().unwrap_or_default().to_owned();
-        let codes = |codes: &Value| {
-            json!({
-                "ContainerName": codes["containerName"], "Operator": text(codes, "operator"), "Values": codes["values"],
-            })
-        };
-        let condition = |one: &Value| shown_texts(one, &[("Type", "type"), ("Status", "status")]);
-        let (given, conditions) = (&rule["onExitCodes"], rule["onPodConditions"].as_array());
-        json!({
-            "Action": text(rule, "action"), "OnExitCodes": given.is_object().then(|| codes(given)),
-            "OnPodConditions": conditions.map(|all| all.iter().map(condition).collect::<Vec<_>>()),
-        })
-    })
 }
 
 fn success_policy(spec: &Place<'_>, errors: &mut Errors) {

@@ -4,7 +4,7 @@ use headless_objects::object::array;
 use headless_objects::podspec::items;
 use serde_json::Value;
 
-use super::job::{kept_failure, kept_success};
+use super::job_policy::{kept_failure, kept_success};
 use crate::field::Errors;
 use crate::place::Place;
 

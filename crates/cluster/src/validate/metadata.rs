@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::values::{annotations, labels};
 use super::words::{label, path_segment, qualified, subdomain};
 use crate::field::Errors;
-use crate::kind::{Kind, Names};
+use crate::kind::{Kind, KindId, Names};
 use crate::place::Place;
 
 /// Groups whose kinds take any name for a finalizer, as events of the core do.
@@ -56,7 +56,7 @@ pub fn metadata(kind: &Kind, object: &Value, old: Option<&Value>, errors: &mut E
     owners(&meta.of("ownerReferences"), errors);
     finalizer_names(&finalizers, false, errors);
     if old.is_none_or(|old| old["metadata"]["finalizers"] != *finalizers.value) {
-        let is_lenient = LENIENT.contains(&kind.group) || kind.is(crate::kinds::EVENT);
+        let is_lenient = LENIENT.contains(&kind.group) || kind.is(KindId::named("Event"));
         let strict = !is_lenient && !kind.custom();
         for finalizer in finalizers.items().filter(|_| strict) {
             own_name(&finalizer, errors);
