@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -185,13 +187,15 @@ func (w world) apply(ctx context.Context) error {
 }
 
 func (w world) applyStatus(ctx context.Context) error {
-	status := appsac.DeploymentStatus().WithReplicas(3)
+	// One that no controller writes.
+	seen := appsac.DeploymentCondition().WithType("Seen").WithStatus(corev1.ConditionTrue)
+	status := appsac.DeploymentStatus().WithConditions(seen)
 	object := appsac.Deployment("applied", "default").WithStatus(status)
 	applied, err := w.typed.AppsV1().Deployments("default").ApplyStatus(ctx, object, metav1.ApplyOptions{FieldManager: "status"})
 	if err != nil {
 		return err
 	}
-	if applied.Status.Replicas != 3 {
+	if !slices.ContainsFunc(applied.Status.Conditions, func(one appsv1.DeploymentCondition) bool { return one.Type == "Seen" }) {
 		return fmt.Errorf("status %v", applied.Status)
 	}
 	return w.typed.AppsV1().Deployments("default").Delete(ctx, "applied", metav1.DeleteOptions{})

@@ -52,44 +52,42 @@ def shows(*wanted):
         time.sleep(0.1)
 
 
-def go(view, *wanted):
-    typed(":")
-    typed("-l", view)
-    typed("Enter")
+def view(name, *wanted):
+    """Opens k9s at a view, in place of the one that is open."""
+    subprocess.run([*tmux, "kill-session", "-t", "k9s"], capture_output=True, env=environment, check=False)
+    command = f"{k9s} -n {namespace} -c {name} --logoless --splashless"
+    run(*tmux, "new-session", "-d", "-s", "k9s", "-x", "180", "-y", "50", command)
     shows(*wanted)
 
 
 def pods():
-    go("pods", "seen-0", "seen-1", "Running", "READY")
+    view("pods", "seen-0", "seen-1", "Running", "READY")
 
 
 def sets():
-    go("statefulsets", "Statefulsets(k9s)", "seen", "2/2")
+    view("statefulsets", "seen", "2/2")
 
 
 def described():
     typed("d")
-    shows("Describe", "Replicas:")
-    typed("Escape")
+    shows("Describe", "Replicas:", "Create Pod seen-0")
 
 
 def yaml():
-    go("pods", "seen-0")
+    view("pods", "seen-0")
     typed("y")
     shows("YAML", "apiVersion: v1")
-    typed("Escape")
 
 
 def logs():
-    shows("seen-0")
+    view("pods", "seen-0")
     typed("l")
     shows("Logs")
-    typed("Escape")
 
 
 def deleted():
     before = run(kubectl, "-n", namespace, "get", "pod", "seen-0", "-o", "jsonpath={.metadata.uid}")
-    shows("seen-0", "READY")
+    view("pods", "seen-0")
     typed("C-d")
     shows("Delete")
     typed("Tab")
@@ -103,7 +101,6 @@ def deleted():
 run(kubectl, "create", "namespace", namespace)
 run(kubectl, "-n", namespace, "apply", "-f", "-", given=OBJECTS)
 run(kubectl, "-n", namespace, "rollout", "status", "statefulset/seen")
-run(*tmux, "new-session", "-d", "-s", "k9s", "-x", "180", "-y", "50", f"{k9s} -n {namespace} --logoless --splashless")
 failed = 0
 for step in [pods, sets, described, yaml, logs, deleted]:
     try:
