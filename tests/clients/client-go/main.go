@@ -173,8 +173,11 @@ func (w world) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if *forced.Spec.Replicas != 2 || len(forced.ManagedFields) != 2 {
-		return fmt.Errorf("%d replicas of %d managers", *forced.Spec.Replicas, len(forced.ManagedFields))
+	// Controllers may have written to it by then.
+	updates := func(one metav1.ManagedFieldsEntry) bool { return one.Operation != metav1.ManagedFieldsOperationApply }
+	managers := slices.DeleteFunc(forced.ManagedFields, updates)
+	if *forced.Spec.Replicas != 2 || len(managers) != 2 {
+		return fmt.Errorf("%d replicas of %d managers", *forced.Spec.Replicas, len(managers))
 	}
 	extracted, err := appsac.ExtractDeployment(forced, "two")
 	if err != nil {
