@@ -57,6 +57,21 @@ impl<'a> Directives<'a> {
         })
     }
 
+    /// One of them, as if it were the only one.
+    pub(super) fn alone(&self, directive: &'a Directive) -> Self {
+        Self {
+            first: directive,
+            more: Vec::new(),
+            keys: self.keys,
+            source: self.source,
+        }
+    }
+
+    /// What the block serves.
+    pub(super) fn keys(&self) -> &'a [Key] {
+        self.keys
+    }
+
     /// All of them, in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &'a Directive> {
         std::iter::once(self.first).chain(self.more.iter().copied())

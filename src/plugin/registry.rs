@@ -140,10 +140,36 @@ fn read_block(read: &ServerBlock, source: &dyn Source, errors: &mut Vec<Corefile
         };
         let named = Directives::named(plugin.name, &read.directives, &read.keys, source);
         if let Some(directives) = named {
-            errors.extend((plugin.setup)(&directives, &mut block).err());
+            let found = (plugin.setup)(&directives, &mut block).err();
+            errors.extend(
+                found
+                    .map(|first| all_of(plugin, &directives, first))
+                    .into_iter()
+                    .flatten(),
+            );
         }
     }
     block
+}
+
+/// What is wrong with a plugin's directives, of which the `first` error is known: what is wrong with each by itself, too.
+fn all_of(
+    plugin: &Registration,
+    directives: &Directives<'_>,
+    first: CorefileError,
+) -> Vec<CorefileError> {
+    let alone = |directive| {
+        let mut aside = Block {
+            keys: directives.keys().to_vec(),
+            ..Block::default()
+        };
+        (plugin.setup)(&directives.alone(directive), &mut aside).err()
+    };
+    let mut all: Vec<_> = directives.iter().filter_map(alone).collect();
+    if !all.contains(&first) {
+        all.insert(0, first);
+    }
+    all
 }
 
 /// Refuses what nobody can read.

@@ -150,6 +150,11 @@ fn no_directive_is_mistyped_and_ignored() {
             "ready 8181\nroute53 a\nhealth {\n lameduck 5\n}\nforwrad",
             "8181 ends in no port; the plugin `route53` is not supported; '5' is no duration; unknown directive 'forwrad'",
         ),
+        // Each of several with one name.
+        (
+            "acl {\n permit\n}\nacl {\n forbid\n}\nacl {\n allow\n}",
+            "'permit' is no action of `acl`; 'forbid' is no action of `acl`",
+        ),
     ] {
         assert_eq!(error(text), problem, "{text}");
     }

@@ -48,6 +48,7 @@ pub(super) async fn exec(
 pub(super) fn attach(shared: &Shared, place: &Place) -> Result<Session, String> {
     let mut containers = shared.containers();
     let container = containers.get_mut(&key(place));
+    let container = container.filter(|container| container.code().is_none());
     let container = container.ok_or_else(|| not_running(place))?;
     let input = container.input.clone();
     if container.start.stdin_once {

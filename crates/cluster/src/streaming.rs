@@ -206,8 +206,8 @@ impl Wanted {
         let name = container.container.to_owned();
         let state = &container.status["state"];
         let attach = asked.verb == Verb::Attach;
-        let has_run = state["running"].is_object() || attach && state["terminated"].is_object();
-        if !has_run {
+        // Of one that has ended kubectl reads the log instead, where it hears so.
+        if !state["running"].is_object() {
             return Err(ApiStatus::bad_request(format!(
                 "container {name} does not run"
             )));
